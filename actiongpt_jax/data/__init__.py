@@ -1,0 +1,1 @@
+"""Motion files, labels and batches on the host."""

@@ -1,0 +1,1 @@
+"""Motion representations that networks read and write, with their inverses."""

@@ -1,0 +1,1 @@
+"""Rotations, skeletons, kinematics and interpolation on any leading axes."""

@@ -1,0 +1,1 @@
+"""Generating motion with a trained model."""

@@ -1,0 +1,1 @@
+"""TEMOS and its parts, and the reader of the authors' checkpoints."""

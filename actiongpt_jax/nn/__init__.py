@@ -1,0 +1,1 @@
+"""Transformer blocks shared by the text encoders and the motion models."""

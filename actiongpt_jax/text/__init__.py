@@ -1,0 +1,1 @@
+"""From phrases to embeddings: descriptions, text encoders, stores."""

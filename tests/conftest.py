@@ -1,0 +1,36 @@
+"""Shared test settings: golden files, and JAX set up for exact comparison."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+# Parity is judged in float32 with full-precision products; on CPUs this is the
+# default, on GPUs it switches TF32 off.
+jax.config.update("jax_default_matmul_precision", "highest")
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def _require(path: pathlib.Path) -> pathlib.Path:
+    if not path.exists():
+        pytest.skip(f"{path} is not on this machine (published reference material)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_file():
+    """Returns `path(relative)` below ../shared; skips the test where it is absent."""
+    return lambda relative: _require(SHARED / relative)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Returns `load('temos_teach/rotations')` -> dict of numpy arrays; skips if absent."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(_require(SHARED / "golden" / f"{name}.npz")) as file:
+            return dict(file)
+
+    return load
