@@ -1,0 +1,216 @@
+"""Average position error (APE) and average variance error (AVE) of joints.
+
+Both come as sums and counts, so that batches add up to exactly what one pass over
+all motions gives:
+
+    parts = [ape_ave_sums(...) for batch in batches]
+    figures = combine(parts)
+
+Source: Ghosh et al. 2021 (arXiv:2103.14675); TEMOS (arXiv:2204.14109) for the
+'reference' protocol, Action-GPT (arXiv:2211.15603) for 'paper'.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import rifke
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+
+Protocol = Literal["paper", "reference"]
+Mask = Bool[Array, "*batch T"]
+Sums = dict[str, tuple[jax.Array, jax.Array]]
+
+PARTS = ("root", "traj", "local", "global")
+NAMES = tuple(f"{metric}_{part}" for metric in ("ape", "ave") for part in PARTS)
+_NUM_JOINTS = {"paper": 22, "reference": 21}
+
+
+def ape_ave(
+    generated: Float[Array, "*batch T J 3"],
+    reference: Float[Array, "*batch T J 3"],
+    lengths: Int[Array, "*batch"],
+    *,
+    protocol: Protocol,
+    mask: Mask | tuple[Mask, Mask] | None = None,
+) -> dict[str, jax.Array]:
+    """Judges generated motions by their distance from captured ones.
+
+    | | 'paper' | 'reference' |
+    |---|---|---|
+    | joints | 22 of SMPL, z up | 21 of MMM, y up |
+    | taken from both first | ground position and yaw of frame 0 | those, by `rifke`, and its floor |
+    | root | pelvis | root |
+    | traj | pelvis on the ground | root on the ground |
+    | local | 21 joints minus the pelvis | 20 joints in axes that turn with the body |
+    | global | all 22 | all 21 |
+
+    APE is the distance, averaged over all frames of all motions alike. AVE is the
+    distance between the variances (one per coordinate, over time, 1 / (n - 1)),
+    averaged over motions; those of one frame have no variance and are left out.
+    local and global are means over their joints.
+
+    Args:
+        generated: (..., T, J, 3) metres, padded to T frames.
+        reference: (..., T, J, 3) metres.
+        lengths: (...) frames of each motion that are compared; 0 for filler.
+        protocol: 'paper' or 'reference'.
+        mask: (..., T) True for frames that exist, or one mask for `generated` and
+            one for `reference`. Frames outside are not compared either, and need
+            not be finite. 'paper' needs none. In 'reference' all T frames enter
+            the floor estimate unless masked, as published.
+
+    Returns:
+        ape_root ape_traj ape_local ape_global, metres; ave_root ave_traj ave_local
+        ave_global, square metres. NaN where there is nothing to average.
+
+    Raises:
+        InputError: for an unknown protocol or shapes that do not fit it.
+    """  # noqa: E501 (a table row)
+    sums = ape_ave_sums(generated, reference, lengths, protocol=protocol, mask=mask)
+    return {name: total / count for name, (total, count) in sums.items()}
+
+
+def combine(parts: Iterable[Mapping[str, tuple]]) -> dict[str, float]:
+    """Averages over batches (or devices) what `ape_ave_sums` returned for each.
+
+    Args:
+        parts: results of `ape_ave_sums`.
+
+    Returns:
+        The figures of `ape_ave` over all batches, as floats.
+    """
+    totals = {name: [0.0, 0.0] for name in NAMES}
+    for part in jax.device_get(list(parts)):
+        for name in NAMES:
+            totals[name][0] += float(part[name][0])
+            totals[name][1] += float(part[name][1])
+    return {
+        name: total / count if count else float("nan")
+        for name, (total, count) in totals.items()
+    }
+
+
+def ape_ave_sums(
+    generated: Float[Array, "*batch T J 3"],
+    reference: Float[Array, "*batch T J 3"],
+    lengths: Int[Array, "*batch"],
+    *,
+    protocol: Protocol,
+    mask: Mask | tuple[Mask, Mask] | None = None,
+) -> Sums:
+    """Returns the sums and counts behind `ape_ave`; jit-able, differentiable.
+
+    Args:
+        generated: as in `ape_ave`.
+        reference: as in `ape_ave`.
+        lengths: as in `ape_ave`.
+        protocol: as in `ape_ave`.
+        mask: as in `ape_ave`.
+
+    Returns:
+        {name: (sum, count)}: APE over frames, AVE over motions.
+
+    Raises:
+        InputError: for an unknown protocol or shapes that do not fit it.
+    """
+    generated, reference = jnp.asarray(generated), jnp.asarray(reference)
+    lengths = jnp.asarray(lengths)
+    _check(generated, reference, lengths, protocol)
+    masks = mask if isinstance(mask, tuple) else (mask, mask)
+    frames = jnp.arange(generated.shape[-3]).reshape((1,) * lengths.ndim + (-1,))
+    compared = frames < lengths[..., None]
+    for one in masks:
+        if one is not None:
+            compared = compared & one
+
+    parts_of = _paper_parts if protocol == "paper" else _reference_parts
+    generated_parts = parts_of(generated, masks[0], compared)
+    reference_parts = parts_of(reference, masks[1], compared)
+    num_frames = compared.sum(-1)
+    total_frames = num_frames.sum().astype(generated.dtype)
+    has_variance = num_frames > 1
+    motions = has_variance.sum().astype(generated.dtype)
+    sums = {}
+    for name, a, b in zip(PARTS, generated_parts, reference_parts, strict=True):
+        errors = jnp.where(compared, _distance(a, b).mean(-1), 0.0)
+        sums[f"ape_{name}"] = (errors.sum(), total_frames)
+        errors = _distance(_variance(a, compared), _variance(b, compared)).mean(-1)
+        errors = jnp.where(has_variance, errors, 0.0)
+        sums[f"ave_{name}"] = (errors.sum(), motions)
+    return {name: sums[name] for name in NAMES}
+
+
+def _paper_parts(joints: Array, mask: Array | None, compared: Array):
+    """(root, traj, local, global), each (..., T, joints, coordinates)."""
+    del mask  # part of `compared`
+    joints = jnp.where(compared[..., None, None], joints, 0.0)
+    first = joints[..., 0, :, :]
+    now = kinematics.facing(kinematics.pelvis_from_joints(first))
+    goal = jnp.broadcast_to(jnp.asarray([0.0, -1.0], now.dtype), now.shape)
+    turn = kinematics.turn_between(now, goal)[..., None, None, :, :]
+    start = first[..., :1, :] * jnp.asarray([1.0, 1.0, 0.0], joints.dtype).reshape(
+        (1,) * (first.ndim - 1) + (3,)
+    )
+    moved = joints - start[..., None, :, :]
+    moved = rot.rotate(jnp.broadcast_to(turn, (*moved.shape, 3)), moved)
+    root = moved[..., :1, :]
+    return root, root[..., :2], moved[..., 1:, :] - root, moved
+
+
+def _reference_parts(joints: Array, mask: Array | None, compared: Array):
+    """(root, traj, local, global), each (..., T, joints, coordinates)."""
+    if mask is not None:
+        joints = jnp.where(mask[..., None, None], joints, 0.0)
+    features = rifke.encode(joints, mask=mask)
+    moved = rifke.decode(features)
+    root = moved[..., :1, :]
+    return tuple(
+        jnp.where(compared[..., None, None], part, 0.0)
+        for part in (root, root[..., ::2], rifke.local_poses(features), moved)
+    )
+
+
+def _variance(values: Array, real: Array) -> Array:
+    """Unbiased variance over real frames: (..., T, J, C) -> (..., J, C)."""
+    weight = real[..., None, None].astype(values.dtype)
+    count = weight.sum(-3, keepdims=True)
+    mean = (values * weight).sum(-3, keepdims=True) / jnp.maximum(count, 1.0)
+    squares = ((values - mean) ** 2 * weight).sum(-3, keepdims=True)
+    return (squares / jnp.maximum(count - 1.0, 1.0))[..., 0, :, :]
+
+
+def _distance(a: Array, b: Array) -> Array:
+    """Lengths of differences over the last axis; the gradient at 0 is 0."""
+    squared = ((a - b) ** 2).sum(-1)
+    differ = squared > 0
+    return jnp.where(differ, jnp.sqrt(jnp.where(differ, squared, 1.0)), 0.0)
+
+
+def _check(generated: Array, reference: Array, lengths: Array, protocol: str) -> None:
+    if protocol not in _NUM_JOINTS:
+        raise InputError(
+            f"protocol must be 'paper' or 'reference', got {protocol!r}; "
+            "choose one of them"
+        )
+    tail = (_NUM_JOINTS[protocol], 3)
+    if generated.shape[-2:] != tail or generated.ndim < 3:
+        raise InputError(
+            f"generated must have shape (..., T, {tail[0]}, 3) for protocol "
+            f"'{protocol}', got {generated.shape}; pass the joints of that protocol"
+        )
+    if reference.shape != generated.shape:
+        raise InputError(
+            f"reference must have the shape of generated, {generated.shape}, got "
+            f"{reference.shape}; pad both to the same number of frames"
+        )
+    if lengths.shape != generated.shape[:-3]:
+        raise InputError(
+            f"lengths must have shape {generated.shape[:-3]}, got {lengths.shape}; "
+            "give one number of frames per motion"
+        )

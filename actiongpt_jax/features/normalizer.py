@@ -1,0 +1,107 @@
+"""Mean and standard deviation of features, from one pass over any corpus."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import flax.struct
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from actiongpt_jax.errors import InputError
+
+ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
+
+# Keeps a standard deviation of 0 from dividing by 0; the published value.
+_EPS = 1e-12
+# A feature that varies by less than a few roundings of float32 does not vary.
+_ROUNDING = 1e-6
+
+
+@flax.struct.dataclass
+class Normalizer:
+    """Takes features to mean 0 and standard deviation 1, and back.
+
+    Attributes:
+        mean: (F,) float32.
+        std: (F,) float32.
+    """
+
+    mean: np.ndarray | jax.Array
+    std: np.ndarray | jax.Array
+
+    def normalize(self, features: ArrayT) -> ArrayT:
+        """Returns (features - mean) / (std + 1e-12) for features (..., F)."""
+        mean, std = self._rows(features)
+        return (features - mean) / (std + _EPS)
+
+    def unnormalize(self, features: ArrayT) -> ArrayT:
+        """Returns features * std + mean for normalised features (..., F)."""
+        mean, std = self._rows(features)
+        return features * std + mean
+
+    def _rows(self, features: ArrayT):
+        if features.shape[-1:] != self.mean.shape:
+            raise InputError(
+                f"features must have {self.mean.shape[0]} columns for this "
+                f"normalizer, got shape {features.shape}; use the one that was "
+                "fitted on the same features"
+            )
+        shape = (1,) * (features.ndim - 1) + self.mean.shape
+        return self.mean.reshape(shape), self.std.reshape(shape)
+
+
+def fit_normalizer(batches: Iterable[Float[np.ndarray, "_n F"]]) -> Normalizer:
+    """Computes mean and unbiased standard deviation in one pass, in float64.
+
+    Memory does not grow with the corpus: each batch is reduced to its count, mean
+    and sum of squared deviations, and these are merged.
+
+    Args:
+        batches: arrays (n, F) of real frames; n may differ and may be 0.
+
+    Returns:
+        The normalizer, float32. A feature that never varies beyond rounding gets
+        std 1: dividing by its rounding noise would only blow that up.
+
+    Raises:
+        InputError: for fewer than two frames, unequal widths, or a value that is
+            not finite.
+
+    Source: Chan, Golub, LeVeque 1983 (the merge).
+    """
+    count, mean, squares = 0, np.zeros(0), np.zeros(0)
+    for number, batch in enumerate(batches):
+        batch = np.asarray(batch, np.float64)
+        if batch.ndim != 2 or (number and batch.shape[1] != mean.shape[0]):
+            expected = f"(n, {mean.shape[0]})" if number else "(n, F)"
+            raise InputError(
+                f"features must have shape {expected}, got {batch.shape} in batch "
+                f"{number}; pass all frames with the same columns"
+            )
+        if not number:
+            mean, squares = np.zeros(batch.shape[1]), np.zeros(batch.shape[1])
+        if not np.isfinite(batch).all():
+            frame, column = np.argwhere(~np.isfinite(batch))[0]
+            raise InputError(
+                f"features must be finite, got {batch[frame, column]} in batch "
+                f"{number}, frame {frame}, column {column}; leave that motion out"
+            )
+        n = batch.shape[0]
+        if n == 0:
+            continue
+        batch_mean = batch.mean(0)
+        delta = batch_mean - mean
+        squares += ((batch - batch_mean) ** 2).sum(0) + delta**2 * (
+            count * n / (count + n)
+        )
+        mean = mean + delta * (n / (count + n))
+        count += n
+    if count < 2:
+        raise InputError(
+            f"a normalizer needs at least 2 frames, got {count}; "
+            "add motions to the training split"
+        )
+    std = np.sqrt(squares / (count - 1))
+    std = np.where(std <= _ROUNDING * np.maximum(np.abs(mean), 1.0), 1.0, std)
+    return Normalizer(mean.astype(np.float32), std.astype(np.float32))

@@ -1,0 +1,106 @@
+"""The 135 rotation features that TEMOS and TEACH learn.
+
+| column | content |
+|---|---|
+| 0 | height: z of the translation, metres above the world's origin |
+| 1:3 | how far the ground position moved since the frame before, metres |
+| 3:135 | 22 parent-relative rotations as rot6d, joint 0 first |
+
+Source: TEMOS (arXiv:2204.14109), TEACH (arXiv:2209.04066).
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+
+NUM_JOINTS = 22
+NFEATS = 3 + NUM_JOINTS * 6
+# Canonical bodies face the world's -x in their first frame. That is where the
+# published features put an upright body, so both headings share statistics.
+_CANONICAL_FACING = (-1.0, 0.0)
+
+
+def encode(
+    rotations: Float[Array, "*batch T 22 3 3"],
+    translation: Float[Array, "*batch T 3"],
+    *,
+    canonicalize: bool = True,
+    compat: kinematics.Compat = None,
+) -> Float[Array, "*batch T 135"]:
+    """Turns a motion into features that do not depend on where it began.
+
+    The whole motion is turned about the vertical by one angle, so that the body of
+    frame 0 faces -x; heading changes within the motion stay in the features. Later
+    frames never change earlier ones, so padding behind a motion does no harm.
+
+    Args:
+        rotations: (..., T, 22, 3, 3) parent-relative; joint 0 in a z-up world.
+        translation: (..., T, 3) metres.
+        canonicalize: False leaves the heading as it is.
+        compat: what is taken for the heading of frame 0: None the direction in
+            which the pelvis faces, 'reference' the z component of its axis-angle
+            (see `kinematics.facing`), which official checkpoints need.
+
+    Returns:
+        (..., T, 135) features, not normalised. The first frame's velocity is 0.
+
+    Raises:
+        InputError: for other shapes or an unknown `compat`.
+    """
+    rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
+    if rotations.shape[-3:] != (NUM_JOINTS, 3, 3) or rotations.ndim < 4:
+        raise InputError(
+            f"rotations must have shape (..., T, {NUM_JOINTS}, 3, 3), got "
+            f"{rotations.shape}; pass matrices of the 22 body joints"
+        )
+    if translation.shape != (*rotations.shape[:-3], 3):
+        raise InputError(
+            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
+            f"{translation.shape}; give every frame its own translation"
+        )
+    velocity = jnp.diff(translation, axis=-2, prepend=translation[..., :1, :])
+    if canonicalize:
+        now = kinematics.facing(rotations[..., 0, 0, :, :], compat)
+        goal = jnp.asarray(_CANONICAL_FACING, now.dtype)
+        turn = kinematics.turn_between(now, jnp.broadcast_to(goal, now.shape))
+        turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
+        velocity = rot.rotate(turn, velocity)
+        root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
+        rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
+    rot6d = rot.matrix_to_rot6d(rotations)
+    rot6d = rot6d.reshape(*rot6d.shape[:-2], NUM_JOINTS * 6)
+    return jnp.concatenate([translation[..., 2:], velocity[..., :2], rot6d], -1)
+
+
+def decode(
+    features: Float[Array, "*batch T 135"],
+) -> tuple[Float[Array, "*batch T 22 3 3"], Float[Array, "*batch T 3"]]:
+    """Turns features, not normalised, back into a motion.
+
+    Args:
+        features: (..., T, 135) as `encode` makes them; the rotations need not be
+            orthonormal, as a network's are not.
+
+    Returns:
+        (rotations (..., T, 22, 3, 3), translation (..., T, 3) metres). The motion
+        keeps the canonical heading and starts above the origin of the ground.
+
+    Raises:
+        InputError: if the last axis is not 135.
+    """
+    features = jnp.asarray(features)
+    if features.shape[-1:] != (NFEATS,) or features.ndim < 2:
+        raise InputError(
+            f"features must have shape (..., T, {NFEATS}), got {features.shape}; "
+            "pass what `encode` or a motion decoder returns"
+        )
+    rot6d = features[..., 3:].reshape(*features.shape[:-1], NUM_JOINTS, 6)
+    # The first frame's velocity has no frame before it and is left out.
+    moves = features[..., 1:, 1:3]
+    ground = jnp.concatenate(
+        [jnp.zeros_like(features[..., :1, 1:3]), jnp.cumsum(moves, -2)], -2
+    )
+    return rot.rot6d_to_matrix(rot6d), jnp.concatenate([ground, features[..., :1]], -1)

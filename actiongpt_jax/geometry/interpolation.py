@@ -1,0 +1,148 @@
+"""Blending rotations, and joining one motion to the next."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+
+# TEMOS and TEACH blend linearly where the cosine of half the angle is above 0.99
+# (32 degrees): at most 1e-4 rad from the arc, and kept for equal results.
+_JOIN_LINEAR_ABOVE = 0.99
+
+
+def slerp(
+    start: Float[Array, "*batch 4"],
+    end: Float[Array, "*batch 4"],
+    weight: Float[Array, "*batch"] | float,
+    *,
+    linear_above: float = 1.0 - 1e-6,
+) -> Float[Array, "*batch 4"]:
+    """Moves at constant speed from one rotation to another, the shortest way.
+
+    Args:
+        start: (..., 4) unit quaternions (w, x, y, z).
+        end: (..., 4) unit quaternions; their sign does not matter.
+        weight: (...) 0 gives `start`, 1 gives `end` or its negative.
+        linear_above: cosine of half the angle from which a straight line stands in
+            for the arc; the default is exact to rounding.
+
+    Returns:
+        (..., 4) unit quaternions.
+    """
+    start, end = jnp.asarray(start), jnp.asarray(end)
+    weight = jnp.broadcast_to(jnp.asarray(weight, start.dtype), start.shape[:-1])
+    weight = weight[..., None]
+    cos = (start * end).sum(-1, keepdims=True)
+    end = jnp.where(cos < 0, -end, end)
+    cos = jnp.abs(cos)
+    straight = cos > linear_above
+    # The half angle from the chord, which keeps its digits where arccos loses them.
+    chord, sum_ = _length(end - start, straight), _length(end + start, straight)
+    angle = 2.0 * jnp.arctan2(chord, sum_)
+    sin = jnp.sin(angle)
+    from_start = jnp.where(
+        straight, 1.0 - weight, jnp.sin((1.0 - weight) * angle) / sin
+    )
+    from_end = jnp.where(straight, weight, jnp.sin(weight * angle) / sin)
+    return rot.unit(from_start * start + from_end * end)
+
+
+def align_to(
+    last_rots: Float[Array, "*batch J 3 3"],
+    last_trans: Float[Array, "*batch 3"],
+    rots: Float[Array, "*batch T J 3 3"],
+    trans: Float[Array, "*batch T 3"],
+    how: Literal["full", "translation"] = "full",
+    *,
+    compat: kinematics.Compat = None,
+) -> tuple[Float[Array, "*batch T J 3 3"], Float[Array, "*batch T 3"]]:
+    """Turns and shifts a motion so that it goes on from a given pose.
+
+    Its first frame lands on the ground position of the last pose and, with
+    `how='full'`, faces the same way. Heights stay as they are.
+
+    Args:
+        last_rots: (..., J, 3, 3) the pose to go on from; joint 0 in the world.
+        last_trans: (..., 3) its translation, metres.
+        rots: (..., T, J, 3, 3) the motion to move.
+        trans: (..., T, 3) its translation, metres.
+        how: 'full' turns and shifts, 'translation' only shifts.
+        compat: what `kinematics.facing` takes for the yaw; 'reference' as published.
+
+    Returns:
+        The moved (rots, trans), shapes as given.
+
+    Raises:
+        InputError: if `how` or `compat` is unknown.
+    """
+    if how not in ("full", "translation"):
+        raise InputError(
+            f"how must be 'full' or 'translation', got {how!r}; choose one of them"
+        )
+    last_rots, last_trans = jnp.asarray(last_rots), jnp.asarray(last_trans)
+    rots, trans = jnp.asarray(rots), jnp.asarray(trans)
+    path = trans - trans[..., :1, :]
+    if how == "full":
+        turn = kinematics.turn_between(
+            kinematics.facing(rots[..., 0, 0, :, :], compat),
+            kinematics.facing(last_rots[..., 0, :, :], compat),
+        )[..., None, :, :]
+        path = rot.rotate(jnp.broadcast_to(turn, (*path.shape, 3)), path)
+        root = rots[..., 0, :, :]
+        root = rot.compose(jnp.broadcast_to(turn, root.shape), root)
+        rots = jnp.concatenate([root[..., None, :, :], rots[..., 1:, :, :]], -3)
+    ground = path[..., :2] + last_trans[..., None, :2]
+    return rots, jnp.concatenate([ground, trans[..., 2:]], -1)
+
+
+def slerp_between(
+    rots_a: Float[Array, "*batch J 3 3"],
+    trans_a: Float[Array, "*batch 3"],
+    rots_b: Float[Array, "*batch J 3 3"],
+    trans_b: Float[Array, "*batch 3"],
+    n: int,
+) -> tuple[Float[Array, "*batch n J 3 3"], Float[Array, "*batch n 3"]]:
+    """Fills the gap between two poses with `n` evenly spaced frames.
+
+    Args:
+        rots_a: (..., J, 3, 3) pose before the gap.
+        trans_a: (..., 3) its translation, metres.
+        rots_b: (..., J, 3, 3) pose after the gap.
+        trans_b: (..., 3) its translation, metres.
+        n: frames strictly between the two.
+
+    Returns:
+        (rots (..., n, J, 3, 3), trans (..., n, 3)); neither end is included.
+
+    Raises:
+        InputError: if n is negative.
+    """
+    if n < 0:
+        raise InputError(
+            f"n must be 0 or more frames, got {n}; leave the join as it is"
+        )
+    rots_a, rots_b = jnp.asarray(rots_a), jnp.asarray(rots_b)
+    trans_a, trans_b = jnp.asarray(trans_a), jnp.asarray(trans_b)
+    start = rot.matrix_to_quaternion(rots_a)[..., None, :, :]
+    end = rot.matrix_to_quaternion(rots_b)[..., None, :, :]
+    frames = (*start.shape[:-3], n, *start.shape[-2:])
+    weight = jnp.asarray(np.arange(1, n + 1) / (n + 1), start.dtype)[:, None]
+    quaternions = slerp(
+        jnp.broadcast_to(start, frames),
+        jnp.broadcast_to(end, frames),
+        jnp.broadcast_to(weight, frames[:-1]),
+        linear_above=_JOIN_LINEAR_ABOVE,
+    )
+    weight = jnp.broadcast_to(weight, (*trans_a.shape[:-1], n, 3))
+    path = trans_a[..., None, :] * (1.0 - weight) + trans_b[..., None, :] * weight
+    return rot.quaternion_to_matrix(quaternions), path
+
+
+def _length(vector: Array, unused: Array) -> Array:
+    """Lengths (..., 1); 1 where `unused`, whose gradient would be infinite at 0."""
+    return jnp.sqrt(jnp.where(unused, 1.0, (vector * vector).sum(-1, keepdims=True)))

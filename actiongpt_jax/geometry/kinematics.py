@@ -1,0 +1,158 @@
+"""Forward kinematics, and where a body faces."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
+
+Compat = Literal["reference"] | None
+
+# The pelvis's +z axis counts as vertical when its shadow on the ground is shorter
+# than this (6 degrees), so that noise cannot choose the direction.
+_VERTICAL_SHADOW = 0.1
+
+
+def forward_kinematics(
+    rotations: Float[Array, "*batch J 3 3"],
+    translation: Float[Array, "*batch 3"],
+    skeleton: Skeleton = SMPL22,
+) -> Float[Array, "*batch J 3"]:
+    """Places a skeleton's joints, one batched product per level of the tree.
+
+    Args:
+        rotations: (..., J, 3, 3) parent-relative; joint 0 is the orientation in
+            the world.
+        translation: (..., 3) metres; the root lies at translation + rest root.
+        skeleton: its joints are the J axis.
+
+    Returns:
+        (..., J, 3) joints in the world, metres.
+
+    Raises:
+        InputError: if the shapes do not belong to the skeleton or to each other.
+    """
+    rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
+    if rotations.shape[-3:] != (skeleton.num_joints, 3, 3):
+        raise InputError(
+            f"rotations must have last axes ({skeleton.num_joints}, 3, 3) for this "
+            f"skeleton, got shape {rotations.shape}; pass matrices of its joints"
+        )
+    if translation.shape != (*rotations.shape[:-3], 3):
+        raise InputError(
+            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
+            f"{translation.shape}; give every pose its own translation"
+        )
+    offsets = jnp.asarray(skeleton.offsets, rotations.dtype)
+    offsets = jnp.broadcast_to(offsets, rotations.shape[:-1])
+
+    levels = [np.array(level) for level in skeleton.levels]
+    parents = np.array(skeleton.parents)
+    placed = translation[..., None, :] + _joints(offsets, levels[0])
+    turned = _joints(rotations, levels[0], 3)
+    by_level = [placed]
+    for above, level in zip(levels, levels[1:], strict=False):
+        rows = np.searchsorted(above, parents[level])
+        frames = _joints(turned, rows, 3)
+        placed = _joints(placed, rows) + rot.rotate(frames, _joints(offsets, level))
+        turned = rot.compose(frames, _joints(rotations, level, 3))
+        by_level.append(placed)
+    order = np.argsort(np.concatenate(levels))
+    return _joints(jnp.concatenate(by_level, -2), order)
+
+
+def facing(
+    pelvis: Float[Array, "*batch 3 3"], compat: Compat = None
+) -> Float[Array, "*batch 2"]:
+    """Returns the direction on the ground in which a body faces.
+
+    It is where the pelvis's +z axis (forward) points. Where that is nearly vertical
+    (a body lying on its back or front, or bent double), it is derived from the +x
+    axis (to the left): a quarter turn clockwise from where that points. That is the
+    limit of the first case as a body sits up or falls over, so lying down does not
+    change where somebody faces.
+
+    Args:
+        pelvis: (..., 3, 3) orientation of joint 0 in a z-up world.
+        compat: 'reference' takes the z component of the axis-angle for the yaw of
+            an upright body, as TEMOS and TEACH do. It is the yaw only as long as
+            that is 0.
+
+    Returns:
+        (..., 2) unit vectors. An upright body that was not turned faces (0, -1).
+
+    Raises:
+        InputError: if `compat` is neither None nor 'reference'.
+    """
+    if compat == "reference":
+        yaw = rot.matrix_to_axis_angle(pelvis)[..., 2]
+        return jnp.stack([jnp.sin(yaw), -jnp.cos(yaw)], -1)
+    if compat is not None:
+        raise InputError(
+            f"compat must be None or 'reference', got {compat!r}; choose one of them"
+        )
+    forward, left = pelvis[..., :2, 2], pelvis[..., :2, 0]
+    upended = (forward * forward).sum(-1, keepdims=True) < _VERTICAL_SHADOW**2
+    from_left = jnp.stack([left[..., 1], -left[..., 0]], -1)
+    return rot.unit(jnp.where(upended, from_left, forward))
+
+
+def turn_between(
+    start: Float[Array, "*batch 2"], end: Float[Array, "*batch 2"]
+) -> Float[Array, "*batch 3 3"]:
+    """Returns the turn about +z that takes one direction (..., 2) to another.
+
+    Args:
+        start: (..., 2) unit vectors on the ground.
+        end: (..., 2) unit vectors on the ground.
+
+    Returns:
+        (..., 3, 3) rotation matrices.
+    """
+    cos = (start * end).sum(-1)
+    sin = start[..., 0] * end[..., 1] - start[..., 1] * end[..., 0]
+    return rot.rotation_about_z(jnp.stack([cos, sin], -1))
+
+
+def pelvis_from_joints(
+    joints: Float[Array, "*batch J 3"], skeleton: Skeleton = SMPL22
+) -> Float[Array, "*batch 3 3"]:
+    """Recovers the pelvis's orientation from the hips and the lowest spine joint.
+
+    The three are rigid with the pelvis, so for joints of `skeleton` this is exact;
+    for another body it is as good as the likeness of the two pelvises.
+
+    Args:
+        joints: (..., J, 3) metres, J joints named as in `skeleton`.
+        skeleton: has 'left_hip', 'right_hip' and 'spine1'.
+
+    Returns:
+        (..., 3, 3) orientation of joint 0 in the world.
+    """
+    left, right, spine = (
+        skeleton.names.index(name) for name in ("left_hip", "right_hip", "spine1")
+    )
+
+    def frame(points):
+        side = points[..., left, :] - points[..., right, :]
+        up = points[..., spine, :] - (points[..., left, :] + points[..., right, :]) / 2
+        return rot.rot6d_to_matrix(jnp.concatenate([side, up], -1))
+
+    now = frame(joints)
+    rest = frame(jnp.asarray(skeleton.rest_joints, now.dtype))
+    return rot.compose(jnp.swapaxes(now, -1, -2), jnp.broadcast_to(rest, now.shape))
+
+
+def _joints(array: Array, rows: np.ndarray, axes: int = 2) -> Array:
+    """Picks rows of the joint axis, `axes` from the end; a slice where it can be."""
+    if len(rows) == array.shape[-axes] and (rows == np.arange(len(rows))).all():
+        return array
+    first, last = int(rows[0]), int(rows[-1])
+    index = slice(first, last + 1)
+    if not np.array_equal(rows, np.arange(first, last + 1)):
+        index = rows
+    return array[(..., index, *[slice(None)] * (axes - 1))]
