@@ -19,6 +19,10 @@ class Gaussian:
     mu: jax.Array
     logvar: jax.Array
 
+    def sample(self, noise: jax.Array, fact: float = 1.0) -> jax.Array:
+        """Returns mu + fact * std * noise; noise (..., D) standard normal."""
+        return self.mu + fact * jax.numpy.exp(0.5 * self.logvar) * noise
+
 
 @flax.struct.dataclass
 class TextFeatures:

@@ -1,0 +1,202 @@
+"""Configs: how they are found, overridden, checked and stored."""
+
+import importlib.util
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+from ml_collections.config_dict import placeholder
+
+from actiongpt_jax.errors import InputError
+
+# What the published code does by accident, by the config field that chooses it.
+REFERENCE_DEVIATIONS = {
+    "data.heading": "reference",
+    "losses.recons_mean": "padded",
+    "model.text_mask": "shipped",
+    "text.aggregation": "reference_mean",
+}
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Returns the fields that every model's config shares, with their defaults."""
+    config = ml_collections.ConfigDict()
+    # 'reference' sets every field of REFERENCE_DEVIATIONS.
+    config.compat = placeholder(str)
+    config.model = ml_collections.ConfigDict()
+    config.losses = ml_collections.ConfigDict()
+
+    config.data = ml_collections.ConfigDict()
+    config.data.store = ""
+    # Sequences of the built-in corpus to make and train on; 0 = use `store`.
+    config.data.builtin = 0
+    config.data.labels = "frame"
+    config.data.min_frames = 15
+    config.data.max_frames = 750
+    config.data.heading = "yaw"
+    config.data.train_split = "train"
+    config.data.val_split = "val"
+    config.data.max_shapes = 8
+
+    config.text = ml_collections.ConfigDict()
+    config.text.store = ""
+    config.text.source = "descriptions"
+    # None = whatever the store holds; set and different is an error.
+    config.text.encoder = placeholder(str)
+    config.text.k = placeholder(int)
+    config.text.aggregation = placeholder(str)
+    config.text.width = placeholder(int)
+
+    config.train = ml_collections.ConfigDict()
+    config.train.batch_size = 16
+    config.train.num_steps = placeholder(int)
+    config.train.num_epochs = 1000
+    config.train.seed = 42
+    config.train.dtype = "float32"
+    config.train.optimizer = "adamw"
+    config.train.learning_rate = 1e-4
+    # torch's defaults, which every published run uses.
+    config.train.b1, config.train.b2, config.train.eps = 0.9, 0.999, 1e-8
+    config.train.weight_decay = 0.01
+    config.train.grad_clip = placeholder(float)
+    config.train.log_steps = 10
+    config.train.eval_epochs = 10
+    config.train.checkpoint_steps = 1000
+    config.train.keep_checkpoints = 3
+    config.train.best_metric = "val/recons_text2rfeats"
+    return config
+
+
+def parse_words(arg: str | None, words: Sequence[str], keys: Sequence[str] = ()) -> dict:
+    """Reads what follows the colon in `--config file.py:words`.
+
+    Args:
+        arg: comma-separated words and key=value pairs, or None.
+        words: those without a value that are known.
+        keys: those with a value that are known.
+
+    Returns:
+        word -> True and key -> text of its value.
+
+    Raises:
+        InputError: for an unknown word; lists the known ones.
+    """
+    found = {}
+    for part in (arg or "").split(","):
+        key, equals, value = part.strip().partition("=")
+        if not key:
+            continue
+        if key not in (keys if equals else words):
+            known = [*words, *(f"{key}=..." for key in keys)]
+            raise InputError(
+                f"config word {part.strip()!r} is unknown; known are {', '.join(known)}"
+            )
+        found[key] = value if equals else True
+    return found
+
+
+def load_config(spec: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
+    """Loads a config file and applies `--config.a.b=value` overrides.
+
+    Args:
+        spec: 'path/to/file.py' or the bare name of an installed config ('teach'),
+            each with optional ':words'.
+        overrides: command-line flags.
+
+    Returns:
+        The config, locked.
+
+    Raises:
+        InputError: for an unknown file, word, field, or a value of the wrong type.
+    """
+    path, words = split_spec(spec)
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"config {path} must be a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise InputError(f"config {path} must define get_config(arg)")
+    config = module.get_config(words)
+    config.lock()
+    values = flags.FlagValues()
+    argv = ["train", *overrides]
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    for flag in overrides:
+        if not flag.startswith("--config.") or "=" not in flag:
+            raise InputError(
+                f"argument {flag!r} is unknown; fields are set as --config.field=value"
+            )
+        _check_field(config, flag[len("--config.") :].partition("=")[0])
+    try:
+        values(argv)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise InputError(f"config override is not valid: {error}") from error
+    if config.compat not in (None, "reference"):
+        raise InputError(f"config.compat must be 'reference' or unset, got {config.compat!r}")
+    return config
+
+
+def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
+    """Splits 'configs/teach.py:demo' or 'teach:demo' into an existing file and words."""
+    name, colon, words = spec.partition(":")
+    path = pathlib.Path(name)
+    if not path.is_file() and path.suffix == "" and len(path.parts) == 1:
+        installed = importlib.util.find_spec("actiongpt_jax.configs")
+        folders = list(installed.submodule_search_locations or []) if installed else []
+        for folder in folders:
+            if (candidate := pathlib.Path(folder) / f"{name}.py").is_file():
+                path = candidate
+    if not path.is_file():
+        raise InputError(
+            f"config file {name} does not exist; use configs/temos.py, or the bare "
+            "name of an installed config such as temos:demo"
+        )
+    return path, words if colon else None
+
+
+def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
+    node = config
+    for depth, part in enumerate(parts := field.split(".")):
+        if not isinstance(node, ml_collections.ConfigDict) or part not in node:
+            where = ".".join(["config", *parts[:depth]])
+            known = ", ".join(node) if isinstance(node, ml_collections.ConfigDict) else "none"
+            raise InputError(f"{where} has no field {part!r}; its fields are {known}")
+        node = node.get_ref(part).get() if part not in node else node[part]
+
+
+def resolve(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Spells `compat='reference'` out in the fields it stands for.
+
+    Returns:
+        The config itself without `compat`, else a changed copy.
+    """
+    if config.get("compat") != "reference":
+        return config
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        for field, value in REFERENCE_DEVIATIONS.items():
+            section, name = field.split(".")
+            if name in config.get(section, {}):
+                config[section][name] = value
+    return config
+
+
+def to_json(config: ml_collections.ConfigDict) -> str:
+    """Returns the config as JSON text."""
+    return json.dumps(config.to_dict(), indent=2)
+
+
+def from_json(text: str) -> ml_collections.ConfigDict:
+    """Returns the config of JSON text written by `to_json`."""
+    return ml_collections.ConfigDict(json.loads(text)).lock()
+
+
+def cache_folder() -> pathlib.Path:
+    """Folder for what can be made again: compiled programs, the built-in corpus."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "actiongpt_jax"

@@ -1,0 +1,69 @@
+"""The seven terms of TEMOS.
+
+Source: TEMOS, arXiv:2204.14109, section 3.3.
+"""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from actiongpt_jax.config import resolve
+from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
+from actiongpt_jax.models.temos import TemosOutputs
+from actiongpt_jax.structs import Gaussian
+
+
+def terms(
+    outputs: TemosOutputs, batch: dict[str, jax.Array], config: ConfigDict
+) -> dict[str, Term]:
+    """Computes every term of the loss, unweighted.
+
+    Items without a real frame (fillers of a last batch) count in no term.
+
+    Args:
+        outputs: of `models.Temos`.
+        batch: features (B, T, F), frame_mask (B, T).
+        config: `config.losses.recons_mean` 'frames' averages reconstruction over
+            real frames; 'padded' over B x the longest item, as published.
+
+    Returns:
+        name -> (sum, count).
+    """
+    target, frame_mask = batch["features"], batch["frame_mask"]
+    item_mask = frame_mask.any(-1)
+    standard = Gaussian(jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu))
+
+    def reconstruction(features: jax.Array) -> Term:
+        total, count = masked_term(smooth_l1(features, target), frame_mask)
+        if resolve(config).losses.recons_mean == "padded":
+            longest = frame_mask.sum(-1).max()
+            count = (item_mask.sum() * longest * target.shape[-1]).astype(jnp.float32)
+        return total, count
+
+    def divergence(q: Gaussian, p: Gaussian) -> Term:
+        return masked_term(kl_divergence(q, p), item_mask)
+
+    return {
+        "recons_rfeats2rfeats": reconstruction(outputs.features_motion),
+        "recons_text2rfeats": reconstruction(outputs.features_text),
+        "kl_text2motion": divergence(outputs.text, outputs.motion),
+        "kl_motion2text": divergence(outputs.motion, outputs.text),
+        "kl_text": divergence(outputs.text, standard),
+        "kl_motion": divergence(outputs.motion, standard),
+        "latent_manifold": masked_term(
+            smooth_l1(outputs.z_text, outputs.z_motion), item_mask
+        ),
+    }
+
+
+def weights(config: ConfigDict) -> dict[str, float]:
+    """Returns the weight of every term: 1, `config.losses.{lmd_kl,lmd_latent}`."""
+    return {
+        "recons_rfeats2rfeats": 1.0,
+        "recons_text2rfeats": 1.0,
+        "kl_text2motion": config.losses.lmd_kl,
+        "kl_motion2text": config.losses.lmd_kl,
+        "kl_text": config.losses.lmd_kl,
+        "kl_motion": config.losses.lmd_kl,
+        "latent_manifold": config.losses.lmd_latent,
+    }

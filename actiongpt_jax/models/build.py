@@ -1,0 +1,39 @@
+"""From a config to a model."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from actiongpt_jax.config import resolve
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.temos import Temos
+
+MODELS: dict[str, type[nn.Module]] = {"temos": Temos}
+# What each model draws per item in training: name -> latent noise.
+NOISE = {"temos": ("text", "motion")}
+
+
+def build(config: ConfigDict) -> nn.Module:
+    """Builds the model of a config.
+
+    Args:
+        config: `config.model` holds `name` and the model's attributes;
+            `config.train.dtype` is the type of its products.
+
+    Returns:
+        An unbound Linen module.
+
+    Raises:
+        InputError: for an unknown model or attribute.
+    """
+    config = resolve(config)
+    fields = dict(config.model)
+    name = fields.pop("name")
+    if name not in MODELS:
+        raise InputError(
+            f"config.model.name must be one of {', '.join(MODELS)}, got {name!r}"
+        )
+    try:
+        return MODELS[name](**fields, dtype=jnp.dtype(config.train.dtype))
+    except TypeError as error:
+        raise InputError(f"config.model does not fit {name}: {error}") from error

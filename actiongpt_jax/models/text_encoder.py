@@ -1,0 +1,135 @@
+"""From token embeddings of a text to a Gaussian over motion latents."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from actiongpt_jax.nn.attention import Dense, mask_to_bias
+from actiongpt_jax.nn.dropout import dropout, dropout_seeds
+from actiongpt_jax.nn.positional import sinusoids
+from actiongpt_jax.nn.transformer import Encoder
+from actiongpt_jax.structs import Gaussian
+
+TEXT_MASKS = ("bool", "shipped")
+
+
+def text_bias(mask: Bool[Array, "b n"], text_mask: str) -> Float[Array, "b n"]:
+    """Returns what a text mask adds to attention logits.
+
+    Args:
+        mask: (B, N) True = real token.
+        text_mask: 'bool' hides padding. 'shipped' is what Action-GPT's published
+            code does: its integer mask is added to the logits, so that nothing is
+            hidden and padding gets +1 over real tokens.
+
+    Raises:
+        ValueError: for another `text_mask`.
+    """
+    if text_mask == "bool":
+        return mask_to_bias(mask)
+    if text_mask == "shipped":
+        return jnp.where(mask, 0.0, 1.0)
+    raise ValueError(f"text_mask must be one of {TEXT_MASKS}, got {text_mask!r}")
+
+
+class TextEncoder(nn.Module):
+    """Pools token embeddings into a `Gaussian` through two learned tokens.
+
+    Source: TEMOS, arXiv:2204.14109, section 3.
+
+    Attributes:
+        latent_dim: width of the latent and of every block.
+        num_layers: of the stack.
+        num_heads: 4 is what the reference runs; its `num_head` key is unread.
+        ff_size: inner width of the feed-forward parts.
+        dropout: rate of every dropout.
+        text_mask: see `text_bias`.
+        dtype: of the products.
+    """
+
+    latent_dim: int = 256
+    num_layers: int = 6
+    num_heads: int = 4
+    ff_size: int = 1024
+    dropout: float = 0.1
+    text_mask: str = "bool"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Float[Array, "b n e"],
+        mask: Bool[Array, "b n"],
+        deterministic: bool = True,
+    ) -> Gaussian:
+        """Encodes texts.
+
+        Args:
+            tokens: (B, N, E) states of a frozen text model.
+            mask: (B, N) True = real token.
+            deterministic: no dropout.
+
+        Returns:
+            Gaussian over (B, D).
+        """
+        batch, length, width = tokens.shape
+        # ReLU before the projection, as published.
+        projected = Dense(self.latent_dim, dtype=self.dtype, name="projection")(
+            jax.nn.relu(tokens).reshape(batch * length, width)
+        ).reshape(batch, length, self.latent_dim)
+        bias = jnp.pad(text_bias(mask, self.text_mask), ((0, 0), (2, 0)))
+        return pool_gaussian(self, projected, bias, deterministic)
+
+
+def pool_gaussian(
+    module: nn.Module,
+    tokens: Float[Array, "b n d"],
+    bias: Float[Array, "b m"],
+    deterministic: bool,
+) -> Gaussian:
+    """Puts mu and logvar tokens first, adds positions, encodes, reads them off.
+
+    Args:
+        module: the Linen module inside whose `__call__` this runs; it owns the
+            tokens and the stack and gives the sizes.
+        tokens: (B, N, D).
+        bias: (B, N + 2) for the attention logits.
+        deterministic: no dropout.
+
+    Returns:
+        Gaussian over (B, D), float32.
+    """
+    heads = [
+        module.param(name, nn.initializers.normal(1.0), (module.latent_dim,))
+        for name in ("mu_token", "logvar_token")
+    ]
+    pooled = pool(module, heads, tokens, bias, deterministic)
+    return Gaussian(mu=pooled[:, 0], logvar=pooled[:, 1])
+
+
+def pool(
+    module: nn.Module,
+    heads: list[jax.Array],
+    tokens: Float[Array, "b n d"],
+    bias: Float[Array, "b m"],
+    deterministic: bool,
+) -> Float[Array, "b h d"]:
+    """Encodes [heads, tokens] with positions and returns the heads' outputs, float32."""
+    batch, width = len(tokens), module.latent_dim
+    first = jnp.broadcast_to(jnp.stack(heads), (batch, len(heads), width))
+    x = jnp.concatenate([first.astype(module.dtype), tokens], axis=1)
+    x = x + sinusoids(x.shape[1], width).astype(module.dtype)
+    if not deterministic and module.dropout > 0:
+        x = dropout(x, dropout_seeds(module, 1)[0], module.dropout)
+    encoder = Encoder(
+        module.num_layers,
+        module.num_heads,
+        module.ff_size,
+        module.dropout,
+        dtype=module.dtype,
+        name="encoder",
+        parent=module,
+    )
+    return encoder(x, bias, deterministic, len(heads)).astype(jnp.float32)

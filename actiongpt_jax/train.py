@@ -1,0 +1,74 @@
+"""Trains a model.
+
+python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
+    --config.data.store=STORE --config.text.store=EMBEDDINGS
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import jax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from actiongpt_jax import cli, embed, prepare
+from actiongpt_jax.config import load_config, split_spec
+from actiongpt_jax.evaluation.validation import ape_ave_terms
+from actiongpt_jax.training import parallel
+from actiongpt_jax.training.loop import train
+
+
+def main(argv: Sequence[str]) -> None:
+    """Reads flags, makes the built-in data where a config wants it, trains."""
+    parser = cli.Parser(prog="python -m actiongpt_jax.train", description=__doc__)
+    parser.add_argument("--config", required=True, help="configs/temos.py[:demo], or temos:demo")
+    parser.add_argument("--workdir", help="default: runs/<config>[-words]")
+    parser.add_argument(
+        "--coordinator", help="several processes: HOST:PORT of process 0, or 'auto' (Slurm)"
+    )
+    parser.add_argument("--num_processes", type=int)
+    parser.add_argument("--process_id", type=int)
+    args, overrides = parser.parse_known_args(argv)
+    config = load_config(args.config, overrides)
+    workdir = pathlib.Path(args.workdir or default_workdir(args.config))
+    parallel.initialize(args.coordinator, args.num_processes, args.process_id)
+    use_builtin_data(config, workdir.parent)
+    train(config, workdir, evaluators=[ape_ave_terms])
+    if jax.process_index() == 0:
+        print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
+
+
+def default_workdir(spec: str) -> pathlib.Path:
+    """Returns runs/<config>[-words] for 'path/config.py:words'."""
+    path, words = split_spec(spec)
+    name = path.stem if not words else f"{path.stem}-{words.replace(',', '-')}"
+    return pathlib.Path("runs") / name
+
+
+def use_builtin_data(config: ConfigDict, folder: pathlib.Path) -> None:
+    """Makes the built-in corpus and its embeddings below `folder`, once.
+
+    Does nothing for a config that names stores or wants no built-in data.
+    """
+    if not config.data.builtin or config.data.store or config.text.store:
+        return
+    corpus = folder / f"builtin-{config.data.builtin}"
+    k = config.text.k or 4
+    motion, text = corpus / "motion", corpus / f"text-k{k}"
+    if jax.process_index() == 0:
+        if not motion.exists():
+            count = str(config.data.builtin)
+            prepare.main(["synthetic", "--out", str(motion), "--sequences", count])
+        if not text.exists():
+            descriptions = str(motion / "descriptions.jsonl")
+            embed.main(
+                ["--descriptions", descriptions, "--encoder", "minilm"]
+                + ["--k", str(k), "--out", str(text)]
+            )
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("built-in data")
+    config.data.store, config.text.store = str(motion), str(text)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,199 @@
+"""Checkpoints of a workdir: state, config and normalizer together.
+
+Orbax writes them asynchronously into a temporary folder and renames it, so that a
+checkpoint is whole or absent whatever happens to the process.
+"""
+
+import dataclasses
+import json
+import logging
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import serialization
+from ml_collections import ConfigDict
+from orbax.checkpoint import checkpoint_managers
+
+from actiongpt_jax.config import from_json
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.training.state import TrainState
+
+# Orbax warns for every save without metrics; here only evaluated steps have some.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@dataclasses.dataclass
+class Restored:
+    """What a checkpoint holds, on the host.
+
+    Attributes:
+        step: steps done.
+        config: the full config of the run.
+        normalizer: of its features.
+        state: nested dict of arrays: step, params, unused, opt_state, rng.
+    """
+
+    step: int
+    config: ConfigDict
+    normalizer: Normalizer
+    state: dict[str, Any]
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `model.apply` takes."""
+        return {"params": self.state["params"]}
+
+
+class Checkpoints:
+    """The checkpoints of one workdir: the last few and the best one."""
+
+    def __init__(self, workdir: str | pathlib.Path, config: ConfigDict):
+        """Opens `workdir/checkpoints`, creating it where absent."""
+        best_metric = config.train.best_metric
+
+        def metric(metrics):
+            return metrics[best_metric]
+
+        keep = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(config.train.keep_checkpoints),
+                checkpoint_managers.BestN(get_metric_fn=metric, reverse=True, n=1),
+            ]
+        )
+        self._config = config
+        self._manager = ocp.CheckpointManager(
+            _folder(workdir),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=keep,
+                best_fn=metric,
+                best_mode="min",
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def save(
+        self,
+        state: TrainState,
+        normalizer: Normalizer,
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        """Starts saving a state under its step; a step already saved is left alone.
+
+        Args:
+            state: on any devices; read before this returns.
+            normalizer: of the features.
+            metrics: of an evaluation at this step, which make it a candidate for
+                the best.
+        """
+        host = jax.tree.map(np.asarray, jax.device_get(serialization.to_state_dict(state)))
+        step = int(host["step"])
+        if step in self._manager.all_steps():
+            return
+        stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave({"train": host, "normalizer": stats}),
+                config=ocp.args.JsonSave(self._config.to_dict()),
+            ),
+            metrics=metrics,
+        )
+
+    def latest_path(self) -> str:
+        """Names the last good checkpoint, for messages."""
+        self._manager.wait_until_finished()
+        step = self._manager.latest_step()
+        return "none yet" if step is None else str(self._manager.directory / str(step))
+
+    def close(self) -> None:
+        """Waits until everything is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(workdir).absolute() / "checkpoints"
+
+
+def restore(workdir: str | pathlib.Path, which: str | int = "latest") -> Restored | None:
+    """Opens a checkpoint with nothing but its path.
+
+    Args:
+        workdir: folder of the run.
+        which: 'latest', 'best' or a step.
+
+    Returns:
+        The checkpoint, or None where the workdir has none.
+
+    Raises:
+        InputError: if the step asked for is not there, or a file is damaged.
+    """
+    folder = _folder(workdir)
+    if not folder.is_dir():
+        return None
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager(folder, options=options) as manager:
+        steps = sorted(manager.all_steps())
+        if not steps:
+            return None
+        step = {"latest": steps[-1], "best": _best_step(manager, steps)}.get(which, which)
+        if step not in steps:
+            raise InputError(f"{folder} holds steps {steps}, not {which!r}")
+        try:
+            found = manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
+                ),
+            )
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise InputError(
+                f"checkpoint {folder / str(step)} is damaged; delete that folder to use "
+                "an earlier one"
+            ) from error
+    stats = found.state["normalizer"]
+    return Restored(
+        step=int(step),
+        config=from_json(json.dumps(found.config)),
+        normalizer=Normalizer(mean=stats["mean"], std=stats["std"]),
+        state=found.state["train"],
+    )
+
+
+def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
+    scored = {}
+    for step in steps:
+        config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
+        metrics = manager.metrics(step)
+        if metrics:
+            scored[step] = metrics[config.config["train"]["best_metric"]]
+    return min(scored, key=lambda step: (scored[step], -step), default=steps[-1])
+
+
+def into_state(restored: Restored, fresh: TrainState) -> TrainState:
+    """Puts restored arrays into a state of the same model and optimizer.
+
+    Raises:
+        InputError: if names or shapes differ; lists missing and unexpected apart.
+    """
+    wanted = _shapes(serialization.to_state_dict(fresh))
+    found = _shapes(restored.state)
+    missing = sorted(wanted.keys() - found.keys())
+    unexpected = sorted(found.keys() - wanted.keys())
+    other = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
+    if missing or unexpected or other:
+        raise InputError(
+            "the checkpoint does not fit this model and optimizer: missing "
+            f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, of "
+            f"other shape {other[:5] or 'nothing'}; use another --workdir"
+        )
+    return serialization.from_state_dict(fresh, restored.state)
+
+
+def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in leaves}

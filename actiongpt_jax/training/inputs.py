@@ -1,0 +1,138 @@
+"""Opens the stores of a config and checks that they belong together."""
+
+import dataclasses
+import pathlib
+
+import jax
+from ml_collections import ConfigDict
+
+from actiongpt_jax.data.batching import BatchPlan, SegmentBatches
+from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.data.segments import Segment, segments
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a run reads.
+
+    Attributes:
+        train: batches in a new order every epoch.
+        val: every validation segment once, or None without any.
+        train_segments: in the order that a batch's `item` refers to.
+    """
+
+    train: SegmentBatches
+    val: SegmentBatches | None
+    train_segments: list[Segment]
+
+
+def open_inputs(config: ConfigDict) -> Inputs:
+    """Opens both stores and fills `config.text` with what the embeddings are.
+
+    Raises:
+        InputError: for a store that is missing, empty, of another encoder or k
+            than the config asks for, or without one of the motion's phrases.
+    """
+    if not config.data.store or not config.text.store:
+        missing = "config.data.store" if not config.data.store else "config.text.store"
+        raise InputError(
+            f"{missing} is not set; make a motion store with `python -m "
+            "actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE` and "
+            "embeddings with `python -m actiongpt_jax.embed --descriptions FILE "
+            "--encoder distilbert-base-uncased --k 4 --out EMBEDDINGS`, then give both "
+            "as --config.data.store=STORE --config.text.store=EMBEDDINGS, or train on "
+            f"built-in data with --config {config.model.name}:demo"
+        )
+    store = open_store(pathlib.Path(config.data.store))
+    embeddings = open_embeddings(pathlib.Path(config.text.store))
+    _fill_text(config, embeddings)
+    train_segments = _segments(config, store, config.data.train_split)
+    if not train_segments:
+        raise InputError(
+            f"motion store {config.data.store} has no segment of "
+            f"{config.data.min_frames} to {config.data.max_frames} frames in split "
+            f"{config.data.train_split!r} with config.data.labels={config.data.labels!r}"
+        )
+    val_segments = _segments(config, store, config.data.val_split)
+    _check_phrases(config, embeddings, [*train_segments, *val_segments])
+    train = _batches(config, store, embeddings, train_segments, shuffle=True)
+    val = None
+    if val_segments:
+        val = _batches(config, store, embeddings, val_segments, shuffle=False)
+    return Inputs(train, val, train_segments)
+
+
+def _segments(config: ConfigDict, store: MotionStore, split: str) -> list[Segment]:
+    data = config.data
+    return segments(store, split, data.labels, data.min_frames, data.max_frames)
+
+
+def _batches(
+    config: ConfigDict,
+    store: MotionStore,
+    embeddings: EmbeddingStore,
+    items: list[Segment],
+    shuffle: bool,
+) -> SegmentBatches:
+    plan = BatchPlan(
+        [item.end - item.start for item in items],
+        config.train.batch_size,
+        seed=config.train.seed,
+        max_shapes=config.data.max_shapes,
+        shuffle=shuffle,
+    )
+    return SegmentBatches(
+        store,
+        items,
+        embeddings,
+        plan,
+        source=config.text.source,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def _fill_text(config: ConfigDict, embeddings: EmbeddingStore) -> None:
+    if config.text.source not in ("descriptions", "phrase"):
+        raise InputError(
+            "config.text.source must be 'descriptions' or 'phrase', got "
+            f"{config.text.source!r}"
+        )
+    for field in ("encoder", "k", "aggregation", "width"):
+        wanted, held = config.text[field], getattr(embeddings, field)
+        if field in ("k", "aggregation") and config.text.source == "phrase":
+            continue
+        if wanted is not None and wanted != held:
+            raise InputError(
+                f"config.text.{field} is {wanted!r} but the embeddings in "
+                f"{config.text.store} have {held!r}; leave the field unset, or make "
+                "others with `python -m actiongpt_jax.embed`"
+            )
+        config.text[field] = held
+
+
+def _check_phrases(config: ConfigDict, embeddings: EmbeddingStore, items: list[Segment]) -> None:
+    for phrase in sorted({item.phrase for item in items}):
+        # Raises an error that names the phrase and the command that embeds it.
+        embeddings.tokens(phrase, config.text.source)
+
+
+def check_same_run(config: ConfigDict, saved: ConfigDict, workdir: str | pathlib.Path) -> None:
+    """Checks that a checkpoint can be continued with a config.
+
+    Raises:
+        InputError: if model, features or text differ.
+    """
+    for section, field in [
+        *(("model", field) for field in config.model),
+        ("data", "heading"),
+        *(("text", field) for field in ("source", "encoder", "k", "aggregation", "width")),
+    ]:
+        now, then = config[section].get(field), saved[section].get(field)
+        if now != then:
+            raise InputError(
+                f"workdir {workdir} was trained with {section}.{field}={then!r} and "
+                f"cannot continue with {now!r}; use another --workdir"
+            )
