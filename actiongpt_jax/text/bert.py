@@ -1,0 +1,247 @@
+"""BERT and DistilBERT: one encoder, two ways to name its tensors.
+
+Source: Devlin et al. 2018 (arXiv:1810.04805), Sanh et al. 2019 (arXiv:1910.01108);
+tensor names as in Hugging Face's checkpoints.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.nn.attention import mask_to_bias
+from actiongpt_jax.nn.transformer import Encoder, LayerNorm
+from actiongpt_jax.structs import TextFeatures
+from actiongpt_jax.text.weights import Tensors
+
+
+class Bert(nn.Module):
+    """Contextual states of word pieces.
+
+    Attributes:
+        vocab_size: number of word pieces.
+        max_positions: longest text in word pieces.
+        width: of the states.
+        num_layers: of the stack.
+        num_heads: divides the width.
+        ff_size: inner width of the feed-forward parts.
+        num_types: of sentence types; 0 in DistilBERT, which has none.
+        eps: of the norms.
+        pooled: whether the masked mean is a vector that stands for the text.
+    """
+
+    vocab_size: int
+    max_positions: int
+    width: int
+    num_layers: int
+    num_heads: int
+    ff_size: int
+    num_types: int = 0
+    eps: float = 1e-12
+    pooled: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        input_ids: Int[Array, "b n"],
+        mask: Bool[Array, "b n"],
+        token_type_ids: Int[Array, "b n"] | None = None,
+    ) -> TextFeatures:
+        """Encodes texts.
+
+        Args:
+            input_ids: (B, N) word pieces.
+            mask: (B, N) True = real. Padding is attended by nobody but has states.
+            token_type_ids: (B, N) sentence types, None for the first type.
+
+        Returns:
+            tokens (B, N, E), and pooled (B, E) if the encoder has it.
+        """
+        init = nn.initializers.normal(0.02)
+        word = self.param("word", init, (self.vocab_size, self.width))
+        position = self.param("position", init, (self.max_positions, self.width))
+        x = word[input_ids] + position[: input_ids.shape[1]]
+        if self.num_types:
+            types = self.param("type", init, (self.num_types, self.width))
+            x = x + (types[0] if token_type_ids is None else types[token_type_ids])
+        x = LayerNorm(self.eps, name="norm")(x)
+        stack = Encoder(
+            self.num_layers,
+            self.num_heads,
+            self.ff_size,
+            dropout=0.0,
+            eps=self.eps,
+            name="encoder",
+        )
+        tokens = stack(x, mask_to_bias(mask))
+        return TextFeatures(tokens, masked_mean(tokens, mask) if self.pooled else None)
+
+
+def masked_mean(
+    tokens: Float[Array, "b n e"], mask: Bool[Array, "b n"]
+) -> Float[Array, "b e"]:
+    """Returns the mean over the real tokens, as sentence encoders use it."""
+    weights = mask[..., None].astype(tokens.dtype)
+    return (tokens * weights).sum(1) / jnp.maximum(weights.sum(1), 1.0)
+
+
+# Field of `Bert` -> key of config.json.
+_FIELDS = {
+    "bert": {
+        "vocab_size": "vocab_size",
+        "max_positions": "max_position_embeddings",
+        "width": "hidden_size",
+        "num_layers": "num_hidden_layers",
+        "num_heads": "num_attention_heads",
+        "ff_size": "intermediate_size",
+        "num_types": "type_vocab_size",
+    },
+    "distilbert": {
+        "vocab_size": "vocab_size",
+        "max_positions": "max_position_embeddings",
+        "width": "dim",
+        "num_layers": "n_layers",
+        "num_heads": "n_heads",
+        "ff_size": "hidden_dim",
+    },
+}
+# Within a layer: our name -> theirs.
+_LAYERS = {
+    "bert": {
+        "": "encoder.layer.{}.",
+        "q": "attention.self.query",
+        "k": "attention.self.key",
+        "v": "attention.self.value",
+        "out": "attention.output.dense",
+        "norm1": "attention.output.LayerNorm",
+        "linear1": "intermediate.dense",
+        "linear2": "output.dense",
+        "norm2": "output.LayerNorm",
+    },
+    "distilbert": {
+        "": "transformer.layer.{}.",
+        "q": "attention.q_lin",
+        "k": "attention.k_lin",
+        "v": "attention.v_lin",
+        "out": "attention.out_lin",
+        "norm1": "sa_layer_norm",
+        "linear1": "ffn.lin1",
+        "linear2": "ffn.lin2",
+        "norm2": "output_layer_norm",
+    },
+}
+# What a checkpoint may hold beside the encoder: heads of its training tasks.
+HEADS = (
+    "pooler.",
+    "cls.",
+    "vocab_transform.",
+    "vocab_layer_norm.",
+    "vocab_projector.",
+    "pre_classifier.",
+    "classifier.",
+    "qa_outputs.",
+)
+
+
+def from_config(config: Mapping[str, Any], where: str) -> Bert:
+    """Makes the module that a config.json describes.
+
+    Args:
+        config: its content, `model_type` 'bert' or 'distilbert'.
+        where: the file, for the error.
+
+    Raises:
+        InputError: naming a field that is missing or not supported.
+    """
+    kind = config["model_type"]
+    sizes = {}
+    for field, key in _FIELDS[kind].items():
+        size = config.get(key)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(
+                f"{where}: the field {key!r} must be a positive number, got"
+                f" {json.dumps(size)}"
+            )
+        sizes[field] = size
+    if sizes["width"] % sizes["num_heads"]:
+        raise InputError(
+            f"{where}: the width {sizes['width']} must be divisible by the number of"
+            f" heads, {sizes['num_heads']}"
+        )
+    required = {
+        "activation" if kind == "distilbert" else "hidden_act": "gelu",
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+    }
+    for key, only in required.items():
+        if config.get(key, only) != only:
+            raise InputError(
+                f"{where}: the field {key!r} must be {json.dumps(only)}, the only kind"
+                f" supported, got {json.dumps(config[key])}"
+            )
+    # DistilBERT's norms have a fixed epsilon, not a field.
+    eps = float(config.get("layer_norm_eps", 1e-12)) if kind == "bert" else 1e-12
+    return Bert(**sizes, eps=eps, pooled=kind == "bert")
+
+
+def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
+    """Takes the module's parameters out of a checkpoint.
+
+    Args:
+        module: from `from_config`.
+        kind: 'bert' or 'distilbert'.
+        tensors: the checkpoint; what is missing is noted there.
+
+    Returns:
+        The tree `params`.
+    """
+    width, ff_size = module.width, module.ff_size
+
+    def norm(name: str) -> dict[str, np.ndarray]:
+        return {
+            "scale": tensors.take(f"{name}.weight", (width,)),
+            "bias": tensors.take(f"{name}.bias", (width,)),
+        }
+
+    def linear(name: str, out: int, into: int) -> tuple[np.ndarray, np.ndarray]:
+        weight = tensors.take(f"{name}.weight", (out, into))
+        return weight, tensors.take(f"{name}.bias", (out,))
+
+    def layer(number: int) -> dict[str, Any]:
+        names = _LAYERS[kind]
+        start = names[""].format(number)
+        packed = [linear(start + names[part], width, width) for part in "qkv"]
+        out, out_bias = linear(start + names["out"], width, width)
+        first, first_bias = linear(start + names["linear1"], ff_size, width)
+        second, second_bias = linear(start + names["linear2"], width, ff_size)
+        return {
+            "self_attn": {
+                "in_kernel": np.concatenate([weight.T for weight, _ in packed], 1),
+                "in_bias": np.concatenate([bias for _, bias in packed]),
+                "out": {"kernel": out.T, "bias": out_bias},
+            },
+            "norm1": norm(start + names["norm1"]),
+            "ff": {
+                "linear1": {"kernel": first.T, "bias": first_bias},
+                "linear2": {"kernel_out_in": second, "bias": second_bias},
+            },
+            "norm2": norm(start + names["norm2"]),
+        }
+
+    def embedding(name: str, rows: int) -> np.ndarray:
+        return tensors.take(f"embeddings.{name}_embeddings.weight", (rows, width))
+
+    params: dict[str, Any] = {
+        "word": embedding("word", module.vocab_size),
+        "position": embedding("position", module.max_positions),
+        "norm": norm("embeddings.LayerNorm"),
+        "encoder": {f"layer_{i}": layer(i) for i in range(module.num_layers)},
+    }
+    if module.num_types:
+        params["type"] = embedding("token_type", module.num_types)
+    return params

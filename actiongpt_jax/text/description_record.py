@@ -1,0 +1,143 @@
+"""One description of a phrase: its fields, its key, and its form in JSON."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import prompts
+
+# Writer of a `{phrase: [texts]}` file, which does not say who wrote it.
+PUBLISHED = "published"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Description:
+    """One text about one phrase, with where it came from.
+
+    Attributes:
+        phrase: what is described.
+        index: its number among the descriptions of this phrase and setting.
+        text: the description.
+        prompt: name of the prompt function, see `text.prompts`.
+        writer: who wrote it; for a language model, the model as it named itself.
+        prompt_version: version of the prompt's template, None where unknown.
+        model: the model as returned by its server, None for other writers.
+        endpoint: address of the server.
+        parameters: sampling parameters that were sent.
+        finish_reason: why the text ended, as the server said.
+        usage: token counts of the call.
+        time: when it was written, as text.
+        key: identity of the record; made from the fields above if not given.
+    """
+
+    phrase: str
+    index: int
+    text: str
+    prompt: str = prompts.DEFAULT
+    writer: str = PUBLISHED
+    prompt_version: str | None = None
+    model: str | None = None
+    endpoint: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    finish_reason: str | None = None
+    usage: Mapping[str, Any] | None = None
+    time: str | float | None = None
+    key: str = ""
+
+    def __post_init__(self):
+        """Fills in the key."""
+        if not self.key:
+            object.__setattr__(self, "key", make_key(self))
+
+    @property
+    def setting(self) -> str:
+        """How the text was asked for; texts of one k share it."""
+        return json.dumps(
+            [self.prompt_version, self.endpoint, self.parameters], sort_keys=True
+        )
+
+
+def make_key(record: Description) -> str:
+    """Returns the hash that identifies what was asked, not what was answered."""
+    asked = [
+        record.endpoint,
+        record.writer,
+        record.model,
+        record.prompt,
+        record.prompt_version,
+        record.parameters,
+        record.phrase,
+        record.index,
+    ]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+_OPTIONAL = {
+    "prompt": str,
+    "prompt_version": (str, int),
+    "model": str,
+    "writer": str,
+    "endpoint": str,
+    "parameters": dict,
+    "finish_reason": str,
+    "usage": dict,
+    "time": (str, int, float),
+    "key": str,
+}
+
+
+def from_json(record: Any, where: str) -> Description:
+    """Makes a description of one parsed JSON value.
+
+    Args:
+        record: what the JSON held.
+        where: file and line, for the error.
+
+    Raises:
+        InputError: naming the field that is missing or of the wrong kind.
+    """
+    if not isinstance(record, dict):
+        raise InputError(
+            f"{where} must be one JSON object with phrase, index and text, got a"
+            f" {type(record).__name__}"
+        )
+    required = {"phrase": str, "index": int, "text": str}
+    for name, kind in (required | _OPTIONAL).items():
+        value = record.get(name)
+        if value is None and name in _OPTIONAL:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(
+                f"{where}: the field {name!r} must be"
+                f" {'a number' if kind is int else 'text' if kind is str else kind},"
+                f" got {json.dumps(value)[:60]}"
+            )
+    if record["index"] < 0:
+        raise InputError(
+            f"{where}: the field 'index' must be 0 or more, got {record['index']}"
+        )
+    given = {name: record[name] for name in _OPTIONAL if record.get(name) is not None}
+    given.setdefault("writer", given.get("model", "unknown"))
+    if "prompt_version" in given:
+        given["prompt_version"] = str(given["prompt_version"])
+    return checked(
+        Description(record["phrase"], record["index"], record["text"], **given), where
+    )
+
+
+def checked(record: Description, where: str) -> Description:
+    """Returns the record; raises InputError if a text cannot be encoded."""
+    if not record.phrase.strip():
+        raise InputError(f"{where}: the phrase must not be empty")
+    for name in ("phrase", "text"):
+        try:
+            getattr(record, name).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: the {name} of {record.phrase!a} must be valid Unicode:"
+                f" {error.reason} at {error.start}; mend or remove it"
+            ) from error
+    return record

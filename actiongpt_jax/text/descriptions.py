@@ -1,0 +1,286 @@
+"""Descriptions of phrases on disk: JSONL, folders of JSONL, or published JSON.
+
+A JSONL file is append-only: the last record of a key wins, and a line torn off by
+a kill is reported and passed over. The published form is `{phrase: [texts]}`.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.description_record import Description, checked, from_json
+from actiongpt_jax.text.prompts import DEFAULT as DEFAULT_PROMPT
+
+_NAMED_AT_MOST = 5
+
+
+class Descriptions(Mapping[str, Sequence[Description]]):
+    """All descriptions of a file or folder: phrase -> records in order of index.
+
+    Attributes:
+        path: where they were read.
+        torn: `file:line` of every torn last line that was passed over.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Description],
+        path: str | os.PathLike = "",
+        torn: Sequence[str] = (),
+    ):
+        """Keeps the last record of every key."""
+        self.path = str(path)
+        self.torn = list(torn)
+        by_phrase: dict[str, dict[str, Description]] = {}
+        for record in records:
+            by_phrase.setdefault(record.phrase, {})[record.key] = record
+        self._by_phrase = {
+            phrase: sorted(of_key.values(), key=lambda record: record.index)
+            for phrase, of_key in by_phrase.items()
+        }
+
+    def __getitem__(self, phrase: str) -> Sequence[Description]:
+        """Returns all records of a phrase, of every prompt and writer."""
+        return self._by_phrase[phrase]
+
+    def __iter__(self) -> Iterator[str]:
+        """Walks the phrases in the order of the file."""
+        return iter(self._by_phrase)
+
+    def __len__(self) -> int:
+        """Returns the number of phrases."""
+        return len(self._by_phrase)
+
+    @property
+    def prompts(self) -> list[str]:
+        """Names of the prompts that occur, in the order of the file."""
+        return list(dict.fromkeys(r.prompt for rs in self.values() for r in rs))
+
+    def writers(self, prompt: str) -> list[str]:
+        """Returns who wrote descriptions for a prompt, in the order of the file."""
+        return list(
+            dict.fromkeys(
+                r.writer for rs in self.values() for r in rs if r.prompt == prompt
+            )
+        )
+
+    def select(
+        self, prompt: str = DEFAULT_PROMPT, writer: str | None = None, k: int = 1
+    ) -> dict[str, list[Description]]:
+        """Picks the descriptions of one prompt and writer, at least k a phrase.
+
+        Args:
+            prompt: name of the prompt.
+            writer: who wrote them; None takes the first writer in the file.
+            k: how many every phrase must have. Empty texts do not count.
+
+        Returns:
+            Every phrase of the file -> its records by index, k or more.
+
+        Raises:
+            InputError: if prompt or writer do not occur, if a phrase has fewer
+                than k texts, or the same index twice from different settings.
+        """
+        known = self.prompts
+        if prompt not in known:
+            raise InputError(
+                f"{self.path} must hold descriptions for the prompt {prompt!r} but has"
+                f" {', '.join(map(repr, known)) or 'none at all'}; choose with --prompt"
+            )
+        writers = self.writers(prompt)
+        writer = writers[0] if writer is None else writer
+        if writer not in writers:
+            raise InputError(
+                f"{self.path} has no descriptions by {writer!r} for the prompt"
+                f" {prompt!r}, only by {', '.join(map(repr, writers))};"
+                " choose with --writer"
+            )
+        chosen = {
+            phrase: self._of(phrase, prompt, writer) for phrase in self._by_phrase
+        }
+        short = [phrase for phrase, records in chosen.items() if len(records) < k]
+        if short:
+            named = ", ".join(
+                f"{phrase!r} ({len(chosen[phrase])})"
+                for phrase in short[:_NAMED_AT_MOST]
+            )
+            more = ", ..." if len(short) > _NAMED_AT_MOST else ""
+            raise InputError(
+                f"{self.path}: every phrase must have {k} descriptions by {writer!r}"
+                f" for the prompt {prompt!r}, but {len(short)} of {len(chosen)} have"
+                f" fewer: {named}{more}; describe them, or ask for a smaller --k"
+                + ("" if len(writers) == 1 else f" or another --writer of {writers}")
+            )
+        return chosen
+
+    def _of(self, phrase: str, prompt: str, writer: str) -> list[Description]:
+        of_index: dict[int, Description] = {}
+        for record in self._by_phrase[phrase]:
+            if (record.prompt, record.writer) != (prompt, writer):
+                continue
+            if not record.text.strip():
+                continue
+            other = of_index.get(record.index)
+            if other is not None and other.setting != record.setting:
+                raise InputError(
+                    f"{self.path}: description {record.index} of {phrase!r} by"
+                    f" {writer!r} occurs with different settings ({other.setting} and"
+                    f" {record.setting}); keep each setting in a file of its own"
+                )
+            of_index[record.index] = record
+        return [of_index[index] for index in sorted(of_index)]
+
+
+def read_descriptions(path: str | os.PathLike) -> Descriptions:
+    """Reads a JSONL file, a folder of such files, or a published JSON file.
+
+    Args:
+        path: `*.jsonl`, a folder whose `*.jsonl` (or else `*.json`) files are
+            merged in the order of their names, or `{phrase: [texts]}` JSON.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: if a line or value is not a description; a last line without
+            its line end is torn, passed over and listed in `Descriptions.torn`.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no descriptions at {path}; `python -m actiongpt_jax.prepare synthetic`"
+            " writes some, and `python -m actiongpt_jax.describe` asks a language model"
+        )
+    files = [path]
+    if path.is_dir():
+        files = sorted(path.glob("*.jsonl")) or sorted(path.glob("*.json"))
+        if not files:
+            raise InputError(
+                f"the folder {path} must hold *.jsonl files of descriptions, has none"
+            )
+    records: list[Description] = []
+    torn: list[str] = []
+    for file in files:
+        content = file.read_bytes()
+        published = _parse_published(file, content)
+        records.extend(
+            _parse_lines(file, content, torn) if published is None else published
+        )
+    if not records:
+        raise InputError(f"{path} must hold at least one description, has none")
+    return Descriptions(records, path, torn)
+
+
+def write_descriptions(
+    path: str | os.PathLike, records: Iterable[Description]
+) -> pathlib.Path:
+    """Writes records as JSONL; fields that are None are left out.
+
+    Args:
+        path: the file; replaced as a whole, so that half of one is never seen.
+        records: in the order in which they shall stand.
+
+    Returns:
+        The path.
+    """
+    lines = (
+        json.dumps(
+            {
+                field.name: value
+                for field in dataclasses.fields(record)
+                if (value := getattr(record, field.name)) is not None
+            },
+            ensure_ascii=False,
+        )
+        + "\n"
+        for record in records
+    )
+    return _replace(path, lines)
+
+
+def write_published(
+    path: str | os.PathLike, texts: Mapping[str, Sequence[str]]
+) -> pathlib.Path:
+    """Writes the published form, `{phrase: [texts]}`, and returns the path."""
+    content = json.dumps(
+        {phrase: list(of_phrase) for phrase, of_phrase in texts.items()},
+        indent=1,
+        ensure_ascii=False,
+    )
+    return _replace(path, [content + "\n"])
+
+
+def _replace(path: str | os.PathLike, pieces: Iterable[str]) -> pathlib.Path:
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _parse_published(file: pathlib.Path, content: bytes) -> list[Description] | None:
+    """Returns the records of a published file, None if it is made of lines."""
+    if file.suffix == ".jsonl":
+        return None
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        # Lines of JSON are not one document; anything else named .json is broken.
+        if file.suffix != ".json" or _is_record(content.partition(b"\n")[0]):
+            return None
+        where = f"{file}:{getattr(error, 'lineno', 1)}"
+        raise InputError(
+            f"{where} must be JSON, {{phrase: [texts]}}: {error}; mend or remove it"
+        ) from error
+    if isinstance(document, dict) and isinstance(document.get("phrase"), str):
+        return None
+    if not isinstance(document, dict):
+        raise InputError(
+            f"{file} must hold an object {{phrase: [texts]}}, got a"
+            f" {type(document).__name__}"
+        )
+    records = []
+    for phrase, texts in document.items():
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+            raise InputError(
+                f"{file}: the value of {phrase!r} must be a list of texts, got"
+                f" {json.dumps(texts)[:60]}"
+            )
+        for index, text in enumerate(texts):
+            records.append(checked(Description(phrase, index, text), str(file)))
+    return records
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and "phrase" in record
+
+
+def _parse_lines(
+    file: pathlib.Path, content: bytes, torn: list[str]
+) -> Iterator[Description]:
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                torn.append(where)
+                continue
+            raise InputError(
+                f"{where} must be one JSON object: {error}; mend or remove the line"
+            ) from error
+        yield from_json(record, where)

@@ -1,0 +1,152 @@
+"""Many texts through an encoder: sorted by length, so that little is padding."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import aggregate
+from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.tokenization import Pieces
+
+# Batches are padded to multiples of this: at most 32 shapes for 512 positions.
+_LENGTH_STEP = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Embedding:
+    """Token embeddings of one text, or of several that were aggregated.
+
+    Attributes:
+        tokens: (n, E) float32.
+        pooled: (P,) float32, or None where the encoder has none.
+    """
+
+    tokens: Float[np.ndarray, "n e"]
+    pooled: Float[np.ndarray, " p"] | None
+
+
+def default_batch_size() -> int:
+    """Returns how many texts go through the encoder at once on this machine."""
+    return 32 if jax.default_backend() == "cpu" else 128
+
+
+def encode_pieces(
+    encoder: TextEncoder,
+    pieces: Sequence[Pieces],
+    extents: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    on_batch: Callable[[int], object] | None = None,
+) -> list[Embedding]:
+    """Encodes texts in batches of similar length.
+
+    Batches have a fixed number of rows (a small last one is rounded up to a power
+    of two) and lengths rounded up, so that few shapes are ever compiled; a text's
+    result does not depend on its batch but for rounding.
+
+    Args:
+        encoder: from `encoders.load`.
+        pieces: the texts, from its tokenizer.
+        extents: token states to return for each text, at least its own length;
+            those beyond it are the encoder's states at padding. None: its length.
+        batch_size: texts at once; None asks `default_batch_size`.
+        on_batch: called with the number of texts of every finished batch.
+
+    Returns:
+        Embeddings in the order of `pieces`.
+    """
+    if extents is None:
+        extents = [len(text.ids) for text in pieces]
+    batch_size = batch_size or default_batch_size()
+    # Longest first: a machine that is too small says so at once.
+    order = sorted(range(len(pieces)), key=lambda i: -extents[i])
+    results: list[Embedding | None] = [None] * len(pieces)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        length = min(_round_up(extents[rows[0]], _LENGTH_STEP), encoder.limit)
+        count = min(batch_size, 1 << (len(rows) - 1).bit_length())
+        ids = np.full((count, length), encoder.tokenizer.pad_id, np.int32)
+        mask = np.zeros((count, length), bool)
+        for row, i in enumerate(rows):
+            ids[row, : len(pieces[i].ids)] = pieces[i].ids
+            mask[row, : len(pieces[i].ids)] = True
+        features = encoder.encode(ids, mask)
+        tokens = np.asarray(features.tokens)
+        pooled = None if features.pooled is None else np.asarray(features.pooled)
+        for row, i in enumerate(rows):
+            # Copies: a view would keep the whole padded batch in memory.
+            results[i] = Embedding(
+                tokens[row, : extents[i]].copy(),
+                None if pooled is None else pooled[row].copy(),
+            )
+        if on_batch is not None:
+            on_batch(len(rows))
+    return [embedding for embedding in results if embedding is not None]
+
+
+def _round_up(length: int, step: int) -> int:
+    return -(-length // step) * step
+
+
+def group_extents(lengths: Sequence[int], how: str) -> list[int]:
+    """Returns how many token states of each of a phrase's k texts are needed.
+
+    Args:
+        lengths: word pieces of each text.
+        how: the aggregation. 'reference_mean' adds the states at padding too, up
+            to the longest of the k.
+    """
+    if how == "reference_mean":
+        return [max(lengths)] * len(lengths)
+    return list(lengths)
+
+
+def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
+    """Aggregates the embeddings of a phrase's k texts.
+
+    Args:
+        embeddings: of each text, with the extents of `group_extents`.
+        lengths: word pieces of each text.
+        how: see `aggregate.aggregate`.
+
+    Returns:
+        Embedding whose tokens are all real; its pooled vector is the mean of the k.
+    """
+    longest = max(len(e.tokens) for e in embeddings)
+    width = embeddings[0].tokens.shape[1]
+    tokens = np.zeros((len(embeddings), longest, width), np.float32)
+    mask = np.zeros(tokens.shape[:2], bool)
+    for row, (embedding, length) in enumerate(zip(embeddings, lengths, strict=True)):
+        tokens[row, : len(embedding.tokens)] = embedding.tokens
+        mask[row, :length] = True
+    joined, real = aggregate.aggregate(tokens, mask, how)
+    vectors = [e.pooled for e in embeddings if e.pooled is not None]
+    pooled = np.stack(vectors).mean(axis=0) if vectors else None
+    return Embedding(np.asarray(joined)[np.asarray(real)], pooled)
+
+
+def embed_texts(
+    encoder: TextEncoder, texts: Sequence[str], how: str = aggregate.DEFAULT
+) -> Embedding:
+    """Embeds the k texts of one phrase, as a store would hold them.
+
+    Args:
+        encoder: from `encoders.load`.
+        texts: k descriptions, or the phrase alone.
+        how: the aggregation.
+
+    Returns:
+        Embedding with tokens (G, E), all real.
+
+    Raises:
+        InputError: if there is no text.
+    """
+    if not texts:
+        raise InputError("at least one text is needed for an embedding, got none")
+    pieces = encoder.tokenizer(texts)
+    lengths = [len(text.ids) for text in pieces]
+    embeddings = encode_pieces(encoder, pieces, group_extents(lengths, how))
+    return join(embeddings, lengths, how)

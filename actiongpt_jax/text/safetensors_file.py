@@ -1,0 +1,141 @@
+"""Safetensors files read by memory mapping and written piece by piece.
+
+The format is 8 bytes of header length, a JSON header, then the raw arrays. The
+library of that name reads whole tensors into memory and needs whole tensors to
+write; stores of many gigabytes are read row by row and written shard by shard.
+
+Source: https://github.com/huggingface/safetensors, section Format.
+"""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+
+_DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(jnp.bfloat16),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+# The format's own limit on headers.
+_HEADER_LIMIT = 100_000_000
+
+
+def open_tensors(
+    path: str | os.PathLike,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Maps a file into memory; nothing but its header is read.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (name -> read-only array backed by the file, metadata of the header).
+
+    Raises:
+        InputError: if the file is not a whole safetensors file.
+    """
+    path = pathlib.Path(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header_size = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= header_size <= min(size - 8, _HEADER_LIMIT):
+            raise _broken(path, "its header is cut off or is none")
+        content = file.read(header_size)
+    try:
+        header = json.loads(content)
+    except ValueError as error:
+        raise _broken(path, "its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise _broken(path, "its header is not an object")
+    metadata = header.pop("__metadata__", None) or {}
+    start = 8 + header_size
+    data = np.asarray(np.memmap(path, np.uint8, "r"))[start:]
+    return {n: _view(path, n, row, data) for n, row in header.items()}, metadata
+
+
+def _view(path: pathlib.Path, name: str, row: object, data: np.ndarray) -> np.ndarray:
+    try:
+        if not isinstance(row, dict):
+            raise TypeError("no object")
+        dtype = _DTYPES[row["dtype"]]
+        begin, end = (int(offset) for offset in row["data_offsets"])
+        shape = tuple(int(length) for length in row["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(path, f"its entry {name!r} is not understood") from error
+    if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+        raise _broken(path, f"its entry {name!r} contradicts itself")
+    if not 0 <= begin <= end <= len(data):
+        raise _broken(path, f"its data end before the tensor {name!r} does")
+    return data[begin:end].view(dtype).reshape(shape)
+
+
+def _broken(path: pathlib.Path, why: str) -> InputError:
+    return InputError(
+        f"{path} must be a whole safetensors file, but {why}; make or fetch it again"
+    )
+
+
+def write_tensors(
+    path: str | os.PathLike,
+    tensors: Mapping[str, Sequence[np.ndarray]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a file beside `path`, flushes it to the disk, and renames it.
+
+    Args:
+        path: the file.
+        tensors: name -> pieces that follow each other on the first axis; they are
+            written one by one and never joined in memory. Pieces of one tensor
+            share their type and other axes; at least one piece each.
+        metadata: texts for the header.
+
+    Raises:
+        OSError: with the file's name, e.g. when the disk is full.
+    """
+    path = pathlib.Path(path)
+    header: dict[str, object] = {"__metadata__": dict(metadata or {})}
+    # Wide types first, as the format's own writer does: every array is aligned.
+    names = sorted(tensors, key=lambda name: (-tensors[name][0].itemsize, name))
+    offset = 0
+    for name in names:
+        pieces = tensors[name]
+        shape = (sum(len(piece) for piece in pieces), *pieces[0].shape[1:])
+        length = math.prod(shape) * pieces[0].itemsize
+        header[name] = {
+            "dtype": _NAMES[pieces[0].dtype],
+            "shape": shape,
+            "data_offsets": [offset, offset + length],
+        }
+        offset += length
+    content = json.dumps(header, ensure_ascii=True).encode()
+    content += b" " * (-len(content) % 8)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(len(content).to_bytes(8, "little") + content)
+            for name in names:
+                for piece in tensors[name]:
+                    file.write(np.ascontiguousarray(piece).data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error

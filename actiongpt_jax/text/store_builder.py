@@ -1,0 +1,197 @@
+"""Writing an embedding store shard by shard, so that a kill costs one shard."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import embedding_store as store
+from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.text.store_shard import (
+    Settings,
+    num_texts,
+    used_texts,
+    write_shard,
+)
+
+# A shard is what is encoded at once: enough texts to sort by length, and, at 768
+# wide and 128 long, below a gigabyte of memory.
+_TEXTS_PER_SHARD = 2048
+_PLAN, _LOCK = "plan.json", "lock"
+
+
+def build_store(
+    out: str | os.PathLike,
+    texts: Mapping[str, Sequence[str]],
+    encoder: TextEncoder,
+    settings: Settings,
+    *,
+    batch_size: int | None = None,
+    texts_per_shard: int = _TEXTS_PER_SHARD,
+    on_texts: Callable[[int], object] | None = None,
+) -> dict[str, Any]:
+    """Embeds phrases and their descriptions into a new store.
+
+    Finished shards lie in `<out>.partial` and are found again by the next call
+    with the same input; `out` appears as a whole.
+
+    Args:
+        out: the folder to make. If it holds this very store, nothing is done.
+        texts: phrase -> descriptions, at least k or none.
+        encoder: from `encoders.load`.
+        settings: see `Settings`.
+        batch_size: texts through the encoder at once.
+        texts_per_shard: about how many texts a shard covers.
+        on_texts: called with the number of texts done, also those found again.
+
+    Returns:
+        The content of meta.json.
+
+    Raises:
+        InputError: if `out` holds another thing or is being written.
+    """
+    out = pathlib.Path(out)
+    if not texts:
+        raise InputError("an embedding store needs at least one phrase, got none")
+    plan = _plan(texts, encoder, settings, texts_per_shard)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        return _finished(out, plan, texts, settings, on_texts)
+    partial = out.with_name(out.name + store.PARTIAL)
+    partial.mkdir(parents=True, exist_ok=True)
+    with (partial / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{partial} is being written by another process; wait for it, or choose"
+                " another --out"
+            ) from error
+        _resume(partial, plan)
+        totals = _Totals()
+        shards = list(_shards(texts, settings, texts_per_shard))
+        for number, phrases in enumerate(shards):
+            path = partial / store.shard_name(number)
+            if not path.exists():
+                of_shard = {phrase: texts[phrase] for phrase in phrases}
+                write_shard(path, of_shard, encoder, settings, batch_size, on_texts)
+            elif on_texts is not None:
+                on_texts(sum(num_texts(texts[phrase], settings) for phrase in phrases))
+            totals.add(number, phrases, path)
+        meta = _meta(plan, encoder, settings, totals)
+        _write_text(partial / store.INDEX, totals.index)
+        _write_text(partial / store.META, [json.dumps(meta, indent=1) + "\n"])
+        partial.replace(out)
+        # After the rename: a kill between the two costs nothing.
+        for name in (_PLAN, _LOCK):
+            (out / name).unlink()
+    return meta
+
+
+def count_texts(texts: Mapping[str, Sequence[str]], settings: Settings) -> int:
+    """Returns how many texts `build_store` encodes."""
+    return sum(num_texts(of_phrase, settings) for of_phrase in texts.values())
+
+
+def _plan(texts, encoder: TextEncoder, settings: Settings, texts_per_shard: int):
+    digest = hashlib.sha256()
+    for phrase, descriptions in texts.items():
+        used = list(used_texts(descriptions, settings))
+        digest.update(json.dumps([phrase, used]).encode())
+    return {
+        "weight_hash": encoder.weight_hash,
+        "texts_hash": digest.hexdigest()[:32],
+        "texts_per_shard": texts_per_shard,
+        **dataclasses.asdict(settings),
+    }
+
+
+def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
+    if (out / store.META).is_file():
+        meta = store.open_embeddings(out).meta
+        if all(meta.get(field) == value for field, value in plan.items()):
+            if on_texts is not None:
+                on_texts(count_texts(texts, settings))
+            return meta
+    raise InputError(
+        f"{out} must not exist yet, but holds something else than this command would"
+        " write; remove it or choose another --out"
+    )
+
+
+def _resume(partial: pathlib.Path, plan: Mapping[str, Any]) -> None:
+    path = partial / _PLAN
+    begun = None
+    if path.is_file():
+        try:
+            begun = json.loads(path.read_bytes())
+        except ValueError:
+            begun = None
+    if begun != plan:
+        # Shards of other texts or settings: of no use to this store.
+        for old in partial.glob("shard-*"):
+            old.unlink()
+        _write_text(path, [json.dumps(plan)])
+
+
+def _shards(texts, settings: Settings, texts_per_shard: int) -> Iterator[list[str]]:
+    shard: list[str] = []
+    size = 0
+    for phrase, descriptions in texts.items():
+        shard.append(phrase)
+        size += num_texts(descriptions, settings)
+        if size >= texts_per_shard:
+            yield shard
+            shard, size = [], 0
+    if shard:
+        yield shard
+
+
+class _Totals:
+    """What the shards say of themselves, found again after a kill or not."""
+
+    def __init__(self):
+        self.index: list[str] = []
+        self.counts = {"phrases": 0, "texts": 0, "truncated": 0, "cut": 0, "tokens": 0}
+        self.first_truncated: str | None = None
+
+    def add(self, number: int, phrases: Sequence[str], path: pathlib.Path) -> None:
+        tensors, metadata = open_tensors(path)
+        for phrase, place in zip(phrases, json.loads(metadata["index"]), strict=True):
+            self.index.append(json.dumps([phrase, number, *place]) + "\n")
+        self.counts["phrases"] += len(phrases)
+        for name in ("texts", "truncated", "cut"):
+            self.counts[name] += int(metadata[name])
+        self.counts["tokens"] += sum(
+            len(tensor) for name, tensor in tensors.items() if name.endswith(".tokens")
+        )
+        if self.first_truncated is None:
+            self.first_truncated = json.loads(metadata["first_truncated"])
+
+
+def _meta(plan, encoder: TextEncoder, settings: Settings, totals: _Totals):
+    return {
+        "format": store.FORMAT,
+        "version": store.VERSION,
+        "encoder": encoder.name,
+        "width": encoder.width,
+        "limit": encoder.limit,
+        **plan,
+        **totals.counts,
+        "first_truncated": totals.first_truncated,
+    }
+
+
+def _write_text(path: pathlib.Path, pieces: Sequence[str]) -> None:
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

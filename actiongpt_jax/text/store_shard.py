@@ -1,0 +1,191 @@
+"""One shard of an embedding store: texts in, a file of ragged tables out."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import aggregate
+from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.embedding import (
+    Embedding,
+    encode_pieces,
+    group_extents,
+    join,
+)
+from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.safetensors_file import write_tensors
+from actiongpt_jax.text.tokenization import Pieces
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a store is made of, beside its texts and its encoder.
+
+    Attributes:
+        k: descriptions in the aggregate; 0 stores phrases only.
+        aggregation: how they are joined.
+        each: also store every single description.
+        prompt: name of the prompt of the descriptions.
+        prompt_version: its version.
+        writer: who wrote them.
+    """
+
+    k: int
+    aggregation: str
+    each: bool = False
+    prompt: str | None = None
+    prompt_version: str | None = None
+    writer: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        chosen: Mapping[str, Sequence[Description]],
+        k: int,
+        aggregation: str = aggregate.DEFAULT,
+        *,
+        each: bool = False,
+    ) -> "Settings":
+        """Returns the settings of descriptions from `Descriptions.select`."""
+        records = [record for of_phrase in chosen.values() for record in of_phrase]
+        versions = {r.prompt_version for r in records if r.prompt_version is not None}
+        return cls(
+            k=k,
+            aggregation=aggregation,
+            each=each,
+            prompt=records[0].prompt,
+            prompt_version=", ".join(sorted(versions)) or None,
+            writer=records[0].writer,
+        )
+
+
+def used_texts(descriptions: Sequence[str], settings: Settings) -> Sequence[str]:
+    """Returns the descriptions of a phrase that are encoded."""
+    return descriptions if settings.each else descriptions[: settings.k]
+
+
+def num_texts(descriptions: Sequence[str], settings: Settings) -> int:
+    """Returns how many texts of a phrase are encoded, itself included."""
+    return 1 + len(used_texts(descriptions, settings))
+
+
+class _Table:
+    """One ragged table of a shard, in pieces."""
+
+    def __init__(self, width: int):
+        self.tokens: list[np.ndarray] = [np.zeros((0, width), np.float16)]
+        self.offsets = [0]
+        self.pooled: list[np.ndarray] = []
+
+    def add(self, embedding: Embedding | None) -> int:
+        """Appends an item and returns its number; None has no tokens."""
+        if embedding is not None:
+            self.tokens.append(_half(embedding.tokens))
+        rows = 0 if embedding is None else len(embedding.tokens)
+        self.offsets.append(self.offsets[-1] + rows)
+        if embedding is not None and embedding.pooled is not None:
+            self.pooled.append(embedding.pooled.astype(np.float32)[None])
+        return len(self.offsets) - 2
+
+    def skip_pooled(self, like: np.ndarray) -> None:
+        self.pooled.append(np.zeros_like(like)[None])
+
+
+def _half(tokens: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        half = tokens.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise InputError(
+            "the encoder's states must be finite and below 65504 to be stored, but are"
+            " not; choose another encoder"
+        )
+    return half
+
+
+def write_shard(
+    path: pathlib.Path,
+    texts: Mapping[str, Sequence[str]],
+    encoder: TextEncoder,
+    settings: Settings,
+    batch_size: int | None = None,
+    on_texts: Callable[[int], object] | None = None,
+) -> None:
+    """Embeds the phrases of one shard and writes its file.
+
+    Args:
+        path: the file.
+        texts: phrase -> its descriptions.
+        encoder: from `encoders.load`.
+        settings: see `Settings`.
+        batch_size: texts through the encoder at once.
+        on_texts: called with the number of texts of every batch.
+    """
+    flat: list[str] = []
+    for phrase in texts:
+        flat += [phrase, *used_texts(texts[phrase], settings)]
+    pieces = encoder.tokenizer(flat)
+    lengths = [len(text.ids) for text in pieces]
+    extents = list(lengths)
+    begin = 0
+    for phrase in texts:
+        first = begin + 1
+        joined = slice(first, first + min(settings.k, len(texts[phrase])))
+        if joined.stop > first:
+            extents[joined] = group_extents(lengths[joined], settings.aggregation)
+        begin += num_texts(texts[phrase], settings)
+    embeddings = encode_pieces(encoder, pieces, extents, batch_size, on_texts)
+    tables = {
+        name: _Table(encoder.width) for name in ("descriptions", "phrase", "each")
+    }
+    index = []
+    begin = 0
+    for row, phrase in enumerate(texts):
+        count = num_texts(texts[phrase], settings)
+        own, *singles = embeddings[begin : begin + count]
+        of_singles = lengths[begin + 1 : begin + count]
+        begin += count
+        tables["phrase"].add(own)
+        k = settings.k if singles else 0
+        joined = join(singles[:k], of_singles[:k], settings.aggregation) if k else None
+        tables["descriptions"].add(joined)
+        if joined is None and own.pooled is not None:
+            tables["descriptions"].skip_pooled(own.pooled)
+        first = len(tables["each"].offsets) - 1
+        if settings.each:
+            for single, length in zip(singles, of_singles, strict=True):
+                tables["each"].add(Embedding(single.tokens[:length], single.pooled))
+        index.append(
+            [
+                row,
+                0 if joined is None else len(joined.tokens),
+                len(own.tokens),
+                first,
+                len(singles) if settings.each else 0,
+            ]
+        )
+    tensors: dict[str, Sequence[np.ndarray]] = {}
+    for name, table in tables.items():
+        tensors[f"{name}.tokens"] = table.tokens
+        tensors[f"{name}.offsets"] = [np.asarray(table.offsets, np.int64)]
+        if table.pooled:
+            tensors[f"{name}.pooled"] = table.pooled
+    write_tensors(path, tensors, _shard_metadata(flat, pieces, index))
+
+
+def _shard_metadata(
+    flat: Sequence[str], pieces: Sequence[Pieces], index: Sequence[Sequence[int]]
+) -> dict[str, str]:
+    cut = [
+        (text, piece.cut) for text, piece in zip(flat, pieces, strict=True) if piece.cut
+    ]
+    return {
+        "index": json.dumps(index),
+        "texts": str(len(flat)),
+        "truncated": str(len(cut)),
+        "cut": str(sum(pieces for _, pieces in cut)),
+        "first_truncated": json.dumps(cut[0][0][:60] if cut else None),
+    }

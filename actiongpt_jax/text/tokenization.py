@@ -1,0 +1,114 @@
+"""Texts to word pieces, cut at the encoder's limit and counted."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from actiongpt_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pieces:
+    """One text as the encoder sees it.
+
+    Attributes:
+        ids: (n,) int32 word pieces, special ones included.
+        cut: how many pieces were dropped because the encoder ends before them.
+    """
+
+    ids: Int[np.ndarray, " n"]
+    cut: int = 0
+
+
+class Tokenizer:
+    """Word pieces of texts.
+
+    Attributes:
+        limit: most pieces of one text, special ones included.
+        pad_id: what fills up a batch.
+    """
+
+    def __init__(self, folder: str | pathlib.Path, limit: int):
+        """Loads the tokenizer of a Hugging Face folder.
+
+        Args:
+            folder: holds tokenizer.json or a vocabulary.
+            limit: most pieces of one text.
+
+        Raises:
+            InputError: if there is none.
+        """
+        # The import takes seconds, models that read a store do not need it, and it
+        # says at length that torch is missing.
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+        from transformers import AutoTokenizer
+
+        try:
+            loaded: Any = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True
+            )
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            raise InputError(
+                f"{folder} must hold a tokenizer (tokenizer.json or vocab.txt, and"
+                " tokenizer_config.json) beside its weights;"
+                " take the whole folder from the hub"
+            ) from error
+        self._tokenizer = loaded
+        self._folder = folder
+        self.limit = limit
+        self.pad_id: int = loaded.pad_token_id or 0
+        self._added: int = loaded.num_special_tokens_to_add()
+
+    def __call__(self, texts: Sequence[str]) -> list[Pieces]:
+        """Splits texts; one that is too long is cut at a word piece.
+
+        Args:
+            texts: any strings.
+
+        Returns:
+            Pieces of each.
+
+        Raises:
+            InputError: if no word of them is known: the vocabulary is not right.
+        """
+        if not texts:
+            return []
+        whole = self._split(texts)
+        long = [i for i, ids in enumerate(whole) if len(ids) > self.limit]
+        pieces = [Pieces(np.asarray(ids, np.int32)) for ids in whole]
+        if long:
+            short = self._split(
+                [texts[i] for i in long], truncation=True, max_length=self.limit
+            )
+            for i, ids in zip(long, short, strict=True):
+                cut = len(whole[i]) - len(ids)
+                pieces[i] = Pieces(np.asarray(ids, np.int32), cut)
+        self._check_words(whole)
+        return pieces
+
+    def _split(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
+        options = {"truncation": False, **options}
+        return self._tokenizer(
+            list(texts),
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+            **options,
+        )["input_ids"]
+
+    def _check_words(self, whole: Sequence[Sequence[int]]) -> None:
+        unknown = self._tokenizer.unk_token_id
+        words = sum(max(len(ids) - self._added, 0) for ids in whole)
+        if unknown is None or not words:
+            return
+        if sum(piece == unknown for ids in whole for piece in ids) == words:
+            raise InputError(
+                f"the tokenizer in {self._folder} must know the words of the texts, but"
+                " knows none; use the vocabulary that belongs to the weights"
+            )

@@ -1,0 +1,157 @@
+"""Weights of a Hugging Face folder: found, unprefixed, and accounted for."""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.safetensors_file import open_tensors
+
+FILE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+TORCH_FILE = "pytorch_model.bin"
+_NAMED_AT_MOST = 8
+ReadTorch = Callable[[pathlib.Path], Any]
+# Constants that older versions of transformers saved with the weights.
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+
+class Tensors:
+    """The tensors of a checkpoint, each to be taken once.
+
+    Attributes:
+        where: the folder, for errors.
+    """
+
+    def __init__(self, where: str, tensors: dict[str, np.ndarray], anchor: str):
+        """Removes the prefix of a model within a model.
+
+        Args:
+            where: the folder.
+            tensors: by their names in the file.
+            anchor: name of a tensor that every such encoder has; what stands
+                before it is the prefix.
+        """
+        self.where = where
+        prefixes = {n.removesuffix(anchor) for n in tensors if n.endswith(anchor)}
+        prefix = min(prefixes, key=len, default="")
+        self._left: dict[str, np.ndarray] = {}
+        self._heads: list[str] = []
+        for name, tensor in tensors.items():
+            if not name.startswith(prefix):
+                self._heads.append(name)
+                continue
+            # BERT of 2018 calls its norms' scale and shift gamma and beta.
+            plain = name.removeprefix(prefix)
+            plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
+            self._left[plain.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
+        self._missing: list[str] = []
+        self._misshapen: list[str] = []
+
+    def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns a tensor as float32; a missing one is noted and zero."""
+        tensor = self._left.pop(name, None)
+        if tensor is None:
+            self._missing.append(name)
+        elif tensor.shape != shape:
+            self._misshapen.append(f"{name} {tensor.shape} for {shape}")
+        else:
+            return tensor.astype(np.float32)
+        return np.zeros(shape, np.float32)
+
+    def finish(self, heads: Sequence[str]) -> None:
+        """Checks that everything was found and nothing of the encoder is left.
+
+        Args:
+            heads: beginnings of names that are known not to be of the encoder.
+                Names without the encoder's prefix are not of it either.
+
+        Raises:
+            InputError: listing missing, unexpected and misshapen tensors apart.
+        """
+        unexpected = [
+            name
+            for name in self._left
+            if name not in _BUFFERS and not name.startswith(tuple(heads))
+        ]
+        faults = [
+            f"{what}: {', '.join(names[:_NAMED_AT_MOST])}"
+            + (
+                f" and {len(names) - _NAMED_AT_MOST} more"
+                if names[_NAMED_AT_MOST:]
+                else ""
+            )
+            for what, names in (
+                ("missing tensors", self._missing),
+                ("unexpected tensors", unexpected),
+                ("tensors of another shape than config.json says", self._misshapen),
+            )
+            if names
+        ]
+        if faults:
+            raise InputError(
+                f"the weights in {self.where} must be those of its config.json, but"
+                f" have {'; '.join(faults)}; take both files from one model"
+            )
+
+
+def read_weights(
+    folder: pathlib.Path, read_torch: ReadTorch | None = None
+) -> dict[str, np.ndarray]:
+    """Maps a folder's safetensors, one file or several, into memory.
+
+    Args:
+        folder: holds model.safetensors, or its index and the files it names.
+        read_torch: reads pytorch_model.bin if there is nothing else.
+
+    Returns:
+        name -> array backed by the file.
+
+    Raises:
+        InputError: if there are none, or the files are damaged.
+    """
+    if (folder / FILE).is_file():
+        return open_tensors(folder / FILE)[0]
+    index = folder / INDEX
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{index} must be JSON with a `weight_map`; fetch the folder again"
+            ) from error
+        tensors: dict[str, np.ndarray] = {}
+        for name in names:
+            # A name with a folder in it would leave the checkpoint.
+            path = folder / pathlib.PurePosixPath(str(name)).name
+            if not path.is_file():
+                raise InputError(
+                    f"{index} names {path.name}, which is not there; fetch it again"
+                )
+            tensors.update(open_tensors(path)[0])
+        return tensors
+    if (folder / TORCH_FILE).is_file():
+        if read_torch is not None:
+            return _read_torch_file(folder / TORCH_FILE, read_torch)
+        raise InputError(
+            f"{folder} must hold {FILE} but has {TORCH_FILE} only; take a revision of"
+            " the model with safetensors, or rewrite it once where torch is installed"
+            " with `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)`"
+        )
+    raise InputError(
+        f"{folder} must hold {FILE}, has none; fetch the whole model folder"
+    )
+
+
+def _read_torch_file(path: pathlib.Path, read: ReadTorch) -> dict[str, np.ndarray]:
+    content = read(path)
+    if not isinstance(content, dict) or not all(
+        isinstance(tensor, np.ndarray) for tensor in content.values()
+    ):
+        raise InputError(
+            f"{path} must hold tensors by name and nothing else; take another file"
+        )
+    return content
