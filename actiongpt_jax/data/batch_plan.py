@@ -127,7 +127,9 @@ class BatchPlan:
             edges = choose_edges(self.lengths, max_shapes, batch_size=batch_size)
         self._edges = np.asarray(edges, np.int64)
         if self._edges.size == 0 or np.any(np.diff(self._edges, prepend=0) <= 0):
-            raise InputError(f"edges must be positive and ascending, got {tuple(edges)}")
+            raise InputError(
+                f"edges must be positive and ascending, got {tuple(edges)}"
+            )
         if self.lengths.max() > self._edges[-1]:
             raise InputError(
                 f"the last edge must hold the longest item ({self.lengths.max()} "
@@ -199,5 +201,7 @@ def _checked(lengths: np.ndarray) -> np.ndarray:
         )
     if lengths.min() < 1:
         item = int(lengths.argmin())
-        raise InputError(f"every length must be at least 1 frame, got {lengths[item]} at item {item}")
+        raise InputError(
+            f"every length must be at least 1 frame, got {lengths[item]} at item {item}"
+        )
     return lengths

@@ -2,7 +2,7 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Step = TypeVar("Step")
@@ -11,7 +11,7 @@ Loaded = TypeVar("Loaded")
 
 def prefetch(
     load: Callable[[Step], Loaded], steps: Iterable[Step], depth: int = 2
-) -> Iterator[Loaded]:
+) -> Generator[Loaded, None, None]:
     """Yields `load(step)` for each step, computed ahead in one background thread.
 
     An exception in `load` is raised at the item it belongs to. When the consumer

@@ -1,0 +1,347 @@
+"""Raw batches from stores, and what models are given of them."""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actiongpt_jax.data.batch_plan import BatchPlan
+from actiongpt_jax.data.batching import (
+    SegmentBatches,
+    fit_features,
+    model_batch,
+    padded_tokens,
+)
+from actiongpt_jax.data.motion_store import MotionStore, Sequence
+from actiongpt_jax.data.segments import Segment
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.structs import TextFeatures
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.store_builder import Settings, build_store
+from actiongpt_jax.text.tokenization import Pieces, Tokenizer
+
+WIDTH = 6
+PHRASES = {
+    "walk": ["the left foot, then the right foot"],
+    "jump up": ["both knees bend", "and stretch"],
+    "sit": ["the hips sink down to a chair and the back leans on it"],
+}
+IDENTITY = Normalizer(np.zeros(135, np.float32), np.ones(135, np.float32))
+# Rounding of float32 where XLA fuses differently for different shapes: a few units
+# in the last place of numbers up to about 3.
+assert_close = functools.partial(np.testing.assert_allclose, rtol=2e-6, atol=2e-6)
+
+
+class LetterTokenizer(Tokenizer):
+    """One piece per letter."""
+
+    def __init__(self):
+        self.limit, self.pad_id = 200, 0
+
+    def __call__(self, texts):
+        return [Pieces(np.array([ord(c) for c in text], np.int32)) for text in texts]
+
+
+class Letters(TextEncoder):
+    """Encodes a text letter by letter, without weights."""
+
+    tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]
+    weight_hash = "none"  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self):
+        self.name, self.limit, self.width = "letters", 200, WIDTH
+
+    def encode(self, input_ids, attention_mask=None, token_type_ids=None):
+        letters = np.asarray(input_ids)[..., None]
+        return TextFeatures(jnp.asarray(np.sin(letters * np.arange(1.0, WIDTH + 1))))
+
+
+def make_segments(store, lengths, seed=0):
+    """Stretches of the given lengths anywhere in the store's sequences."""
+    rng = np.random.default_rng(seed)
+    names = list(PHRASES)
+    result = []
+    for i, length in enumerate(lengths):
+        sequence = int(rng.integers(len(store.sequences)))
+        start = int(rng.integers(store.sequences[sequence].length - length + 1))
+        phrase = names[i % len(names)]
+        result.append(Segment(f"s{i}", sequence, start, start + int(length), phrase))
+    return result
+
+
+def row(name, start, length):
+    return Sequence(name, start, length, "train", name, "", 30.0, 30.0, length / 30)
+
+
+@pytest.fixture(scope="module")
+def store():
+    rng = np.random.default_rng(1)
+    n = 400
+    rotations = np.cumsum(0.03 * rng.standard_normal((n, 22, 3)), 0) + [0.9, 0.4, 0.2]
+    translation = np.cumsum(0.02 * rng.standard_normal((n, 3)), 0) + [3.0, -2.0, 0.9]
+    return MotionStore(
+        path=pathlib.Path("memory"),
+        rotations=rotations.astype(np.float32),
+        translation=translation.astype(np.float32),
+        hands=None,
+        sequences=[row("a", 0, 150), row("b", 150, 250)],
+        labels=[],
+        meta={},
+    )
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory):
+    out = tmp_path_factory.mktemp("text") / "letters"
+    build_store(out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean"))
+    return open_embeddings(out)
+
+
+def make_batches(store, embeddings, lengths, batch_size=4, seed=0, **options):
+    segments = make_segments(store, lengths)
+    plan = BatchPlan(np.array(lengths), batch_size, seed)
+    return SegmentBatches(store, segments, embeddings, plan, **options), segments
+
+
+# Few different ones: each is compiled alone.
+LENGTHS = [20, 40, 20, 33, 60, 20, 90, 33, 20, 60, 60]
+
+
+@given(
+    st.lists(st.integers(1, 120), min_size=1, max_size=20),
+    st.integers(1, 7),
+    st.sampled_from(["descriptions", "phrase"]),
+    st.integers(0, 30),
+)
+@settings(deadline=None, max_examples=50)
+def test_raw_batch_is_the_segments_and_their_text(
+    store, embeddings, lengths, batch_size, source, step
+):
+    batches, segments = make_batches(
+        store, embeddings, lengths, batch_size, source=source
+    )
+    raw = batches.load(step)
+    items, frames = batches.plan.batch(step)
+    num_tokens = batches.num_tokens
+    assert {name: (a.shape, a.dtype.name) for name, a in raw.items()} == {
+        "rotations": ((batch_size, frames, 22, 3), "float32"),
+        "translation": ((batch_size, frames, 3), "float32"),
+        "lengths": ((batch_size,), "int32"),
+        "tokens": ((batch_size, num_tokens, WIDTH), "float16"),
+        "token_lengths": ((batch_size,), "int32"),
+        "index": ((batch_size,), "int32"),
+        "item": ((batch_size,), "int32"),
+    }
+    np.testing.assert_array_equal(raw["item"], items)
+    np.testing.assert_array_equal(raw["index"], np.arange(batch_size))
+    for i, item in enumerate(items):
+        n, m = raw["lengths"][i], raw["token_lengths"][i]
+        assert not raw["tokens"][i, m:].any()
+        if item < 0:
+            assert (n, m) == (0, 0)
+            assert not raw["rotations"][i].any()
+            assert not raw["translation"][i].any()
+            continue
+        segment = segments[item]
+        real = store.frames(segment.sequence, segment.start, segment.end)
+        for name, expected in zip(("rotations", "translation"), real, strict=True):
+            assert n == lengths[item] == len(expected)
+            np.testing.assert_array_equal(raw[name][i, :n], expected)
+            last = np.broadcast_to(expected[-1], raw[name][i, n:].shape)
+            np.testing.assert_array_equal(raw[name][i, n:], last)
+        tokens = embeddings.tokens(segment.phrase, source)
+        np.testing.assert_array_equal(raw["tokens"][i, :m], tokens)
+
+
+def test_number_of_tokens_is_one_for_the_data_set(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS)
+    longest = max(len(embeddings.tokens(phrase)) for phrase in PHRASES)
+    assert batches.num_tokens % 8 == 0
+    assert longest <= batches.num_tokens < longest + 8
+    assert padded_tokens(embeddings, ["walk", "walk"], "phrase") == 8
+    wider, _ = make_batches(store, embeddings, LENGTHS, num_tokens=120)
+    assert wider.load(0)["tokens"].shape[1] == 120
+
+
+def test_batches_are_not_overwritten_by_later_ones(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS)
+    raw = batches.load(0)
+    before = {name: array.copy() for name, array in raw.items()}
+    for step in range(1, 8):
+        batches.load(step)
+    for name, array in raw.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_resumed_run_gets_the_batches_of_an_uninterrupted_one(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS, seed=5)
+    whole = [batches.load(step) for step in range(10)]
+    again, _ = make_batches(store, embeddings, LENGTHS, seed=5)
+    for step in range(6, 10):
+        for name, array in again.load(step).items():
+            np.testing.assert_array_equal(array, whole[step][name])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_processes_together_load_the_whole_batch(store, embeddings, count):
+    whole, _ = make_batches(store, embeddings, LENGTHS, batch_size=8)
+    parts = [
+        make_batches(
+            store,
+            embeddings,
+            LENGTHS,
+            batch_size=8,
+            process_index=p,
+            process_count=count,
+        )[0]
+        for p in range(count)
+    ]
+    for step in range(5):
+        raws = [part.load(step) for part in parts]
+        assert len(raws[0]["index"]) == 8 // count
+        for name, array in whole.load(step).items():
+            np.testing.assert_array_equal(
+                np.concatenate([r[name] for r in raws]), array
+            )
+
+
+@functools.partial(jax.jit, static_argnames="heading")
+def encode_alone(rotations, translation, heading):
+    compat = "reference" if heading == "reference" else None
+    matrices = axis_angle_to_matrix(rotations)
+    return rot_velocity.encode(matrices, translation, canonicalize=True, compat=compat)
+
+
+@pytest.mark.parametrize("heading", ["yaw", "reference"])
+def test_features_of_real_frames_are_those_of_the_segment_alone(
+    store, embeddings, heading
+):
+    batches, segments = make_batches(store, embeddings, LENGTHS)
+    convert = jax.jit(model_batch, static_argnames="heading")
+    seen = 0
+    for step in range(batches.plan.batches_per_epoch):
+        raw = batches.load(step)
+        features = convert(raw, IDENTITY, heading=heading)["features"]
+        for i, item in enumerate(raw["item"]):
+            if item < 0:
+                continue
+            segment = segments[item]
+            motion = store.frames(segment.sequence, segment.start, segment.end)
+            alone = encode_alone(*motion, heading=heading)
+            assert_close(features[i, : len(alone)], alone)
+            seen += 1
+    assert seen == len(segments)
+
+
+def test_headings_differ(store, embeddings):
+    raw = make_batches(store, embeddings, LENGTHS)[0].load(0)
+    convert = jax.jit(model_batch, static_argnames="heading")
+    yaw = convert(raw, IDENTITY)["features"]
+    reference = convert(raw, IDENTITY, heading="reference")["features"]
+    assert np.abs(yaw - reference).max() > 0.01
+    with pytest.raises(InputError, match="'north'"):
+        convert(raw, IDENTITY, heading="north")
+
+
+@pytest.mark.parametrize("longer", [1, 60])
+def test_the_bucket_does_not_change_features(store, embeddings, longer):
+    batches, _ = make_batches(store, embeddings, LENGTHS)
+    convert = jax.jit(model_batch)
+    rng = np.random.default_rng(0)
+    normalizer = Normalizer(
+        rng.standard_normal(135).astype(np.float32),
+        rng.uniform(0.5, 2, 135).astype(np.float32),
+    )
+    raw = batches.load(0)
+    frames = raw["rotations"].shape[1]
+    longer_raw = raw | batches.load_motion(raw["item"], frames + longer)
+    short, long = convert(raw, normalizer), convert(longer_raw, normalizer)
+    assert_close(long["features"][:, :frames], short["features"])
+    assert not np.asarray(long["features"])[:, frames:].any()
+    assert not np.asarray(long["frame_mask"])[:, frames:].any()
+
+
+def test_padding_is_masked_and_zero(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16)
+    raw = batches.load(0)
+    normalizer = Normalizer(np.full(135, 7, np.float32), np.full(135, 2, np.float32))
+    batch = jax.jit(model_batch)(raw, normalizer)
+    assert {name: (a.shape, a.dtype.name) for name, a in batch.items()} == {
+        "features": ((16, 92, 135), "float32"),
+        "frame_mask": ((16, 92), "bool"),
+        "tokens": (raw["tokens"].shape, "float32"),
+        "token_mask": (raw["tokens"].shape[:2], "bool"),
+    }
+    np.testing.assert_array_equal(batch["frame_mask"].sum(1), raw["lengths"])
+    np.testing.assert_array_equal(batch["token_mask"].sum(1), raw["token_lengths"])
+    assert (raw["item"] == -1).sum() == 5
+    assert np.isfinite(batch["features"]).all()
+    assert not np.asarray(batch["features"])[~np.asarray(batch["frame_mask"])].any()
+    assert not np.asarray(batch["tokens"])[~np.asarray(batch["token_mask"])].any()
+    assert (
+        np.asarray(batch["frame_mask"])[:, :-1]
+        >= np.asarray(batch["frame_mask"])[:, 1:]
+    ).all()
+
+
+def test_an_epoch_compiles_once_per_shape(store, embeddings):
+    traced = []
+
+    @jax.jit
+    def convert(raw):
+        traced.append(raw["rotations"].shape)
+        return model_batch(raw, IDENTITY)
+
+    batches, _ = make_batches(store, embeddings, list(range(10, 110)), batch_size=8)
+    for step in range(2 * batches.plan.batches_per_epoch):
+        convert(batches.load(step))
+    assert len(traced) == len(batches.plan.shapes) <= 8
+
+
+@pytest.mark.parametrize("heading", ["yaw", "reference"])
+def test_fit_features_sees_every_real_frame_once(store, embeddings, heading):
+    batches, segments = make_batches(store, embeddings, LENGTHS)
+    alone = [
+        encode_alone(*store.frames(s.sequence, s.start, s.end), heading=heading)
+        for s in segments
+    ]
+    frames = np.concatenate(alone).astype(np.float64)
+    normalizer = fit_features(batches, heading)
+    # Rounding of float32 features, averaged over some 400 frames.
+    np.testing.assert_allclose(normalizer.mean, frames.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        normalizer.std, frames.std(0, ddof=1), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_fit_features_is_the_same_for_every_seed_and_process(store, embeddings):
+    first = fit_features(make_batches(store, embeddings, LENGTHS)[0])
+    other = make_batches(
+        store, embeddings, LENGTHS, seed=9, process_index=1, process_count=2
+    )[0]
+    jax.tree.map(np.testing.assert_array_equal, first, fit_features(other))
+
+
+def test_bad_input_is_named_before_any_step(store, embeddings):
+    segments = make_segments(store, LENGTHS)
+    plan = BatchPlan(np.array(LENGTHS), 4, 0)
+    with pytest.raises(InputError, match="segments' lengths"):
+        SegmentBatches(store, segments[1:], embeddings, plan)
+    with pytest.raises(InputError, match="3 processes"):
+        SegmentBatches(store, segments, embeddings, plan, process_count=3)
+    with pytest.raises(InputError, match="num_tokens"):
+        SegmentBatches(store, segments, embeddings, plan, num_tokens=8)
+    with pytest.raises(InputError, match="source"):
+        SegmentBatches(store, segments, embeddings, plan, source="words")
+    unknown = [Segment(s.key, s.sequence, s.start, s.end, "fly") for s in segments]
+    with pytest.raises(InputError, match="'fly'"):
+        SegmentBatches(store, unknown, embeddings, plan)
