@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ml_collections
 from absl import flags
@@ -12,6 +13,12 @@ from ml_collections import config_flags
 from ml_collections.config_dict import placeholder
 
 from actiongpt_jax.errors import InputError
+
+# Type checkers see the fields of a ConfigDict as a union without attributes.
+if TYPE_CHECKING:
+    Config: TypeAlias = Any
+else:
+    Config = ml_collections.ConfigDict
 
 # What the published code does by accident, by the config field that chooses it.
 REFERENCE_DEVIATIONS = {
@@ -22,7 +29,7 @@ REFERENCE_DEVIATIONS = {
 }
 
 
-def base_config() -> ml_collections.ConfigDict:
+def base_config() -> Config:
     """Returns the fields that every model's config shares, with their defaults."""
     config = ml_collections.ConfigDict()
     # 'reference' sets every field of REFERENCE_DEVIATIONS.
@@ -71,7 +78,9 @@ def base_config() -> ml_collections.ConfigDict:
     return config
 
 
-def parse_words(arg: str | None, words: Sequence[str], keys: Sequence[str] = ()) -> dict:
+def parse_words(
+    arg: str | None, words: Sequence[str], keys: Sequence[str] = ()
+) -> dict:
     """Reads what follows the colon in `--config file.py:words`.
 
     Args:
@@ -99,7 +108,7 @@ def parse_words(arg: str | None, words: Sequence[str], keys: Sequence[str] = ())
     return found
 
 
-def load_config(spec: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
+def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     """Loads a config file and applies `--config.a.b=value` overrides.
 
     Args:
@@ -137,12 +146,14 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(f"config override is not valid: {error}") from error
     if config.compat not in (None, "reference"):
-        raise InputError(f"config.compat must be 'reference' or unset, got {config.compat!r}")
+        raise InputError(
+            f"config.compat must be 'reference' or unset, got {config.compat!r}"
+        )
     return config
 
 
 def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
-    """Splits 'configs/teach.py:demo' or 'teach:demo' into an existing file and words."""
+    """Splits 'configs/teach.py:demo' or 'teach:demo' into a file and words."""
     name, colon, words = spec.partition(":")
     path = pathlib.Path(name)
     if not path.is_file() and path.suffix == "" and len(path.parts) == 1:
@@ -159,17 +170,21 @@ def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
     return path, words if colon else None
 
 
-def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
+def _check_field(config: Config, field: str) -> None:
     node = config
     for depth, part in enumerate(parts := field.split(".")):
         if not isinstance(node, ml_collections.ConfigDict) or part not in node:
             where = ".".join(["config", *parts[:depth]])
-            known = ", ".join(node) if isinstance(node, ml_collections.ConfigDict) else "none"
+            known = (
+                ", ".join(node)
+                if isinstance(node, ml_collections.ConfigDict)
+                else "none"
+            )
             raise InputError(f"{where} has no field {part!r}; its fields are {known}")
-        node = node.get_ref(part).get() if part not in node else node[part]
+        node = node[part]
 
 
-def resolve(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def resolve(config: Config) -> Config:
     """Spells `compat='reference'` out in the fields it stands for.
 
     Returns:
@@ -186,12 +201,12 @@ def resolve(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return config
 
 
-def to_json(config: ml_collections.ConfigDict) -> str:
+def to_json(config: Config) -> str:
     """Returns the config as JSON text."""
     return json.dumps(config.to_dict(), indent=2)
 
 
-def from_json(text: str) -> ml_collections.ConfigDict:
+def from_json(text: str) -> Config:
     """Returns the config of JSON text written by `to_json`."""
     return ml_collections.ConfigDict(json.loads(text)).lock()
 

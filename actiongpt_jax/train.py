@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import jax
 from jax.experimental import multihost_utils
-from ml_collections import ConfigDict
 
 from actiongpt_jax import cli, embed, prepare
-from actiongpt_jax.config import load_config, split_spec
+from actiongpt_jax.config import Config, load_config, split_spec
 from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.training import parallel
 from actiongpt_jax.training.loop import train
@@ -21,10 +20,13 @@ from actiongpt_jax.training.loop import train
 def main(argv: Sequence[str]) -> None:
     """Reads flags, makes the built-in data where a config wants it, trains."""
     parser = cli.Parser(prog="python -m actiongpt_jax.train", description=__doc__)
-    parser.add_argument("--config", required=True, help="configs/temos.py[:demo], or temos:demo")
+    parser.add_argument(
+        "--config", required=True, help="configs/temos.py[:demo], or temos:demo"
+    )
     parser.add_argument("--workdir", help="default: runs/<config>[-words]")
     parser.add_argument(
-        "--coordinator", help="several processes: HOST:PORT of process 0, or 'auto' (Slurm)"
+        "--coordinator",
+        help="several processes: HOST:PORT of process 0, or 'auto' (Slurm)",
     )
     parser.add_argument("--num_processes", type=int)
     parser.add_argument("--process_id", type=int)
@@ -45,7 +47,7 @@ def default_workdir(spec: str) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def use_builtin_data(config: ConfigDict, folder: pathlib.Path) -> None:
+def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     """Makes the built-in corpus and its embeddings below `folder`, once.
 
     Does nothing for a config that names stores or wants no built-in data.

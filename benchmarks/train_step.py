@@ -17,7 +17,9 @@ import statistics
 import time
 
 
-def textbook_flops(batch, frames, tokens, width=256, ff=1024, layers=6, text=768, nfeats=135):
+def textbook_flops(
+    batch, frames, tokens, width=256, ff=1024, layers=6, text=768, nfeats=135
+):
     """Returns matrix-product operations (forward, generation) of TEMOS."""
 
     def encoder(length):
@@ -42,7 +44,9 @@ def main():
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--steps", type=int, default=9)
-    parser.add_argument("--host_devices", type=int, default=1, help="CPU devices to fake")
+    parser.add_argument(
+        "--host_devices", type=int, default=1, help="CPU devices to fake"
+    )
     args = parser.parse_args()
     if args.host_devices > 1:
         flag = f"--xla_force_host_platform_device_count={args.host_devices}"
@@ -62,7 +66,9 @@ def main():
     from actiongpt_jax.training.state import count_parameters, create_state
     from actiongpt_jax.training.step import make_train_step
 
-    config_file = os.path.join(os.path.dirname(__file__), "..", "configs", f"{args.model}.py")
+    config_file = os.path.join(
+        os.path.dirname(__file__), "..", "configs", f"{args.model}.py"
+    )
     config = load_config(config_file, [f"--config.train.dtype={args.dtype}"])
     model, tx = build(config), make_optimizer(config)
     rng = np.random.default_rng(0)
@@ -83,7 +89,10 @@ def main():
         NOISE[args.model],
         parallel.axis_name,
     )
-    noise = {name: np.zeros((args.batch, model.latent_dim), np.float32) for name in NOISE["temos"]}
+    noise = {
+        name: np.zeros((args.batch, model.latent_dim), np.float32)
+        for name in NOISE["temos"]
+    }
     state = parallel.place_state(create_state(model, tx, batch, noise, seed=0))
     variables = {"params": state.params}
     params = count_parameters(state.params)
@@ -94,7 +103,12 @@ def main():
         latent = text.sample(jax.random.normal(rng, text.mu.shape))
         return model.apply(variables, latent, frame_mask, method="decode")
 
-    gen_args = (batch["tokens"], batch["token_mask"], batch["frame_mask"], jax.random.key(0))
+    gen_args = (
+        batch["tokens"],
+        batch["token_mask"],
+        batch["frame_mask"],
+        jax.random.key(0),
+    )
     variables = jax.tree.map(np.asarray, variables)  # The state's own are donated.
     gemm = [matmul_rate(jax, jnp)]
 
@@ -144,7 +158,10 @@ def main():
             "case": case,
             **common,
             "compile_s": round(compile_s, 2),
-            "step_ms": {"median": round(1e3 * median, 1), "min": round(1e3 * min(times), 1)},
+            "step_ms": {
+                "median": round(1e3 * median, 1),
+                "min": round(1e3 * min(times), 1),
+            },
             "flops": flops,
             "gflops": round(flops / median / 1e9, 1),
             "gemm_gflops": round(rate, 1),

@@ -5,16 +5,15 @@ Source: TEMOS, arXiv:2204.14109, section 3.3.
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from actiongpt_jax.config import resolve
+from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
 
 
 def terms(
-    outputs: TemosOutputs, batch: dict[str, jax.Array], config: ConfigDict
+    outputs: TemosOutputs, batch: dict[str, jax.Array], config: Config
 ) -> dict[str, Term]:
     """Computes every term of the loss, unweighted.
 
@@ -31,7 +30,9 @@ def terms(
     """
     target, frame_mask = batch["features"], batch["frame_mask"]
     item_mask = frame_mask.any(-1)
-    standard = Gaussian(jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu))
+    standard = Gaussian(
+        jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu)
+    )
 
     def reconstruction(features: jax.Array) -> Term:
         total, count = masked_term(smooth_l1(features, target), frame_mask)
@@ -56,7 +57,7 @@ def terms(
     }
 
 
-def weights(config: ConfigDict) -> dict[str, float]:
+def weights(config: Config) -> dict[str, float]:
     """Returns the weight of every term: 1, `config.losses.{lmd_kl,lmd_latent}`."""
     return {
         "recons_rfeats2rfeats": 1.0,

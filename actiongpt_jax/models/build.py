@@ -2,9 +2,8 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from actiongpt_jax.config import resolve
+from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.temos import Temos
 
@@ -13,7 +12,7 @@ MODELS: dict[str, type[nn.Module]] = {"temos": Temos}
 NOISE = {"temos": ("text", "motion")}
 
 
-def build(config: ConfigDict) -> nn.Module:
+def build(config: Config) -> nn.Module:
     """Builds the model of a config.
 
     Args:

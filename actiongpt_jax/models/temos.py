@@ -115,7 +115,9 @@ class Temos(nn.Module):
             deterministic: no dropout.
         """
         text = self.encode_text(batch["tokens"], batch["token_mask"], deterministic)
-        motion = self.encode_motion(batch["features"], batch["frame_mask"], deterministic)
+        motion = self.encode_motion(
+            batch["features"], batch["frame_mask"], deterministic
+        )
         z_text = text.sample(noise["text"])
         z_motion = motion.sample(noise["motion"])
         # One decode of 2 B items: few large operations instead of many small ones.
@@ -127,4 +129,6 @@ class Temos(nn.Module):
             ),
             2,
         )
-        return TemosOutputs(text, motion, z_text, z_motion, features_text, features_motion)
+        return TemosOutputs(
+            text, motion, z_text, z_motion, features_text, features_motion
+        )

@@ -116,7 +116,7 @@ def pool(
     bias: Float[Array, "b m"],
     deterministic: bool,
 ) -> Float[Array, "b h d"]:
-    """Encodes [heads, tokens] with positions and returns the heads' outputs, float32."""
+    """Encodes [heads, tokens] with positions; returns the heads' outputs, float32."""
     batch, width = len(tokens), module.latent_dim
     first = jnp.broadcast_to(jnp.stack(heads), (batch, len(heads), width))
     x = jnp.concatenate([first.astype(module.dtype), tokens], axis=1)

@@ -51,21 +51,25 @@ def keep_mask(
     return x >= np.uint32(round(rate * 2**32))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def dropout(
     x: Float[Array, "..."], seeds: UInt32[Array, "2"], rate: float
 ) -> Float[Array, "..."]:
     """Sets each element to 0 with probability `rate`, else divides it by 1 - rate."""
+    return _dropout(x, seeds, rate)  # pyright: ignore[reportReturnType]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _dropout(x, seeds, rate):
     kept = (x.astype(jnp.float32) * (1.0 / (1.0 - rate))).astype(x.dtype)
     return jnp.where(keep_mask(seeds, x.shape, rate), kept, jnp.zeros_like(x))
 
 
 def _dropout_forward(x, seeds, rate):
-    return dropout(x, seeds, rate), seeds
+    return _dropout(x, seeds, rate), seeds
 
 
 def _dropout_backward(rate, seeds, g):
-    return dropout(g, seeds, rate), np.zeros(seeds.shape, jax.dtypes.float0)
+    return _dropout(g, seeds, rate), np.zeros(seeds.shape, jax.dtypes.float0)
 
 
-dropout.defvjp(_dropout_forward, _dropout_backward)
+_dropout.defvjp(_dropout_forward, _dropout_backward)

@@ -15,18 +15,22 @@ _INV_SQRT2 = 0.7071067811865476
 _INV_SQRT_2PI = 0.3989422804014327
 
 
-@jax.custom_vjp
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Gaussian error linear unit in its exact (erf) form, elementwise.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
+    return _gelu(x)  # pyright: ignore[reportReturnType]
+
+
+@jax.custom_vjp
+def _gelu(x):
     wide = x.astype(jnp.float32)
     return (0.5 * wide * (1.0 + jax.lax.erf(wide * _INV_SQRT2))).astype(x.dtype)
 
 
 def _gelu_forward(x):
-    return gelu(x), x
+    return _gelu(x), x
 
 
 def _gelu_backward(x, g):
@@ -36,10 +40,9 @@ def _gelu_backward(x, g):
     return ((g.astype(jnp.float32) * (cdf + wide * pdf)).astype(x.dtype),)
 
 
-gelu.defvjp(_gelu_forward, _gelu_backward)
+_gelu.defvjp(_gelu_forward, _gelu_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(
     x: Float[Array, "... d"],
     scale: Float[Array, " d"],
@@ -57,6 +60,11 @@ def layer_norm(
     Returns:
         (..., D).
     """
+    return _layer_norm(x, scale, bias, eps)  # pyright: ignore[reportReturnType]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _layer_norm(x, scale, bias, eps):
     normed, _ = _standardise(x, eps)
     return (normed * scale + bias).astype(x.dtype)
 
@@ -69,7 +77,7 @@ def _standardise(x, eps):
 
 
 def _layer_norm_forward(x, scale, bias, eps):
-    return layer_norm(x, scale, bias, eps), (x, scale)
+    return _layer_norm(x, scale, bias, eps), (x, scale)
 
 
 def _layer_norm_backward(eps, residuals, g):
@@ -86,4 +94,4 @@ def _layer_norm_backward(eps, residuals, g):
     return grad_x.astype(x.dtype), (wide * normed).sum(leading), wide.sum(leading)
 
 
-layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
+_layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)

@@ -14,10 +14,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import serialization
-from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
-from actiongpt_jax.config import from_json
+from actiongpt_jax.config import Config, from_json
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training.state import TrainState
@@ -38,7 +37,7 @@ class Restored:
     """
 
     step: int
-    config: ConfigDict
+    config: Config
     normalizer: Normalizer
     state: dict[str, Any]
 
@@ -51,7 +50,7 @@ class Restored:
 class Checkpoints:
     """The checkpoints of one workdir: the last few and the best one."""
 
-    def __init__(self, workdir: str | pathlib.Path, config: ConfigDict):
+    def __init__(self, workdir: str | pathlib.Path, config: Config):
         """Opens `workdir/checkpoints`, creating it where absent."""
         best_metric = config.train.best_metric
 
@@ -89,7 +88,9 @@ class Checkpoints:
             metrics: of an evaluation at this step, which make it a candidate for
                 the best.
         """
-        host = jax.tree.map(np.asarray, jax.device_get(serialization.to_state_dict(state)))
+        host = jax.tree.map(
+            np.asarray, jax.device_get(serialization.to_state_dict(state))
+        )
         step = int(host["step"])
         if step in self._manager.all_steps():
             return
@@ -119,7 +120,9 @@ def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(workdir).absolute() / "checkpoints"
 
 
-def restore(workdir: str | pathlib.Path, which: str | int = "latest") -> Restored | None:
+def restore(
+    workdir: str | pathlib.Path, which: str | int = "latest"
+) -> Restored | None:
     """Opens a checkpoint with nothing but its path.
 
     Args:
@@ -140,7 +143,11 @@ def restore(workdir: str | pathlib.Path, which: str | int = "latest") -> Restore
         steps = sorted(manager.all_steps())
         if not steps:
             return None
-        step = {"latest": steps[-1], "best": _best_step(manager, steps)}.get(which, which)
+        step = which
+        if which == "latest":
+            step = steps[-1]
+        elif which == "best":
+            step = _best_step(manager, steps)
         if step not in steps:
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")
         try:
@@ -152,8 +159,8 @@ def restore(workdir: str | pathlib.Path, which: str | int = "latest") -> Restore
             )
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise InputError(
-                f"checkpoint {folder / str(step)} is damaged; delete that folder to use "
-                "an earlier one"
+                f"checkpoint {folder / str(step)} is damaged; delete that folder to "
+                "use an earlier one"
             ) from error
     stats = found.state["normalizer"]
     return Restored(
@@ -167,10 +174,13 @@ def restore(workdir: str | pathlib.Path, which: str | int = "latest") -> Restore
 def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
     scored = {}
     for step in steps:
-        config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
+        config = manager.restore(
+            step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+        )
         metrics = manager.metrics(step)
         if metrics:
-            scored[step] = metrics[config.config["train"]["best_metric"]]
+            name = config["config"]["train"]["best_metric"]
+            scored[step] = metrics[name]
     return min(scored, key=lambda step: (scored[step], -step), default=steps[-1])
 
 
@@ -191,7 +201,8 @@ def into_state(restored: Restored, fresh: TrainState) -> TrainState:
             f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, of "
             f"other shape {other[:5] or 'nothing'}; use another --workdir"
         )
-    return serialization.from_state_dict(fresh, restored.state)
+    state: Any = serialization.from_state_dict(fresh, restored.state)
+    return state
 
 
 def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:

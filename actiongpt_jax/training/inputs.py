@@ -4,8 +4,9 @@ import dataclasses
 import pathlib
 
 import jax
-from ml_collections import ConfigDict
+import numpy as np
 
+from actiongpt_jax.config import Config
 from actiongpt_jax.data.batching import BatchPlan, SegmentBatches
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.segments import Segment, segments
@@ -28,7 +29,7 @@ class Inputs:
     train_segments: list[Segment]
 
 
-def open_inputs(config: ConfigDict) -> Inputs:
+def open_inputs(config: Config) -> Inputs:
     """Opens both stores and fills `config.text` with what the embeddings are.
 
     Raises:
@@ -53,7 +54,8 @@ def open_inputs(config: ConfigDict) -> Inputs:
         raise InputError(
             f"motion store {config.data.store} has no segment of "
             f"{config.data.min_frames} to {config.data.max_frames} frames in split "
-            f"{config.data.train_split!r} with config.data.labels={config.data.labels!r}"
+            f"{config.data.train_split!r} with "
+            f"config.data.labels={config.data.labels!r}"
         )
     val_segments = _segments(config, store, config.data.val_split)
     _check_phrases(config, embeddings, [*train_segments, *val_segments])
@@ -64,20 +66,20 @@ def open_inputs(config: ConfigDict) -> Inputs:
     return Inputs(train, val, train_segments)
 
 
-def _segments(config: ConfigDict, store: MotionStore, split: str) -> list[Segment]:
+def _segments(config: Config, store: MotionStore, split: str) -> list[Segment]:
     data = config.data
     return segments(store, split, data.labels, data.min_frames, data.max_frames)
 
 
 def _batches(
-    config: ConfigDict,
+    config: Config,
     store: MotionStore,
     embeddings: EmbeddingStore,
     items: list[Segment],
     shuffle: bool,
 ) -> SegmentBatches:
     plan = BatchPlan(
-        [item.end - item.start for item in items],
+        np.array([item.end - item.start for item in items]),
         config.train.batch_size,
         seed=config.train.seed,
         max_shapes=config.data.max_shapes,
@@ -94,7 +96,7 @@ def _batches(
     )
 
 
-def _fill_text(config: ConfigDict, embeddings: EmbeddingStore) -> None:
+def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
     if config.text.source not in ("descriptions", "phrase"):
         raise InputError(
             "config.text.source must be 'descriptions' or 'phrase', got "
@@ -113,13 +115,15 @@ def _fill_text(config: ConfigDict, embeddings: EmbeddingStore) -> None:
         config.text[field] = held
 
 
-def _check_phrases(config: ConfigDict, embeddings: EmbeddingStore, items: list[Segment]) -> None:
+def _check_phrases(
+    config: Config, embeddings: EmbeddingStore, items: list[Segment]
+) -> None:
     for phrase in sorted({item.phrase for item in items}):
         # Raises an error that names the phrase and the command that embeds it.
         embeddings.tokens(phrase, config.text.source)
 
 
-def check_same_run(config: ConfigDict, saved: ConfigDict, workdir: str | pathlib.Path) -> None:
+def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -> None:
     """Checks that a checkpoint can be continued with a config.
 
     Raises:
@@ -128,7 +132,10 @@ def check_same_run(config: ConfigDict, saved: ConfigDict, workdir: str | pathlib
     for section, field in [
         *(("model", field) for field in config.model),
         ("data", "heading"),
-        *(("text", field) for field in ("source", "encoder", "k", "aggregation", "width")),
+        *(
+            ("text", field)
+            for field in ("source", "encoder", "k", "aggregation", "width")
+        ),
     ]:
         now, then = config[section].get(field), saved[section].get(field)
         if now != then:

@@ -5,16 +5,15 @@ import functools
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from actiongpt_jax.config import cache_folder, resolve, to_json
+from actiongpt_jax.config import Config, cache_folder, resolve, to_json
 from actiongpt_jax.data.batching import fit_features, model_batch, prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
@@ -35,7 +34,9 @@ LOSSES = {"temos": temos_losses}
 
 
 def train(
-    config: ConfigDict, workdir: str | pathlib.Path, evaluators: Sequence[Evaluator] = ()
+    config: Config,
+    workdir: str | pathlib.Path,
+    evaluators: Sequence[Evaluator] = (),
 ) -> TrainState:
     """Trains a model, from the workdir's last checkpoint where it has one.
 
@@ -69,7 +70,7 @@ def train(
     names, losses = NOISE[config.model.name], LOSSES[config.model.name]
     terms_fn = functools.partial(losses.terms, config=config)
 
-    def to_model(raw: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def to_model(raw: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         batch = model_batch(raw, normalizer, config.data.heading)
         return {**batch, "index": raw["index"]}
 
@@ -82,11 +83,15 @@ def train(
     axis = devices.axis_name
     step_fn = make_train_step(model, terms_fn, losses.weights(config), tx, names, axis)
     eval_fn = make_eval_step(model, eval_terms, names, axis)
-    run_step = devices.compile(lambda s, raw: step_fn(s, to_model(raw)), donate_state=True)
-    run_eval = devices.compile(lambda s, raw: eval_fn(s, to_model(raw)), donate_state=False)
+    run_step = devices.compile(
+        lambda s, raw: step_fn(s, to_model(raw)), donate_state=True
+    )
+    run_eval = devices.compile(
+        lambda s, raw: eval_fn(s, to_model(raw)), donate_state=False
+    )
 
     def fresh_state() -> TrainState:
-        raw = {name: array[:1] for name, array in inputs.train.load(0).items()}
+        raw = {n: jnp.asarray(a[:1]) for n, a in inputs.train.load(0).items()}
         noise = {name: jnp.zeros((1, config.model.latent_dim)) for name in names}
         return create_state(model, tx, to_model(raw), noise, config.train.seed)
 
@@ -95,19 +100,25 @@ def train(
     else:
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     state = devices.place_state(state)
-    return _Run(config, workdir, inputs, normalizer, devices, run_step, run_eval).go(state)
+    return _Run(config, workdir, inputs, normalizer, devices, run_step, run_eval).go(
+        state
+    )
 
 
 class _Run:
     """One call of `train` from its first step to its last."""
 
-    def __init__(self, config, workdir, inputs: Inputs, normalizer, devices, run_step, run_eval):
+    def __init__(
+        self, config, workdir, inputs: Inputs, normalizer, devices, run_step, run_eval
+    ):
         self.config, self.workdir = config, workdir
         self.inputs, self.normalizer, self.devices = inputs, normalizer, devices
         self.run_step, self.run_eval = run_step, run_eval
         self.per_epoch = inputs.train.plan.batches_per_epoch
         train_config = config.train
-        self.num_steps = train_config.num_steps or train_config.num_epochs * self.per_epoch
+        self.num_steps = (
+            train_config.num_steps or train_config.num_epochs * self.per_epoch
+        )
         self.main = jax.process_index() == 0
         self.checkpoints = checkpoints.Checkpoints(workdir, config)
         # Figures of steps that the device may still be computing.
@@ -120,7 +131,11 @@ class _Run:
         writer = MetricWriter(self.workdir, start) if self.main else None
         evaluate_every = self.config.train.eval_epochs * self.per_epoch
         bar = tqdm(
-            total=self.num_steps, initial=start, unit="step", disable=not self.main, leave=False
+            total=self.num_steps,
+            initial=start,
+            unit="step",
+            disable=not self.main,
+            leave=False,
         )
         if start == 0:
             self._evaluate(state, 0, writer)
@@ -163,13 +178,14 @@ class _Run:
         inert = count_parameters(state.unused)
         text = self.config.text
         tqdm.write(
-            f"{self.config.model.name}: {trained:,} parameters ({trained + inert:,} with "
-            f"the inert ones of the published layout); text: {text.source}, "
+            f"{self.config.model.name}: {trained:,} parameters ({trained + inert:,} "
+            f"with the inert ones of the published layout); text: {text.source}, "
             f"{text.encoder}, k={text.k}\n"
-            f"{len(self.inputs.train_segments)} segments in {self.per_epoch} batches of "
-            f"{self.config.train.batch_size} per epoch, frames {list(plan.shapes)}, "
-            f"{plan.padding:.1%} padding; {jax.device_count()} "
-            f"{jax.devices()[0].platform} device(s), {jax.process_count()} process(es)\n"
+            f"{len(self.inputs.train_segments)} segments in {self.per_epoch} batches "
+            f"of {self.config.train.batch_size} per epoch, padded to "
+            f"{list(plan.shapes)} frames ({plan.padding:.1%} padding)\n"
+            f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
+            f"{jax.process_count()} process(es)\n"
             f"{self.workdir}: step {start} of {self.num_steps}"
         )
 
@@ -184,7 +200,9 @@ class _Run:
         while len(self.pending) > keep:
             step, metrics, items = self.pending.popleft()
             figures = {name: float(value) for name, value in metrics.items()}
-            if not (math.isfinite(figures["loss"]) and math.isfinite(figures["grad_norm"])):
+            if not (
+                math.isfinite(figures["loss"]) and math.isfinite(figures["grad_norm"])
+            ):
                 keys = [self.inputs.train_segments[i].key for i in items if i >= 0]
                 raise InputError(
                     f"the loss is {figures['loss']} (gradient norm "
@@ -207,7 +225,7 @@ class _Run:
         step_ms = 1e3 * seconds / len(self.window)
         rate = self.frames / seconds
         bar.set_postfix_str(
-            f"loss {means['train/loss']:.4f}, {step_ms:.0f} ms/step, {rate:,.0f} frames/s"
+            f"loss {means['train/loss']:.4f}, {step_ms:.0f} ms, {rate:,.0f} frames/s"
         )
         if writer is not None:
             writer.write(step, {**means, "step_ms": step_ms, "frames_per_s": rate})

@@ -1,12 +1,12 @@
 """Optimizers by name."""
 
 import optax
-from ml_collections import ConfigDict
 
+from actiongpt_jax.config import Config
 from actiongpt_jax.errors import InputError
 
 
-def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+def make_optimizer(config: Config) -> optax.GradientTransformation:
     """Builds the optimizer of `config.train`.
 
     AdamW decays every parameter, biases and norms included, as the published runs

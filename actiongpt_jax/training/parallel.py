@@ -17,7 +17,9 @@ from actiongpt_jax.errors import InputError
 AXIS = "batch"
 
 
-def initialize(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+def initialize(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
     """Joins the other processes of a run, one call per process, before any array.
 
     Args:
@@ -31,13 +33,17 @@ def initialize(coordinator: str | None, num_processes: int | None, process_id: i
     """
     if coordinator is None:
         if num_processes is not None or process_id is not None:
-            raise InputError("--num_processes and --process_id need --coordinator HOST:PORT")
+            raise InputError(
+                "--num_processes and --process_id need --coordinator HOST:PORT"
+            )
         return
     if coordinator == "auto":
         jax.distributed.initialize(initialization_timeout=120)
         return
     if num_processes is None or process_id is None:
-        raise InputError("--coordinator HOST:PORT needs --num_processes and --process_id")
+        raise InputError(
+            "--coordinator HOST:PORT needs --num_processes and --process_id"
+        )
     jax.distributed.initialize(
         coordinator, num_processes, process_id, initialization_timeout=120
     )
@@ -45,7 +51,8 @@ def initialize(coordinator: str | None, num_processes: int | None, process_id: i
 
 def use_compilation_cache(folder: pathlib.Path) -> None:
     """Keeps compiled programs on disk, unless the user already chose a folder."""
-    if jax.config.jax_compilation_cache_dir is None:
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if chosen is None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 

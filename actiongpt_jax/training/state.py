@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """All that is saved to continue a run exactly.
 
     Attributes:

@@ -61,7 +61,9 @@ def make_train_step(
         return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        noise_rng, dropout_rng = jax.random.split(jax.random.fold_in(state.rng, state.step))
+        noise_rng, dropout_rng = jax.random.split(
+            jax.random.fold_in(state.rng, state.step)
+        )
         if axis_name is not None:
             dropout_rng = jax.random.fold_in(dropout_rng, jax.lax.axis_index(axis_name))
         noise = latent_noise(noise_rng, batch["index"], noise_names, model.latent_dim)
@@ -113,7 +115,9 @@ def make_eval_step(
 
     def step(state: TrainState, batch: Batch) -> dict[str, Term]:
         zeros = jnp.zeros((len(batch["index"]), model.latent_dim))
-        outputs = model.apply({"params": state.params}, batch, dict.fromkeys(noise_names, zeros))
+        outputs = model.apply(
+            {"params": state.params}, batch, dict.fromkeys(noise_names, zeros)
+        )
         terms = terms_fn(outputs, batch)
         return terms if axis_name is None else jax.lax.psum(terms, axis_name)
 

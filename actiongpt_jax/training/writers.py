@@ -25,7 +25,9 @@ class MetricWriter:
         if importlib.util.find_spec("tensorboardX"):
             from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
-            self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+            self._board = SummaryWriter(
+                str(workdir / "tensorboard"), purge_step=step + 1
+            )
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Writes one record; floats keep every bit (repr)."""

@@ -1,0 +1,107 @@
+"""Finds what a trained model reads for a phrase: stored, described, or the phrase."""
+
+import functools
+import pathlib
+import warnings
+
+import numpy as np
+
+from actiongpt_jax.config import Config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.embedding import embed_texts
+from actiongpt_jax.text.embedding_store import open_embeddings
+
+
+class PhraseEmbedder:
+    """Token embeddings of phrases as the model was trained on them.
+
+    A phrase's descriptions are taken from a descriptions file if one is given,
+    else from the embedding store; a phrase without any is embedded itself, with a
+    warning. The text encoder is loaded only when something must be embedded.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: str | pathlib.Path | None = None,
+        descriptions: str | pathlib.Path | None = None,
+    ):
+        """Opens what there is.
+
+        Args:
+            config: of the trained model.
+            store: embedding store; None takes the one of training, if it is still
+                there.
+            descriptions: JSONL, folder or published json of descriptions.
+
+        Raises:
+            InputError: if the store is of another encoder than the model's.
+        """
+        self._text = config.text
+        path = store or config.text.store
+        exists = bool(path) and pathlib.Path(path).exists()
+        self._store = open_embeddings(path) if store or exists else None
+        if self._store is not None and self._store.encoder != config.text.encoder:
+            raise InputError(
+                f"embedding store {path} is of encoder {self._store.encoder!r}, the "
+                f"model was trained with {config.text.encoder!r}; give a store of "
+                "that encoder"
+            )
+        self._described = read_descriptions(descriptions) if descriptions else None
+
+    def tokens(self, phrase: str) -> np.ndarray:
+        """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
+        source = self._text.source
+        if source == "descriptions" and self._described and phrase in self._described:
+            texts = self._texts(phrase)[: self._text.k]
+            return embed_texts(self._encoder, texts, self._text.aggregation).tokens
+        if self._store is not None and self._store.has(phrase, source):
+            return self._store.tokens(phrase, source)
+        if source == "descriptions":
+            warnings.warn(
+                f"no descriptions of {phrase!r}: the phrase itself is used; describe "
+                "it and give the file with --descriptions for what the model was "
+                "trained on",
+                stacklevel=2,
+            )
+        if self._store is not None and self._store.has(phrase, "phrase"):
+            return self._store.tokens(phrase, "phrase")
+        return embed_texts(self._encoder, [phrase]).tokens
+
+    def singles(self, phrase: str) -> list[np.ndarray]:
+        """Returns the embeddings of a phrase's single descriptions, [(n, E), ...].
+
+        Raises:
+            InputError: if none are known.
+        """
+        if self._described is not None and phrase in self._described:
+            return [embed_texts(self._encoder, [t]).tokens for t in self._texts(phrase)]
+        if self._store is not None and phrase in self._store:
+            count = self._store.singles(phrase)
+            if count:
+                return [self._store.tokens(phrase, index=i) for i in range(count)]
+        raise InputError(
+            f"the single descriptions of {phrase!r} are not known; give their file "
+            "with --descriptions, or an embedding store made with --each"
+        )
+
+    def _texts(self, phrase: str) -> list[str]:
+        assert self._described is not None
+        records = self._described[phrase]
+        first = records[0]
+        same = [
+            r for r in records if (r.prompt, r.writer) == (first.prompt, first.writer)
+        ]
+        return [record.text for record in same]
+
+    @functools.cached_property
+    def _encoder(self) -> encoders.TextEncoder:
+        encoder = encoders.load(self._text.encoder)
+        if encoder.width != self._text.width:
+            raise InputError(
+                f"encoder {self._text.encoder!r} has width {encoder.width}, the "
+                f"model was trained with {self._text.width}"
+            )
+        return encoder
