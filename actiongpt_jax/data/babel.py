@@ -1,0 +1,202 @@
+"""BABEL's labels for AMASS: reading and checking its json.
+
+Source: BABEL (Punnakkal et al. 2021, arXiv:2106.09696), version 1.0's json.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+from actiongpt_jax.data.motion_store import SPLITS, Label, read_json
+from actiongpt_jax.errors import InputError
+
+FPS = 30.0
+_LIMIT_SECONDS = 1e6  # no recording has a label beyond; also bars NaN and infinity
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """What BABEL says about one recording.
+
+    Attributes:
+        name: BABEL's id.
+        split: 'train', 'val' or 'test'.
+        feat_p: path of the AMASS file as BABEL writes it.
+        duration: seconds, or None where BABEL does not say.
+        labels: (phrase, start, end) in seconds; start and end are None for a
+            label of the whole recording.
+    """
+
+    name: str
+    split: str
+    feat_p: str
+    duration: float | None
+    labels: tuple[tuple[str, float | None, float | None], ...]
+
+
+def read_babel(
+    folder: str | os.PathLike, spelling: dict[str, str] | None = None
+) -> list[Annotation]:
+    """Reads train.json, val.json and test.json of a folder, those that exist.
+
+    Other files (`extra_*.json`) are not read. Phrases are BABEL's `proc_label`.
+
+    Args:
+        folder: with the json files.
+        spelling: word -> its right spelling, applied to each word of a phrase.
+
+    Returns:
+        All annotations, split after split, in the files' order.
+
+    Raises:
+        InputError: for malformed json or another schema; names file, id, label.
+    """
+    folder = pathlib.Path(folder)
+    files = [folder / f"{split}.json" for split in SPLITS]
+    files = [path for path in files if path.is_file()]
+    if not files:
+        raise InputError(
+            f"{folder} must hold train.json, val.json or test.json, got none of them; "
+            "give the folder of BABEL's release (babel_v1.0_release)"
+        )
+    found: dict[str, Annotation] = {}
+    for path in files:
+        content = read_json(path)
+        _require(isinstance(content, dict), path, "the top level", "an object", content)
+        for name, entry in content.items():
+            if name in found:
+                raise InputError(
+                    f"{path}: id {name} must occur in one split, got it in "
+                    f"{found[name].split}.json too; remove one of them"
+                )
+            found[name] = _annotation(path, name, entry, spelling or {})
+    return list(found.values())
+
+
+def read_spelling(path: str | os.PathLike) -> dict[str, str]:
+    """Reads a json object {word: its right spelling}.
+
+    Raises:
+        InputError: for malformed json or anything else in it.
+    """
+    path = pathlib.Path(path)
+    table = read_json(path)
+    _require(isinstance(table, dict), path, "the top level", "an object", table)
+    for word, right in table.items():
+        _require(isinstance(right, str), path, f"the spelling of {word}", "text", right)
+    return table
+
+
+def label_frames(
+    annotation: Annotation, num_frames: int, fps: float = FPS
+) -> tuple[list[Label], list[str]]:
+    """Converts the labels of a recording from seconds to frames.
+
+    Args:
+        annotation: of the recording.
+        num_frames: its length; labels are cut there.
+        fps: its frames per second.
+
+    Returns:
+        The labels in the order of the annotation (field `sequence` is 0), and a
+        sentence for each label of which no frame is left.
+    """
+    labels, notes = [], []
+    for phrase, start_t, end_t in annotation.labels:
+        if start_t is None or end_t is None:
+            labels.append(Label(0, 0, num_frames, phrase, "sequence"))
+            continue
+        start, end = max(int(start_t * fps), 0), min(int(end_t * fps), num_frames)
+        if start < end:
+            labels.append(Label(0, start, end, phrase, "frame"))
+        else:
+            notes.append(
+                f"id {annotation.name}: label {phrase!r} from {start_t:g} to "
+                f"{end_t:g} s has no frame within the recording's "
+                f"{num_frames / fps:.2f} s and is left out"
+            )
+    return labels, notes
+
+
+def _annotation(path, name, entry, spelling) -> Annotation:
+    where = f"id {name}"
+    _require(isinstance(entry, dict), path, where, "an object", entry)
+    feat_p = entry.get("feat_p")
+    valid = isinstance(feat_p, str) and feat_p.endswith(".npz")
+    parts = pathlib.PurePosixPath(feat_p).parts if valid else ("..",)
+    _require(
+        not {"..", "/"} & set(parts),
+        path,
+        f"{where}, feat_p",
+        "a relative path of an npz",
+        feat_p,
+    )
+    duration = entry.get("dur")
+    _require(
+        duration is None or _is_number(duration),
+        path,
+        f"{where}, dur",
+        "seconds",
+        duration,
+    )
+    labels = []
+    for field in ("frame_ann", "seq_ann"):
+        block = entry.get(field)
+        if block is None:
+            continue
+        _require(isinstance(block, dict), path, f"{where}, {field}", "an object", block)
+        rows = block.get("labels")
+        _require(
+            rows is None or isinstance(rows, list),
+            path,
+            f"{where}, {field}.labels",
+            "a list",
+            rows,
+        )
+        for index, row in enumerate(rows or ()):
+            label = f"{where}, {field}.labels[{index}]"
+            labels += _label(path, label, row, field == "frame_ann", spelling)
+    return Annotation(
+        name=name,
+        split=path.stem,
+        feat_p=feat_p,
+        duration=duration,
+        labels=tuple(labels),
+    )
+
+
+def _label(path, where, row, timed, spelling):
+    _require(isinstance(row, dict), path, where, "an object", row)
+    phrase = row.get("proc_label")
+    _require(isinstance(phrase, str), path, f"{where}.proc_label", "text", phrase)
+    phrase = " ".join(spelling.get(word, word) for word in phrase.split())
+    if not timed:
+        return [(phrase, None, None)] if phrase else []
+    for field in ("start_t", "end_t"):
+        _require(
+            _is_number(row.get(field)),
+            path,
+            f"{where}.{field}",
+            "a number of seconds",
+            row.get(field),
+        )
+    start, end = float(row["start_t"]), float(row["end_t"])
+    if end < start:
+        raise InputError(
+            f"{path}: {where}.end_t must not lie before start_t, got {start:g} to "
+            f"{end:g} s; correct the label or remove it"
+        )
+    return [(phrase, start, end)] if phrase else []
+
+
+def _is_number(value) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < _LIMIT_SECONDS
+
+
+def _require(condition: bool, path, where: str, what: str, got) -> None:
+    if not condition:
+        raise InputError(
+            f"{path}: {where} must be {what}, got {str(got)[:60]!r}; "
+            "repair or download the file again"
+        )

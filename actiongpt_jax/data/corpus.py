@@ -1,0 +1,236 @@
+"""Making a motion store of motion files and their labels."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from actiongpt_jax.data import amass
+from actiongpt_jax.data.amass_sets import locate
+from actiongpt_jax.data.babel import FPS, Annotation, label_frames, read_babel
+from actiongpt_jax.data.motion_store import Label, Sequence, open_store
+from actiongpt_jax.data.prepare_report import make_report
+from actiongpt_jax.data.quality import SequenceQuality, check_motion, check_store
+from actiongpt_jax.data.store_writer import StoreWriter, digest
+from actiongpt_jax.errors import InputError
+
+MIN_SECONDS = 0.5  # shorter recordings are left out, as in TEACH's preparation
+
+
+def build_store(
+    amass_folder: str | os.PathLike,
+    annotations: Iterable[Annotation],
+    out: str | os.PathLike,
+    *,
+    strict: bool = False,
+    settings: dict[str, Any] | None = None,
+    extra_files: dict[str, pathlib.Path] | None = None,
+) -> dict[str, Any]:
+    """Makes a motion store of the annotated recordings.
+
+    One recording is in memory at a time. A run that was stopped is continued; a
+    store that is already made of the same input is left as it is.
+
+    Args:
+        amass_folder: with AMASS's sets.
+        annotations: of `read_babel`.
+        out: folder of the store.
+        strict: stop at the first recording that cannot be read, instead of
+            leaving it out and saying so in the report.
+        settings: noted in the store's `meta.json`.
+        extra_files: name in the store -> file to copy into it.
+
+    Returns:
+        The report, also in the store's `report.json`.
+
+    Raises:
+        InputError: if nothing can be read, or `out` holds something else.
+    """
+    root = pathlib.Path(amass_folder)
+    if not root.is_dir():
+        raise InputError(f"{root} must be the folder with AMASS's sets, got no folder")
+    jobs = {annotation.name: _Job(root, annotation) for annotation in annotations}
+    plan = {name: job.key for name, job in jobs.items()}
+    if (pathlib.Path(out) / "meta.json").is_file():
+        store = open_store(out)
+        if store.meta.get("inputs") == digest(plan):
+            print(f"{out} is already made of this input", file=sys.stderr)
+            return store.report()
+    with StoreWriter(out, plan, settings, fps=FPS) as writer:
+        if writer.done or writer.dropped:
+            print(
+                f"continuing: {len(writer.done)} of {len(jobs)} recordings are done"
+                + f", {writer.dropped} read anew (input changed)"
+                * bool(writer.dropped),
+                file=sys.stderr,
+            )
+        progress = tqdm.tqdm(
+            jobs.items(), desc="prepare", unit="file", mininterval=0.5, smoothing=0.05
+        )
+        for name, job in progress:
+            if name in writer.done:
+                continue
+            try:
+                content = job.read()
+            except InputError as error:
+                if strict:
+                    raise
+                writer.skip(name, job.annotation.feat_p, str(error))
+            else:
+                writer.add(*content)
+        return writer.commit(make_report, extra_files)
+
+
+def build_synthetic(
+    write_corpus: Callable[[pathlib.Path, int, int], None],
+    out: str | os.PathLike,
+    num_sequences: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Makes the store of the built-in corpus, through the readers of real data.
+
+    The corpus itself lies beside the store while that is made. Its files other
+    than motion and labels (descriptions, held-out phrases) move into the store.
+
+    Args:
+        write_corpus: writes `amass/`, `babel/` and those files into a folder, for
+            a number of sequences and a seed.
+        out: folder of the store.
+        num_sequences: of all splits together.
+        seed: of the corpus.
+
+    Returns:
+        The report, as of `build_store`.
+    """
+    out = pathlib.Path(os.path.abspath(out))
+    settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
+    if (out / "meta.json").is_file():
+        store = open_store(out)
+        if store.meta.get("settings") == settings:
+            print(f"{out} is already made", file=sys.stderr)
+            return store.report()
+    folder = out.parent / f".{out.name}.corpus"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        write_corpus(folder, num_sequences, seed)
+        return build_store(
+            folder / "amass",
+            read_babel(folder / "babel"),
+            out,
+            strict=True,
+            settings=settings,
+            extra_files={
+                path.name: path for path in folder.iterdir() if path.is_file()
+            },
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_paths(paths: Iterable[str | os.PathLike]) -> list[SequenceQuality]:
+    """Checks the quality of stores, motion files, or folders of motion files.
+
+    Files of a folder that cannot be read are named on stderr and passed over.
+
+    Raises:
+        InputError: if a named file, or everything in the folders, is unreadable.
+    """
+    found: list[SequenceQuality] = []
+    for path in map(pathlib.Path, paths):
+        if (path / "meta.json").is_file():
+            found += check_store(open_store(path))
+        elif path.is_dir():
+            files = (f for f in sorted(path.rglob("*.npz")) if f.name != "shape.npz")
+            for file in files:
+                try:
+                    found.append(_check_file(file))
+                except InputError as error:
+                    print(f"skipped: {error}", file=sys.stderr)
+        else:
+            found.append(_check_file(path))
+    if not found:
+        raise InputError(
+            "the paths must hold a store or a readable AMASS npz, got none; check them"
+        )
+    return found
+
+
+def _check_file(path: pathlib.Path) -> SequenceQuality:
+    file = amass.read_amass(path)
+    rotations, translation = amass.resample(file.rotations, file.trans, file.fps, FPS)
+    body = rotations[:, : amass.NUM_JOINTS]
+    return check_motion(body, translation, FPS, str(path))
+
+
+class _Job:
+    """One recording to store, and a key that changes when its input does."""
+
+    def __init__(self, root: pathlib.Path, annotation: Annotation):
+        self.annotation = annotation
+        self.path, self.error = None, None
+        state: list[Any] = [dataclasses.asdict(annotation)]
+        try:
+            self.path = locate(root, annotation.feat_p)
+        except InputError as error:
+            self.error = error
+        else:
+            self.source = self.path.relative_to(root).as_posix()
+            status = self.path.stat()
+            state += [self.source, status.st_size, status.st_mtime_ns]
+        self.key = digest(state)
+
+    def read(self) -> tuple[Sequence, dict[str, np.ndarray], list[Label], list[str]]:
+        """Reads, checks and resamples it; what `StoreWriter.add` takes."""
+        if self.path is None:
+            raise self.error or InputError(f"{self.annotation.feat_p} must exist")
+        if not self.annotation.labels:
+            raise InputError(
+                f"id {self.annotation.name} must have a label to be of use, got none"
+            )
+        file = amass.read_amass(self.path)
+        seconds, notes = len(file.poses) / file.fps, []
+        if seconds < MIN_SECONDS:
+            raise InputError(
+                f"{self.path}: poses must last {MIN_SECONDS} s or longer, got "
+                f"{len(file.poses)} frames at {file.fps:g} fps"
+            )
+        if abs(file.fps - file.fps_file) > 1:
+            notes.append(
+                f"{self.source} says {file.fps_file:g} fps, which is known to be "
+                f"wrong; {file.fps:g} is used"
+            )
+        stated = self.annotation.duration
+        # BABEL rounds; a wrong rate or another take differs by more than this.
+        if stated is not None and abs(stated - seconds) > max(0.5, 0.05 * stated):
+            notes.append(
+                f"{self.source} lasts {seconds:.2f} s but BABEL's id "
+                f"{self.annotation.name} says {stated:.2f} s; is it the same file?"
+            )
+        joints, translation = amass.resample(file.rotations, file.trans, file.fps, FPS)
+        labels, dropped = label_frames(self.annotation, len(joints))
+        sequence = Sequence(
+            name=self.annotation.name,
+            start=0,
+            length=len(joints),
+            split=self.annotation.split,
+            source=self.source,
+            sha256=file.sha256,
+            fps_source=file.fps,
+            fps=FPS,
+            duration=round(seconds, 4),
+            gender=file.gender,
+            betas=tuple(round(float(b), 6) for b in file.betas),
+        )
+        arrays = {
+            "rotations": joints[:, : amass.NUM_JOINTS],
+            "translation": translation,
+            "hands": joints[:, amass.NUM_JOINTS :],
+        }
+        return sequence, arrays, labels, notes + dropped

@@ -1,0 +1,231 @@
+"""The motion store: flat memory-mapped arrays and two tables, in one folder.
+
+A store of N frames holds `rotations.npy` (N, 22, 3), `translation.npy` (N, 3),
+optionally `hands.npy` (N, 2, 3), all float32; `sequences.jsonl` and
+`labels.jsonl` with one row per sequence and per label; `meta.json` and
+`report.json`. Reading needs no memory beyond the two tables.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+
+FORMAT = 1
+# Array file -> shape of one frame.
+COLUMNS = {"rotations": (22, 3), "translation": (3,), "hands": (2, 3)}
+SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """One recording in the store.
+
+    Attributes:
+        name: unique in the store (BABEL's id).
+        start: first frame in the flat arrays.
+        length: frames.
+        split: 'train', 'val' or 'test'.
+        source: file it was read from, below the folder given to `prepare`.
+        sha256: of that file.
+        fps_source: frames per second of that file.
+        fps: frames per second here.
+        duration: seconds of the source, frames / fps_source.
+        gender: of the body that the source was fitted with.
+        betas: shape of that body.
+    """
+
+    name: str
+    start: int
+    length: int
+    split: str
+    source: str
+    sha256: str
+    fps_source: float
+    fps: float
+    duration: float
+    gender: str = "neutral"
+    betas: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """What happens in some frames of a sequence.
+
+    Attributes:
+        sequence: row of the sequence in the store's table.
+        start: first frame, within the sequence.
+        end: one past the last frame.
+        phrase: the words.
+        kind: 'frame' for a labelled stretch, 'sequence' for the whole recording.
+    """
+
+    sequence: int
+    start: int
+    end: int
+    phrase: str
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionStore:
+    """An opened store; the arrays are maps of the files, read on access.
+
+    Attributes:
+        path: the folder.
+        rotations: (N, 22, 3) float32 axis-angle, radians, parent-relative.
+        translation: (N, 3) float32 metres, z-up.
+        hands: (N, 2, 3) float32 axis-angle of SMPL-H joints 22 and 37, or None.
+        sequences: one row per recording.
+        labels: one row per label, in the order of their source.
+        meta: what the store was made from and how.
+    """
+
+    path: pathlib.Path
+    rotations: np.ndarray
+    translation: np.ndarray
+    hands: np.ndarray | None
+    sequences: list[Sequence]
+    labels: list[Label]
+    meta: dict[str, Any]
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of every sequence."""
+        return self.meta["fps"]
+
+    @functools.cached_property
+    def labels_by_sequence(self) -> list[list[Label]]:
+        """The labels of each sequence, in the order of their source."""
+        rows: list[list[Label]] = [[] for _ in self.sequences]
+        for label in self.labels:
+            rows[label.sequence].append(label)
+        return rows
+
+    def frames(
+        self, sequence: int, start: int = 0, end: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reads frames of one sequence.
+
+        Args:
+            sequence: row in the table.
+            start: first frame within the sequence.
+            end: one past the last; None for all.
+
+        Returns:
+            Maps of rotations (T, 22, 3) and translation (T, 3).
+        """
+        row = self.sequences[sequence]
+        end = row.length if end is None else min(end, row.length)
+        frames = slice(row.start + start, row.start + end)
+        return self.rotations[frames], self.translation[frames]
+
+    def report(self) -> dict[str, Any]:
+        """Reads what `prepare` reported when it made the store."""
+        return read_json(self.path / "report.json")
+
+
+def open_store(path: str | os.PathLike) -> MotionStore:
+    """Opens a motion store without reading its frames.
+
+    Raises:
+        FileNotFoundError: if there is no store; says which command makes one.
+        InputError: if its files do not fit together.
+    """
+    path = pathlib.Path(path)
+    if not (path / "meta.json").is_file():
+        raise FileNotFoundError(
+            f"{path} must be a motion store, got no meta.json in it; make one with "
+            "`python -m actiongpt_jax.prepare babel --amass DIR --babel DIR "
+            f"--out {path}` or `python -m actiongpt_jax.prepare synthetic "
+            f"--out {path}`"
+        )
+    meta = read_json(path / "meta.json")
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise InputError(
+            f"{path / 'meta.json'}: format must be {FORMAT}, got "
+            f"{meta.get('format') if isinstance(meta, dict) else meta!r}; "
+            "make the store again"
+        )
+    sequences = list(_read_rows(path / "sequences.jsonl", Sequence))
+    labels = list(_read_rows(path / "labels.jsonl", Label))
+    num_frames = sum(row.length for row in sequences)
+    arrays = {
+        name: _map_array(path / f"{name}.npy", (num_frames, *shape))
+        for name, shape in COLUMNS.items()
+        if name != "hands" or meta.get("hands")
+    }
+    return MotionStore(
+        path=path,
+        rotations=arrays["rotations"],
+        translation=arrays["translation"],
+        hands=arrays.get("hands"),
+        sequences=sequences,
+        labels=labels,
+        meta=meta,
+    )
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Parses a json file.
+
+    Raises:
+        InputError: naming file, line and column of the first fault.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} must be json in UTF-8, got another encoding at byte "
+            f"{error.start}; download the file again"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} must be json, got {error.msg.lower()} in line {error.lineno}, "
+            f"column {error.colno}; repair or download the file again"
+        ) from error
+    except RecursionError as error:
+        raise InputError(
+            f"{path} must be json, got brackets nested too deeply; "
+            "repair or download the file again"
+        ) from error
+
+
+Row = TypeVar("Row", Sequence, Label)
+
+
+def _read_rows(path: pathlib.Path, kind: type[Row]) -> Iterable[Row]:
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+                if "betas" in row:
+                    row["betas"] = tuple(row["betas"])
+                yield kind(**row)
+            except (TypeError, json.JSONDecodeError) as error:
+                raise InputError(
+                    f"{path} line {number} must be a {kind.__name__.lower()} row, got "
+                    f"{line.strip()[:60]!r}; make the store again"
+                ) from error
+
+
+def _map_array(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} must be an array file, got a damaged one; make the store again"
+        ) from error
+    if array.shape != shape or array.dtype != np.float32:
+        raise InputError(
+            f"{path} must hold float32 {shape} as the table of sequences says, got "
+            f"{array.dtype} {array.shape}; make the store again"
+        )
+    return array

@@ -1,0 +1,172 @@
+"""Reading npz files that may be damaged, with one sentence for every fault."""
+
+import hashlib
+import io
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+
+Arrays = dict[str, np.ndarray]
+
+COLUMNS = {"smplh": 156, "smplx": 165}  # of poses: three for each joint
+# AMASS records at 30 to 250 Hz; beyond these limits the field is a mistake.
+FPS_LIMITS = (5.0, 1000.0)
+RATE_FIELDS = ("mocap_framerate", "mocap_frame_rate")
+
+
+def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, str]:
+    """Reads the named fields of an npz; absent ones are left out.
+
+    Args:
+        path: of the file.
+        fields: names to read; nothing else in the file is touched.
+
+    Returns:
+        The arrays by name, and the file's sha256 in hexadecimal.
+
+    Raises:
+        InputError: if the file is missing or damaged, or a field needs unpickling.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} must be a readable AMASS npz, got: {error.strerror}; "
+            "check the path or download the file again"
+        ) from error
+    arrays, field = {}, "the archive"
+    try:
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(
+                f"{path} must be an npz archive, got a single array; "
+                "use AMASS's SMPL+H G files"
+            )
+        with archive:
+            for field in fields:
+                if field in archive.files:
+                    arrays[field] = archive[field]
+    except InputError:
+        raise
+    except (*_BROKEN_FILE, ValueError) as error:
+        if "Object arrays" in str(error):
+            raise InputError(
+                f"{path}: {field} must be plain numbers or text, got Python objects, "
+                "which are never unpickled; save the field as a plain array"
+            ) from error
+        raise InputError(
+            f"{path} must be a whole npz file, got one that is truncated or damaged "
+            f"at {field} ({len(content)} bytes); download it again"
+        ) from error
+    return arrays, hashlib.sha256(content).hexdigest()
+
+
+# What numpy and zipfile raise on damaged bytes, besides ValueError.
+_BROKEN_FILE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError),
+    *(NotImplementedError, MemoryError, OverflowError, RuntimeError),
+)
+
+
+def poses_and_trans(
+    path: pathlib.Path, arrays: Arrays, columns: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks and returns poses (N, one of `columns`) and trans (N, 3), N > 0.
+
+    Raises:
+        InputError: for a missing field, wrong type or shape, NaN or infinity.
+    """
+    for field in ("poses", "trans"):
+        if field not in arrays:
+            raise InputError(
+                f"{path} must hold the field {field}, got none; "
+                "use AMASS's SMPL+H G motion files"
+            )
+        if arrays[field].dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: {field} must be numbers, got type {arrays[field].dtype}; "
+                "download the file again"
+            )
+    poses, trans = arrays["poses"], arrays["trans"]
+    if poses.ndim != 2 or poses.shape[1] not in columns:
+        smplx = poses.ndim == 2 and poses.shape[1] == COLUMNS["smplx"]
+        raise InputError(
+            f"{path}: poses must be (frames, {' or '.join(map(str, columns))}), "
+            f"got {poses.shape}{' (SMPL-X)' if smplx else ''}; "
+            "use AMASS's SMPL+H G files"
+        )
+    if trans.shape != (len(poses), 3):
+        raise InputError(
+            f"{path}: trans must be ({len(poses)}, 3) to match poses, "
+            f"got {trans.shape}; download the file again"
+        )
+    if len(poses) == 0:
+        raise InputError(f"{path}: poses must have frames, got 0; leave the file out")
+    poses, trans = (
+        a if a.dtype.kind == "f" else a.astype(float) for a in (poses, trans)
+    )
+    require_finite(path, "poses", poses)
+    require_finite(path, "trans", trans)
+    return poses, trans
+
+
+def require_finite(path: pathlib.Path, field: str, array: np.ndarray) -> None:
+    """Raises InputError naming the first frame of `array` that is not finite."""
+    finite = np.isfinite(array).reshape(len(array), -1).all(-1)
+    if not finite.all():
+        raise InputError(
+            f"{path}: {field} must be finite, got NaN or infinity in "
+            f"{np.count_nonzero(~finite)} of {len(array)} frames (first: frame "
+            f"{int(np.argmin(finite))}); repair or leave out the file"
+        )
+
+
+def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
+    """Returns the stated frames per second, under either of its two names.
+
+    Raises:
+        InputError: if there is none, or it is no number within `FPS_LIMITS`.
+    """
+    field = next((name for name in RATE_FIELDS if name in arrays), None)
+    if field is None:
+        raise InputError(
+            f"{path} must hold the field {' or '.join(RATE_FIELDS)}, got neither; "
+            "use AMASS's motion files (shape.npz holds no motion)"
+        )
+    value = arrays[field]
+    rate = (
+        float(value.item()) if value.size == 1 and value.dtype.kind in "fiu" else None
+    )
+    if rate is None or not FPS_LIMITS[0] <= rate <= FPS_LIMITS[1]:
+        raise InputError(
+            f"{path}: {field} must be one number from {FPS_LIMITS[0]:g} to "
+            f"{FPS_LIMITS[1]:g}, got {np.array2string(value, threshold=3)}; "
+            "correct the field"
+        )
+    return rate
+
+
+def word(value: np.ndarray | str) -> str:
+    """Returns text that may be stored as bytes or, in SSM_synced, as an array."""
+    array = np.asarray(value).reshape(-1)
+    word = array[0] if array.size else "neutral"
+    return word.decode("latin-1") if isinstance(word, bytes) else str(word)
+
+
+def betas(path: pathlib.Path, arrays: Arrays) -> np.ndarray:
+    """Returns the (B,) float32 body shape, 16 zeros where the file has none.
+
+    Raises:
+        InputError: if they are no finite numbers.
+    """
+    values = np.asarray(arrays.get("betas", np.zeros(16))).reshape(-1)
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise InputError(
+            f"{path}: betas must be finite numbers, got type {values.dtype}; "
+            "download the file again"
+        )
+    return values.astype(np.float32)

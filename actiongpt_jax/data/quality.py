@@ -1,0 +1,263 @@
+"""Faults of recorded motion and of its labels, found before training on them."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tqdm
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from actiongpt_jax.data.motion_store import Label, MotionStore
+from actiongpt_jax.geometry.skeletons import SMPL22
+
+# Turn within 1/30 s that no body makes: 2400 degrees a second. Elbows of baseball
+# pitchers, the fastest turn measured in sport, reach about 2300.
+JUMP_RADIANS = 1.4
+MAX_SPEED = 15.0  # metres a second; a sprinter's foot comes near it
+FEET = (10, 11)
+# The lowest foot is on the floor in at least this share of the frames.
+FLOOR_PERCENTILE = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Jump:
+    """A turn within one frame.
+
+    Attributes:
+        frame: the frame after the turn.
+        joint: its name.
+        radians: how far the joint turned.
+    """
+
+    frame: int
+    joint: str
+    radians: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceQuality:
+    """What is odd about one recording, at 30 fps.
+
+    Attributes:
+        name: of the recording.
+        jumps: where the root turns, or a bone swings, by over `JUMP_RADIANS`.
+        twists: where a joint turns as far about its own bone: no joint moves, but
+            the skin and the rotation features do. Common at wrists and shoulders
+            fitted to markers or Euler angles.
+        fast_frames: frames in which a joint is faster than `MAX_SPEED`.
+        top_speed: of any joint, metres a second.
+        floor: height of the lowest foot joint when it stands, metres.
+        gap_frames: frames without label, in a recording with labelled stretches.
+        gaps: number of stretches of such frames.
+        overlap_frames: frames with more than one label.
+        overlaps: number of pairs of labels that share frames.
+    """
+
+    name: str
+    jumps: tuple[Jump, ...]
+    twists: tuple[Jump, ...]
+    fast_frames: tuple[int, ...]
+    top_speed: float
+    floor: float
+    gap_frames: int = 0
+    gaps: int = 0
+    overlap_frames: int = 0
+    overlaps: int = 0
+
+
+def check_motion(
+    rotations: Float[np.ndarray, "t 22 3"],
+    translation: Float[np.ndarray, "t 3"],
+    fps: float = 30.0,
+    name: str = "",
+    labels: Sequence[Label] = (),
+) -> SequenceQuality:
+    """Looks for faults in one recording.
+
+    Args:
+        rotations: (T, 22, 3) axis-angle, radians, z-up.
+        translation: (T, 3) metres.
+        fps: frames per second; limits are per second or per 1/30 s.
+        name: put into the result.
+        labels: of the recording; only labelled stretches are looked at.
+
+    Returns:
+        What was found.
+    """
+    turns = Rotation.from_rotvec(np.reshape(rotations, (-1, 3)).astype(np.float64))
+    matrices = turns.as_matrix().reshape(len(rotations), -1, 3, 3)
+    joints = joint_positions(matrices, np.asarray(translation, np.float64))
+    speeds = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(-1, initial=0) * fps
+    jumps, twists = _turns(matrices, JUMP_RADIANS * 30 / fps)
+    lowest = joints[:, FEET, 2].min(1)
+    return SequenceQuality(
+        name=name,
+        jumps=jumps,
+        twists=twists,
+        fast_frames=tuple(int(t) + 1 for t in np.flatnonzero(speeds > MAX_SPEED)),
+        top_speed=round(float(speeds.max(initial=0)), 2),
+        floor=round(float(np.percentile(lowest, FLOOR_PERCENTILE)), 4),
+        **_coverage(labels, len(rotations)),
+    )
+
+
+def check_store(store: MotionStore) -> list[SequenceQuality]:
+    """Looks for faults in every recording of a store, one at a time."""
+    rows = tqdm.tqdm(store.sequences, desc="check", unit="file", mininterval=0.5)
+    return [
+        check_motion(
+            *store.frames(index), store.fps, row.name, store.labels_by_sequence[index]
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def format_quality(found: Sequence[SequenceQuality], max_rows: int = 40) -> str:
+    """Lays out the faults for the terminal, the worst recordings first."""
+    floors = np.array([row.floor for row in found])
+    jumping = sorted(
+        (row for row in found if row.jumps),
+        key=lambda row: -max(jump.radians for jump in row.jumps),
+    )
+    twisting = [row for row in found if row.twists]
+    fast = [row for row in found if row.fast_frames]
+    total = len(found)
+    lines = [
+        f"quality of {total} recordings:",
+        f"  jumps (root or bone turns over {JUMP_RADIANS} rad within 1/30 s): "
+        f"{len(jumping)} recordings",
+        *_some([f"    {row.name}: {_list(row.jumps)}" for row in jumping], max_rows),
+        f"  twists (a joint turns as far about its own bone): {len(twisting)} "
+        "recordings",
+        *_some([f"    {row.name}: {_list(row.twists)}" for row in twisting], max_rows),
+        f"  speeds over {MAX_SPEED:g} m/s: {len(fast)} recordings",
+        *_some(
+            [
+                f"    {row.name}: up to {row.top_speed:g} m/s, first at frame "
+                f"{row.fast_frames[0]}"
+                for row in fast
+            ],
+            max_rows,
+        ),
+        f"  floor height: {floors.min():.3f} to {floors.max():.3f} m, "
+        f"median {np.median(floors):.3f} m",
+        f"  label gaps: {_count(row.gaps for row in found)} stretches, "
+        f"{_count(row.gap_frames for row in found)} frames, in "
+        f"{sum(row.gaps > 0 for row in found)} recordings",
+        f"  label overlaps: {_count(row.overlaps for row in found)} pairs, "
+        f"{_count(row.overlap_frames for row in found)} frames, in "
+        f"{sum(row.overlaps > 0 for row in found)} recordings",
+    ]
+    return "\n".join(lines)
+
+
+def save_quality(found: Iterable[SequenceQuality], path: str | os.PathLike) -> None:
+    """Writes every recording's row as json, replacing the file as a whole."""
+    path = pathlib.Path(path)
+    rows = [dataclasses.asdict(row) for row in found]
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=".quality-", delete=False, encoding="utf-8"
+    ) as file:
+        json.dump(rows, file, indent=1)
+    os.chmod(file.name, 0o644)  # a temporary file's own mode hides it from others
+    os.replace(file.name, path)
+
+
+def joint_positions(
+    rotations: Float[np.ndarray, "t 22 3 3"], translation: Float[np.ndarray, "t 3"]
+) -> Float[np.ndarray, "t 22 3"]:
+    """Forward kinematics of the SMPL skeleton on the host, in float64.
+
+    Args:
+        rotations: (T, 22, 3, 3) parent-relative.
+        translation: (T, 3) metres.
+
+    Returns:
+        (T, 22, 3) metres.
+    """
+    offsets = np.array(SMPL22.offsets)
+    world = np.empty_like(rotations)
+    joints = np.empty(rotations.shape[:3])
+    for j, parent in enumerate(SMPL22.parents):
+        if parent < 0:
+            world[:, j] = rotations[:, j]
+            joints[:, j] = translation + offsets[j]
+        else:
+            world[:, j] = world[:, parent] @ rotations[:, j]
+            joints[:, j] = joints[:, parent] + world[:, parent] @ offsets[j]
+    return joints
+
+
+def _bones() -> np.ndarray:
+    """(22, 3) unit direction of the bone that a joint moves, in its own frame.
+
+    Joints without child continue the bone that ends in them.
+    """
+    offsets = np.array(SMPL22.offsets)
+    bones = offsets.copy()
+    for child, parent in reversed(list(enumerate(SMPL22.parents))):
+        if parent >= 0:  # the first of several children wins: the spine's, not arms
+            bones[parent] = offsets[child]
+    return bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+
+
+def _turns(
+    matrices: np.ndarray, limit: float
+) -> tuple[tuple[Jump, ...], tuple[Jump, ...]]:
+    before, after = matrices[:-1], matrices[1:]
+    trace = np.einsum("tjab,tjab->tj", before, after)
+    angle = np.arccos(np.clip((trace - 1) / 2, -1, 1))
+    bones = np.einsum("tjab,jb->tja", matrices, _bones())
+    swing = np.arccos(np.clip((bones[:-1] * bones[1:]).sum(-1), -1, 1))
+    swing[:, 0] = angle[:, 0]  # the pelvis has no bone of its own
+    jumps = _rows(angle, swing > limit)
+    return jumps, _rows(angle, (angle > limit) & (swing <= limit))
+
+
+def _rows(angle: np.ndarray, where: np.ndarray) -> tuple[Jump, ...]:
+    return tuple(
+        Jump(int(t) + 1, SMPL22.names[j], round(float(angle[t, j]), 2))
+        for t, j in np.argwhere(where)
+    )
+
+
+def _coverage(labels: Sequence[Label], length: int) -> dict[str, int]:
+    stretches = [label for label in labels if label.kind == "frame"]
+    if not stretches:
+        return {}
+    count = np.zeros(length, np.int64)
+    for label in stretches:
+        count[label.start : label.end] += 1
+    empty = np.concatenate([[False], count == 0])
+    return {
+        "gap_frames": int(empty.sum()),
+        "gaps": int((empty[1:] & ~empty[:-1]).sum()),
+        "overlap_frames": int((count > 1).sum()),
+        "overlaps": sum(
+            a.start < b.end and b.start < a.end
+            for i, a in enumerate(stretches)
+            for b in stretches[:i]
+        ),
+    }
+
+
+def _list(jumps: Sequence[Jump], most: int = 4) -> str:
+    text = ", ".join(
+        f"frame {j.frame} {j.joint} {j.radians:g} rad" for j in jumps[:most]
+    )
+    return text + f" and {len(jumps) - most} more" * (len(jumps) > most)
+
+
+def _some(lines: list[str], most: int) -> list[str]:
+    if len(lines) <= most:
+        return lines
+    return [*lines[:most], f"    {len(lines) - most} more are in quality.json"]
+
+
+def _count(numbers: Iterable[int]) -> int:
+    return sum(numbers)

@@ -1,0 +1,61 @@
+"""Makes a motion store.
+
+python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
+python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
+python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
+"""
+
+import importlib
+import pathlib
+from collections.abc import Sequence
+
+from actiongpt_jax import cli
+from actiongpt_jax.data import babel, corpus, prepare_report, quality
+from actiongpt_jax.data.motion_store import open_store
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser(prog="python -m actiongpt_jax.prepare", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    real = kinds.add_parser("babel", help="from AMASS motion with BABEL labels")
+    real.add_argument("--amass", required=True, help="folder with AMASS's sets")
+    real.add_argument("--babel", required=True, help="folder with {train,val}.json")
+    real.add_argument("--spelling", help="json {word: its right spelling} for labels")
+    real.add_argument(
+        "--strict", action="store_true", help="stop at the first file with a fault"
+    )
+    made = kinds.add_parser("synthetic", help="the built-in corpus")
+    made.add_argument("--sequences", type=int, default=512, help="default: 512")
+    made.add_argument("--seed", type=int, default=0, help="default: 0")
+    for kind in (real, made):
+        kind.add_argument("--out", required=True, help="folder of the store to make")
+        kind.add_argument("--check", action="store_true", help="add a quality report")
+    check = kinds.add_parser("check", help="quality of stores or motion files")
+    check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
+    return parser
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command line."""
+    args = _parser().parse_args(argv)
+    if args.kind == "check":
+        print(quality.format_quality(corpus.check_paths(args.paths)))
+        return
+    if args.kind == "babel":
+        spelling = babel.read_spelling(args.spelling) if args.spelling else None
+        annotations = babel.read_babel(args.babel, spelling)
+        report = corpus.build_store(
+            args.amass, annotations, args.out, strict=args.strict
+        )
+    else:
+        write = importlib.import_module("actiongpt_jax.data.synthetic").write_corpus
+        report = corpus.build_synthetic(write, args.out, args.sequences, args.seed)
+    print(prepare_report.format_report(report))
+    if args.check:
+        found = quality.check_store(open_store(args.out))
+        quality.save_quality(found, pathlib.Path(args.out, "quality.json"))
+        print(quality.format_quality(found))
+
+
+if __name__ == "__main__":
+    cli.run(main)
