@@ -1,6 +1,7 @@
 """Raw batches from stores, and what models are given of them."""
 
 import functools
+import json
 import pathlib
 
 import jax
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actiongpt_jax.data import corpus
+from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batch_plan import BatchPlan
 from actiongpt_jax.data.batching import (
     SegmentBatches,
@@ -17,8 +20,9 @@ from actiongpt_jax.data.batching import (
     model_batch,
     padded_tokens,
 )
-from actiongpt_jax.data.motion_store import MotionStore, Sequence
+from actiongpt_jax.data.motion_store import MotionStore, Sequence, open_store
 from actiongpt_jax.data.segments import Segment
+from actiongpt_jax.data.segments import segments as list_segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
@@ -45,7 +49,7 @@ class LetterTokenizer(Tokenizer):
     """One piece per letter."""
 
     def __init__(self):
-        self.limit, self.pad_id = 200, 0
+        self.limit, self.pad_id = 1000, 0
 
     def __call__(self, texts):
         return [Pieces(np.array([ord(c) for c in text], np.int32)) for text in texts]
@@ -58,7 +62,7 @@ class Letters(TextEncoder):
     weight_hash = "none"  # pyright: ignore[reportAssignmentType]
 
     def __init__(self):
-        self.name, self.limit, self.width = "letters", 200, WIDTH
+        self.name, self.limit, self.width = "letters", 1000, WIDTH
 
     def encode(self, input_ids, attention_mask=None, token_type_ids=None):
         letters = np.asarray(input_ids)[..., None]
@@ -301,10 +305,12 @@ def test_an_epoch_compiles_once_per_shape(store, embeddings):
         traced.append(raw["rotations"].shape)
         return model_batch(raw, IDENTITY)
 
-    batches, _ = make_batches(store, embeddings, list(range(10, 110)), batch_size=8)
-    for step in range(2 * batches.plan.batches_per_epoch):
+    segments = make_segments(store, range(10, 110))
+    plan = BatchPlan(np.arange(10, 110), 8, 0, max_shapes=3)
+    batches = SegmentBatches(store, segments, embeddings, plan)
+    for step in range(2 * plan.batches_per_epoch):
         convert(batches.load(step))
-    assert len(traced) == len(batches.plan.shapes) <= 8
+    assert len(traced) == len(plan.shapes) == 3
 
 
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
@@ -345,3 +351,62 @@ def test_bad_input_is_named_before_any_step(store, embeddings):
     unknown = [Segment(s.key, s.sequence, s.start, s.end, "fly") for s in segments]
     with pytest.raises(InputError, match="'fly'"):
         SegmentBatches(store, unknown, embeddings, plan)
+
+
+@pytest.fixture(scope="module")
+def minibabel(shared_file, tmp_path_factory):
+    """Stores of motions and of letters of the real corpus."""
+    folder = shared_file("data/minibabel")
+    out = tmp_path_factory.mktemp("minibabel")
+    corpus.build_store(folder / "amass", read_babel(folder / "babel"), out / "motion")
+    texts = json.loads((folder / "descriptions.json").read_text())
+    build_store(
+        out / "text", texts, Letters(), Settings(k=4, aggregation="masked_mean")
+    )
+    return open_store(out / "motion"), open_embeddings(out / "text")
+
+
+# Three of the 373 labelled training segments have 14 frames.
+@pytest.mark.parametrize(
+    ("split", "min_frames", "count"),
+    [("train", 1, 373), ("train", 15, 370), ("val", 15, 134)],
+)
+def test_less_than_a_fifth_of_real_batches_is_padding(
+    minibabel, split, min_frames, count
+):
+    items = list_segments(minibabel[0], split, min_frames=min_frames)
+    lengths = np.array([item.end - item.start for item in items])
+    assert len(items) == count
+    for seed in range(3):
+        plan = BatchPlan(lengths, 16, seed, shuffle=split == "train")
+        assert len(plan.shapes) <= 8
+        for epoch in range(2):
+            batches = [
+                plan.batch(epoch * plan.batches_per_epoch + i)
+                for i in range(plan.batches_per_epoch)
+            ]
+            padded = sum(16 * frames for _, frames in batches)
+            real = sum(lengths[items[items >= 0]].sum() for items, _ in batches)
+            assert real == lengths.sum()
+            assert 1 - real / padded == pytest.approx(plan.padding)
+            assert plan.padding < 0.2
+
+
+def test_real_batches_are_normalised(minibabel):
+    store, embeddings = minibabel
+    items = list_segments(store, "train")[:48]
+    plan = BatchPlan(np.array([i.end - i.start for i in items]), 16, 0, max_shapes=2)
+    batches = SegmentBatches(store, items, embeddings, plan)
+    normalizer = fit_features(batches)
+    convert = jax.jit(model_batch)
+    real = []
+    for step in range(plan.batches_per_epoch):
+        batch = convert(jax.device_put(batches.load(step)), normalizer)
+        real.append(np.asarray(batch["features"])[np.asarray(batch["frame_mask"])])
+    frames = np.concatenate(real)
+    assert len(frames) == plan.lengths.sum()
+    # Rounding of mean and standard deviation to float32, relative to the smallest
+    # standard deviation of a feature that varies.
+    np.testing.assert_allclose(frames.mean(0), 0, atol=1e-3)
+    std = frames.std(0, ddof=1)
+    np.testing.assert_allclose(std[std > 0.01], 1, atol=1e-3)
