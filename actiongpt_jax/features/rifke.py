@@ -150,8 +150,8 @@ def _heading(joints: Array) -> Array:
         - joints[..., _LEFT_ELBOW, ::2]
     )
     squared = (across * across).sum(-1, keepdims=True)
-    known = squared > 0
-    across = jnp.where(known, across, 1.0) / jnp.sqrt(jnp.where(known, squared, 2.0))
+    known = squared > 1e-24
+    across = rot.unit(across)
     # A body with no width on the ground has no heading; it counts as unturned.
     return jnp.where(
         known,

@@ -14,6 +14,9 @@ from actiongpt_jax.errors import InputError
 # under 1e-12, and above it sin(a)/a has lost at most two digits of its gradient.
 _SMALL_SQUARED_ANGLE = 0.05
 _SMALL_SQUARED_TANGENT = 1e-3
+# Squared lengths under these count as zero: their gradients would overflow float32.
+_NO_AXIS = 1e-30
+_NO_QUATERNION = 1e-18
 
 
 def compose(
@@ -106,7 +109,7 @@ def quaternion_to_axis_angle(
     w, v = quaternion[..., :1], quaternion[..., 1:]
     squared = (v * v).sum(-1, keepdims=True)
     small = (w > 0) & (squared < _SMALL_SQUARED_TANGENT * w * w)
-    axis_known = ~small & (squared > 0)
+    axis_known = ~small & (squared > _NO_AXIS)
     # Small angles: 2 atan(r) / |v| with r = |v| / w, as a series in r^2.
     w_small = jnp.where(small, w, 1.0)
     r = jnp.where(small, squared, 0.0) / (w_small * w_small)
@@ -132,7 +135,7 @@ def quaternion_to_matrix(
     """
     quaternion = _checked("quaternion", quaternion, (4,))
     squared = (quaternion * quaternion).sum(-1)
-    known = squared > 0
+    known = squared > _NO_QUATERNION
     scale = jnp.where(known, 2.0 / jnp.where(known, squared, 1.0), 0.0)
     w, x, y, z = (quaternion[..., i] for i in range(4))
     xs, ys, zs = x * scale, y * scale, z * scale

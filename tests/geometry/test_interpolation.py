@@ -1,0 +1,168 @@
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from actiongpt_jax.geometry import interpolation, kinematics
+from actiongpt_jax.geometry import rotations as rot
+from tests.oracles import rotations as oracle
+
+seeds = st.integers(0, 2**32 - 1)
+light = hypothesis.settings(max_examples=60, deadline=None)
+# Compiled as a whole: one by one, their small operations take longer to compile.
+to_matrix = jax.jit(rot.axis_angle_to_matrix)
+slerp = jax.jit(interpolation.slerp)
+align_to = jax.jit(interpolation.align_to, static_argnames=("how", "compat"))
+slerp_between = jax.jit(interpolation.slerp_between, static_argnums=4)
+facing = jax.jit(kinematics.facing)
+
+
+def unit_quaternions(rng, *shape):
+    q = rng.normal(size=(*shape, 4))
+    return (q / np.linalg.norm(q, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def random_motion(frames, seed, *batch):
+    rng = np.random.default_rng(seed)
+    axis_angle = rng.normal(size=(*batch, frames, 22, 3)).astype(np.float32)
+    trans = rng.normal(size=(*batch, frames, 3)).astype(np.float32)
+    return to_matrix(axis_angle), jnp.asarray(trans)
+
+
+def test_golden_alignment(golden):
+    g = golden("temos_teach/align_slerp")
+    last = g["rots_a"][-1], g["trans_a"][-1]
+    rots, trans = align_to(
+        *last, g["rots_b"], g["trans_b"], how="full", compat="reference"
+    )
+    close = dict(rtol=0, atol=1e-5)  # the published tolerance of features
+    np.testing.assert_allclose(rots, g["aligned_rots_b"], **close)
+    np.testing.assert_allclose(trans, g["aligned_trans_b"], **close)
+    rots, trans = align_to(*last, g["rots_b"], g["trans_b"], how="translation")
+    np.testing.assert_array_equal(rots, g["rots_b"])
+    np.testing.assert_allclose(trans, g["align_trajectory_b"], **close)
+
+
+def test_golden_slerp(golden):
+    g = golden("temos_teach/align_slerp")
+    rots, trans = slerp_between(
+        g["rots_a"][-1],
+        g["trans_a"][-1],
+        g["aligned_rots_b"][0],
+        g["aligned_trans_b"][0],
+        int(g["slerp_window"]),
+    )
+    close = dict(rtol=0, atol=1e-5)
+    np.testing.assert_allclose(rots, g["slerp_rots"], **close)
+    np.testing.assert_allclose(trans, g["slerp_trans"], **close)
+    rots, _ = slerp_between(
+        g["rots_a"][-1], g["trans_a"][-1], g["rots_a"][-2], g["trans_a"][-2], 8
+    )
+    np.testing.assert_allclose(rots, g["slerp_rots_close"], **close)
+
+
+def test_alignment_goes_on_from_the_last_pose():
+    rots, trans = random_motion(9, 0, 2)
+    last_rots, last_trans = random_motion(2, 1)  # one last pose per motion
+    with jax.numpy_rank_promotion("raise"):
+        new_rots, new_trans = align_to(last_rots, last_trans, rots, trans)
+    np.testing.assert_allclose(
+        facing(new_rots[:, 0, 0]),
+        facing(last_rots[:, 0]),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(new_trans[:, 0, :2], last_trans[:, :2], atol=1e-6)
+    np.testing.assert_array_equal(new_trans[..., 2], trans[..., 2])
+    np.testing.assert_array_equal(new_rots[..., 1:, :, :], rots[..., 1:, :, :])
+    # Rigid: distances between frames stay, and so does the root's turn over time.
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(new_trans, axis=1), axis=-1),
+        np.linalg.norm(np.diff(trans, axis=1), axis=-1),
+        rtol=1e-5,
+    )
+    turn = rot.compose(new_rots[:, :, 0], jnp.swapaxes(rots[:, :, 0], -1, -2))
+    np.testing.assert_allclose(turn, np.tile(turn[:, :1], (1, 9, 1, 1)), atol=1e-5)
+    alone = align_to(last_rots[1], last_trans[1], rots[1], trans[1])
+    np.testing.assert_allclose(alone[0], new_rots[1], atol=1e-6)
+    np.testing.assert_allclose(alone[1], new_trans[1], atol=1e-6)
+
+
+def test_a_motion_aligned_to_its_own_first_pose_does_not_move():
+    rots, trans = random_motion(5, 2)
+    for compat in (None, "reference"):
+        again = align_to(rots[0], trans[0], rots, trans, compat=compat)
+        np.testing.assert_allclose(again[0], rots, atol=1e-6)
+        np.testing.assert_allclose(again[1], trans, atol=2e-6)
+
+
+@light
+@hypothesis.given(seeds, st.floats(0, 1))
+def test_slerp_oracle(seed, weight):
+    start, end = unit_quaternions(np.random.default_rng(seed), 2)
+    # Near cos = 0 both ways are equally short and rounding chooses.
+    hypothesis.assume(abs(np.dot(start, end)) > 1e-4)
+    actual = slerp(start, end, np.float32(weight))
+    expected = oracle.slerp(start.astype(float), end.astype(float), weight)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 1e-5, 1e-3, 2.8e-3, 2.9e-3, 0.1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_slerp_of_nearly_equal_rotations(gap, sign):
+    start = oracle.axis_angle_to_quaternion([0.3, -0.2, 1.0])
+    end = oracle.multiply(start, oracle.axis_angle_to_quaternion([gap, 0, 0])) * sign
+    for weight in (0.0, 0.25, 1.0):
+        actual = slerp(np.float32(start), np.float32(end), np.float32(weight))
+        expected = oracle.slerp(start, end, weight)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=3e-7)
+
+
+def test_gradients_of_slerp_are_finite_where_rotations_meet():
+    start = jnp.asarray([1.0, 0, 0, 0])
+    ends = jnp.asarray(
+        [[1.0, 0, 0, 0], [-1, 0, 0, 0], [1, 1e-8, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0]]
+    )
+    for argument in (0, 1):
+        jacobian = jax.jit(jax.jacrev(interpolation.slerp, argument))
+        for end in ends:
+            assert np.isfinite(jacobian(start, end, 0.3)).all()
+
+
+def test_frames_between_are_evenly_spaced_on_the_shortest_way():
+    rots_a = np.stack([oracle.axis_angle_to_matrix([0, 0, 3.0]), np.eye(3)])
+    rots_b = np.stack([oracle.axis_angle_to_matrix([0, 0, -3.0]), np.eye(3)])
+    with jax.numpy_rank_promotion("raise"):
+        rots, trans = slerp_between(
+            np.float32(rots_a), np.zeros(3), np.float32(rots_b), np.ones(3) * 4, 3
+        )
+    step = (2 * np.pi - 6) / 4
+    expected = [oracle.axis_angle_to_matrix([0, 0, 3 + i * step]) for i in (1, 2, 3)]
+    # The linear blend for small turns is off by up to 1e-4 rad.
+    np.testing.assert_allclose(rots[:, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(rots[:, 1], np.tile(np.eye(3), (3, 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(trans, [[1, 1, 1], [2, 2, 2], [3, 3, 3]], atol=1e-6)
+
+
+def test_between_takes_leading_axes_and_no_frames():
+    rots, trans = random_motion(2, 3, 4, 5)
+    a, b = (rots[:, :, 0], trans[:, :, 0]), (rots[:, :, 1], trans[:, :, 1])
+    whole = slerp_between(*a, *b, 6)
+    assert whole[0].shape == (4, 5, 6, 22, 3, 3)
+    one = slerp_between(a[0][2, 1], a[1][2, 1], b[0][2, 1], b[1][2, 1], 6)
+    np.testing.assert_allclose(whole[0][2, 1], one[0], atol=1e-6)
+    np.testing.assert_allclose(whole[1][2, 1], one[1], atol=1e-6)
+    none = slerp_between(*a, *b, 0)
+    assert none[0].shape == (4, 5, 0, 22, 3, 3)
+    assert none[1].shape == (4, 5, 0, 3)
+
+
+def test_bad_options_are_errors():
+    rots, trans = random_motion(3, 4)
+    with pytest.raises(ValueError, match="'full' or 'translation', got 'both'"):
+        interpolation.align_to(rots[0], trans[0], rots, trans, how="both")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="None or 'reference', got 'old'"):
+        interpolation.align_to(rots[0], trans[0], rots, trans, compat="old")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="0 or more frames, got -1"):
+        interpolation.slerp_between(rots[0], trans[0], rots[1], trans[1], -1)
