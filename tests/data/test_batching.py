@@ -334,7 +334,9 @@ def test_fit_features_is_the_same_for_every_seed_and_process(store, embeddings):
     other = make_batches(
         store, embeddings, LENGTHS, seed=9, process_index=1, process_count=2
     )[0]
-    jax.tree.map(np.testing.assert_array_equal, first, fit_features(other))
+    second = fit_features(other)
+    np.testing.assert_array_equal(first.mean, second.mean)
+    np.testing.assert_array_equal(first.std, second.std)
 
 
 def test_bad_input_is_named_before_any_step(store, embeddings):
