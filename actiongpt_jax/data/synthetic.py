@@ -1,0 +1,176 @@
+"""The built-in corpus: procedural motion with phrases, in AMASS and BABEL layout.
+
+A folder of it reads like the real thing, so that everything downstream is tried and
+shown without a download. Sequences are two to five actions of one person; every join
+is blended, some joins are labelled `transition`, some touch, some overlap.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES, PHRASES, Phrase
+from actiongpt_jax.data.synthetic_sequence import make_sequence
+from actiongpt_jax.data.synthetic_take import draw_person
+from actiongpt_jax.data.synthetic_texts import describe
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.descriptions import write_descriptions
+
+__all__ = ["DEFAULT_SEQUENCES", "HELD_OUT_PHRASES", "PHRASES", "write_corpus"]
+
+DEFAULT_SEQUENCES = 260
+VAL_SHARE = 0.25
+SUBSET = "SYNTHETIC"
+PEOPLE = {"train": 12, "val": 5}
+FRAMERATES = (30.0, 30.0, 30.0, 30.0, 30.0, 60.0, 60.0, 120.0)
+SEQUENCE_LABEL_SHARE = 0.08  # of the sequences: one action, no frame labels
+SPLITS = ("train", "val")
+
+
+class _Deck:
+    """Deals phrases so that none comes twice before each has come once."""
+
+    def __init__(self, phrases: list[Phrase], rng: np.random.Generator):
+        self.phrases, self.rng, self.cards = phrases, rng, []
+
+    def deal(self) -> Phrase:
+        if not self.cards:
+            order = self.rng.permutation(len(self.phrases))
+            self.cards = [self.phrases[i] for i in order]
+        return self.cards.pop()
+
+
+def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
+    """Writes the corpus: AMASS npz files, BABEL json, descriptions, held-out phrases.
+
+    The same arguments give the same bytes. A quarter of the sequences is the
+    validation split, other people than in training; the held-out phrases of
+    `HELD_OUT_PHRASES` (also in `held_out.json`) occur only there. Descriptions do not
+    depend on the arguments.
+
+    Args:
+        folder: gets `amass/SYNTHETIC/<person>/*_poses.npz`, `babel/{train,val}.json`,
+            `descriptions.jsonl` and `held_out.json`; made if missing.
+        num_sequences: of both splits together, at least 2.
+        seed: 0 or more.
+
+    Raises:
+        InputError: if a number is out of its range.
+    """
+    if num_sequences < 2:
+        raise InputError(
+            "the synthetic corpus must have at least 2 sequences (one of each split),"
+            f" got {num_sequences}; raise --sequences"
+        )
+    if seed < 0:
+        raise InputError(f"the seed must be 0 or more, got {seed}; choose another")
+    folder = pathlib.Path(folder)
+    (folder / "babel").mkdir(parents=True, exist_ok=True)
+    num_val = min(num_sequences - 1, max(1, round(VAL_SHARE * num_sequences)))
+    first = 1
+    for number, split in enumerate(SPLITS):
+        count = num_val if split == "val" else num_sequences - num_val
+        rng = np.random.default_rng([seed, number])
+        annotations = _write_split(folder, split, count, first, rng)
+        first += count
+        _write_json(folder / "babel" / f"{split}.json", annotations)
+    write_descriptions(
+        folder / "descriptions.jsonl",
+        [record for phrase in PHRASES for record in describe(phrase)],
+    )
+    _write_json(folder / "held_out.json", list(HELD_OUT_PHRASES))
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_split(folder, split, count, first, rng):
+    """Writes the motions of a split and returns its BABEL annotations."""
+    people = [draw_person(rng) for _ in range(PEOPLE[split])]
+    seen = [phrase for phrase in PHRASES if not phrase.held_out]
+    held_out = [phrase for phrase in PHRASES if phrase.held_out]
+    # Held-out phrases are few: twice as many of each leaves a figure to report.
+    phrases = seen if split == "train" else seen + 2 * held_out
+    deck = _Deck(phrases, rng)
+    annotations = {}
+    for sid in range(first, first + count):
+        who = int(rng.integers(len(people)))
+        alone = rng.random() < SEQUENCE_LABEL_SHARE
+        length = 1 if alone else int(rng.integers(2, 6))
+        chosen = _chain([deck.deal() for _ in range(length)])
+        sequence = make_sequence(
+            chosen, people[who], rng, float(rng.choice(FRAMERATES))
+        )
+        name = f"{split}{who:02d}/{split}{who:02d}_{sid:05d}_poses.npz"
+        _write_npz(folder / "amass" / SUBSET / name, sequence, rng)
+        feat_p = f"{SUBSET}/{SUBSET}/{name}"
+        annotations[str(sid)] = _annotation(sid, feat_p, sequence, alone, rng)
+    return annotations
+
+
+def _chain(phrases: list[Phrase]) -> list[Phrase]:
+    """Puts what starts on a chair first, after what ends on one if that is there."""
+    from_chair = [phrase for phrase in phrases if phrase.seated[0]]
+    to_chair = [phrase for phrase in phrases if phrase.seated[1]]
+    others = [phrase for phrase in phrases if not any(phrase.seated)]
+    if from_chair and to_chair:
+        return others[:1] + to_chair[:1] + from_chair[:1] + others[1:]
+    return from_chair[:1] + others + to_chair[:1]
+
+
+def _write_npz(path, sequence, rng):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = len(sequence.rotations)
+    poses = np.zeros((frames, 156), np.float32)
+    poses[:, :66] = sequence.rotations.reshape(frames, 66)
+    np.savez(
+        path,
+        poses=poses,
+        trans=sequence.translation.astype(np.float32),
+        betas=np.zeros(16, np.float32),
+        gender=np.array(("male", "female", "neutral")[int(rng.integers(3))]),
+        mocap_framerate=np.float64(sequence.fps),
+    )
+
+
+def _annotation(sid, feat_p, sequence, alone, rng):
+    """One entry of a BABEL json; frame labels stand in no order, as in BABEL."""
+    seconds = round(len(sequence.rotations) / sequence.fps, 3)
+    first = next(label for label in sequence.labels if label.text != "transition")
+    frame_ann = None
+    if not alone:
+        order = rng.permutation(len(sequence.labels))
+        frame_ann = _babel_labels("f", sid, [(i, sequence.labels[i]) for i in order])
+        for row in frame_ann["labels"]:
+            row["end_t"] = min(row["end_t"], seconds)
+        frame_ann["mul_act"] = len(sequence.labels) > 1
+    return {
+        "babel_sid": sid,
+        "url": "",
+        "feat_p": feat_p,
+        "dur": seconds,
+        "seq_ann": _babel_labels("s", sid, [("s", first)]),
+        "frame_ann": frame_ann,
+    }
+
+
+def _babel_labels(kind, sid, labels):
+    rows = []
+    for number, label in labels:
+        row = {
+            "raw_label": label.text,
+            "proc_label": label.text,
+            "act_cat": list(label.categories),
+            "seg_id": f"{sid}-{number}",
+        }
+        if kind == "f":
+            row |= {"start_t": label.start, "end_t": label.end}
+        rows.append(row)
+    return {
+        "babel_lid": f"{kind}{sid}",
+        "anntr_id": "0",
+        "mul_act": False,
+        "labels": rows,
+    }

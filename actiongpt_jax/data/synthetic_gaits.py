@@ -1,0 +1,196 @@
+"""Moves that travel: walking, running, sidestepping, turning, sneaking.
+
+Every move is a function of (take, side) that writes into the take; `side` is 0 for
+left, 1 for right and means nothing to moves without sides.
+"""
+
+import numpy as np
+
+from actiongpt_jax.data.synthetic_rig import OUT
+from actiongpt_jax.data.synthetic_take import Step, Take, smooth
+
+
+def stand(take: Take, side: int):
+    """Stays where it is."""
+
+
+def travel(
+    take: Take,
+    side: int,
+    speed: float = 1.1,
+    half_period: float = 0.5,
+    direction: float = 0.0,
+    turn: float = 0.0,
+    height: float = 0.09,
+    flight: float = -0.08,
+    arms: float = 1.0,
+    push: float = 0.5,
+    high_steps: tuple[int, ...] = (),
+    gather: bool = False,
+):
+    """Walks, runs or turns by steps.
+
+    Args:
+        take: where to write.
+        side: the foot that starts.
+        speed: metres a second at pace and size 1.
+        half_period: seconds from step to step at pace 1.
+        direction: of travel against the heading, radians.
+        turn: of the heading over the whole way, radians.
+        height: of the swinging foot, metres.
+        flight: seconds a swing outlasts the half period; negative: both feet stand.
+        arms: multiplies the person's arm swing.
+        push: how far the heel rises before a swing, radians.
+        high_steps: numbers of the steps that clear an obstacle.
+        gather: the second foot is drawn up to the first and not past it.
+    """
+    person, t = take.person, take.t
+    count = max(2, round(take.seconds * person.pace / half_period))
+    lead = 0.12  # seconds: the first heel takes its time to rise
+    half = (take.seconds - max(flight, 0.0) - 0.03 - lead) / count
+    ramp = smooth(t / (1.6 * half)) * smooth((take.seconds - t) / (1.6 * half))
+    length = speed * person.pace * (0.5 + 0.5 * person.size)
+    progress = np.cumsum(ramp)
+    progress /= progress[-1]
+    take.heading += turn * progress
+    stride = length * ramp * t[1]
+    course = take.heading + direction
+    way = np.stack([stride * np.cos(course), stride * np.sin(course)], 1)
+    take.path += np.cumsum(way, axis=0) - way[0]
+    double = min(flight, 0.0)
+    for number in range(count):
+        foot = (side + number) % 2
+        start = lead + number * half - double / 2
+        end = lead + (number + 1) * half + double / 2 + max(flight, 0.0)
+        if number == 0:
+            start += 0.05
+        # A foot lands where the body will be in the middle of its stance.
+        after = min(end + max(2 * half - (end - start), 0.0) / 2, take.seconds)
+        if gather and foot != side:
+            after = end - 0.25 * half
+        if number >= count - 2:
+            after = take.seconds
+        place, yaw = take.stance(foot, after)
+        lift = 0.3 if number in high_steps else height
+        take.steps[foot].append(Step(start, end, place, yaw, lift, push))
+    _sway(take, side, ramp, np.pi * (t - lead) / half, arms, speed)
+
+
+def _sway(take, side, ramp, phase, arms, speed):
+    """Pelvis, torso and arms in time with the steps."""
+    first, person = OUT[side], take.person
+    swing = min(1.0, abs(speed)) * ramp
+    take.controls["shift"][:, 0] -= 0.025 * first * np.sin(phase) * ramp
+    take.controls["shift"][:, 1] -= person.bounce * np.cos(2 * phase) * ramp
+    take.controls["pelvis"][:, 1] += 0.07 * first * np.cos(phase) * swing
+    take.controls["torso"][:, 1] -= 0.14 * first * np.cos(phase) * swing * arms
+    for arm in (0, 1):
+        # The foot is most forward when its swing ends, and so is the other arm.
+        sign = 1.0 if arm == side else -1.0
+        ahead = sign * person.arm_swing * arms * np.cos(phase) * swing
+        take.controls["hands"][:, arm, 2] += ahead
+        take.controls["hands"][:, arm, 1] += 0.35 * ahead**2
+
+
+def run(take: Take, side: int, speed: float = 2.4, in_place: bool = False):
+    """Runs or jogs: flight between the steps, bent elbows, a lean forward."""
+    held = take.hold(0.15, 0.85)
+    for arm in (0, 1):
+        take.arm(arm, [(0.0, "hang"), (0.15, "run"), (0.85, "run"), (1.0, "hang")])
+    take.controls["torso"][:, 0] += (0.05 if in_place else 0.05 * speed) * held
+    take.controls["shift"][:, 1] -= 0.05 * held
+    travel(
+        take,
+        side,
+        speed=0.0 if in_place else speed,
+        half_period=0.36,
+        height=0.24 if in_place else 0.16 + 0.06 * speed,
+        flight=0.03,
+        arms=1.1,
+        push=0.8,
+    )
+    if in_place:
+        wave = np.sin(2 * np.pi * take.t / 0.72 * take.person.pace) * held
+        for arm in (0, 1):
+            take.controls["hands"][:, arm, 2] += 0.25 * OUT[arm] * wave
+
+
+def march(take: Take, side: int):
+    """Walks stiffly with high knees and straight, far swinging arms."""
+    travel(take, side, speed=0.7, half_period=0.55, height=0.32, arms=2.6, push=0.3)
+    take.controls["torso"][:, 0] -= 0.06 * take.hold()
+    take.controls["hands"][:, :, 1] -= 0.04
+
+
+def sneak(take: Take, side: int):
+    """Walks bent down, slowly, with high careful steps."""
+    held = take.hold(0.2, 0.85)
+    take.controls["shift"][:, 1] -= 0.2 * held
+    take.controls["torso"][:, 0] += 0.55 * held
+    take.controls["head"][:, 0] -= 0.35 * held
+    pose = ((0.05, -0.35, 0.5), (0.6, -0.5, -0.4))
+    for arm in (0, 1):
+        take.arm(arm, [(0.0, "hang"), (0.2, pose), (0.85, pose), (1.0, "hang")])
+    travel(take, side, speed=0.5, half_period=0.72, height=0.2, arms=0.5)
+
+
+def tiptoe(take: Take, side: int):
+    """Walks with small steps on the balls of the feet."""
+    held = take.hold(0.15, 0.88)
+    take.controls["heel"] += 0.65 * held[:, None]
+    take.controls["shift"][:, 1] += 0.06 * held
+    for arm in (0, 1):
+        take.arm(
+            arm, [(0.0, "hang"), (0.2, "side_low"), (0.85, "side_low"), (1.0, "hang")]
+        )
+    travel(take, side, speed=0.4, half_period=0.45, height=0.06, arms=0.1, push=0.1)
+
+
+def _turning(turn: float, **how):
+    """A move that turns `turn` radians to its side while it travels."""
+
+    def move(take: Take, side: int):
+        amount = turn * OUT[side]
+        travel(take, side, turn=amount * (1 + 0.1 * take.rng.uniform(-1, 1)), **how)
+
+    return move
+
+
+def _either_foot(move, **how):
+    """A move that starts with whichever foot."""
+    return lambda take, side: move(take, int(take.rng.integers(2)), **how)
+
+
+def sidestep(take: Take, side: int):
+    """Steps sideways, the body facing the same way."""
+    travel(
+        take,
+        side,
+        speed=0.42,
+        half_period=0.48,
+        direction=OUT[side] * np.pi / 2,
+        arms=0.2,
+        gather=True,
+    )
+
+
+GAITS = {
+    "stand": stand,
+    "walk": _either_foot(travel),
+    "stroll": _either_foot(travel, speed=0.65, half_period=0.68, arms=0.6),
+    "stride": _either_foot(travel, speed=1.6, half_period=0.42, arms=1.4),
+    "back": _either_foot(
+        travel, speed=0.6, half_period=0.55, direction=np.pi, arms=0.4, push=0.2
+    ),
+    "jog": _either_foot(run, speed=1.7),
+    "run": _either_foot(run, speed=2.6),
+    "jog_in_place": _either_foot(run, in_place=True),
+    "sidestep": sidestep,
+    "walk_turn": _turning(np.pi / 2, speed=1.0),
+    "circle": _turning(1.9 * np.pi, speed=1.05),
+    "turn": _turning(np.pi, speed=0.0, half_period=0.42, height=0.07, arms=0.2),
+    "march": _either_foot(march),
+    "sneak": _either_foot(sneak),
+    "tiptoe": _either_foot(tiptoe),
+    "step_over": _either_foot(travel, speed=0.8, half_period=0.62, high_steps=(1, 2)),
+}

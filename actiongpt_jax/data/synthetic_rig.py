@@ -1,0 +1,272 @@
+"""The puppet behind the synthetic corpus: controls in, SMPL rotations out.
+
+An animator's controls (where the pelvis, the hands and the feet are, how the
+torso and the head lean) are turned into parent-relative rotations by closed-form
+two-bone inverse kinematics, all frames at once. Feet win over everything else: the
+pelvis is lowered until both planted feet can stay where they are.
+
+Index 0 is the left side, 1 the right. "Out" means away from the body's middle.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.spatial.transform import Rotation
+
+from actiongpt_jax.geometry.skeletons import SMPL22
+
+OUT = np.array([1.0, -1.0])  # +x is left, so "out" is +x on the left side
+OFFSETS = np.array(SMPL22.offsets)
+BALL_HEIGHT = 0.02  # metres from the floor to the joint in the ball of a flat foot
+STAND_HEIGHT = 0.925  # of the pelvis, knees just unlocked
+REACH = 0.99  # planted legs never stretch further: a locked knee snaps
+HIP, KNEE, ANKLE, BALL = (1, 2), (4, 5), (7, 8), (10, 11)
+COLLAR, SHOULDER, ELBOW, WRIST = (13, 14), (16, 17), (18, 19), (20, 21)
+SPINE = ((3, 0.35), (6, 0.35), (9, 0.3))  # share of the torso's bend in each joint
+NECK = ((12, 0.5), (15, 0.5))
+KNEE_AXIS = np.array([1.0, 0.0, 0.0])  # positive takes the shin backwards
+ELBOW_AXES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
+ARM_LENGTH = float(np.linalg.norm(OFFSETS[18]) + np.linalg.norm(OFFSETS[20]))
+
+# Every control beside the feet and the path, with the shape of one frame. Angles are
+# (forward pitch, turn to the left, lean to the right) in radians, in the order turn *
+# pitch * lean; positions are metres (left, up, forward), hands in arm lengths
+# (out, up, forward) from the shoulder in the chest's frame, elbows the direction the
+# elbow points to. `lift` 1 hands a leg over from its footprint to the angles of
+# `leg` (hip flexion, abduction, knee flexion, pointed foot). `heel` raises the heel.
+CONTROLS = {
+    "shift": (3,),
+    "pelvis": (3,),
+    "torso": (3,),
+    "head": (3,),
+    "hands": (2, 3),
+    "elbows": (2, 3),
+    "wrists": (2,),
+    "shoulders": (2,),
+    "lift": (2,),
+    "leg": (2, 4),
+    "heel": (2,),
+}
+
+
+@dataclasses.dataclass
+class Track:
+    """The controls of T frames in world coordinates.
+
+    Attributes:
+        path: (T, 2) ground position of the body, metres.
+        heading: (T,) radians, 0 looks along +x of the world, positive to the left.
+        ball: (T, 2, 3) position of the balls of the feet.
+        foot_yaw: (T, 2) radians.
+        foot_pitch: (T, 2) radians, positive raises the heel.
+        contact: (T, 2) True where the foot is planted.
+        controls: name -> (T, ...) as in CONTROLS.
+    """
+
+    path: Float[np.ndarray, "T 2"]
+    heading: Float[np.ndarray, "T"]
+    ball: Float[np.ndarray, "T 2 3"]
+    foot_yaw: Float[np.ndarray, "T 2"]
+    foot_pitch: Float[np.ndarray, "T 2"]
+    contact: Bool[np.ndarray, "T 2"]
+    controls: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Returns the number of frames."""
+        return len(self.path)
+
+
+def join(tracks: list[Track]) -> Track:
+    """Concatenates tracks in time."""
+    arrays = {
+        field.name: np.concatenate([getattr(track, field.name) for track in tracks])
+        for field in dataclasses.fields(Track)
+        if field.name != "controls"
+    }
+    controls = {
+        name: np.concatenate([track.controls[name] for track in tracks])
+        for name in CONTROLS
+    }
+    return Track(**arrays, controls=controls)
+
+
+def about(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Matrices (..., 3, 3) of rotations by `angle` (...) about x, y or z (0, 1, 2)."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.zeros((*np.shape(angle), 3, 3))
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix[..., axis, axis] = 1.0
+    matrix[..., first, first] = matrix[..., second, second] = cos
+    matrix[..., second, first] = sin
+    matrix[..., first, second] = -sin
+    return matrix
+
+
+def bend(angles: np.ndarray) -> np.ndarray:
+    """Matrices of (pitch, turn, lean) angles (..., 3)."""
+    return (
+        about(1, angles[..., 1]) @ about(0, angles[..., 0]) @ about(2, angles[..., 2])
+    )
+
+
+def facing(heading: np.ndarray) -> np.ndarray:
+    """Matrices from the y-up body frame to the z-up world, looking along `heading`."""
+    body_to_world = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return about(2, heading) @ body_to_world
+
+
+def solve(
+    track: Track, fps: float
+) -> tuple[Float[np.ndarray, "T 22 3"], Float[np.ndarray, "T 3"]]:
+    """Turns controls into a motion.
+
+    Args:
+        track: controls of T frames.
+        fps: frames per second; the pelvis is smoothed over a tenth of a second.
+
+    Returns:
+        (T, 22, 3) parent-relative axis-angle (joint 0 is the global orientation) and
+        (T, 3) SMPL translation, metres, z-up.
+    """
+    local = np.tile(np.eye(3), (len(track), 22, 1, 1))
+    local[:, 0] = facing(track.heading) @ bend(track.controls["pelvis"])
+    feet = facing(track.foot_yaw) @ about(0, track.foot_pitch + track.controls["heel"])
+    ankles = track.ball - np.einsum("tsij,sj->tsi", feet, OFFSETS[list(BALL)])
+    pelvis = _pelvis(track, local[:, 0], ankles, fps)
+    for side in (0, 1):
+        _solve_leg(track, side, local, pelvis, feet[:, side], ankles[:, side])
+    for joint, share in SPINE:
+        local[:, joint] = bend(share * track.controls["torso"])
+    for joint, share in NECK:
+        local[:, joint] = bend(share * track.controls["head"])
+    for side in (0, 1):
+        _solve_arm(track, side, local)
+    rotations = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec()
+    return rotations.reshape(-1, 22, 3), pelvis - OFFSETS[0]
+
+
+def _pelvis(track, root, ankles, fps):
+    """(T, 3) where the pelvis is wanted, lowered so that planted legs reach."""
+    wanted = np.einsum("tij,tj->ti", facing(track.heading), track.controls["shift"])
+    wanted[:, :2] += track.path
+    wanted[:, 2] += STAND_HEIGHT
+    deficit = np.zeros(len(track))
+    for side in (0, 1):
+        reach = REACH * _longest(OFFSETS[KNEE[side]], OFFSETS[ANKLE[side]], KNEE_AXIS)
+        hip = wanted + root @ OFFSETS[HIP[side]]
+        away = np.sum((ankles[:, side, :2] - hip[:, :2]) ** 2, axis=-1)
+        highest = ankles[:, side, 2] + np.sqrt(np.maximum(reach**2 - away, 0.01))
+        short = np.where(track.contact[:, side], hip[:, 2] - highest, 0.0)
+        deficit = np.maximum(deficit, short)
+    # A maximum over the smoothing window first: the smooth curve stays above.
+    radius = max(1, round(0.1 * fps))
+    deficit = maximum_filter1d(deficit, 2 * radius + 1, mode="nearest")
+    deficit = gaussian_filter1d(deficit, radius / 2, mode="nearest", radius=radius)
+    wanted[:, 2] -= deficit
+    return wanted
+
+
+def _solve_leg(track, side, local, pelvis, foot, ankle):
+    hip, knee, toe = HIP[side], KNEE[side], ANKLE[side]
+    thigh, shin = OFFSETS[knee], OFFSETS[toe]
+    flexion, abduction, fold, point = np.moveaxis(track.controls["leg"][:, side], -1, 0)
+    weight = track.controls["lift"][:, side, None]
+    root = local[:, 0]
+    free = about(2, OUT[side] * abduction) @ about(0, -flexion)
+    free_ankle = (free @ (thigh + (about(0, fold) @ shin))[..., None])[..., 0]
+    planted_ankle = np.einsum("tji,tj->ti", root, ankle - pelvis) - OFFSETS[hip]
+    # The knee points between the foot and the body.
+    ahead = facing(track.foot_yaw[:, side])[..., 2] + facing(track.heading)[..., 2]
+    ahead = np.einsum("tji,tj->ti", root, ahead / 2)
+    local[:, hip], angle = two_bone(
+        (1 - weight) * planted_ankle + weight * free_ankle,
+        (1 - weight) * ahead + weight * free[..., 2],
+        thigh,
+        shin,
+        KNEE_AXIS,
+    )
+    local[:, knee] = about(0, angle)
+    above = root @ local[:, hip] @ local[:, knee]
+    flat = np.swapaxes(above, -1, -2) @ foot
+    turn = Rotation.from_matrix(np.swapaxes(flat, -1, -2) @ about(0, point)).as_rotvec()
+    local[:, toe] = flat @ Rotation.from_rotvec(weight * turn).as_matrix()
+    raised = track.foot_pitch[:, side] + track.controls["heel"][:, side]
+    local[:, BALL[side]] = about(0, -0.8 * np.maximum(raised, 0.0))  # toes stay flat
+
+
+def _solve_arm(track, side, local):
+    shoulder, elbow, wrist = SHOULDER[side], ELBOW[side], WRIST[side]
+    collar = about(2, OUT[side] * track.controls["shoulders"][:, side])
+    local[:, COLLAR[side]] = collar
+    mirror = np.array([OUT[side], 1.0, 1.0])
+    hand = track.controls["hands"][:, side] * mirror * ARM_LENGTH
+    hint = track.controls["elbows"][:, side] * mirror
+    local[:, shoulder], angle = two_bone(
+        np.einsum("tji,tj->ti", collar, hand),
+        np.einsum("tji,tj->ti", collar, hint),
+        OFFSETS[elbow],
+        OFFSETS[wrist],
+        ELBOW_AXES[side],
+    )
+    local[:, elbow] = Rotation.from_rotvec(
+        angle[:, None] * ELBOW_AXES[side]
+    ).as_matrix()
+    local[:, wrist] = about(2, OUT[side] * track.controls["wrists"][:, side])
+
+
+def two_bone(
+    target: Float[np.ndarray, "T 3"],
+    hint: Float[np.ndarray, "T 3"],
+    upper: Float[np.ndarray, "3"],
+    lower: Float[np.ndarray, "3"],
+    axis: Float[np.ndarray, "3"],
+) -> tuple[Float[np.ndarray, "T 3 3"], Float[np.ndarray, "T"]]:
+    """Bends a limb of two bones so that its end meets the target.
+
+    Args:
+        target: (T, 3) from the limb's first joint, in its parent's frame; what lies
+            beyond reach is drawn in smoothly.
+        hint: (T, 3) direction in which the middle joint shall point.
+        upper: (3,) rest offset of the middle joint.
+        lower: (3,) rest offset of the end.
+        axis: (3,) unit hinge at rest; a positive turn bends the limb.
+
+    Returns:
+        (T, 3, 3) rotation of the first joint, (T,) hinge angle, radians.
+    """
+    straight, swing, along = _hinge(upper, lower, axis)
+    longest = _longest(upper, lower, axis)
+    distance = np.linalg.norm(target, axis=-1)
+    start, room = REACH * longest, 0.0085 * longest
+    drawn = start + room * np.tanh(np.maximum(distance - start, 0.0) / room)
+    reached = np.clip(distance, 0.15 * longest, start) + (drawn - start)
+    constant = upper @ upper + lower @ lower + 2 * along
+    cosine = (reached**2 - constant) / (2 * swing)
+    angle = straight + np.arccos(np.clip(cosine, -1.0, 1.0))
+    bent = upper + Rotation.from_rotvec(angle[:, None] * axis).apply(lower)
+    here = _frame(bent, np.broadcast_to(axis, bent.shape))
+    there = _frame(target, np.cross(hint, target))
+    return there @ np.swapaxes(here, -1, -2), angle
+
+
+def _hinge(upper, lower, axis):
+    """(straight angle, amplitude, part along the axis) of upper . R lower."""
+    along = (upper @ axis) * (lower @ axis)
+    cos_part = upper @ lower - along
+    sin_part = upper @ np.cross(axis, lower)
+    return np.arctan2(sin_part, cos_part), np.hypot(cos_part, sin_part), along
+
+
+def _longest(upper, lower, axis):
+    _, swing, along = _hinge(upper, lower, axis)
+    return np.sqrt(upper @ upper + lower @ lower + 2 * along + 2 * swing)
+
+
+def _frame(first, second):
+    """Orthonormal columns (first, second made orthogonal to it, their product)."""
+    first = first / np.linalg.norm(first, axis=-1, keepdims=True)
+    second = second - np.sum(first * second, axis=-1, keepdims=True) * first
+    second = second / np.linalg.norm(second, axis=-1, keepdims=True)
+    return np.stack([first, second, np.cross(first, second)], axis=-1)

@@ -1,0 +1,185 @@
+"""Sequences of the synthetic corpus: actions one after the other, blended.
+
+Every join is smooth: the pose either eases over in a transition of its own or the
+second action takes the offset with it and lets it fade. Feet stay where they stand.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from actiongpt_jax.data import synthetic_rig as rig
+from actiongpt_jax.data.synthetic_arms import ARM_MOVES
+from actiongpt_jax.data.synthetic_gaits import GAITS
+from actiongpt_jax.data.synthetic_legs import LEG_MOVES
+from actiongpt_jax.data.synthetic_phrases import Phrase
+from actiongpt_jax.data.synthetic_take import Person, Take, jitter, smooth
+from actiongpt_jax.data.synthetic_trunk import TRUNK_MOVES
+
+MOVES = GAITS | LEG_MOVES | ARM_MOVES | TRUNK_MOVES
+TRANSITION_SHARE = 0.6  # of the joins, labelled
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A phrase and when it happens, in seconds."""
+
+    text: str
+    start: float
+    end: float
+    categories: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSequence:
+    """One generated sequence.
+
+    Attributes:
+        rotations: (T, 22, 3) parent-relative axis-angle; joint 0 is global.
+        translation: (T, 3) metres, z-up.
+        contact: (T, 2) True where the left, right foot is planted.
+        fps: frames per second.
+        labels: in order of time; transitions among them.
+    """
+
+    rotations: Float[np.ndarray, "T 22 3"]
+    translation: Float[np.ndarray, "T 3"]
+    contact: Bool[np.ndarray, "T 2"]
+    fps: float
+    labels: tuple[Label, ...]
+
+
+def make_action(
+    phrase: Phrase, person: Person, rng: np.random.Generator, fps: float = 30.0
+) -> rig.Track:
+    """Performs one phrase from the origin, looking along +x.
+
+    Args:
+        phrase: what to do.
+        person: who does it; its pace sets the duration.
+        rng: of this performance.
+        fps: frames per second.
+    """
+    person = jitter(person, rng)
+    seconds = rng.uniform(*phrase.seconds) / person.pace
+    take = Take(seconds, fps, person, rng)
+    for name, side in phrase.parts:
+        MOVES[name](take, -1 if side is None else side)
+    return take.finish()
+
+
+def make_sequence(
+    phrases: list[Phrase], person: Person, rng: np.random.Generator, fps: float = 30.0
+) -> SyntheticSequence:
+    """Performs phrases one after the other, from a random place and heading.
+
+    Args:
+        phrases: in order; one that starts on a chair first or after one that ends so.
+        person: who does it.
+        rng: of this performance.
+        fps: frames per second.
+    """
+    place, heading = rng.uniform(-2.0, 2.0, 2), rng.uniform(-np.pi, np.pi)
+    pieces: list[rig.Track] = []
+    labels: list[Label] = []
+    frames = 0
+    for phrase in phrases:
+        piece = _placed(make_action(phrase, person, rng, fps), place, heading)
+        if pieces:
+            blend = max(2, round(rng.uniform(0.35, 0.6) * fps))
+            before = pieces[-1]
+            # Getting up from a chair without a word for it takes a labelled while.
+            if before.controls["shift"][-1, 1] < -0.3 and not phrase.seated[0]:
+                blend = max(blend, round(0.9 * fps))
+                labelled = True
+            else:
+                labelled = rng.random() < TRANSITION_SHARE
+            if labelled:
+                pieces.append(_transition(before, piece, blend))
+                start, frames = frames, frames + blend
+                labels.append(_label("transition", start, frames, fps, ("transition",)))
+            else:
+                _blend_in(before, piece, blend)
+                if rng.random() < 0.5:  # the actions' labels overlap
+                    last = labels[-1]
+                    end = round(last.end + rng.uniform(0.05, 0.25), 3)
+                    labels[-1] = dataclasses.replace(last, end=end)
+        start, frames = frames, frames + len(piece)
+        labels.append(_label(phrase.text, start, frames, fps, phrase.categories))
+        pieces.append(piece)
+        place, heading = piece.path[-1], piece.heading[-1]
+    track = rig.join(pieces)
+    _fidget(track, rng, fps)
+    rotations, translation = rig.solve(track, fps)
+    return SyntheticSequence(rotations, translation, track.contact, fps, tuple(labels))
+
+
+def _label(text, start, end, fps, categories):
+    return Label(text, round(start / fps, 3), round(end / fps, 3), categories)
+
+
+def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:
+    """Moves a track from the origin to a place and heading."""
+    cos, sin = np.cos(heading), np.sin(heading)
+    turn = np.array([[cos, sin], [-sin, cos]])  # for rows
+    ball = track.ball.copy()
+    ball[..., :2] = ball[..., :2] @ turn + place
+    return dataclasses.replace(
+        track,
+        path=track.path @ turn + place,
+        heading=track.heading + heading,
+        ball=ball,
+        foot_yaw=track.foot_yaw + heading,
+    )
+
+
+def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
+    """Stands where `before` ends and eases into the pose in which `after` starts."""
+
+    def still(array):
+        return np.repeat(array[-1:], frames, axis=0)
+
+    share = smooth((np.arange(frames) + 1) / (frames + 1))
+    controls = {}
+    for name, values in before.controls.items():
+        ease = share.reshape(-1, *[1] * (values.ndim - 1))
+        controls[name] = (1 - ease) * values[-1] + ease * after.controls[name][0]
+    still_parts = {
+        field.name: still(getattr(before, field.name))
+        for field in dataclasses.fields(rig.Track)
+        if field.name != "controls"
+    }
+    return rig.Track(**still_parts, controls=controls)
+
+
+def _blend_in(before: rig.Track, after: rig.Track, frames: int) -> None:
+    """Lets the offset between two actions fade over the first frames of the second."""
+    frames = min(frames, len(after))
+    fade = 1 - smooth((np.arange(frames) + 1) / (frames + 1))
+    for name, values in after.controls.items():
+        ease = fade.reshape(-1, *[1] * (values.ndim - 1))
+        values[:frames] += ease * (before.controls[name][-1] - values[0])
+
+
+def _fidget(track: rig.Track, rng: np.random.Generator, fps: float) -> None:
+    """Adds slow, small movements that no one stands without."""
+    t = np.arange(len(track))[:, None] / fps
+    for name, size in (
+        ("torso", 0.015),
+        ("head", 0.03),
+        ("pelvis", 0.008),
+        ("hands", 0.02),
+        ("elbows", 0.05),
+        ("wrists", 0.04),
+    ):
+        values = track.controls[name]
+        width = int(np.prod(values.shape[1:]))
+        noise = np.zeros((len(track), width))
+        for low, high in ((0.1, 0.3), (0.3, 0.7)):
+            hertz, phase = (
+                rng.uniform(low, high, width),
+                rng.uniform(0, 2 * np.pi, width),
+            )
+            noise += size * np.sin(2 * np.pi * hertz * t + phase)
+        values += noise.reshape(values.shape)

@@ -1,0 +1,221 @@
+"""Descriptions of the synthetic phrases, from a grammar: no language model.
+
+A description is put together from what each move of the phrase says about each limb
+(the `synthetic_words_*` tables), with choices of wording and an order of its own. A
+held-out phrase is made of moves that are seen in training, and so is its description.
+The writer's name says where a text comes from.
+"""
+
+import re
+import zlib
+
+import numpy as np
+
+from actiongpt_jax.data.synthetic_phrases import SIDES, Phrase
+from actiongpt_jax.data.synthetic_words_arms import ARM_WORDS
+from actiongpt_jax.data.synthetic_words_gaits import GAIT_WORDS
+from actiongpt_jax.data.synthetic_words_legs import LEG_WORDS
+from actiongpt_jax.data.synthetic_words_trunk import TRUNK_WORDS
+from actiongpt_jax.text import prompts
+from actiongpt_jax.text.description_record import Description
+
+WRITER, TERSE_WRITER = "synthetic", "synthetic-terse"
+PER_PROMPT = {"detail": 8, "action": 4, "person": 4, "movements": 4}
+TERSE_COUNT = 4
+MIN_WORDS, MAX_WORDS = 40, 80  # of the paper's prompt
+WORDS = GAIT_WORDS | LEG_WORDS | ARM_WORDS | TRUNK_WORDS
+LIMBS = ("legs", "feet", "torso", "arms", "rest", "head", "pace")
+ORDERS = (
+    ("legs", "feet", "torso", "arms", "rest", "head", "pace"),
+    ("feet", "legs", "arms", "rest", "torso", "head", "pace"),
+    ("head", "torso", "arms", "rest", "legs", "feet", "pace"),
+    ("arms", "rest", "torso", "legs", "feet", "pace", "head"),
+    ("torso", "legs", "feet", "pace", "arms", "rest", "head"),
+)
+# What is said of a limb that no move mentions, most telling first.
+QUIET = {
+    "arms": "The arms [hang loosely|hang relaxed|stay relaxed] at the sides.",
+    "head": "The head [stays level|is held level], the eyes [looking|turned] ahead.",
+    "torso": "The torso [stays|remains] [upright|straight and upright].",
+    "pace": "The [whole movement|action] is [smooth and controlled|fluent and calm],"
+    " and it ends in a [stable|quiet|balanced] position.",
+}
+SUBJECTS = ("The person", "A person", "Someone", "The figure", "One person")
+PLAIN = "{} {}."
+OPENERS = (PLAIN, PLAIN, "After a short pause, {} {}.")
+MANNERS = (
+    "It looks [natural|easy].",
+    "The movement is [clear|simple].",
+    "It takes [a few seconds|a short while].",
+    "They [do so|move] with [ease|care].",
+    "",
+)
+IDEAS = ("{}.", "in general, {}.", "{}, as [everyone|anyone] knows.", "put simply, {}.")
+ENDS = (
+    "",
+    "It is [easy to recognise|seen quite often].",
+    "[People|Most people] have seen it many times.",
+    "Much depends on the [situation|occasion].",
+)
+
+
+def describe(phrase: Phrase) -> list[Description]:
+    """Writes all descriptions of a phrase; always the same ones.
+
+    Args:
+        phrase: what to describe.
+
+    Returns:
+        8 of the prompt `detail` by the writer `synthetic`, 4 of each of the three
+        poorer prompts, and 4 of `detail` by the writer `synthetic-terse`.
+    """
+    jobs = [(WRITER, prompt, count) for prompt, count in PER_PROMPT.items()]
+    jobs.append((TERSE_WRITER, prompts.DEFAULT, TERSE_COUNT))
+    records = []
+    for writer, prompt, count in jobs:
+        seed = zlib.crc32(f"{writer}/{prompt}/{phrase.text}".encode())
+        rng = np.random.default_rng(seed)
+        write = _terse if writer == TERSE_WRITER else _WRITE[prompt]
+        texts: list[str] = []
+        while len(texts) < count:
+            text = write(phrase, rng)
+            if text not in texts:
+                texts.append(text)
+        records += [
+            Description(
+                phrase=phrase.text,
+                index=index,
+                text=text,
+                prompt=prompt,
+                prompt_version=prompts.VERSION,
+                writer=writer,
+                model=writer,
+                endpoint="synthetic",
+                parameters={},
+                finish_reason="stop",
+                time="1970-01-01T00:00:00Z",  # the same bytes every time
+            )
+            for index, text in enumerate(texts)
+        ]
+    return records
+
+
+def _detail(phrase, rng):
+    sentences = _limbs(phrase)
+    quiet = [name for name in QUIET if name not in sentences]
+    order = ORDERS[rng.integers(len(ORDERS))]
+    spoken = {name: _choose(text, rng) for name, text in sentences.items()}
+    opener = _opener(phrase, rng)
+    for name in quiet:
+        if _count(opener, spoken) < MIN_WORDS + 8:
+            spoken[name] = _choose(QUIET[name], rng)
+    for name in ("pace", "rest", "feet", "torso"):
+        if _count(opener, spoken) > MAX_WORDS:
+            spoken.pop(name, None)
+    return " ".join([opener, *(spoken[name] for name in order if name in spoken)])
+
+
+def _movements(phrase, rng):
+    sentences = _limbs(phrase)
+    names = [name for name in _telling(phrase) if name in sentences]
+    keep = [name for name in LIMBS if name in rng.permutation(names)[:2]]
+    spoken = {name: _choose(sentences[name], rng) for name in keep}
+    opener = _opener(phrase, rng)
+    if len(spoken) > 1 and _count(opener, spoken) > 60:
+        spoken.pop(str(rng.choice(keep)))
+    return " ".join([opener, *spoken.values()])
+
+
+def _person(phrase, rng):
+    manner = _choose(str(rng.choice(MANNERS)), rng)
+    return " ".join(filter(None, [_opener(phrase, rng), manner]))
+
+
+def _action(phrase, rng):
+    ideas = [WORDS[name]["idea"] for name, _ in phrase.parts if "idea" in WORDS[name]]
+    idea = " and ".join(_choose(idea, rng) for idea in ideas)
+    sentence = _choose(str(rng.choice(IDEAS)).format(idea), rng)
+    return " ".join(
+        filter(None, [_capital(sentence), _choose(str(rng.choice(ENDS)), rng)])
+    )
+
+
+def _terse(phrase, rng):
+    notes = []
+    for name, side in phrase.parts:
+        part = _sided(WORDS[name]["terse"], side).split("; ")
+        notes += [part[i] for i in rng.permutation(len(part))]
+    mark = str(rng.choice(["; ", ", ", ". "]))
+    if mark == ". ":
+        notes = [_capital(note) for note in notes]
+    return _capital(mark.join(notes)) + "."
+
+
+_WRITE = {
+    "detail": _detail,
+    "movements": _movements,
+    "person": _person,
+    "action": _action,
+}
+
+
+def _limbs(phrase):
+    """Limb -> template; a later part's words replace an earlier part's."""
+    sentences = {}
+    for name, side in phrase.parts:
+        words = WORDS[name]
+        if "arms" in words:
+            sentences.pop("rest", None)
+        for limb in LIMBS:
+            if limb in words:
+                sentences[limb] = _sided(words[limb], side)
+    return sentences
+
+
+def _telling(phrase):
+    """The limbs in which the phrase shows: those that its moves name."""
+    return {
+        limb
+        for name, _ in phrase.parts
+        if name != "stand"
+        for limb in LIMBS
+        if limb in WORDS[name] and limb not in ("rest", "pace")
+    }
+
+
+def _opener(phrase, rng):
+    parts = [part for part in phrase.parts if part[0] != "stand"]
+    gist = " and ".join(
+        _choose(_sided(WORDS[name]["gist"], side), rng) for name, side in parts
+    )
+    subject = str(rng.choice(SUBJECTS))
+    opener = str(rng.choice(OPENERS))
+    if opener != PLAIN:
+        subject = subject[0].lower() + subject[1:]
+    if len(parts) < len(phrase.parts) and rng.random() < 0.4:
+        gist = f"[stands|stays] [in place|on the spot] and {gist}"
+    return _choose(opener.format(subject, gist), rng)
+
+
+def _sided(template, side):
+    if side is None:
+        return template
+    return template.replace("{side}", SIDES[side])
+
+
+def _choose(template, rng):
+    """Settles every `[a|b]` of a template."""
+
+    def pick(match):
+        options = match.group(1).split("|")
+        return options[rng.integers(len(options))]
+
+    return re.sub(r"\[([^\[\]]*)\]", pick, template)
+
+
+def _count(opener, spoken):
+    return len(" ".join([opener, *spoken.values()]).split())
+
+
+def _capital(text):
+    return text[:1].upper() + text[1:]
