@@ -8,6 +8,7 @@ python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
 import importlib
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from actiongpt_jax import cli
 from actiongpt_jax.data import babel, corpus, prepare_report, quality
@@ -17,20 +18,23 @@ from actiongpt_jax.data.motion_store import open_store
 def _parser() -> cli.Parser:
     parser = cli.Parser(prog="python -m actiongpt_jax.prepare", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    real = kinds.add_parser("babel", help="from AMASS motion with BABEL labels")
+    exact: dict[str, Any] = {"allow_abbrev": False}
+    real = kinds.add_parser(
+        "babel", **exact, help="from AMASS motion with BABEL labels"
+    )
     real.add_argument("--amass", required=True, help="folder with AMASS's sets")
     real.add_argument("--babel", required=True, help="folder with {train,val}.json")
     real.add_argument("--spelling", help="json {word: its right spelling} for labels")
     real.add_argument(
         "--strict", action="store_true", help="stop at the first file with a fault"
     )
-    made = kinds.add_parser("synthetic", help="the built-in corpus")
+    made = kinds.add_parser("synthetic", **exact, help="the built-in corpus")
     made.add_argument("--sequences", type=int, default=512, help="default: 512")
     made.add_argument("--seed", type=int, default=0, help="default: 0")
     for kind in (real, made):
         kind.add_argument("--out", required=True, help="folder of the store to make")
         kind.add_argument("--check", action="store_true", help="add a quality report")
-    check = kinds.add_parser("check", help="quality of stores or motion files")
+    check = kinds.add_parser("check", **exact, help="quality of stores or motion files")
     check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
     return parser
 

@@ -50,6 +50,8 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
             for field in fields:
                 if field in archive.files:
                     arrays[field] = archive[field]
+                    if not isinstance(arrays[field], np.ndarray):
+                        raise ValueError("a member that is no array file")
     except InputError:
         raise
     except (*_BROKEN_FILE, ValueError) as error:

@@ -1,0 +1,244 @@
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.data import store_writer
+from actiongpt_jax.data.motion_store import Label, Sequence, open_store
+from actiongpt_jax.data.store_writer import StoreWriter
+from actiongpt_jax.errors import InputError
+
+
+def recording(seed, num_frames=20, hands=True):
+    rng = np.random.default_rng(seed)
+    shapes = {"rotations": (22, 3), "translation": (3,), "hands": (2, 3)}
+    arrays = {
+        name: rng.standard_normal((num_frames, *shape)).astype(np.float32)
+        for name, shape in shapes.items()
+        if hands or name != "hands"
+    }
+    row = Sequence(
+        name=f"r{seed}",
+        start=0,
+        length=num_frames,
+        split="val" if seed == 2 else "train",
+        source=f"CMU/{seed}_poses.npz",
+        sha256=64 * str(seed),
+        fps_source=60.0,
+        fps=30.0,
+        duration=num_frames / 30,
+        betas=(0.5, -0.25),
+    )
+    return row, arrays, [Label(0, 2, 18, f"phrase {seed}", "frame")]
+
+
+PLAN = {f"r{seed}": f"key {seed}" for seed in range(4)}
+
+
+def fill(writer, seeds=range(4)):
+    for seed in seeds:
+        if f"r{seed}" not in writer.done:
+            writer.add(*recording(seed, 20 + seed), notes=[f"note {seed}"])
+
+
+def report(store, notes, skipped):
+    return {"frames": len(store.rotations), "notes": notes, "skipped": skipped}
+
+
+def build(path, **options):
+    with StoreWriter(path, PLAN, {"a": 1}, **options) as writer:
+        fill(writer)
+        return writer.commit(report)
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_round_trip_through_memory_maps(tmp_path):
+    got = build(tmp_path / "store")
+    assert got == {
+        "frames": 86,
+        "notes": [f"note {i}" for i in range(4)],
+        "skipped": [],
+    }
+    store = open_store(tmp_path / "store")
+    assert (
+        store.report() == got and store.fps == 30 and store.meta["settings"] == {"a": 1}
+    )
+    start = 0
+    for seed in range(4):
+        row, arrays, labels = recording(seed, 20 + seed)
+        assert store.sequences[seed].start == start
+        for name, want in arrays.items():
+            flat = getattr(store, name)
+            assert isinstance(flat, np.memmap) and flat.dtype == np.float32
+            np.testing.assert_array_equal(flat[start : start + row.length], want)
+        rotations, translation = store.frames(seed, 3, 9)
+        np.testing.assert_array_equal(rotations, arrays["rotations"][3:9])
+        np.testing.assert_array_equal(translation, arrays["translation"][3:9])
+        assert len(store.frames(seed, 15, 99)[0]) == 5 + seed
+        assert store.sequences[seed].betas == (0.5, -0.25)
+        assert store.labels_by_sequence[seed] == [
+            Label(seed, 2, 18, f"phrase {seed}", "frame")
+        ]
+        start += row.length
+    names = {file.name for file in (tmp_path / "store").iterdir()}
+    assert names == {
+        *("rotations.npy", "translation.npy", "hands.npy", "meta.json"),
+        *("sequences.jsonl", "labels.jsonl", "report.json"),
+    }
+    assert [file.name for file in tmp_path.iterdir()] == ["store"]
+
+
+def test_arrays_are_plain_npy_files(tmp_path):
+    build(tmp_path / "store")
+    array = np.load(tmp_path / "store" / "rotations.npy")
+    assert array.shape == (86, 22, 3) and array.flags.c_contiguous
+
+
+def test_store_without_hands(tmp_path):
+    with StoreWriter(tmp_path / "store", {"r0": "k"}, hands=False) as writer:
+        writer.add(*recording(0, hands=False))
+        writer.commit(report)
+    assert open_store(tmp_path / "store").hands is None
+
+
+@pytest.mark.parametrize("torn", ["nothing", "line", "frames", "garbage", "short"])
+def test_an_interrupted_run_is_continued(tmp_path, torn):
+    build(tmp_path / "whole")
+    with StoreWriter(tmp_path / "store", PLAN, {"a": 1}) as writer:
+        fill(writer, range(3))
+        assert not (tmp_path / "store").exists()
+    partial, left = writer.partial, 3
+    journal, rotations = partial / "journal.jsonl", partial / "rotations.npy"
+    if torn == "line":
+        journal.write_bytes(journal.read_bytes()[:-7])
+        left = 2
+    elif torn == "frames":
+        rotations.write_bytes(rotations.read_bytes() + 1000 * b"x")
+    elif torn == "garbage":
+        content = bytearray(rotations.read_bytes())
+        content[128 + 20 * 66 * 4 + 5] ^= 1  # in the second recording
+        rotations.write_bytes(content)
+        left = 1
+    elif torn == "short":
+        rotations.write_bytes(rotations.read_bytes()[:-4])
+        left = 2
+    with StoreWriter(tmp_path / "store", PLAN, {"a": 1}) as writer:
+        assert writer.done == {f"r{i}" for i in range(left)}
+        fill(writer)
+        writer.commit(report)
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_changed_input_is_read_anew_from_there_on(tmp_path):
+    with StoreWriter(tmp_path / "store", PLAN | {"r1": "old"}) as writer:
+        fill(writer, range(3))
+    with StoreWriter(tmp_path / "store", PLAN) as writer:
+        assert writer.done == {"r0"} and writer.dropped == 2
+    with StoreWriter(tmp_path / "store", PLAN, fps=20.0) as writer:
+        assert not writer.done and writer.dropped == 1
+
+
+def test_skipped_recordings_reach_the_report(tmp_path):
+    with StoreWriter(tmp_path / "store", PLAN) as writer:
+        fill(writer, range(1))
+        writer.skip("r1", "CMU/1_poses.npz", "it is broken")
+    with StoreWriter(tmp_path / "store", PLAN) as writer:
+        assert writer.done == {"r0", "r1"}
+        got = writer.commit(report)
+    row = {"name": "r1", "source": "CMU/1_poses.npz", "reason": "it is broken"}
+    assert got["skipped"] == [row]
+
+
+def test_nothing_to_store_leaves_nothing(tmp_path):
+    with StoreWriter(tmp_path / "store", PLAN) as writer:
+        writer.skip("r0", "CMU/0_poses.npz", "it is broken")
+        with pytest.raises(InputError, match="it is broken"):
+            writer.commit(report)
+    assert not list(tmp_path.iterdir())
+
+
+class FullDisk:
+    """A file on a disk that has room for `room` more bytes."""
+
+    room = 0
+
+    def __init__(self, file):
+        self.file, self.name = file, file.name
+
+    def write(self, data):
+        taken = min(len(data), FullDisk.room)
+        if taken == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        FullDisk.room -= taken
+        return self.file.write(data[:taken])
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 3000, 7000, 17000])
+def test_a_full_disk_leaves_no_store_and_loses_nothing(tmp_path, monkeypatch, room):
+    build(tmp_path / "whole")
+    append = store_writer._append
+    monkeypatch.setattr(store_writer, "_append", lambda path: FullDisk(append(path)))
+    monkeypatch.setattr(FullDisk, "room", room)
+    with pytest.raises(OSError) as error:
+        build(tmp_path / "store")
+    assert error.value.errno == errno.ENOSPC
+    assert str(tmp_path / ".store.partial") in error.value.filename
+    assert not (tmp_path / "store").exists()
+    monkeypatch.setattr(FullDisk, "room", 10**9)
+    build(tmp_path / "store")
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with StoreWriter(tmp_path / "store", PLAN):
+        with pytest.raises(InputError, match="another one at work"):
+            with StoreWriter(tmp_path / "store", PLAN):
+                pass
+
+
+def test_existing_folders_are_not_overwritten(tmp_path):
+    (tmp_path / "empty").mkdir()
+    build(tmp_path / "empty")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="choose another --out"):
+        build(tmp_path / "full")
+    assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
+
+
+def test_opening_says_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match="actiongpt_jax.prepare babel"):
+        open_store(tmp_path)
+    build(tmp_path / "store")
+    meta = tmp_path / "store" / "meta.json"
+    good = meta.read_text()
+    meta.write_text(json.dumps(json.loads(good) | {"format": 99}))
+    with pytest.raises(InputError, match="format must be 1, got 99"):
+        open_store(tmp_path / "store")
+    meta.write_text(good)
+    labels = tmp_path / "store" / "labels.jsonl"
+    whole = labels.read_text()
+    labels.write_text(whole + '{"sequence": 1')
+    with pytest.raises(InputError, match="labels.jsonl line 5"):
+        open_store(tmp_path / "store")
+    labels.write_text(whole)
+    array = tmp_path / "store" / "hands.npy"
+    np.save(array, np.zeros((86, 2, 3)))
+    with pytest.raises(InputError, match="hands.npy.*float64"):
+        open_store(tmp_path / "store")
+    array.write_bytes(b"")
+    with pytest.raises(InputError, match="hands.npy"):
+        open_store(tmp_path / "store")

@@ -1,0 +1,303 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from actiongpt_jax import cli, prepare
+from actiongpt_jax.data import amass, corpus
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import pairs, phrases, segments
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Returns `run(*arguments)` -> (exit code, stdout, stderr) of the command line."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, arguments)])
+        code = 0
+        try:
+            cli.run(prepare.main)
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def command(amass_folder, babel_folder, out, *more):
+    return [
+        "babel",
+        "--amass",
+        amass_folder,
+        "--babel",
+        babel_folder,
+        "--out",
+        out,
+        *more,
+    ]
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def error_line(stderr):
+    (line,) = [line for line in stderr.splitlines() if line.startswith("error:")]
+    assert stderr.rstrip().endswith(line) and "Traceback" not in stderr
+    return line
+
+
+def test_minibabel(shared_file, tmp_path, run):
+    data = shared_file("data/minibabel")
+    out = tmp_path / "store"
+    code, text, _ = run(*command(data / "amass", data / "babel", out, "--check"))
+    assert code == 0
+    assert "231 sequences" in text and "0 files skipped" in text
+    assert "quality of 231 recordings" in text
+    report = json.loads((out / "report.json").read_text())
+    train, val = report["splits"]["train"], report["splits"]["val"]
+    assert (train["sequences"], val["sequences"]) == (163, 68)
+    assert (train["labelled actions"], val["labelled actions"]) == (373, 134)
+    assert report["phrases"] == 19 and report["skipped"] == []
+    assert report["files by frames per second"] == {"30": 192, "60": 39}
+    store = open_store(out)
+    # Three of the 373 labelled actions are 14 frames long.
+    assert len(segments(store, "train")) == 370
+    assert len(segments(store, "train", min_frames=14)) == 373
+    assert len(segments(store, "val")) == 134
+    assert len(phrases(segments(store))) == 11
+    # The reference counts the frame of the cut twice over: one more pair fits.
+    assert len(pairs(store, "train")) == 270
+    assert len(pairs(store, "train", compat="reference")) == 271
+    assert (
+        len(pairs(store, "val")) == len(pairs(store, "val", compat="reference")) == 90
+    )
+    every = {
+        split: phrases(segments(store, split, "frame+sequence"))
+        for split in ("train", "val")
+    }
+    assert set(every["val"]) - set(every["train"]) == {"wash a window"}
+    for row in store.sequences[::20]:
+        with np.load(data / "amass" / row.source) as file:
+            step = round(float(file["mocap_framerate"]) / 30)
+            poses = file["poses"][::step].reshape(-1, 52, 3)
+            frames = slice(row.start, row.start + row.length)
+            np.testing.assert_array_equal(store.rotations[frames], poses[:, :22])
+            np.testing.assert_array_equal(
+                store.translation[frames], file["trans"][::step]
+            )
+
+
+def test_a_finished_store_is_left_alone(make_corpus, tmp_path, run, monkeypatch):
+    folders, out = make_corpus(), tmp_path / "store"
+    assert run(*command(*folders, out))[0] == 0
+    before = contents(out)
+    monkeypatch.setattr(amass, "read_amass", pytest.fail)
+    code, text, stderr = run(*command(*folders, out))
+    assert code == 0 and "already" in stderr and "3 sequences" in text
+    assert contents(out) == before
+    os.utime(folders[0] / "CMU/s/1_poses.npz", (1, 1))
+    code, _, stderr = run(*command(*folders, out))
+    assert code == 2 and "--out" in error_line(stderr)
+    assert contents(out) == before
+
+
+# In units of writes: each recording takes four (three arrays, then the journal).
+KILL = """
+import os, signal, sys
+from actiongpt_jax import cli, prepare
+from actiongpt_jax.data.store_writer import StoreWriter
+write, left = StoreWriter._write, [{writes}]
+def dying_write(self, file, data):
+    left[0] -= 1
+    if left[0] < 0:
+        write(self, file, data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, file, data)
+StoreWriter._write = dying_write
+cli.run(prepare.main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("writes", "finished"),
+    [(0, 0), (5, 1), (11, 2), (16, 4), (6 * 4, 6), (6 * 4 + 2, 6)],
+)
+def test_killed_runs_continue(
+    make_corpus, tmp_path, run, monkeypatch, writes, finished
+):
+    folders = make_corpus(6)
+    assert run(*command(*folders, tmp_path / "whole"))[0] == 0
+    out = tmp_path / "store"
+    code = KILL.format(writes=writes)
+    arguments = [sys.executable, "-c", code, *map(str, command(*folders, out))]
+    killed = subprocess.run(
+        arguments, check=False, capture_output=True, env=subprocess_env()
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not out.exists()
+    read, original = [], amass.read_amass
+    monkeypatch.setattr(amass, "read_amass", lambda p: read.append(p) or original(p))
+    status, _, stderr = run(*command(*folders, out))
+    assert status == 0
+    assert [path.name for path in read] == [
+        f"{i}_poses.npz" for i in range(finished, 6)
+    ]
+    assert f"{finished} of 6" in stderr or finished == 0
+    assert contents(out) == contents(tmp_path / "whole")
+    assert not list(tmp_path.glob(".*"))
+
+
+def subprocess_env():
+    root = str(pathlib.Path(__file__).resolve().parents[2])
+    return os.environ | {"PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_one_bad_file_among_good_ones(make_corpus, tmp_path, run, strict):
+    amass_folder, babel_folder = make_corpus(4)
+    bad = amass_folder / "CMU/s/1_poses.npz"
+    bad.write_bytes(bad.read_bytes()[:5000])
+    (amass_folder / "CMU/s/2_poses.npz").unlink()
+    out = tmp_path / "store"
+    more = ["--strict"] * strict
+    code, text, stderr = run(*command(amass_folder, babel_folder, out, *more))
+    if strict:
+        assert code == 2 and str(bad) in error_line(stderr) and not out.exists()
+        return
+    assert code == 0 and "2 files skipped" in text
+    assert f"skipped 1: {bad} must be a whole npz file" in text
+    assert "skipped 2: CMU/CMU/s/2_poses.npz must lie below" in text
+    store = open_store(out)
+    assert [row.name for row in store.sequences] == ["0", "3"]
+    assert [row["name"] for row in store.report()["skipped"]] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (None, "got none of 1"),
+        ({"poses": np.zeros((60, 99))}, r"(60, 99)"),
+        ({"poses": np.full((60, 156), np.nan)}, "poses must be finite"),
+        ({"fps": 0.0}, "mocap_framerate"),
+        ({"fps": 1e9}, "mocap_framerate"),
+        ({"num_frames": 0}, "got 0"),
+        ({"num_frames": 14}, "0.5 s"),
+        ({"trans": np.array([{}], object)}, "never unpickled"),
+    ],
+)
+def test_only_bad_files_end_with_two(tmp_path, write_npz, run, changes, words):
+    (tmp_path / "amass").mkdir()
+    if changes is not None:
+        write_npz(tmp_path / "amass/CMU/a_poses.npz", **changes)
+    entry = {
+        "feat_p": "CMU/CMU/a_poses.npz",
+        "seq_ann": {"labels": [{"proc_label": "x"}]},
+    }
+    (tmp_path / "train.json").write_text(json.dumps({"7": entry}))
+    code, _, stderr = run(*command(tmp_path / "amass", tmp_path, tmp_path / "out"))
+    assert code == 2 and words in error_line(stderr)
+    assert {p.name for p in tmp_path.iterdir()} == {"amass", "train.json"}
+
+
+def test_bad_labels_stop_before_anything_is_written(make_corpus, tmp_path, run):
+    amass_folder, babel_folder = make_corpus()
+    content = json.loads((babel_folder / "train.json").read_text())
+    content["1"]["frame_ann"]["labels"][0]["end_t"] = 0.5
+    (babel_folder / "train.json").write_text(json.dumps(content))
+    code, _, stderr = run(*command(amass_folder, babel_folder, tmp_path / "out"))
+    line = error_line(stderr)
+    assert code == 2 and "train.json: id 1, frame_ann.labels[0].end_t" in line
+    assert {p.name for p in tmp_path.iterdir()} == {"amass", "babel"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "kind"),
+        (["babel", "--out", "x"], "--amass"),
+        (["babel", "--amas", "x"], "--amass"),
+        (["synthetic", "--out", "x", "--sequences", "many"], "--sequences"),
+        (["check", "/no/such.npz"], "/no/such.npz"),
+        (["babel", "--amass", "/no", "--babel", "/no", "--out", "x"], "train.json"),
+    ],
+)
+def test_faulty_command_lines(run, arguments, words):
+    code, _, stderr = run(*arguments)
+    assert code == 2 and words in error_line(stderr)
+
+
+def test_folder_of_motion_must_exist(make_corpus, tmp_path, run):
+    _, babel_folder = make_corpus()
+    code, _, stderr = run(*command(tmp_path / "no", babel_folder, tmp_path / "out"))
+    assert code == 2 and str(tmp_path / "no") in error_line(stderr)
+
+
+def test_a_disk_that_takes_no_more(make_corpus, tmp_path, run):
+    folders, out = make_corpus(6), tmp_path / "store"
+    limited = (
+        "import resource; from actiongpt_jax import cli, prepare;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000));"
+        "cli.run(prepare.main)"
+    )
+    arguments = [sys.executable, "-c", limited, *map(str, command(*folders, out))]
+    ended = subprocess.run(
+        arguments, check=False, capture_output=True, text=True, env=subprocess_env()
+    )
+    assert ended.returncode == 2 and not out.exists()
+    assert "rotations.npy" in error_line(ended.stderr)
+    assert run(*command(*folders, out))[0] == 0
+    assert run(*command(*folders, tmp_path / "whole"))[0] == 0
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_doubtful_files_are_noted(make_corpus, tmp_path, run, write_npz):
+    amass_folder, babel_folder = make_corpus(2)
+    write_npz(amass_folder / "CMU/s/1_poses.npz", num_frames=300)
+    feat_p = "SSMsynced/SSM_synced/20160930_50032/a_poses.npz"
+    entry = {"feat_p": feat_p, "seq_ann": {"labels": [{"proc_label": "punch"}]}}
+    (babel_folder / "test.json").write_text(json.dumps({"2": entry}))
+    write_npz(
+        amass_folder / "SSM_synced/20160930_50032/a_poses.npz", num_frames=118, fps=60.0
+    )
+    code, text, _ = run(*command(amass_folder, babel_folder, tmp_path / "store"))
+    assert code == 0
+    assert "lasts 10.00 s but BABEL's id 1 says" in text
+    store = open_store(tmp_path / "store")
+    assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 60.0 - 1]
+    assert store.sequences[2].length == 60  # 117 / 59 s at 30 fps, and the first
+
+
+def test_synthetic_corpus_goes_through_the_same_readers(tmp_path, write_npz):
+    def write_corpus(folder, num_sequences, seed):
+        labels = {"labels": [{"proc_label": "walk", "start_t": 0, "end_t": 2}]}
+        for i in range(num_sequences):
+            write_npz(folder / f"amass/SYNTHETIC/p/{i}_poses.npz", seed + i)
+        (folder / "babel").mkdir()
+        content = {
+            str(i): {
+                "feat_p": f"SYNTHETIC/SYNTHETIC/p/{i}_poses.npz",
+                "frame_ann": labels,
+            }
+            for i in range(num_sequences)
+        }
+        (folder / "babel/train.json").write_text(json.dumps(content))
+        (folder / "descriptions.jsonl").write_text("{}\n")
+
+    out = tmp_path / "new" / "store"
+    report = corpus.build_synthetic(write_corpus, out, 3, 7)
+    assert report["sequences"] == 3
+    assert (out / "descriptions.jsonl").read_text() == "{}\n"
+    assert [path.name for path in out.parent.iterdir()] == ["store"]
+    assert corpus.build_synthetic(lambda *_: pytest.fail(), out, 3, 7) == report
+    other = tmp_path / "other"
+    corpus.build_synthetic(write_corpus, other, 3, 7)
+    arrays = [contents(path)["rotations.npy"] for path in (out, other)]
+    assert arrays[0] == arrays[1]
