@@ -187,7 +187,9 @@ class _Machine:
             or type(identity[2]) is not str
             or type(identity[4]) is not int
         ):
-            raise TypeError("a persistent id other than ('storage', type, key, device, n)")
+            raise TypeError(
+                "a persistent id other than ('storage', type, key, device, n)"
+            )
         _, kind, key, _, count = identity
         return self._read_storage(key, _STORAGE_TYPES[kind], count).view(_Storage)
 

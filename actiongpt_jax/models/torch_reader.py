@@ -61,8 +61,8 @@ def read_torch(path: str | os.PathLike) -> Any:
         zlib.error,
     ) as error:
         raise InputError(
-            f"{path} must be a whole file written by torch.save, got one that is cut off,"
-            f" damaged or no zip archive ({error}): copy or download it again"
+            f"{path} must be a whole file written by torch.save, got one that is cut"
+            f" off, damaged or no zip archive ({error}): copy or download it again"
         ) from error
 
 
@@ -91,8 +91,9 @@ class _Archive:
         stored = self._member(f"{self._prefix}data/{key}")
         if count < 0 or len(stored) != count * dtype.itemsize:
             raise InputError(
-                f"{self._path}: data/{key} must hold {count} numbers of {dtype.itemsize}"
-                f" bytes, got {len(stored)} bytes: copy or download the file again"
+                f"{self._path}: data/{key} must hold {count} numbers of"
+                f" {dtype.itemsize} bytes, got {len(stored)} bytes: copy or download"
+                " the file again"
             )
         array = stored.view(dtype)
         return array.byteswap() if self._swapped else array

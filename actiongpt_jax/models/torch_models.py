@@ -1,0 +1,114 @@
+"""The published PyTorch models: how each is recognised, sized and laid out."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.models import torch_layout
+from actiongpt_jax.models.torch_layout import Layout
+
+State = Mapping[str, np.ndarray]
+Fields = dict[str, dict[str, Any]]
+
+# Tried in order: names that only this model has.
+_MARKS = {
+    "teach": r"textencoder\.(seperation_token|skel_embedding\.|motionTransEncoder\.)",
+    "motionclip": r"(encoder\.(skelEmbedding|muQuery)|clip_model\.)",
+    "temos": r"(textencoder|motionencoder|motiondecoder)\.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedModel:
+    """What differs between the published models.
+
+    Attributes:
+        layout: torch name -> place in the variables, by number of layers.
+        layers: pattern of layer names, with the stack and the index as groups.
+        fields: what a config holds beyond the base, by section, from a state dict
+            that has every tensor.
+        example: arguments of the model's `init`, from such a state dict.
+    """
+
+    layout: Callable[[int], Layout]
+    layers: str
+    fields: Callable[[State], Fields]
+    example: Callable[[State], tuple]
+
+    def count_layers(self, names: Iterable[str]) -> int:
+        """Returns the number of layers of the stack that has most of them."""
+        found: dict[str, set[str]] = {}
+        for name in names:
+            if match := re.match(self.layers, name):
+                found.setdefault(match[1], set()).add(match[2])
+        return max(map(len, found.values()), default=1)
+
+
+def recognise(names: Iterable[str], where: str) -> str:
+    """Returns the key in `MODELS` of the model that tensors of these names make.
+
+    Raises:
+        InputError: if there is none.
+    """
+    names = list(names)
+    for model, mark in _MARKS.items():
+        if any(re.match(mark, name) for name in names):
+            if model not in MODELS:
+                raise InputError(
+                    f"{where} must hold a model of {', '.join(MODELS)}, got {model},"
+                    " which is not supported yet"
+                )
+            return model
+    shown = ", ".join(names[:3]) + " ..." if names else "nothing"
+    raise InputError(
+        f"{where} must hold a model of {', '.join(MODELS)}, got tensors of another one"
+        f" ({shown})"
+    )
+
+
+def _temos_fields(state: State) -> Fields:
+    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
+    (ff_size,) = state["textencoder.seqTransEncoder.layers.0.linear1.bias"].shape
+    return {
+        "model": {
+            "nfeats": nfeats,
+            "latent_dim": latent_dim,
+            "ff_size": ff_size,
+            # The published `num_head: 6` is spelt so that it never reached the model.
+            "num_heads": 4,
+            "dropout": 0.1,
+            "text_mask": "bool",
+        },
+        # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
+        "data": {"heading": "reference"},
+        # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5 twice.
+        "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
+    }
+
+
+def _example_temos(state: State) -> tuple[Any, ...]:
+    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
+    _, width = state["textencoder.projection.1.weight"].shape
+    batch = {
+        "features": jnp.zeros((1, 1, nfeats)),
+        "frame_mask": jnp.ones((1, 1), bool),
+        "tokens": jnp.zeros((1, 1, width)),
+        "token_mask": jnp.ones((1, 1), bool),
+    }
+    noise = jnp.zeros((1, latent_dim))
+    return batch, {"text": noise, "motion": noise}
+
+
+MODELS = {
+    "temos": PublishedModel(
+        torch_layout.temos,
+        r"(\w+\.seqTrans(?:En|De)coder)\.layers\.(\d+)\.",
+        _temos_fields,
+        _example_temos,
+    ),
+}

@@ -1,0 +1,253 @@
+"""Networks, losses and whole runs against the published code's own numbers.
+
+Tolerances are those of the golden files' README: networks 2e-5, losses 1e-5
+relative, gradients 1e-4 relative, rotations and translations of a whole run 1e-4.
+"""
+
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.losses import temos as temos_losses
+from actiongpt_jax.models import from_torch, torch_layout
+from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.text_encoder import TextEncoder
+from actiongpt_jax.nn.positional import sinusoids
+from actiongpt_jax.text.aggregate import aggregate
+
+NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
+
+
+def state_of(case):
+    prefix = "sd/"
+    return {k.removeprefix(prefix): v for k, v in case.items() if k.startswith(prefix)}
+
+
+def sizes_of(case) -> dict[str, Any]:
+    names = ("latent_dim", "ff_size", "num_layers", "num_heads")
+    return {name: int(case[name]) for name in names}
+
+
+def variables_of(case, layout):
+    """Puts the weights of one module into its variables."""
+    leaves, state = {}, state_of(case)
+    for name, entry in layout.items():
+        if not entry.optional:
+            leaves |= entry.split(state.pop(name))
+    assert not state
+    return flax.traverse_util.unflatten_dict(leaves)
+
+
+def run(model, variables, *arguments) -> Any:
+    return jax.jit(model.apply)(variables, *arguments)
+
+
+def frame_mask(lengths, frames):
+    return jnp.arange(frames) < jnp.asarray(lengths)[:, None]
+
+
+def assert_gaussian(found, mu, std):
+    np.testing.assert_allclose(found.mu, mu, rtol=0, atol=NETWORK)
+    np.testing.assert_allclose(jnp.exp(0.5 * found.logvar), std, rtol=0, atol=NETWORK)
+
+
+def test_positional_encoding(golden):
+    case = golden("temos_teach/positional_encoding")
+    frames, _, width = case["x"].shape
+    assert width == case["d_model"]
+    table = sinusoids(len(case["pe"]), width)
+    np.testing.assert_allclose(table, case["pe"], rtol=0, atol=NETWORK)
+    added = case["x"] + table[:frames, None]
+    np.testing.assert_allclose(added, case["y"], rtol=0, atol=NETWORK)
+
+
+def test_motion_encoder(golden):
+    case = golden("temos_teach/motion_encoder")
+    model = MotionEncoder(**sizes_of(case))
+    layout = torch_layout.pooling_encoder("", (), int(case["num_layers"]))
+    variables = variables_of(case, layout)
+    features = case["features"]
+    mask = frame_mask(case["lengths"], features.shape[1])
+    found = run(model, variables, features, mask)
+    assert_gaussian(found, case["mu"], case["std"])
+    np.testing.assert_allclose(found.logvar, case["logvar"], rtol=0, atol=NETWORK)
+    found = run(model, variables, features, jnp.ones_like(mask))
+    assert_gaussian(found, case["mu_nomask"], case["std_nomask"])
+
+
+def test_motion_encoder_without_vae(golden):
+    case = golden("temos_teach/motion_encoder_novae")
+    model = MotionEncoder(vae=False, **sizes_of(case))
+    layout = torch_layout.pooling_encoder(
+        "", (), int(case["num_layers"]), tokens=("emb_token",)
+    )
+    mask = frame_mask(case["lengths"], case["features"].shape[1])
+    found = run(model, variables_of(case, layout), case["features"], mask)
+    np.testing.assert_allclose(found, case["emb"], rtol=0, atol=NETWORK)
+
+
+def test_motion_decoder(golden):
+    case = golden("temos_teach/motion_decoder")
+    model = MotionDecoder(nfeats=int(case["nfeats"]), **sizes_of(case))
+    layout = torch_layout.motion_decoder("", (), int(case["num_layers"]))
+    mask = frame_mask(case["lengths"], case["features"].shape[1])
+    found = run(model, variables_of(case, layout), case["z"], mask)
+    np.testing.assert_allclose(found, case["features"], rtol=0, atol=NETWORK)
+    assert not np.asarray(found)[~np.asarray(mask)].any()
+
+
+def text_encoder(case, text_mask="bool"):
+    layout = torch_layout.pooling_encoder(
+        "", (), int(case["num_layers"]), embedding=("projection.1", "projection")
+    )
+    model = TextEncoder(text_mask=text_mask, **sizes_of(case))
+    variables = variables_of(case, layout)
+    return lambda tokens, mask: run(model, variables, tokens, mask)
+
+
+def test_text_encoder(golden):
+    case = golden("temos_teach/text_encoder_temos")
+    found = text_encoder(case)(case["hidden"], case["mask"])
+    assert_gaussian(found, case["mu"], case["std"])
+
+
+def grouped(case):
+    """Returns (B, k, N, E) tokens and (B, k, N) mask of k texts per item."""
+    items = len(case["lengths"]) if "lengths" in case else len(case["v_aggr_shipped"])
+    hidden, mask = case["hidden"], case["mask"]
+    shape = (items, len(hidden) // items)
+    return (
+        hidden.reshape(*shape, *hidden.shape[1:]),
+        mask.reshape(*shape, *mask.shape[1:]),
+    )
+
+
+def test_aggregates_of_texts(golden):
+    case = golden("temos_teach/actiongpt_text_encoder_temos")
+    hidden, mask = grouped(case)
+    assert hidden.shape[1] == case["k"]
+    tokens, union = aggregate(hidden, mask, "reference_mean")
+    np.testing.assert_allclose(tokens, case["v_aggr_shipped"], rtol=0, atol=NETWORK)
+    np.testing.assert_array_equal(union, case["mask_union"])
+    tokens, _ = aggregate(hidden, mask, "masked_mean")
+    expected = case["v_aggr_masked_variant"]
+    np.testing.assert_allclose(tokens, expected, rtol=0, atol=NETWORK)
+
+
+@pytest.mark.parametrize("text_mask", ["shipped", "bool"])
+def test_text_encoder_of_aggregates(golden, text_mask):
+    case = golden("temos_teach/actiongpt_text_encoder_temos")
+    tokens, union = aggregate(*grouped(case), "reference_mean")
+    found = text_encoder(case, text_mask)(tokens, union)
+    suffix = {"shipped": "shipped", "bool": "boolmask"}[text_mask]
+    assert_gaussian(found, case[f"mu_{suffix}"], case[f"std_{suffix}"])
+
+
+def loss_case(golden, name):
+    """Returns the case, its tokens and their mask."""
+    case = golden(f"temos_teach/{name}")
+    if not name.startswith("actiongpt"):
+        return case, case["hidden"], case["mask"]
+    return case, *aggregate(*grouped(case), "reference_mean")
+
+
+@pytest.mark.parametrize(
+    ("name", "text_mask", "prefix"),
+    [
+        ("temos_loss", "bool", "loss/"),
+        ("actiongpt_temos_loss", "shipped", "loss/"),
+        ("actiongpt_temos_loss", "bool", "loss_boolmask/"),
+    ],
+)
+def test_losses_and_gradients(golden, name, text_mask, prefix):
+    case, tokens, token_mask = loss_case(golden, name)
+    config, variables = from_torch.from_state_dict(
+        state_of(case), num_heads=int(case["num_heads"]), text_mask=text_mask
+    )
+    model = build(config)
+    weights = temos_losses.weights(config)
+    for term, weight in weights.items():
+        np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
+    batch = {
+        "features": case["features"],
+        "frame_mask": frame_mask(case["lengths"], case["features"].shape[1]),
+        "tokens": tokens,
+        "token_mask": token_mask,
+    }
+    noise = {"text": case["eps_text"], "motion": case["eps_motion"]}
+
+    def loss(params):
+        outputs: Any = model.apply(variables | {"params": params}, batch, noise)
+        terms = temos_losses.terms(outputs, batch, config)
+        means = {term: total / count for term, (total, count) in terms.items()}
+        return sum(weights[term] * mean for term, mean in means.items()), means
+
+    if prefix == "loss/":
+        gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        (total, means), grads = gradient(variables["params"])
+        inert = jax.tree.map(np.zeros_like, variables["unused"])
+        found = from_torch.to_state_dict(config, {"params": grads, "unused": inert})
+        assert_gradients(found, case)
+    else:
+        total, means = jax.jit(loss)(variables["params"])
+    expected = {
+        key.removeprefix(prefix): value
+        for key, value in case.items()
+        if key.startswith(prefix)
+    }
+    np.testing.assert_allclose(total, expected.pop("total"), rtol=LOSS)
+    assert expected.keys() == means.keys()
+    for term, value in expected.items():
+        np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
+
+
+def assert_gradients(found, case):
+    names = [key.removeprefix("grad/") for key in case if key.startswith("grad/")]
+    assert names
+    for name in names:
+        expected = case[f"grad/{name}"]
+        # Relative to the tensor's own largest entry: those that are 0 in exact
+        # arithmetic (the biases of keys) hold rounding noise only.
+        np.testing.assert_allclose(
+            found[name],
+            expected,
+            rtol=0,
+            atol=GRADIENT * np.abs(expected).max(),
+            err_msg=name,
+        )
+
+
+@pytest.mark.parametrize(
+    ("variant", "text_mask"), [("temos", "bool"), ("actiongpt_temos", "shipped")]
+)
+def test_from_text_to_motion(golden, shared_file, variant, text_mask):
+    case, tokens, token_mask = loss_case(golden, f"{variant}_e2e")
+    path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
+    config, variables = from_torch.load(path, text_mask=text_mask)
+    model = build(config)
+    wanted = frame_mask(case["lengths"], case["features_mean"].shape[1])
+
+    @jax.jit
+    def generate(noise, fact):
+        text: Any = model.apply(variables, tokens, token_mask, method="encode_text")
+        latent = text.sample(noise, fact)
+        return text, latent, model.apply(variables, latent, wanted, method="decode")
+
+    text, _, features = generate(case["eps"], 0.0)
+    assert_gaussian(text, case["mu"], case["std"])
+    np.testing.assert_allclose(features, case["features_mean"], rtol=0, atol=NETWORK)
+
+    raw = features * case["feats_std"] + case["feats_mean"]
+    rotations, translation = rot_velocity.decode(raw)
+    np.testing.assert_allclose(rotations, case["rots"], rtol=0, atol=MOTION)
+    np.testing.assert_allclose(translation, case["trans"], rtol=0, atol=MOTION)
+
+    _, latent, features = generate(case["eps"], float(case["fact"]))
+    np.testing.assert_allclose(latent, case["latent_fact"], rtol=0, atol=NETWORK)
+    np.testing.assert_allclose(features, case["features_fact"], rtol=0, atol=NETWORK)
