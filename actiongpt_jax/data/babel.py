@@ -39,7 +39,8 @@ def read_babel(
 ) -> list[Annotation]:
     """Reads train.json, val.json and test.json of a folder, those that exist.
 
-    Other files (`extra_*.json`) are not read. Phrases are BABEL's `proc_label`.
+    Other files (`extra_*.json`) are not read, and test.json is left out where its
+    labels are withheld, as in BABEL's own release. Phrases are BABEL's `proc_label`.
 
     Args:
         folder: with the json files.
@@ -70,6 +71,10 @@ def read_babel(
                     f"{found[name].split}.json too; remove one of them"
                 )
             found[name] = _annotation(path, name, entry, spelling or {})
+    test = [annotation for annotation in found.values() if annotation.split == "test"]
+    if not any(annotation.labels for annotation in test):
+        for annotation in test:
+            del found[annotation.name]
     return list(found.values())
 
 
@@ -160,7 +165,7 @@ def _annotation(path, name, entry, spelling) -> Annotation:
         name=name,
         split=path.stem,
         feat_p=feat_p,
-        duration=duration,
+        duration=None if duration is None else float(duration),
         labels=tuple(labels),
     )
 

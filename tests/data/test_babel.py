@@ -27,7 +27,8 @@ def write(tmp_path):
 def test_reads_every_split_in_order_and_nothing_else(write):
     write({"7": entry([("run", 1, 2), ("walk", 0, 1.5)]), "3": entry()})
     write({"9": entry(frame_ann=None, seq_ann=None)}, "val")
-    write({"8": {"feat_p": "KIT/KIT/b_poses.npz"}}, "test")
+    test = {"8": {"feat_p": "KIT/KIT/b_poses.npz"}, "6": entry()}
+    write(test, "test")
     folder = write("no json at all", "extra_train")
     found = read_babel(folder)
     assert [(a.name, a.split) for a in found] == [
@@ -35,6 +36,7 @@ def test_reads_every_split_in_order_and_nothing_else(write):
         ("3", "train"),
         ("9", "val"),
         ("8", "test"),
+        ("6", "test"),
     ]
     assert found[0].labels == (
         ("run", 1.0, 2.0),
@@ -42,6 +44,11 @@ def test_reads_every_split_in_order_and_nothing_else(write):
         ("all", None, None),
     )
     assert found[2].labels == () and found[3].duration is None
+
+
+def test_a_split_with_withheld_labels_is_left_out(write):
+    write({"8": {"feat_p": "KIT/KIT/b_poses.npz", "frame_ann": None}}, "test")
+    assert [a.name for a in read_babel(write({"7": entry()}))] == ["7"]
 
 
 def test_spelling_is_corrected_word_by_word(write, tmp_path):

@@ -129,8 +129,8 @@ def store(tmp_path, write_npz):
         "0": (
             ("run", 1.0, 3.0),
             ("walk", 0.0, 1.2),
-            ("transition", 3, 4),
-            ("sit", 4, 6),
+            ("transition", 3.0, 4.0),
+            ("sit", 4.0, 6.0),
         ),
         "1": (("a pose", 0.0, 1.0), ("wave", 1.0, 1.4), ("bow", 2.0, 4.0)),
         "2": (("dance", None, None), ("jump", None, None)),
