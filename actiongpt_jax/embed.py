@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     texts, settings = _gather(args)
     encoder = encoders.load(args.encoder, read_torch)
     total = store_builder.count_texts(texts, settings)
-    with tqdm(total=total, unit="text", desc=f"embed ({encoder.name})") as bar:
+    with tqdm(total=total, unit="text", desc="embed") as bar:
         meta = store_builder.build_store(
             args.out,
             texts,

@@ -45,15 +45,16 @@ def aggregate(
     Source: Action-GPT, arXiv:2211.15603, section 3; G = max n_i.
     """
     xp: Any = jnp if isinstance(tokens, jax.Array) else np
-    tokens, mask = xp.asarray(tokens, xp.float32), xp.asarray(mask, bool)
+    tokens = xp.asarray(tokens, xp.float32)
+    real: Any = xp.asarray(mask, bool)
     if how == "masked_mean":
-        weights = mask[..., None].astype(xp.float32)
+        weights = real[..., None].astype(xp.float32)
         # Padding may hold anything, NaN included.
-        total = xp.where(mask[..., None], tokens, 0.0).sum(-3)
-        return total / xp.maximum(weights.sum(-3), 1.0), mask.any(-2)
+        total = xp.where(real[..., None], tokens, 0.0).sum(-3)
+        return total / xp.maximum(weights.sum(-3), 1.0), real.any(-2)
     if how == "reference_mean":
-        return tokens.sum(-3) / tokens.shape[-3], mask.any(-2)
+        return tokens.sum(-3) / tokens.shape[-3], real.any(-2)
     if how == "concat":
         *batch, k, n, width = tokens.shape
-        return tokens.reshape(*batch, k * n, width), mask.reshape(*batch, k * n)
+        return tokens.reshape(*batch, k * n, width), real.reshape(*batch, k * n)
     raise InputError(f"how must be one of {', '.join(METHODS)}, got {how!r}")

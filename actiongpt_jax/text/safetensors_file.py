@@ -131,7 +131,8 @@ def write_tensors(
             file.write(len(content).to_bytes(8, "little") + content)
             for name in names:
                 for piece in tensors[name]:
-                    file.write(np.ascontiguousarray(piece).data)
+                    raw = np.ascontiguousarray(piece).reshape(-1)
+                    file.write(raw.view(np.uint8).data)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

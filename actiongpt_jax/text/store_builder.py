@@ -125,6 +125,8 @@ def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
 
 
 def _resume(partial: pathlib.Path, plan: Mapping[str, Any]) -> None:
+    for torn in partial.glob("*.unfinished"):
+        torn.unlink()
     path = partial / _PLAN
     begun = None
     if path.is_file():

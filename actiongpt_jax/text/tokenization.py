@@ -1,6 +1,7 @@
 """Texts to word pieces, cut at the encoder's limit and counted."""
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Int
 
 from actiongpt_jax.errors import InputError
+
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Tokenizer:
         Raises:
             InputError: if there is none.
         """
+        _check_files(pathlib.Path(folder))
         # The import takes seconds, models that read a store do not need it, and it
         # says at length that torch is missing.
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -54,9 +58,8 @@ class Tokenizer:
             )
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise InputError(
-                f"{folder} must hold a tokenizer (tokenizer.json or vocab.txt, and"
-                " tokenizer_config.json) beside its weights;"
-                " take the whole folder from the hub"
+                f"{folder} must hold the tokenizer of its weights, but it cannot be"
+                f" loaded ({' '.join(str(error).split())[:120]}); take the whole folder"
             ) from error
         self._tokenizer = loaded
         self._folder = folder
@@ -112,3 +115,21 @@ class Tokenizer:
                 f"the tokenizer in {self._folder} must know the words of the texts, but"
                 " knows none; use the vocabulary that belongs to the weights"
             )
+
+
+def _check_files(folder: pathlib.Path) -> None:
+    # transformers makes an empty vocabulary if there are none, and its parser of
+    # damaged ones raises bare exceptions.
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise InputError(
+            f"{folder} must hold a tokenizer ({' or '.join(_VOCABULARIES)}), has none;"
+            " take the whole folder from the hub"
+        )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        path = folder / name
+        try:
+            parsed = json.loads(path.read_bytes()) if path.is_file() else {}
+        except ValueError as error:
+            raise InputError(f"{path} must be JSON: {error}; fetch it again") from error
+        if not isinstance(parsed, dict):
+            raise InputError(f"{path} must be a JSON object; fetch it again")

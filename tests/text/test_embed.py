@@ -1,0 +1,170 @@
+"""The command line `python -m actiongpt_jax.embed`."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from actiongpt_jax import cli, embed
+from actiongpt_jax.text.embedding_store import open_embeddings
+
+PUBLISHED = {
+    "walk": ["walk forward", "the left leg and the right leg"],
+    "kicks": ["the person kicks with left leg", "leg"],
+}
+
+
+@pytest.fixture
+def published(tmp_path):
+    path = tmp_path / "descriptions.json"
+    path.write_text(json.dumps(PUBLISHED))
+    return path
+
+
+def run(monkeypatch, *argv):
+    """Returns the exit code of the command line."""
+    monkeypatch.setattr(sys, "argv", ["embed", *map(str, argv)])
+    try:
+        cli.run(embed.main)
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
+
+
+def test_makes_a_store_and_says_what_is_in_it(
+    published, bert_folder, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "store"
+    argv = ("--descriptions", published, "--encoder", bert_folder, "--k", 2)
+    assert run(monkeypatch, *argv, "--out", out, "--each") == 0
+    store = open_embeddings(out)
+    assert store.phrases == ["walk", "kicks"]
+    assert (store.k, store.prompt, store.writer) == (2, "detail", "published")
+    assert store.singles("walk") == 2
+    printed = capsys.readouterr()
+    assert "2 phrases, 6 texts" in printed.out
+    assert "truncated: 0 of 6 texts at 40 word pieces" in printed.out
+    assert "6/6" in printed.err
+    assert run(monkeypatch, *argv, "--out", out, "--each") == 0
+
+
+def test_truncated_texts_are_reported(bert_folder, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"walk": ["jump " * 50]}))
+    out = tmp_path / "store"
+    argv = ("--descriptions", path, "--encoder", bert_folder, "--k", 1, "--out", out)
+    assert run(monkeypatch, *argv) == 0
+    printed = capsys.readouterr().out
+    assert "truncated: 1 of 2 texts at 40 word pieces, 12 pieces cut" in printed
+    assert len(open_embeddings(out).tokens("walk")) == 40
+
+
+def test_prompt_writer_and_torn_line(bert_folder, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "d.jsonl"
+    rows = [
+        ("detail", "one", "walk forward"),
+        ("detail", "two", "leg"),
+        ("action", "one", "jump over it and turns left"),
+    ]
+    lines = [
+        json.dumps({"phrase": "walk", "index": 0, "text": t, "prompt": p, "writer": w})
+        for p, w, t in rows
+    ]
+    path.write_text("\n".join(lines) + '\n{"phrase": "wa')
+    argv = ("--descriptions", path, "--encoder", bert_folder, "--k", 1)
+    for name, more, length in (
+        ("default", (), 4),
+        ("writer", ("--writer", "two"), 3),
+        ("prompt", ("--prompt", "action"), 8),
+    ):
+        assert run(monkeypatch, *argv, "--out", tmp_path / name, *more) == 0
+        assert len(open_embeddings(tmp_path / name).tokens("walk")) == length
+    printed = capsys.readouterr()
+    assert "descriptions by 'one' for the prompt 'detail'" in printed.out
+    assert f"{path}:4" in printed.err
+
+
+def test_phrases_without_descriptions(published, bert_folder, tmp_path, monkeypatch):
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text("walk\n\nturns left\n")
+    argv = ("--phrases", phrases, "--encoder", bert_folder)
+    assert run(monkeypatch, *argv, "--out", tmp_path / "alone") == 0
+    store = open_embeddings(tmp_path / "alone")
+    assert (store.phrases, store.k) == (["walk", "turns left"], 0)
+    both = (*argv, "--descriptions", published, "--k", 2, "--out", tmp_path / "both")
+    assert run(monkeypatch, *both) == 0
+    store = open_embeddings(tmp_path / "both")
+    assert store.phrases == ["walk", "kicks", "turns left"]
+    assert [store.has(phrase) for phrase in store.phrases] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--k": "0"}, "--k must be 1 or more"),
+        ({"--k": "five"}, "invalid int value: 'five'"),
+        ({"--k": "3"}, "2 of 2 have fewer: 'walk' (2), 'kicks' (2)"),
+        ({"--batch-size": "0"}, "--batch-size must be 1 or more"),
+        ({"--descriptions": "absent.jsonl"}, "absent.jsonl"),
+        ({"--descriptions": None}, "give --descriptions FILE"),
+        ({"--encoder": "./absent"}, "'./absent' is no folder"),
+        ({"--encoder": None}, "--encoder"),
+        ({"--aggregate": "median"}, "masked_mean"),
+        ({"--prompt": "long"}, "'long'"),
+        ({"--writer": "nobody"}, "'nobody'"),
+        ({"--phrases": "absent.txt"}, "absent.txt"),
+        ({"--unknown": "1"}, "--unknown"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    changes, words, published, bert_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    flags = {
+        "--descriptions": str(published),
+        "--encoder": str(bert_folder),
+        "--k": "2",
+        "--out": "store",
+    } | changes
+    argv = [part for flag, value in flags.items() if value for part in (flag, value)]
+    assert run(monkeypatch, *argv) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ") and words in line
+    assert not (tmp_path / "store").exists()
+
+
+def test_offline_hub_id_and_a_file_too_large(published, bert_folder, tmp_path):
+    # A true process: the hub's client reads its environment at import, and a limit
+    # on file sizes stands for a full disk.
+    root = pathlib.Path(__file__).parents[2]
+    command = (
+        "import resource, sys; from actiongpt_jax import cli, embed;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); cli.run(embed.main)"
+    )
+    for encoder, words in (
+        ("distilbert-base-uncased", "give the path of a folder"),
+        (str(bert_folder), "File too large"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", command, "--descriptions", str(published)]
+            + ["--encoder", encoder, "--k", "2", "--out", str(tmp_path / "store")],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(root),
+                "JAX_PLATFORMS": "cpu",
+                "HF_HUB_OFFLINE": "1",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "HF_HOME": str(tmp_path / "hub"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("error: ") and words in last
+        assert not (tmp_path / "store").exists()

@@ -1,0 +1,129 @@
+"""Length batching: the same states as one by one, few shapes, little padding."""
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.embedding import (
+    embed_texts,
+    encode_pieces,
+    group_extents,
+    join,
+)
+
+# Other batch shapes sum in another order: float32 rounding.
+ATOL = 2e-5
+
+
+@pytest.fixture(scope="module")
+def encoder(bert_folder):
+    return encoders.load(bert_folder)
+
+
+@pytest.fixture
+def shapes(encoder, monkeypatch):
+    """Records the shape and the number of real tokens of every batch."""
+    seen = []
+    encode = encoder.encode
+
+    def recording(ids, mask):
+        seen.append((ids.shape, int(mask.sum())))
+        return encode(ids, mask)
+
+    monkeypatch.setattr(encoder, "encode", recording)
+    return seen
+
+
+def pooled_of(embedding):
+    assert embedding.pooled is not None
+    return np.asarray(embedding.pooled)
+
+
+def random_texts(count, seed=0, longest=30):
+    rng = np.random.default_rng(seed)
+    words = ["walk", "forward", "jump", "over", "it", "kicks", "left", "zebra"]
+    return [" ".join(rng.choice(words, rng.integers(1, longest))) for _ in range(count)]
+
+
+def test_batched_by_length_is_one_by_one(encoder, shapes):
+    pieces = encoder.tokenizer(random_texts(45))
+    done = []
+    batched = encode_pieces(encoder, pieces, batch_size=8, on_batch=done.append)
+    assert sum(done) == 45
+    assert len({shape for shape, _ in shapes}) <= 4
+    for text, embedding in zip(pieces, batched, strict=True):
+        alone = encoder.encode(text.ids[None], np.ones((1, len(text.ids)), bool))
+        np.testing.assert_allclose(embedding.tokens, alone.tokens[0], atol=ATOL)
+        np.testing.assert_allclose(pooled_of(embedding), pooled_of(alone)[0], atol=ATOL)
+
+
+def test_little_padding_and_few_shapes(encoder, shapes):
+    encode_pieces(encoder, encoder.tokenizer(random_texts(400, longest=38)))
+    assert len({shape for shape, _ in shapes}) <= 4
+    cells = sum(rows * length for (rows, length), _ in shapes)
+    real = sum(count for _, count in shapes)
+    # Lengths rounded up to 16 of at most 40, and one batch that is not full.
+    assert real > 0.75 * cells
+
+
+def test_no_length_beyond_the_limit(encoder, shapes):
+    # 40 positions are no multiple of 16.
+    encode_pieces(encoder, encoder.tokenizer(["walk " * 60]))
+    assert [shape for shape, _ in shapes] == [(1, 40)]
+
+
+def test_nothing_to_encode(encoder):
+    assert encode_pieces(encoder, []) == []
+    with pytest.raises(InputError, match="at least one text"):
+        embed_texts(encoder, [])
+
+
+def test_masked_mean_of_texts(encoder):
+    texts = ["walk forward", "jump over it and turns", "kicks"]
+    singles = [embed_texts(encoder, [text]) for text in texts]
+    joined = embed_texts(encoder, texts)
+    longest = max(len(single.tokens) for single in singles)
+    assert joined.tokens.shape == (longest, encoder.width)
+    for n in range(longest):
+        mean = np.mean([s.tokens[n] for s in singles if n < len(s.tokens)], 0)
+        np.testing.assert_allclose(joined.tokens[n], mean, atol=ATOL)
+    pooled = np.mean([pooled_of(single) for single in singles], 0)
+    np.testing.assert_allclose(pooled_of(joined), pooled, atol=ATOL)
+
+
+def test_reference_mean_pads_the_texts_of_a_phrase_together(encoder):
+    phrases = [["walk", "jump over it and turns"], ["kicks left", "the person"]]
+    for texts in phrases:
+        pieces = encoder.tokenizer(texts)
+        longest = max(len(text.ids) for text in pieces)
+        ids = np.full((2, longest), encoder.tokenizer.pad_id)
+        for row, text in enumerate(pieces):
+            ids[row, : len(text.ids)] = text.ids
+        mask = np.arange(longest) < [[len(text.ids)] for text in pieces]
+        together = np.asarray(encoder.encode(ids, mask).tokens).sum(0) / 2
+        joined = embed_texts(encoder, texts, "reference_mean")
+        np.testing.assert_allclose(joined.tokens, together, atol=ATOL)
+    # Nor does it matter what else is in the batch.
+    pieces = encoder.tokenizer([text for texts in phrases for text in texts])
+    lengths = [len(text.ids) for text in pieces]
+    extents = [
+        extent
+        for part in (lengths[:2], lengths[2:])
+        for extent in group_extents(part, "reference_mean")
+    ]
+    embeddings = encode_pieces(encoder, pieces, extents)
+    last = join(embeddings[2:], lengths[2:], "reference_mean")
+    np.testing.assert_allclose(last.tokens, joined.tokens, atol=ATOL)
+
+
+def test_concat_of_texts(encoder):
+    texts = ["walk forward", "kicks"]
+    singles = [embed_texts(encoder, [text]).tokens for text in texts]
+    joined = embed_texts(encoder, texts, "concat")
+    np.testing.assert_allclose(joined.tokens, np.concatenate(singles), atol=ATOL)
+
+
+def test_without_pooled_vectors(make_folder):
+    encoder = encoders.load(make_folder("distilbert"))
+    assert embed_texts(encoder, ["walk", "jump"]).pooled is None

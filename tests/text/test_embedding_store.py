@@ -1,0 +1,302 @@
+"""The store: what goes in comes out, mapped, resumed after a kill, and guarded."""
+
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.embedding import embed_texts
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.store_builder import build_store, count_texts
+from actiongpt_jax.text.store_shard import Settings
+
+# Halves keep 11 bits of numbers below 8; batching adds float32 rounding.
+HALF = 4e-3
+TEXTS = {
+    "walk": ["walk forward", "the left leg", "and the right leg"],
+    "jump over it": ["jump over it with left leg", "jump", "the person"],
+    "kicks": ["the person kicks", "kicks with the right leg and turns", "leg"],
+    "turns": [],
+}
+SETTINGS = Settings(2, "masked_mean", each=True, prompt="detail", writer="test")
+
+
+@pytest.fixture(scope="module")
+def encoder(bert_folder):
+    return encoders.load(bert_folder)
+
+
+def close(actual, expected):
+    assert expected is not None
+    np.testing.assert_allclose(
+        np.asarray(actual, np.float32), expected, atol=HALF, rtol=2e-3
+    )
+
+
+def content(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("how", ["masked_mean", "reference_mean", "concat"])
+@pytest.mark.parametrize("texts_per_shard", [3, 100])
+def test_round_trip(how, texts_per_shard, encoder, tmp_path):
+    settings = Settings(2, how, each=True, prompt="detail", prompt_version="1")
+    done = []
+    build_store(
+        tmp_path / "store",
+        TEXTS,
+        encoder,
+        settings,
+        texts_per_shard=texts_per_shard,
+        batch_size=4,
+        on_texts=done.append,
+    )
+    assert sum(done) == count_texts(TEXTS, settings) == 13
+    store = open_embeddings(tmp_path / "store")
+    assert store.phrases == list(TEXTS)
+    assert (store.k, store.width, store.aggregation) == (2, encoder.width, how)
+    assert (store.encoder, store.weight_hash) == (encoder.name, encoder.weight_hash)
+    assert (store.prompt, store.prompt_version) == ("detail", "1")
+    for phrase, texts in TEXTS.items():
+        own = embed_texts(encoder, [phrase])
+        close(store.tokens(phrase, "phrase"), own.tokens)
+        close(store.pooled(phrase, "phrase"), own.pooled)
+        assert store.singles(phrase) == len(texts)
+        for index, text in enumerate(texts):
+            single = embed_texts(encoder, [text])
+            close(store.tokens(phrase, index=index), single.tokens)
+            close(store.pooled(phrase, index=index), single.pooled)
+        if texts:
+            joined = embed_texts(encoder, texts[:2], how)
+            close(store.tokens(phrase), joined.tokens)
+            close(store.pooled(phrase), joined.pooled)
+            assert store.num_tokens(phrase) == len(joined.tokens)
+        assert store.has(phrase) == bool(texts)
+    described = [phrase for phrase in TEXTS if TEXTS[phrase]]
+    assert store.max_tokens(described) == max(len(store.tokens(p)) for p in described)
+    assert store.max_tokens(TEXTS, "phrase") == 5
+
+
+def test_arrays_are_views_of_mapped_files(encoder, tmp_path):
+    build_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
+    tokens = open_embeddings(tmp_path / "store").tokens("walk")
+    assert tokens.dtype == np.float16
+    assert not tokens.flags.writeable
+    base = tokens
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    assert type(base.base).__name__ == "mmap"
+
+
+def test_encoder_without_pooled_vectors(make_folder, tmp_path):
+    encoder = encoders.load(make_folder("distilbert"))
+    build_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
+    store = open_embeddings(tmp_path / "store")
+    assert store.tokens("walk").shape[1] == encoder.width
+    with pytest.raises(InputError, match="no pooled vectors"):
+        store.pooled("walk")
+
+
+def test_phrases_alone(encoder, tmp_path):
+    phrases = {phrase: [] for phrase in TEXTS}
+    build_store(tmp_path / "store", phrases, encoder, Settings(0, "masked_mean"))
+    store = open_embeddings(tmp_path / "store")
+    assert store.tokens("turns", "phrase").shape == (3, encoder.width)
+    with pytest.raises(InputError, match="description of the phrase"):
+        store.tokens("turns")
+
+
+def test_what_is_missing_is_named_with_the_command(encoder, tmp_path):
+    build_store(tmp_path / "each", TEXTS, encoder, SETTINGS)
+    store = open_embeddings(tmp_path / "each")
+    for call in (store.tokens, store.pooled, store.num_tokens):
+        with pytest.raises(InputError, match="'moonwalk'.*actiongpt_jax.embed"):
+            call("moonwalk")
+    with pytest.raises(InputError, match="'turns'.*actiongpt_jax.embed"):
+        store.tokens("turns")
+    with pytest.raises(InputError, match=r"0\.\.2.*got 3"):
+        store.tokens("walk", index=3)
+    with pytest.raises(InputError, match="source"):
+        store.tokens("walk", "text")
+    plain = Settings(2, "masked_mean")
+    build_store(tmp_path / "plain", TEXTS, encoder, plain)
+    with pytest.raises(InputError, match="--each"):
+        open_embeddings(tmp_path / "plain").tokens("walk", index=0)
+
+
+def test_truncation_is_counted_over_shards(encoder, tmp_path):
+    texts = {"walk": ["jump " * 50, "leg"], "kicks": ["leg " * 39, "turns"]}
+    settings = Settings(2, "masked_mean")
+    meta = build_store(tmp_path / "s", texts, encoder, settings, texts_per_shard=1)
+    # 40 positions, two of them special.
+    assert (meta["truncated"], meta["cut"], meta["texts"]) == (2, 12 + 1, 6)
+    assert meta["first_truncated"].startswith("jump jump")
+
+
+KILLED = """
+import os, signal, sys
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.store_builder import build_store
+from tests.text.test_embedding_store import SETTINGS, TEXTS
+done = 0
+def count(texts):
+    global done
+    done += texts
+    if done >= int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+build_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
+            batch_size=2, texts_per_shard=3, on_texts=count)
+"""
+
+
+@pytest.mark.parametrize("texts_before", [3, 9])
+def test_killed_and_run_again(texts_before, encoder, tmp_path):
+    options: dict[str, Any] = {"batch_size": 2, "texts_per_shard": 3}
+    build_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
+    out = tmp_path / "out"
+    root = pathlib.Path(__file__).parents[2]
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLED,
+            str(encoder.folder),
+            str(out),
+            str(texts_before),
+        ],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not out.exists()
+    partial = out.with_name("out.partial")
+    kept = {p.name: p.stat().st_ino for p in partial.glob("*.safetensors")}
+    assert len(kept) == (texts_before - 1) // 4
+    done = []
+    build_store(out, TEXTS, encoder, SETTINGS, on_texts=done.append, **options)
+    assert sum(done) == count_texts(TEXTS, SETTINGS)
+    assert {name: (out / name).stat().st_ino for name in kept} == kept
+    assert content(out) == content(tmp_path / "whole")
+    assert not partial.exists()
+
+
+def test_full_disk_leaves_no_store_and_is_resumed(encoder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    flushed = []
+
+    def full_after_two(descriptor):
+        flushed.append(descriptor)
+        if len(flushed) > 2:
+            raise OSError(28, "No space left on device")
+
+    options: dict[str, Any] = {"texts_per_shard": 3}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_after_two)
+        with pytest.raises(OSError, match="No space") as raised:
+            build_store(out, TEXTS, encoder, SETTINGS, **options)
+    assert "shard-00001" in raised.value.filename
+    assert not out.exists()
+    build_store(out, TEXTS, encoder, SETTINGS, **options)
+    build_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_a_torn_file_of_a_kill_is_removed(encoder, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / "shard-00000.safetensors.unfinished").write_bytes(b"torn")
+    build_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
+    assert sorted(content(tmp_path / "out")) == [
+        "index.jsonl",
+        "meta.json",
+        "shard-00000.safetensors",
+    ]
+
+
+def test_other_settings_do_not_resume(encoder, tmp_path):
+    partial = tmp_path / "out.partial"
+    build_store(partial, TEXTS, encoder, SETTINGS)
+    (partial / "plan.json").write_text(json.dumps({"k": 4}))
+    build_store(tmp_path / "out", TEXTS, encoder, Settings(1, "concat"))
+    assert open_embeddings(tmp_path / "out").tokens("walk").shape[0] == 4
+
+
+def test_made_twice_is_made_once(encoder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    first = build_store(out, TEXTS, encoder, SETTINGS)
+    before = content(out)
+    assert build_store(out, TEXTS, encoder, SETTINGS) == first
+    with pytest.raises(InputError, match="must not exist yet"):
+        build_store(out, TEXTS, encoder, Settings(1, "masked_mean"))
+    changed = TEXTS | {"walk": ["walk", "leg"]}
+    with pytest.raises(InputError, match="must not exist yet"):
+        build_store(out, changed, encoder, SETTINGS)
+    assert content(out) == before
+
+
+def test_two_writers(encoder, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    with (partial / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process"):
+            build_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
+
+
+def test_states_too_large_for_halves(make_folder, make_state_dict, tmp_path):
+    sd = make_state_dict("bert")
+    sd["encoder.layer.1.output.LayerNorm.weight"] *= 1e6
+    huge = encoders.load(make_folder("bert", sd))
+    with pytest.raises(InputError, match="65504"):
+        build_store(tmp_path / "out", TEXTS, huge, SETTINGS)
+
+
+def test_opening_what_is_no_store(encoder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="actiongpt_jax.embed"):
+        open_embeddings(tmp_path / "absent")
+    (tmp_path / "begun.partial").mkdir()
+    with pytest.raises(FileNotFoundError, match="run the same command again"):
+        open_embeddings(tmp_path / "begun")
+    with pytest.raises(InputError, match="has no meta.json"):
+        open_embeddings(tmp_path)
+    out = tmp_path / "out"
+    build_store(out, TEXTS, encoder, SETTINGS)
+    meta = json.loads((out / "meta.json").read_text())
+    for changes, words in (
+        ({"format": "other"}, "format"),
+        ({"version": 9}, "version 1, got 9"),
+        ({"phrases": 3}, "must list 3 phrases"),
+    ):
+        (out / "meta.json").write_text(json.dumps(meta | changes))
+        with pytest.raises(InputError, match=words):
+            open_embeddings(out)
+    (out / "meta.json").write_text("{")
+    with pytest.raises(InputError, match="must be JSON"):
+        open_embeddings(out)
+    del meta["k"]
+    (out / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="'k'"):
+        open_embeddings(out)
+
+
+def test_damaged_shards(encoder, tmp_path):
+    out = tmp_path / "out"
+    build_store(out, TEXTS, encoder, SETTINGS)
+    shard = out / "shard-00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(InputError, match="whole safetensors file"):
+        open_embeddings(out).tokens("walk")
+    shard.unlink()
+    with pytest.raises(InputError, match="missing"):
+        open_embeddings(out).tokens("walk")
