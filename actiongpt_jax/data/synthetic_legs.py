@@ -89,7 +89,7 @@ def hop(take: Take, side: int):
 def jacks(take: Take, side: int):
     """Jumps the feet apart and together while the arms go up and down."""
     count = 2 * max(1, round(take.seconds * take.person.pace / 1.1))
-    period = take.seconds / count
+    period = 0.96 * take.seconds / count
     flight = min(0.2, 0.4 * period)
     spread = np.zeros(len(take.t))
     for number in range(count):

@@ -141,10 +141,10 @@ def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
         return np.repeat(array[-1:], frames, axis=0)
 
     share = smooth((np.arange(frames) + 1) / (frames + 1))
-    controls = {}
-    for name, values in before.controls.items():
-        ease = share.reshape(-1, *[1] * (values.ndim - 1))
-        controls[name] = (1 - ease) * values[-1] + ease * after.controls[name][0]
+    controls = {
+        name: _between(name, values[-1], still(after.controls[name][:1]), share)
+        for name, values in before.controls.items()
+    }
     still_parts = {
         field.name: still(getattr(before, field.name))
         for field in dataclasses.fields(rig.Track)
@@ -156,10 +156,23 @@ def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
 def _blend_in(before: rig.Track, after: rig.Track, frames: int) -> None:
     """Lets the offset between two actions fade over the first frames of the second."""
     frames = min(frames, len(after))
-    fade = 1 - smooth((np.arange(frames) + 1) / (frames + 1))
+    share = smooth((np.arange(frames) + 1) / (frames + 1))
     for name, values in after.controls.items():
-        ease = fade.reshape(-1, *[1] * (values.ndim - 1))
-        values[:frames] += ease * (before.controls[name][-1] - values[0])
+        start = before.controls[name][-1]
+        values[:frames] = _between(name, start, values[:frames], share)
+
+
+def _between(name, start, values, share):
+    """Eases from `start` into moving `values`; hands go round the shoulder."""
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    if name != "hands":
+        return (1 - share) * start + share * values
+    far, near = (np.linalg.norm(x, axis=-1, keepdims=True) for x in (start, values))
+    one, other = start / far, values / near
+    angle = np.arccos(np.clip(np.sum(one * other, axis=-1, keepdims=True), -1.0, 1.0))
+    angle = np.clip(angle, 1e-4, np.pi - 1e-4)
+    way = np.sin((1 - share) * angle) * one + np.sin(share * angle) * other
+    return way / np.sin(angle) * ((1 - share) * far + share * near)
 
 
 def _fidget(track: rig.Track, rng: np.random.Generator, fps: float) -> None:

@@ -6,6 +6,7 @@ between, moves (`synthetic_gaits`, `synthetic_legs`,
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
@@ -175,7 +176,7 @@ class Take:
         up = smooth(self.u / rise)
         return up if fall is None else up * smooth((1 - self.u) / (1 - fall))
 
-    def arm(self, side: int, keys: list[tuple[float, str | tuple]]):
+    def arm(self, side: int, keys: Sequence[tuple[float, str | tuple]]):
         """Leads a hand through poses: (u, name of ARM_POSES or (hand, elbow)).
 
         Between two keys the hand eases from one to the other and rests at each; it
@@ -265,7 +266,7 @@ class Take:
         ball, yaw, pitch, contact = zip(
             *(self._footfalls(side) for side in (0, 1)), strict=True
         )
-        contact = np.stack(contact, 1) & (self.controls["lift"] < 1e-3)
+        contact = np.stack(contact, 1) & (self.controls["lift"] == 0.0)
         return rig.Track(
             path=self.path,
             heading=self.heading,

@@ -53,7 +53,7 @@ def bend_side(take: Take, side: int):
     take.arm(side, [(0.05, "hang"), (0.4, "hip"), (0.66, "hip"), (1.0, "hang")])
     amount = -OUT[side] * take.person.size
     down = [(0.1, 0.0), (0.45, 1.0), (0.65, 1.0), (0.95, 0.0)]
-    take.add("torso", 2, [(u, 0.6 * amount * value) for u, value in down])
+    take.add("torso", 2, [(u, 0.8 * amount * value) for u, value in down])
     take.add("head", 2, [(u, 0.25 * amount * value) for u, value in down])
     take.add("shift", 0, [(u, -0.07 * OUT[side] * value) for u, value in down])
 

@@ -31,7 +31,7 @@ LEG_WORDS = {
     "frog": {
         "gist": "squats [deeply|low] and jumps forward with both feet",
         "idea": "a frog is a small animal that [leaps|lives near water]",
-        "legs": "The knees and hips bend into a deep squat, then both legs"
+        "legs": "The knees and hips bend into a deep crouch, then both legs"
         " [extend|push off] and throw the body forward.",
         "feet": "Both feet leave the floor together and land [further ahead|in front]"
         " in a crouch.",

@@ -1,0 +1,172 @@
+"""The written corpus: splits, labels, files, determinism."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.data.synthetic import HELD_OUT_PHRASES, PHRASES, write_corpus
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.descriptions import read_descriptions
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, 160, seed=3)
+    return folder
+
+
+def annotations(folder, split):
+    return json.loads((folder / "babel" / f"{split}.json").read_text())
+
+
+def phrases_of(entries, kind="frame_ann"):
+    return {
+        label["proc_label"]
+        for entry in entries.values()
+        if entry[kind] is not None
+        for label in entry[kind]["labels"]
+    } - {"transition"}
+
+
+def files_of(folder):
+    return sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file())
+
+
+def npz_of(folder, entry):
+    subset, again, rest = entry["feat_p"].split("/", 2)
+    assert subset == again
+    return folder / "amass" / subset / rest
+
+
+def test_number_of_phrases(corpus):
+    train = phrases_of(annotations(corpus, "train"))
+    val = phrases_of(annotations(corpus, "val"))
+    assert len(PHRASES) == len({phrase.text for phrase in PHRASES})
+    assert len(train | val) >= 64
+    assert len(val) >= 40
+
+
+def test_held_out_phrases_are_in_val_only_and_marked(corpus):
+    train = annotations(corpus, "train")
+    seen = phrases_of(train) | phrases_of(train, "seq_ann")
+    held_out = set(HELD_OUT_PHRASES)
+    assert len(held_out) >= 8
+    assert not seen & held_out
+    assert held_out <= phrases_of(annotations(corpus, "val"))
+    assert json.loads((corpus / "held_out.json").read_text()) == list(HELD_OUT_PHRASES)
+
+
+def test_moves_of_held_out_phrases_occur_in_training(corpus):
+    seen = phrases_of(annotations(corpus, "train"))
+    moves = {name for p in PHRASES if p.text in seen for name, _ in p.parts}
+    # A frog is made of a squat and a jump forward.
+    made_of = {"frog": {"squat", "jump_forward"}}
+    for phrase in PHRASES:
+        if phrase.held_out:
+            for name, _ in phrase.parts:
+                assert made_of.get(name, {name}) <= moves
+
+
+def test_files_have_the_amass_layout(corpus):
+    framerates = set()
+    for split in ("train", "val"):
+        for entry in annotations(corpus, split).values():
+            with np.load(npz_of(corpus, entry), allow_pickle=False) as file:
+                data = dict(file)
+            frames = len(data["poses"])
+            assert data["poses"].shape == (frames, 156)
+            assert data["trans"].shape == (frames, 3)
+            assert data["poses"].dtype == data["trans"].dtype == np.float32
+            assert data["betas"].shape == (16,)
+            assert str(data["gender"]) in ("male", "female", "neutral")
+            assert np.isfinite(data["poses"]).all() and np.isfinite(data["trans"]).all()
+            assert not data["poses"][:, 66:].any()
+            framerate = float(data["mocap_framerate"])
+            framerates.add(framerate)
+            assert entry["dur"] == pytest.approx(frames / framerate, abs=1e-3)
+    assert framerates == {30.0, 60.0, 120.0}
+    assert len(list((corpus / "amass").rglob("*.npz"))) == 160
+
+
+def test_labels_look_like_babel(corpus):
+    touching = overlapping = transitions = unsorted = sequence_only = 0
+    numbers = set()
+    for split in ("train", "val"):
+        for sid, entry in annotations(corpus, split).items():
+            assert entry["babel_sid"] == int(sid)
+            assert entry["seq_ann"]["labels"]
+            if entry["frame_ann"] is None:
+                sequence_only += 1
+                continue
+            labels = entry["frame_ann"]["labels"]
+            starts = [label["start_t"] for label in labels]
+            unsorted += starts != sorted(starts)
+            labels = sorted(labels, key=lambda label: label["start_t"])
+            actions = [x for x in labels if x["proc_label"] != "transition"]
+            numbers.add(len(actions))
+            transitions += len(labels) - len(actions)
+            assert labels[0]["start_t"] == 0.0
+            for label in labels:
+                assert 0.0 <= label["start_t"] < label["end_t"] <= entry["dur"]
+                assert label["act_cat"] and label["seg_id"]
+            for label in actions:
+                assert 0.5 < label["end_t"] - label["start_t"] < 25.0
+            for one, two in zip(labels, labels[1:], strict=False):
+                gap = two["start_t"] - one["end_t"]
+                assert -0.3 < gap < 2e-3  # both times are rounded to a millisecond
+                touching += gap > -2e-3
+                overlapping += gap < -0.04
+    assert {2, 3, 4, 5} <= numbers
+    assert min(touching, overlapping, transitions, unsorted, sequence_only) > 3
+
+
+def test_splits_have_people_of_their_own(corpus):
+    people = {
+        split: {entry["feat_p"].split("/")[2] for entry in entries.values()}
+        for split in ("train", "val")
+        for entries in [annotations(corpus, split)]
+    }
+    assert len(people["train"]) > 4 and len(people["val"]) > 2
+    assert not people["train"] & people["val"]
+
+
+def test_starts_anywhere_looking_anywhere(corpus):
+    places, headings = [], []
+    for entry in annotations(corpus, "val").values():
+        with np.load(npz_of(corpus, entry)) as file:
+            places.append(file["trans"][0, :2])
+            headings.append(file["poses"][0, :3])
+    assert np.std(places, axis=0).min() > 0.5
+    assert np.std(headings, axis=0).min() > 0.3
+
+
+def test_descriptions_cover_every_phrase(corpus):
+    descriptions = read_descriptions(corpus / "descriptions.jsonl")
+    assert set(descriptions) == {phrase.text for phrase in PHRASES}
+    assert descriptions.writers("detail") == ["synthetic", "synthetic-terse"]
+    assert len(descriptions.select("detail", k=8)) == len(PHRASES)
+    for prompt in ("action", "person", "movements"):
+        assert len(descriptions.select(prompt, "synthetic", k=4)) == len(PHRASES)
+    terse = descriptions.select("detail", "synthetic-terse", k=4)
+    assert len(terse) == len(PHRASES)
+
+
+def test_same_seed_same_bytes_other_seed_other_motion(tmp_path):
+    for name, seed in (("one", 5), ("two", 5), ("other", 6)):
+        write_corpus(tmp_path / name, 5, seed)
+    one, two, other = (files_of(tmp_path / name) for name in ("one", "two", "other"))
+    assert [p.name for p in one] == [p.name for p in two]
+    for a, b in zip(one, two, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+    motions = {p.read_bytes() for p in one if p.suffix == ".npz"}
+    assert motions.isdisjoint(p.read_bytes() for p in other if p.suffix == ".npz")
+
+
+@pytest.mark.parametrize(("number", "seed"), [(1, 0), (0, 0), (4, -1)])
+def test_bad_numbers_are_named(tmp_path, number, seed):
+    with pytest.raises(InputError, match="at least 2 sequences|seed must be 0"):
+        write_corpus(tmp_path / "corpus", number, seed)
+    assert not (tmp_path / "corpus").exists()

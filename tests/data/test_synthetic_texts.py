@@ -1,0 +1,104 @@
+"""The grammar's descriptions: numbers, lengths, wording, and which side they name."""
+
+import re
+
+import pytest
+
+from actiongpt_jax.data.synthetic_phrases import PHRASES, SIDES
+from actiongpt_jax.data.synthetic_sequence import MOVES
+from actiongpt_jax.data.synthetic_texts import WORDS, describe
+
+BY_PHRASE = {phrase.text: describe(phrase) for phrase in PHRASES}
+ALL = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)
+ONE_SIDED = [phrase for phrase in PHRASES if len(phrase.sides) == 1]
+
+
+def texts(phrase, prompt="detail", writer="synthetic"):
+    records = BY_PHRASE[phrase.text]
+    return [r.text for r in records if (r.prompt, r.writer) == (prompt, writer)]
+
+
+@ALL
+def test_every_prompt_and_writer_has_its_number_of_distinct_texts(phrase):
+    for prompt, writer, count in (
+        ("detail", "synthetic", 8),
+        ("action", "synthetic", 4),
+        ("person", "synthetic", 4),
+        ("movements", "synthetic", 4),
+        ("detail", "synthetic-terse", 4),
+    ):
+        found = texts(phrase, prompt, writer)
+        assert len(found) == len(set(found)) == count
+        records = [
+            r
+            for r in BY_PHRASE[phrase.text]
+            if (r.prompt, r.writer) == (prompt, writer)
+        ]
+        assert [r.index for r in records] == list(range(count))
+    assert len({r.key for r in BY_PHRASE[phrase.text]}) == 24
+
+
+@ALL
+def test_texts_are_sentences_of_the_promised_length(phrase):
+    for record in BY_PHRASE[phrase.text]:
+        assert not re.search(r"[\[\]{}|]|  ", record.text)
+        assert record.text[0].isupper() and record.text[-1] == "."
+    assert all(40 <= len(text.split()) <= 80 for text in texts(phrase))
+
+
+@ALL
+def test_poorer_prompts_and_the_terse_writer_say_less(phrase):
+    def mean(*setting):
+        found = texts(phrase, *setting)
+        return sum(len(text.split()) for text in found) / len(found)
+
+    full = mean()
+    assert mean("movements") < full
+    assert mean("person") < 0.6 * full
+    assert mean("action") < 0.6 * full
+    assert mean("detail", "synthetic-terse") < 0.7 * full
+
+
+@pytest.mark.parametrize("phrase", ONE_SIDED, ids=lambda phrase: phrase.text)
+def test_the_side_of_the_phrase_is_the_side_of_the_text(phrase):
+    (side,) = phrase.sides
+    named, other = SIDES[side], SIDES[1 - side]
+    for record in BY_PHRASE[phrase.text]:
+        if record.prompt == "action":  # says nothing of the body
+            continue
+        words = re.findall(r"[a-z]+", record.text.lower())
+        assert words.count(named) > 0, record.text
+        assert words.count(other) == 0, record.text
+    # The phrase itself never says the other side either.
+    assert other not in phrase.text.split()
+
+
+def test_the_same_texts_every_time():
+    for phrase in PHRASES[::10]:
+        assert describe(phrase) == BY_PHRASE[phrase.text]
+
+
+def test_every_move_has_words_and_every_word_a_move():
+    assert set(WORDS) == set(MOVES)
+
+
+def test_held_out_descriptions_use_only_words_of_training_phrases():
+    def vocabulary(held_out):
+        return {
+            word
+            for phrase in PHRASES
+            if phrase.held_out is held_out
+            for text in texts(phrase)
+            for word in re.findall(r"[a-z]+", text.lower())
+        }
+
+    unseen = vocabulary(True) - vocabulary(False)
+    assert not unseen
+
+
+def test_some_phrases_say_nothing_of_the_body():
+    body = set(
+        "arm arms hand hands leg legs knee head torso toes walk jump kick".split()
+    )
+    silent = [p for p in PHRASES if not body & set(p.text.split())]
+    assert len(silent) >= 15
