@@ -11,15 +11,14 @@ import pathlib
 import numpy as np
 
 from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES, PHRASES, Phrase
-from actiongpt_jax.data.synthetic_sequence import make_sequence
+from actiongpt_jax.data.synthetic_sequence import make_sequence, seconds_of
 from actiongpt_jax.data.synthetic_take import draw_person
 from actiongpt_jax.data.synthetic_texts import describe
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.descriptions import write_descriptions
 
-__all__ = ["DEFAULT_SEQUENCES", "HELD_OUT_PHRASES", "PHRASES", "write_corpus"]
+__all__ = ["HELD_OUT_PHRASES", "PHRASES", "write_corpus"]
 
-DEFAULT_SEQUENCES = 260
 VAL_SHARE = 0.25
 SUBSET = "SYNTHETIC"
 PEOPLE = {"train": 12, "val": 5}
@@ -137,7 +136,7 @@ def _write_npz(path, sequence, rng):
 
 def _annotation(sid, feat_p, sequence, alone, rng):
     """One entry of a BABEL json; frame labels stand in no order, as in BABEL."""
-    seconds = round(len(sequence.rotations) / sequence.fps, 3)
+    seconds = seconds_of(len(sequence.rotations), sequence.fps)
     first = next(label for label in sequence.labels if label.text != "transition")
     frame_ann = None
     if not alone:

@@ -87,7 +87,7 @@ def throw(take: Take, side: int):
             (0.4, "windup"),
             (0.56, "release"),
             (0.72, "follow"),
-            (1, "hang"),
+            (1.0, "hang"),
         ],
     )
     take.arm(
@@ -134,7 +134,8 @@ def clap(take: Take, side: int):
     shut, apart = (np.array(ARM_POSES[name][0]) for name in ("clap_shut", "clap_open"))
     for arm in BOTH:
         take.arm(
-            arm, [(0, "hang"), (0.18, "clap_shut"), (0.85, "clap_shut"), (1, "hang")]
+            arm,
+            [(0.0, "hang"), (0.18, "clap_shut"), (0.85, "clap_shut"), (1.0, "hang")],
         )
         swing = (middle * beat)[:, None] * (apart - shut)
         take.controls["hands"][:, arm] += swing
@@ -151,7 +152,7 @@ def drink(take: Take, side: int):
             (0.42, "mouth"),
             (0.68, "mouth"),
             (0.85, cup),
-            (1, "hang"),
+            (1.0, "hang"),
         ],
     )
     take.add("head", 0, [(0.36, 0.0), (0.52, -0.4), (0.62, -0.4), (0.75, 0.0)])
@@ -225,7 +226,9 @@ def golf(take: Take, side: int):
             poses.append(((out, up, ahead), (0.7, -0.6, -0.2)))
         keys = zip((0.2, 0.46, 0.6, 0.72, 0.82), (*poses, poses[-1]), strict=True)
         take.arm(arm, [(0.0, "hang"), *keys, (0.9, "~front"), (1.0, "hang")])
-    take.add("torso", 1, [(0.2, 0), (0.46, -0.6), (0.72, 0.65), (0.82, 0.65), (1, 0)])
+    take.add(
+        "torso", 1, [(0.2, 0.0), (0.46, -0.6), (0.72, 0.65), (0.82, 0.65), (1.0, 0.0)]
+    )
     take.add(
         "torso", 0, [(0.0, 0.0), (0.2, 0.45), (0.62, 0.45), (0.78, 0.1), (1.0, 0.0)]
     )

@@ -50,7 +50,7 @@ def frog(take: Take, side: int):
                 (0.25, pose),
                 (0.5, "forward_low"),
                 (0.7, pose),
-                (1, "hang"),
+                (1.0, "hang"),
             ],
         )
 

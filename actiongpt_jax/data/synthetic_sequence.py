@@ -5,6 +5,7 @@ second action takes the offset with it and lets it fade. Feet stay where they st
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -116,7 +117,15 @@ def make_sequence(
 
 
 def _label(text, start, end, fps, categories):
-    return Label(text, round(start / fps, 3), round(end / fps, 3), categories)
+    return Label(text, seconds_of(start, fps), seconds_of(end, fps), categories)
+
+
+def seconds_of(frame: int, fps: float) -> float:
+    """Time of a frame in full milliseconds, never before it.
+
+    Readers cut times down to frames; a time rounded down would lose one.
+    """
+    return math.ceil(round(1000 * frame / fps, 6)) / 1000
 
 
 def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:

@@ -12,7 +12,9 @@ BOTH = (0, 1)
 
 def bow(take: Take, side: int):
     """Bends forward at the hips with the arms at the sides."""
-    down = take.person.size * take.curve([(0.05, 0), (0.42, 1), (0.58, 1), (0.95, 0)])
+    down = take.person.size * take.curve(
+        [(0.05, 0.0), (0.42, 1.0), (0.58, 1.0), (0.95, 0.0)]
+    )
     take.controls["pelvis"][:, 0] += 0.55 * down
     take.controls["torso"][:, 0] += 0.5 * down
     take.controls["head"][:, 0] += 0.3 * down
@@ -23,7 +25,7 @@ def bow(take: Take, side: int):
 
 def touch_toes(take: Take, side: int):
     """Folds forward until the hands are at the feet."""
-    down = take.curve([(0.05, 0), (0.45, 1), (0.6, 1), (0.97, 0)])
+    down = take.curve([(0.05, 0.0), (0.45, 1.0), (0.6, 1.0), (0.97, 0.0)])
     take.controls["pelvis"][:, 0] += 1.2 * down
     take.controls["torso"][:, 0] += 1.2 * down
     take.controls["shift"][:, 1] -= 0.06 * down
@@ -38,7 +40,7 @@ def stretch_up(take: Take, side: int):
     """Reaches for the ceiling with both hands and rises to the toes."""
     for arm in BOTH:
         take.arm(arm, visit("clasped_up", "side", 0.42, 0.7))
-    up = take.curve([(0.15, 0), (0.45, 1), (0.68, 1), (0.92, 0)])
+    up = take.curve([(0.15, 0.0), (0.45, 1.0), (0.68, 1.0), (0.92, 0.0)])
     take.controls["heel"] += 0.45 * up[:, None]
     take.controls["shift"][:, 1] += 0.05 * up
     take.controls["torso"][:, 0] -= 0.15 * up
