@@ -21,9 +21,10 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rifke
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 
 Protocol = Literal["paper", "reference"]
-Mask = Bool[Array, "*batch T"]
+Mask = Bool[AnyArray, "*batch T"]
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 
 PARTS = ("root", "traj", "local", "global")
@@ -32,9 +33,9 @@ _NUM_JOINTS = {"paper": 22, "reference": 21}
 
 
 def ape_ave(
-    generated: Float[Array, "*batch T J 3"],
-    reference: Float[Array, "*batch T J 3"],
-    lengths: Int[Array, "*batch"],
+    generated: Float[AnyArray, "*batch T J 3"],
+    reference: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
     *,
     protocol: Protocol,
     mask: Mask | tuple[Mask, Mask] | None = None,
@@ -97,9 +98,9 @@ def combine(parts: Iterable[Mapping[str, tuple]]) -> dict[str, float]:
 
 
 def ape_ave_sums(
-    generated: Float[Array, "*batch T J 3"],
-    reference: Float[Array, "*batch T J 3"],
-    lengths: Int[Array, "*batch"],
+    generated: Float[AnyArray, "*batch T J 3"],
+    reference: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
     *,
     protocol: Protocol,
     mask: Mask | tuple[Mask, Mask] | None = None,
@@ -146,7 +147,7 @@ def ape_ave_sums(
     return {name: sums[name] for name in NAMES}
 
 
-def _paper_parts(joints: Array, mask: Array | None, compared: Array):
+def _paper_parts(joints: Array, mask: AnyArray | None, compared: Array):
     """(root, traj, local, global), each (..., T, joints, coordinates)."""
     del mask  # part of `compared`
     joints = jnp.where(compared[..., None, None], joints, 0.0)
@@ -163,7 +164,7 @@ def _paper_parts(joints: Array, mask: Array | None, compared: Array):
     return root, root[..., :2], moved[..., 1:, :] - root, moved
 
 
-def _reference_parts(joints: Array, mask: Array | None, compared: Array):
+def _reference_parts(joints: Array, mask: AnyArray | None, compared: Array):
     """(root, traj, local, global), each (..., T, joints, coordinates)."""
     if mask is not None:
         joints = jnp.where(mask[..., None, None], joints, 0.0)

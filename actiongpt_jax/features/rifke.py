@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 
 NUM_JOINTS = 21
 NFEATS = 64
@@ -32,9 +33,9 @@ _SMOOTH_FRAMES = 2
 
 
 def encode(
-    joints: Float[Array, "*batch T 21 3"],
+    joints: Float[AnyArray, "*batch T 21 3"],
     *,
-    mask: Bool[Array, "*batch T"] | None = None,
+    mask: Bool[AnyArray, "*batch T"] | None = None,
     smooth_heading: bool = False,
 ) -> Float[Array, "*batch T 64"]:
     """Turns joints into features relative to the body's own heading and position.
@@ -87,7 +88,7 @@ def encode(
     )
 
 
-def decode(features: Float[Array, "*batch T 64"]) -> Float[Array, "*batch T 21 3"]:
+def decode(features: Float[AnyArray, "*batch T 64"]) -> Float[Array, "*batch T 21 3"]:
     """Turns features back into joints.
 
     Args:
@@ -117,21 +118,24 @@ def decode(features: Float[Array, "*batch T 64"]) -> Float[Array, "*batch T 21 3
     return jnp.concatenate([root[..., None, :], poses], -2)
 
 
-def local_poses(features: Float[Array, "*batch T 64"]) -> Float[Array, "*batch T 20 3"]:
+def local_poses(
+    features: Float[AnyArray, "*batch T 64"],
+) -> Float[Array, "*batch T 20 3"]:
     """Returns joints 1 to 20 in axes that move and turn with the body, metres."""
+    features = jnp.asarray(features)
     return features[..., 1:61].reshape(*features.shape[:-1], NUM_JOINTS - 1, 3)
 
 
 def floor_height(
-    joints: Float[Array, "*batch T 21 3"],
-    mask: Bool[Array, "*batch T"] | None = None,
+    joints: Float[AnyArray, "*batch T 21 3"],
+    mask: Bool[AnyArray, "*batch T"] | None = None,
 ) -> Float[Array, "*batch"]:
     """Returns the published soft minimum over time of the lowest foot joint (...).
 
     Its softness suits millimetres; in metres it lies up to 0.41 m under a standing
     foot, by an amount that depends on how high the feet are lifted.
     """
-    lowest = joints[..., _FEET, 1].min(-1)
+    lowest = jnp.asarray(joints)[..., _FEET, 1].min(-1)
     low = lowest if mask is None else jnp.where(mask, lowest, jnp.inf)
     high = lowest if mask is None else jnp.where(mask, lowest, -jnp.inf)
     low, high = low.min(-1), high.max(-1)
@@ -160,7 +164,7 @@ def _heading(joints: Array) -> Array:
     )
 
 
-def _smoothed(heading: Array, mask: Array | None) -> Array:
+def _smoothed(heading: Array, mask: AnyArray | None) -> Array:
     """Gaussian over time, cut at four deviations; nothing beyond the ends counts."""
     steps = np.arange(-4 * _SMOOTH_FRAMES, 4 * _SMOOTH_FRAMES + 1)
     weights = np.exp(-0.5 * (steps / _SMOOTH_FRAMES) ** 2)

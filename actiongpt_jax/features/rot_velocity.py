@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 
 NUM_JOINTS = 22
 NFEATS = 3 + NUM_JOINTS * 6
@@ -24,8 +25,8 @@ _CANONICAL_FACING = (-1.0, 0.0)
 
 
 def encode(
-    rotations: Float[Array, "*batch T 22 3 3"],
-    translation: Float[Array, "*batch T 3"],
+    rotations: Float[AnyArray, "*batch T 22 3 3"],
+    translation: Float[AnyArray, "*batch T 3"],
     *,
     canonicalize: bool = True,
     compat: kinematics.Compat = None,
@@ -76,7 +77,7 @@ def encode(
 
 
 def decode(
-    features: Float[Array, "*batch T 135"],
+    features: Float[AnyArray, "*batch T 135"],
 ) -> tuple[Float[Array, "*batch T 22 3 3"], Float[Array, "*batch T 3"]]:
     """Turns features, not normalised, back into a motion.
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 
 # TEMOS and TEACH blend linearly where the cosine of half the angle is above 0.99
 # (32 degrees): at most 1e-4 rad from the arc, and kept for equal results.
@@ -16,9 +17,9 @@ _JOIN_LINEAR_ABOVE = 0.99
 
 
 def slerp(
-    start: Float[Array, "*batch 4"],
-    end: Float[Array, "*batch 4"],
-    weight: Float[Array, "*batch"] | float,
+    start: Float[AnyArray, "*batch 4"],
+    end: Float[AnyArray, "*batch 4"],
+    weight: Float[AnyArray, "*batch"] | float,
     *,
     linear_above: float = 1.0 - 1e-6,
 ) -> Float[Array, "*batch 4"]:
@@ -53,10 +54,10 @@ def slerp(
 
 
 def align_to(
-    last_rots: Float[Array, "*batch J 3 3"],
-    last_trans: Float[Array, "*batch 3"],
-    rots: Float[Array, "*batch T J 3 3"],
-    trans: Float[Array, "*batch T 3"],
+    last_rots: Float[AnyArray, "*batch J 3 3"],
+    last_trans: Float[AnyArray, "*batch 3"],
+    rots: Float[AnyArray, "*batch T J 3 3"],
+    trans: Float[AnyArray, "*batch T 3"],
     how: Literal["full", "translation"] = "full",
     *,
     compat: kinematics.Compat = None,
@@ -101,10 +102,10 @@ def align_to(
 
 
 def slerp_between(
-    rots_a: Float[Array, "*batch J 3 3"],
-    trans_a: Float[Array, "*batch 3"],
-    rots_b: Float[Array, "*batch J 3 3"],
-    trans_b: Float[Array, "*batch 3"],
+    rots_a: Float[AnyArray, "*batch J 3 3"],
+    trans_a: Float[AnyArray, "*batch 3"],
+    rots_b: Float[AnyArray, "*batch J 3 3"],
+    trans_b: Float[AnyArray, "*batch 3"],
     n: int,
 ) -> tuple[Float[Array, "*batch n J 3 3"], Float[Array, "*batch n 3"]]:
     """Fills the gap between two poses with `n` evenly spaced frames.

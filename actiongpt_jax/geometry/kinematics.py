@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
 
 Compat = Literal["reference"] | None
@@ -18,8 +19,8 @@ _VERTICAL_SHADOW = 0.1
 
 
 def forward_kinematics(
-    rotations: Float[Array, "*batch J 3 3"],
-    translation: Float[Array, "*batch 3"],
+    rotations: Float[AnyArray, "*batch J 3 3"],
+    translation: Float[AnyArray, "*batch 3"],
     skeleton: Skeleton = SMPL22,
 ) -> Float[Array, "*batch J 3"]:
     """Places a skeleton's joints, one batched product per level of the tree.
@@ -66,7 +67,7 @@ def forward_kinematics(
 
 
 def facing(
-    pelvis: Float[Array, "*batch 3 3"], compat: Compat = None
+    pelvis: Float[AnyArray, "*batch 3 3"], compat: Compat = None
 ) -> Float[Array, "*batch 2"]:
     """Returns the direction on the ground in which a body faces.
 
@@ -88,6 +89,7 @@ def facing(
     Raises:
         InputError: if `compat` is neither None nor 'reference'.
     """
+    pelvis = jnp.asarray(pelvis)
     if compat == "reference":
         yaw = rot.matrix_to_axis_angle(pelvis)[..., 2]
         return jnp.stack([jnp.sin(yaw), -jnp.cos(yaw)], -1)
@@ -102,7 +104,7 @@ def facing(
 
 
 def turn_between(
-    start: Float[Array, "*batch 2"], end: Float[Array, "*batch 2"]
+    start: Float[AnyArray, "*batch 2"], end: Float[AnyArray, "*batch 2"]
 ) -> Float[Array, "*batch 3 3"]:
     """Returns the turn about +z that takes one direction (..., 2) to another.
 
@@ -113,13 +115,14 @@ def turn_between(
     Returns:
         (..., 3, 3) rotation matrices.
     """
+    start, end = jnp.asarray(start), jnp.asarray(end)
     cos = (start * end).sum(-1)
     sin = start[..., 0] * end[..., 1] - start[..., 1] * end[..., 0]
     return rot.rotation_about_z(jnp.stack([cos, sin], -1))
 
 
 def pelvis_from_joints(
-    joints: Float[Array, "*batch J 3"], skeleton: Skeleton = SMPL22
+    joints: Float[AnyArray, "*batch J 3"], skeleton: Skeleton = SMPL22
 ) -> Float[Array, "*batch 3 3"]:
     """Recovers the pelvis's orientation from the hips and the lowest spine joint.
 
@@ -142,7 +145,7 @@ def pelvis_from_joints(
         up = points[..., spine, :] - (points[..., left, :] + points[..., right, :]) / 2
         return rot.rot6d_to_matrix(jnp.concatenate([side, up], -1))
 
-    now = frame(joints)
+    now = frame(jnp.asarray(joints))
     rest = frame(jnp.asarray(skeleton.rest_joints, now.dtype))
     return rot.compose(jnp.swapaxes(now, -1, -2), jnp.broadcast_to(rest, now.shape))
 

@@ -6,9 +6,12 @@ and gradients are finite everywhere, singular points included.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from actiongpt_jax.errors import InputError
+
+AnyArray = Array | np.ndarray
 
 # Below this squared angle the series are used. Their first term left out is then
 # under 1e-12, and above it sin(a)/a has lost at most two digits of its gradient.
@@ -20,25 +23,27 @@ _NO_QUATERNION = 1e-18
 
 
 def compose(
-    a: Float[Array, "*batch 3 3"], b: Float[Array, "*batch 3 3"]
+    a: Float[AnyArray, "*batch 3 3"], b: Float[AnyArray, "*batch 3 3"]
 ) -> Float[Array, "*batch 3 3"]:
     """Returns a @ b, multiplied out in full precision.
 
     A batched matrix product of 3 x 3 would be rounded to TF32 or bfloat16 on
     accelerators; sums of products are not, and they fuse with their neighbours.
     """
+    a, b = jnp.asarray(a), jnp.asarray(b)
     return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
 
 
 def rotate(
-    matrix: Float[Array, "*batch 3 3"], vector: Float[Array, "*batch 3"]
+    matrix: Float[AnyArray, "*batch 3 3"], vector: Float[AnyArray, "*batch 3"]
 ) -> Float[Array, "*batch 3"]:
     """Returns matrix @ vector, multiplied out as in `compose`."""
+    matrix, vector = jnp.asarray(matrix), jnp.asarray(vector)
     return (matrix * vector[..., None, :]).sum(-1)
 
 
 def rotation_about_z(
-    direction: Float[Array, "*batch 2"],
+    direction: Float[AnyArray, "*batch 2"],
 ) -> Float[Array, "*batch 3 3"]:
     """Returns the turn about +z that takes +x to a direction on the ground.
 
@@ -55,7 +60,7 @@ def rotation_about_z(
 
 
 def axis_angle_to_quaternion(
-    axis_angle: Float[Array, "*batch 3"],
+    axis_angle: Float[AnyArray, "*batch 3"],
 ) -> Float[Array, "*batch 4"]:
     """Turns axis-angle into unit quaternions.
 
@@ -87,7 +92,7 @@ def axis_angle_to_quaternion(
 
 
 def quaternion_to_axis_angle(
-    quaternion: Float[Array, "*batch 4"],
+    quaternion: Float[AnyArray, "*batch 4"],
 ) -> Float[Array, "*batch 3"]:
     """Turns quaternions into axis-angle.
 
@@ -120,7 +125,7 @@ def quaternion_to_axis_angle(
 
 
 def quaternion_to_matrix(
-    quaternion: Float[Array, "*batch 4"],
+    quaternion: Float[AnyArray, "*batch 4"],
 ) -> Float[Array, "*batch 3 3"]:
     """Turns quaternions into rotation matrices.
 
@@ -149,7 +154,7 @@ def quaternion_to_matrix(
 
 
 def matrix_to_quaternion(
-    matrix: Float[Array, "*batch 3 3"],
+    matrix: Float[AnyArray, "*batch 3 3"],
 ) -> Float[Array, "*batch 4"]:
     """Turns rotation matrices into unit quaternions with w >= 0.
 
@@ -190,7 +195,7 @@ def matrix_to_quaternion(
 
 
 def axis_angle_to_matrix(
-    axis_angle: Float[Array, "*batch 3"],
+    axis_angle: Float[AnyArray, "*batch 3"],
 ) -> Float[Array, "*batch 3 3"]:
     """Turns axis-angle (..., 3), radians, into rotation matrices (..., 3, 3).
 
@@ -201,7 +206,7 @@ def axis_angle_to_matrix(
 
 
 def matrix_to_axis_angle(
-    matrix: Float[Array, "*batch 3 3"],
+    matrix: Float[AnyArray, "*batch 3 3"],
 ) -> Float[Array, "*batch 3"]:
     """Turns rotation matrices (..., 3, 3) into axis-angle (..., 3), radians.
 
@@ -214,7 +219,7 @@ def matrix_to_axis_angle(
     return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
 
 
-def matrix_to_rot6d(matrix: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 6"]:
+def matrix_to_rot6d(matrix: Float[AnyArray, "*batch 3 3"]) -> Float[Array, "*batch 6"]:
     """Returns the first two rows of matrices (..., 3, 3), row after row: (..., 6).
 
     Raises:
@@ -226,7 +231,7 @@ def matrix_to_rot6d(matrix: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 
     return matrix[..., :2, :].reshape(*matrix.shape[:-2], 6)
 
 
-def rot6d_to_matrix(rot6d: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
+def rot6d_to_matrix(rot6d: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
     """Completes the 6D form of a rotation to a matrix by Gram-Schmidt.
 
     Args:
@@ -249,11 +254,12 @@ def rot6d_to_matrix(rot6d: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3
     return jnp.stack([first, second, jnp.cross(first, second)], -2)
 
 
-def unit(vector: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+def unit(vector: Float[AnyArray, "*batch n"]) -> Float[Array, "*batch n"]:
     """Returns vectors (..., n) at length 1; those under 1e-12 become zero.
 
     The gradient there is zero, not infinite.
     """
+    vector = jnp.asarray(vector)
     squared = (vector * vector).sum(-1, keepdims=True)
     known = squared > 1e-24
     return jnp.where(known, vector, 0.0) / jnp.sqrt(jnp.where(known, squared, 1.0))
@@ -267,7 +273,7 @@ def _matrix(rows: tuple[tuple[Array, ...], ...]) -> Array:
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
 
 
-def _checked(name: str, array: Array, tail: tuple[int, ...]) -> Array:
+def _checked(name: str, array: AnyArray, tail: tuple[int, ...]) -> Array:
     array = jnp.asarray(array)
     if array.shape[-len(tail) :] != tail:
         raise InputError(

@@ -1,3 +1,5 @@
+import functools
+
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,8 @@ from actiongpt_jax.geometry import rotations as rot
 from tests.oracles import rotations as oracle
 
 seeds = st.integers(0, 2**32 - 1)
+# The published tolerance of features.
+assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
 light = hypothesis.settings(max_examples=60, deadline=None)
 # Compiled as a whole: one by one, their small operations take longer to compile.
 to_matrix = jax.jit(rot.axis_angle_to_matrix)
@@ -37,12 +41,11 @@ def test_golden_alignment(golden):
     rots, trans = align_to(
         *last, g["rots_b"], g["trans_b"], how="full", compat="reference"
     )
-    close = dict(rtol=0, atol=1e-5)  # the published tolerance of features
-    np.testing.assert_allclose(rots, g["aligned_rots_b"], **close)
-    np.testing.assert_allclose(trans, g["aligned_trans_b"], **close)
+    assert_close(rots, g["aligned_rots_b"])
+    assert_close(trans, g["aligned_trans_b"])
     rots, trans = align_to(*last, g["rots_b"], g["trans_b"], how="translation")
     np.testing.assert_array_equal(rots, g["rots_b"])
-    np.testing.assert_allclose(trans, g["align_trajectory_b"], **close)
+    assert_close(trans, g["align_trajectory_b"])
 
 
 def test_golden_slerp(golden):
@@ -54,13 +57,12 @@ def test_golden_slerp(golden):
         g["aligned_trans_b"][0],
         int(g["slerp_window"]),
     )
-    close = dict(rtol=0, atol=1e-5)
-    np.testing.assert_allclose(rots, g["slerp_rots"], **close)
-    np.testing.assert_allclose(trans, g["slerp_trans"], **close)
+    assert_close(rots, g["slerp_rots"])
+    assert_close(trans, g["slerp_trans"])
     rots, _ = slerp_between(
         g["rots_a"][-1], g["trans_a"][-1], g["rots_a"][-2], g["trans_a"][-2], 8
     )
-    np.testing.assert_allclose(rots, g["slerp_rots_close"], **close)
+    assert_close(rots, g["slerp_rots_close"])
 
 
 def test_alignment_goes_on_from_the_last_pose():

@@ -1,3 +1,5 @@
+import functools
+
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,8 @@ angles = st.one_of(
     st.sampled_from([0.0, 1e-12, 1e-7, 1e-4, 1e-3, np.pi / 2]),
     st.floats(np.pi - 1e-4, np.pi),
 )
+# The published tolerance of features.
+assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
 light = hypothesis.settings(max_examples=100, deadline=None)
 to_quaternion = jax.jit(rot.matrix_to_quaternion)
 to_axis_angle = jax.jit(rot.matrix_to_axis_angle)
@@ -56,28 +60,18 @@ def sample_axis_angles():
 
 def test_golden(golden):
     g = golden("temos_teach/rotations")
-    close = dict(rtol=0, atol=1e-5)  # the published tolerance of features
-    np.testing.assert_allclose(
-        rot.axis_angle_to_matrix(g["axis_angle"]), g["matrix"], **close
-    )
-    np.testing.assert_allclose(
-        rot.axis_angle_to_quaternion(g["axis_angle"]), g["quaternion"], **close
-    )
-    np.testing.assert_allclose(
-        rot.quaternion_to_matrix(g["quaternion"]), g["matrix_from_quat"], **close
-    )
+    assert_close(rot.axis_angle_to_matrix(g["axis_angle"]), g["matrix"])
+    assert_close(rot.axis_angle_to_quaternion(g["axis_angle"]), g["quaternion"])
+    assert_close(rot.quaternion_to_matrix(g["quaternion"]), g["matrix_from_quat"])
     np.testing.assert_array_equal(rot.matrix_to_rot6d(g["matrix"]), g["rot6d"])
-    np.testing.assert_allclose(
-        rot.rot6d_to_matrix(g["rot6d"]), g["matrix_from_rot6d"], **close
-    )
+    assert_close(rot.rot6d_to_matrix(g["rot6d"]), g["matrix_from_rot6d"])
     raw = rot.rot6d_to_matrix(g["raw_rot6d"])
-    np.testing.assert_allclose(raw, g["matrix_from_raw_rot6d"], **close)
+    assert_close(raw, g["matrix_from_raw_rot6d"])
     # The published matrix -> quaternion takes roots of 1 - cos, whose float32
     # rounding is sqrt(6e-8) = 2.4e-4 at small components; ours are compared with
     # the exact ones below.
-    lossy = dict(rtol=0, atol=5e-4)
     quaternion = rot.matrix_to_quaternion(g["matrix"])
-    np.testing.assert_allclose(quaternion, g["quat_from_matrix"], **lossy)
+    np.testing.assert_allclose(quaternion, g["quat_from_matrix"], rtol=0, atol=5e-4)
     np.testing.assert_allclose(
         rot.matrix_to_axis_angle(raw), g["aa_from_raw"], rtol=0, atol=5e-4
     )
@@ -92,24 +86,15 @@ def test_golden(golden):
 
 def test_golden_of_motionclip(golden):
     g = golden("motionclip/rotations")
-    close = dict(rtol=0, atol=1e-5)
-    np.testing.assert_allclose(
-        rot.axis_angle_to_matrix(g["axis_angle"]), g["aa_to_matrix"], **close
-    )
-    np.testing.assert_allclose(
-        rot.axis_angle_to_quaternion(g["axis_angle"]), g["aa_to_quat"], **close
-    )
-    np.testing.assert_allclose(
-        rot.quaternion_to_axis_angle(g["aa_to_quat"]), g["quat_to_aa"], **close
-    )
-    np.testing.assert_allclose(
-        rot.quaternion_to_matrix(g["quat"]), g["quat_to_matrix"], **close
-    )
+    assert_close(rot.axis_angle_to_matrix(g["axis_angle"]), g["aa_to_matrix"])
+    assert_close(rot.axis_angle_to_quaternion(g["axis_angle"]), g["aa_to_quat"])
+    assert_close(rot.quaternion_to_axis_angle(g["aa_to_quat"]), g["quat_to_aa"])
+    assert_close(rot.quaternion_to_matrix(g["quat"]), g["quat_to_matrix"])
     np.testing.assert_array_equal(
         rot.matrix_to_rot6d(g["aa_to_matrix"]), g["matrix_to_6d"]
     )
     raw = rot.rot6d_to_matrix(g["raw6"])
-    np.testing.assert_allclose(raw, g["raw6_to_matrix"], **close)
+    assert_close(raw, g["raw6_to_matrix"])
     # Compared as rotations: the published quaternions are lossy at small angles and
     # lose the axis of half turns.
     turn = oracle.angle_between(

@@ -1,0 +1,293 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.evaluation import ape_ave as metrics
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+from tests.oracles import kinematics as kinematics_oracle
+from tests.oracles import metrics as oracle
+from tests.oracles import rotations as rotation_oracle
+
+PUBLISHED = {
+    "root": "root",
+    "traj": "traj",
+    "local": "mean_pose",
+    "global": "mean_joints",
+}
+JOINTS = {"paper": 22, "reference": 21}
+LENGTHS = np.array([10, 4, 7])
+
+ape_ave = jax.jit(metrics.ape_ave, static_argnames="protocol")
+ape_ave_sums = jax.jit(metrics.ape_ave_sums, static_argnames="protocol")
+
+
+@jax.jit
+def pose(axis_angle, trans):
+    rots = rot.axis_angle_to_matrix(axis_angle)
+    return kinematics.forward_kinematics(rots, trans), rots[..., 0, :, :]
+
+
+def bodies(seed, batch=3, frames=10):
+    """Joints (B, T, 22, 3) of moving bodies, and the yaw of each first frame."""
+    rng = np.random.default_rng(seed)
+    axis_angle = rng.normal(size=(batch, 1, 22, 3)) * 0.5
+    axis_angle = axis_angle + rng.normal(size=(batch, frames, 22, 3)) * 0.2
+    trans = np.cumsum(rng.normal(size=(batch, frames, 3)) * 0.1, 1)
+    joints, pelvis = pose(np.float32(axis_angle), np.float32(trans))
+    yaw = [kinematics_oracle.yaw(m) for m in np.asarray(pelvis)[:, 0]]
+    return np.array(joints), np.array(yaw)
+
+
+def random_joints(protocol, seed):
+    if protocol == "paper":
+        return bodies(seed)[0]
+    joints = np.random.default_rng(seed).normal(size=(3, 10, 21, 3))
+    return joints.astype(np.float32)
+
+
+def assert_same(actual, expected, **tolerance):
+    assert set(actual) == set(metrics.NAMES)
+    for name in metrics.NAMES:
+        np.testing.assert_allclose(
+            actual[name], expected[name], err_msg=name, **tolerance
+        )
+
+
+def test_golden(golden):
+    g = golden("temos_teach/metrics")
+    figures = ape_ave(
+        g["joints_gen"], g["joints_ref"], g["lengths"], protocol="reference"
+    )
+    one_by_one = metrics.combine(
+        ape_ave_sums(
+            g["joints_gen"][i : i + 1],
+            g["joints_ref"][i : i + 1],
+            g["lengths"][i : i + 1],
+            protocol="reference",
+        )
+        for i in range(4)
+    )
+    for name in metrics.NAMES:
+        metric, part = name.split("_")
+        published = f"{metric.upper()}_{PUBLISHED[part]}"
+        for actual, way in ((figures, "batch"), (one_by_one, "loop")):
+            np.testing.assert_allclose(
+                actual[name],
+                g[f"{way}/{published}"],
+                rtol=0,
+                atol=1e-5,  # the published tolerance of metrics
+                err_msg=name,
+            )
+
+
+def test_golden_of_padded_motions_in_millimetres(golden):
+    """The published TEACH metric: zeros in the padding, results / 1000."""
+    g = golden("temos_teach/metrics")
+    real = np.arange(40) < g["lengths"][:, None]
+    padded = [
+        np.where(real[..., None, None], g[k], 0) for k in ("joints_gen", "joints_ref")
+    ]
+    figures = ape_ave(*padded, g["lengths"], protocol="reference")
+    for name in metrics.NAMES:
+        metric, part = name.split("_")
+        published = g[f"teach_mm/{metric.upper()}_{PUBLISHED[part]}"]
+        # APE there is / 1000, AVE / 1000 ** 2, in the same units as above.
+        scale = 1e3 if metric == "ape" else 1e6
+        np.testing.assert_allclose(
+            figures[name], published * scale, rtol=0, atol=1e-5, err_msg=name
+        )
+
+
+def test_oracle_of_the_reference_protocol():
+    generated, captured = (random_joints("reference", seed) for seed in (0, 1))
+    expected = oracle.ape_ave(
+        *(
+            [oracle.reference_parts(x, n) for x, n in zip(xs, LENGTHS, strict=True)]
+            for xs in (generated, captured)
+        )
+    )
+    figures = ape_ave(generated, captured, LENGTHS, protocol="reference")
+    assert_same(figures, expected, rtol=1e-5)
+
+
+def test_oracle_of_the_paper_protocol():
+    (generated, yaw_a), (captured, yaw_b) = bodies(0), bodies(1)
+    expected = oracle.ape_ave(
+        *(
+            [
+                oracle.paper_parts(x[:n], yaw)
+                for x, n, yaw in zip(xs, LENGTHS, yaws, strict=True)
+            ]
+            for xs, yaws in ((generated, yaw_a), (captured, yaw_b))
+        )
+    )
+    figures = ape_ave(generated, captured, LENGTHS, protocol="paper")
+    # Bones of 0.1 m rounded to 1e-7 m set the yaw, whose error is 1e-6.
+    assert_same(figures, expected, rtol=2e-5)
+
+
+def test_closed_form_of_the_paper_protocol():
+    """A raised body, one that slides away, and one that is turned and moved."""
+    still, _ = bodies(2, frames=1)
+    captured = np.tile(still, (1, 10, 1, 1))
+    raised = captured + np.array([0, 0, 0.5], np.float32)
+    zero = dict.fromkeys(metrics.NAMES, 0.0)
+    expected = zero | {"ape_root": 0.5, "ape_global": 0.5}
+    figures = ape_ave(raised, captured, LENGTHS, protocol="paper")
+    assert_same(figures, expected, rtol=1e-5, atol=1e-6)
+
+    slide = np.arange(10, dtype=np.float32)[None, :, None] * 0.3
+    sliding = captured + np.stack([slide, 0 * slide, 0 * slide], -1)
+    # Frame t is 0.3 t away; the variance of 0..n-1 is n (n + 1) / 12.
+    distance = 0.3 * np.sum(LENGTHS * (LENGTHS - 1) / 2) / LENGTHS.sum()
+    # Turning frame 0 to a common heading splits that one variance s into
+    # (s cos^2, s sin^2) along the new axes; quarter turns do not change its length.
+    yaw = bodies(2, frames=1)[1]
+    split = np.hypot(np.cos(yaw) ** 2, np.sin(yaw) ** 2)
+    spread = np.mean(0.09 * LENGTHS * (LENGTHS + 1) / 12 * split)
+    moving = {"root", "traj", "global"}
+    expected = {f"ape_{p}": distance if p in moving else 0.0 for p in metrics.PARTS}
+    expected |= {f"ave_{p}": spread if p in moving else 0.0 for p in metrics.PARTS}
+    figures = ape_ave(sliding, captured, LENGTHS, protocol="paper")
+    assert_same(figures, expected, rtol=1e-4, atol=1e-6)
+
+    turn = rotation_oracle.about_z(2.3)
+    moved = (captured @ turn.T + [4, -5, 0]).astype(np.float32)
+    figures = ape_ave(moved, captured, LENGTHS, protocol="paper")
+    assert_same(figures, zero, atol=2e-6)
+
+
+def test_closed_form_of_the_reference_protocol():
+    """The floor is the same for both, so a lift of the root alone is seen whole."""
+    still = np.random.default_rng(3).normal(size=(3, 1, 21, 3)).astype(np.float32)
+    captured = np.tile(still, (1, 10, 1, 1))
+    lifted = captured.copy()
+    lifted[..., 0, 1] += 0.25
+    expected = dict.fromkeys(metrics.NAMES, 0.0)
+    expected |= {"ape_root": 0.25, "ape_global": 0.25 / 21}
+    figures = ape_ave(lifted, captured, LENGTHS, protocol="reference")
+    assert_same(figures, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("protocol", JOINTS)
+def test_equal_motions_have_no_error_and_finite_gradients(protocol):
+    joints = random_joints(protocol, 4)
+    figures = ape_ave(joints, joints, LENGTHS, protocol=protocol)
+    # The compiler may round the two sides differently.
+    assert_same(figures, dict.fromkeys(metrics.NAMES, 0.0), atol=1e-6)
+
+    @jax.jit
+    @jax.grad
+    def slope(generated):
+        figures = metrics.ape_ave(generated, joints, LENGTHS, protocol=protocol)
+        return sum(figures.values())
+
+    assert np.isfinite(slope(jnp.asarray(joints))).all()
+    assert np.isfinite(slope(jnp.zeros_like(joints))).all()
+
+
+@pytest.mark.parametrize("protocol", JOINTS)
+@pytest.mark.parametrize("filler", [0.0, 100.0, np.nan])
+def test_masked_batches_equal_one_by_one(protocol, filler):
+    generated, captured = (random_joints(protocol, seed) for seed in (5, 6))
+    mask = np.arange(10) < LENGTHS[:, None]
+    pads = [
+        np.where(mask[..., None, None], x, filler).astype(np.float32)
+        for x in (generated, captured)
+    ]
+    figures = ape_ave(*pads, LENGTHS, protocol=protocol, mask=mask)
+    alone = metrics.combine(
+        ape_ave_sums(
+            generated[i : i + 1, :n],
+            captured[i : i + 1, :n],
+            LENGTHS[i : i + 1],
+            protocol=protocol,
+        )
+        for i, n in enumerate(LENGTHS)
+    )
+    # Sums over time are added in another order.
+    assert_same(figures, alone, rtol=2e-6, atol=1e-7)
+    unmasked = ape_ave(*pads, LENGTHS, protocol=protocol)
+    if protocol == "paper":
+        assert_same(unmasked, figures, atol=0)
+    else:  # as published: the floor is taken from the padding too
+        assert abs(unmasked["ape_root"] - figures["ape_root"]) != 0
+
+
+def test_motions_of_two_lengths_are_cut_after_the_floor_was_estimated():
+    generated, captured = (random_joints("reference", seed) for seed in (7, 8))
+    longer = LENGTHS + 3
+    longer = np.minimum(longer, 10)
+    masks = tuple(np.arange(10) < n[:, None] for n in (longer, LENGTHS))
+    figures = ape_ave(generated, captured, LENGTHS, protocol="reference", mask=masks)
+    expected = oracle.ape_ave(
+        [
+            oracle.reference_parts(x[:full], n)
+            for x, full, n in zip(generated, longer, LENGTHS, strict=True)
+        ],
+        [
+            oracle.reference_parts(x[:n], n)
+            for x, n in zip(captured, LENGTHS, strict=True)
+        ],
+    )
+    assert_same(figures, expected, rtol=1e-5)
+
+
+def test_fillers_and_single_frames():
+    generated, captured = (random_joints("paper", seed) for seed in (9, 10))
+    with_filler = ape_ave_sums(
+        generated, captured, np.array([10, 0, 0]), protocol="paper"
+    )
+    alone = ape_ave_sums(generated[:1], captured[:1], np.array([10]), protocol="paper")
+    for name in metrics.NAMES:
+        np.testing.assert_allclose(with_filler[name], alone[name], rtol=1e-6)
+    single = ape_ave_sums(generated, captured, np.array([10, 1, 0]), protocol="paper")
+    assert float(single["ape_root"][1]) == 11
+    assert float(single["ave_root"][1]) == 1  # one frame has no variance
+    np.testing.assert_allclose(single["ave_root"][0], alone["ave_root"][0], rtol=1e-6)
+    assert np.isnan(metrics.combine([])["ape_root"])
+
+
+def test_combine_adds_up_and_takes_numpy_and_jax():
+    generated, captured = (random_joints("paper", seed) for seed in (11, 12))
+    whole = ape_ave(generated, captured, LENGTHS, protocol="paper")
+    parts = [
+        ape_ave_sums(generated[:2], captured[:2], LENGTHS[:2], protocol="paper"),
+        jax.device_get(
+            ape_ave_sums(generated[2:], captured[2:], LENGTHS[2:], protocol="paper")
+        ),
+    ]
+    combined = metrics.combine(parts)
+    assert_same(combined, whole, rtol=1e-6)
+    assert all(type(value) is float for value in combined.values())
+
+
+@pytest.mark.parametrize("protocol", JOINTS)
+def test_leading_axes_and_rank_promotion(protocol):
+    generated, captured = (random_joints(protocol, seed) for seed in (13, 14))
+    batched = ape_ave(generated, captured, LENGTHS, protocol=protocol)
+    with jax.numpy_rank_promotion("raise"):
+        nested = ape_ave(
+            generated[None], captured[None], LENGTHS[None], protocol=protocol
+        )
+        single = ape_ave(generated[0], captured[0], LENGTHS[0], protocol=protocol)
+    assert_same(nested, batched, rtol=1e-6)
+    assert_same(
+        single,
+        ape_ave(generated[:1], captured[:1], LENGTHS[:1], protocol=protocol),
+        rtol=1e-6,
+    )
+
+
+def test_wrong_input_is_an_error():
+    joints = np.zeros((2, 5, 22, 3))
+    with pytest.raises(ValueError, match="'paper' or 'reference', got 'official'"):
+        metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="official")  # pyright: ignore
+    with pytest.raises(ValueError, match=r"\(..., T, 21, 3\) for protocol 'reference'"):
+        metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="reference")
+    with pytest.raises(ValueError, match="pad both to the same number of frames"):
+        metrics.ape_ave(joints, joints[:, :4], np.array([5, 5]), protocol="paper")
+    with pytest.raises(ValueError, match="one number of frames per motion"):
+        metrics.ape_ave(joints, joints, np.array([5]), protocol="paper")
