@@ -103,5 +103,6 @@ def fit_normalizer(batches: Iterable[Float[np.ndarray, "_n F"]]) -> Normalizer:
             "add motions to the training split"
         )
     std = np.sqrt(squares / (count - 1))
+    # DIFFERS: the published code keeps such a std and divides by it.
     std = np.where(std <= _ROUNDING * np.maximum(np.abs(mean), 1.0), 1.0, std)
     return Normalizer(mean.astype(np.float32), std.astype(np.float32))

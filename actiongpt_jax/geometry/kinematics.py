@@ -97,6 +97,7 @@ def facing(
         raise InputError(
             f"compat must be None or 'reference', got {compat!r}; choose one of them"
         )
+    # DIFFERS: a true yaw, so that features do not depend on where a motion began.
     forward, left = pelvis[..., :2, 2], pelvis[..., :2, 0]
     upended = (forward * forward).sum(-1, keepdims=True) < _VERTICAL_SHADOW**2
     from_left = jnp.stack([left[..., 1], -left[..., 0]], -1)

@@ -173,6 +173,8 @@ def matrix_to_quaternion(
         InputError: if the last two axes are not (3, 3).
     """
     matrix = _checked("matrix", matrix, (3, 3))
+    # DIFFERS: the published form takes four roots and copies signs; it loses angles
+    # under 2e-4 rad to rounding and the axes of half turns.
     m = [[matrix[..., i, j] for j in range(3)] for i in range(3)]
     wx, wy, wz = m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]
     xy, xz, yz = m[1][0] + m[0][1], m[0][2] + m[2][0], m[2][1] + m[1][2]
