@@ -1,0 +1,133 @@
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.config import load_config
+from actiongpt_jax.losses import temos as losses
+from actiongpt_jax.models.temos import TemosOutputs
+from actiongpt_jax.structs import Gaussian
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+RECONSTRUCTIONS = ("recons_rfeats2rfeats", "recons_text2rfeats")
+BATCH, FRAMES, NFEATS, WIDTH = 3, 8, 5, 4
+LENGTHS = np.array([6, 4, 1])
+
+
+def config_of(**changes):
+    config = load_config(str(CONFIGS / "temos.py"))
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.fixture
+def case():
+    """Outputs and a batch whose longest item is shorter than the array."""
+    keys = iter(jax.random.split(jax.random.key(0), 16))
+
+    def draw(*shape):
+        return jax.random.normal(next(keys), (BATCH, *shape))
+
+    mask = jnp.arange(FRAMES) < LENGTHS[:, None]
+    target, text, motion = (
+        jnp.where(mask[..., None], draw(FRAMES, NFEATS), 0.0) for _ in range(3)
+    )
+    outputs = TemosOutputs(
+        text=Gaussian(draw(WIDTH), draw(WIDTH)),
+        motion=Gaussian(draw(WIDTH), draw(WIDTH)),
+        z_text=draw(WIDTH),
+        z_motion=draw(WIDTH),
+        features_text=text,
+        features_motion=motion,
+    )
+    return outputs, {"features": target, "frame_mask": mask}
+
+
+def huber(a, b):
+    distance = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    return np.where(distance < 1, distance**2 / 2, distance - 0.5)
+
+
+def kl(q, p_mu=0.0, p_logvar=0.0):
+    mu, logvar = np.asarray(q.mu, np.float64), np.asarray(q.logvar, np.float64)
+    spread = np.exp(logvar) + (mu - p_mu) ** 2
+    return 0.5 * (spread / np.exp(p_logvar) - 1 + p_logvar - logvar)
+
+
+def test_every_term_is_the_mean_of_its_definition(case):
+    outputs, batch = case
+    found = losses.terms(outputs, batch, config_of())
+    mask, target = np.asarray(batch["frame_mask"]), batch["features"]
+    text, motion = outputs.text, outputs.motion
+    expected = {
+        "recons_rfeats2rfeats": huber(outputs.features_motion, target)[mask].mean(),
+        "recons_text2rfeats": huber(outputs.features_text, target)[mask].mean(),
+        "kl_text2motion": kl(text, motion.mu, motion.logvar).mean(),
+        "kl_motion2text": kl(motion, text.mu, text.logvar).mean(),
+        "kl_text": kl(text).mean(),
+        "kl_motion": kl(motion).mean(),
+        "latent_manifold": huber(outputs.z_text, outputs.z_motion).mean(),
+    }
+    assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
+    for name, (total, count) in found.items():
+        # float32 against float64.
+        np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
+
+
+def test_padded_reconstruction_is_over_items_times_the_longest(case):
+    outputs, batch = case
+    config = config_of(**{"losses.recons_mean": "padded"})
+    frames = losses.terms(outputs, batch, config_of())
+    padded = losses.terms(outputs, batch, config)
+    for name in padded:
+        (total, count), (other, real) = padded[name], frames[name]
+        assert total == other
+        if name in RECONSTRUCTIONS:
+            assert count == BATCH * LENGTHS.max() * NFEATS
+            assert real == LENGTHS.sum() * NFEATS
+        else:
+            assert count == real == BATCH * WIDTH
+    whole = losses.terms(outputs, batch, config_of(compat="reference"))
+    assert whole == padded
+
+
+@pytest.mark.parametrize("recons_mean", ["frames", "padded"])
+def test_filler_items_and_further_padding_count_in_nothing(case, recons_mean):
+    outputs, batch = case
+    config = config_of(**{"losses.recons_mean": recons_mean})
+
+    def grown(array):
+        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
+        if array.shape[1:2] == (FRAMES,):
+            space[1] = (0, 3)
+        fill = False if array.dtype == bool else 50.0
+        return jnp.pad(array, space, constant_values=fill)
+
+    expected = losses.terms(outputs, batch, config)
+    outputs, batch = jax.tree.map(grown, (outputs, batch))
+    found = losses.terms(outputs, batch, config)
+    for name in expected:
+        # The same numbers, summed in another order.
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+
+
+def test_terms_of_two_halves_add_up(case):
+    outputs, batch = case
+    whole = losses.terms(outputs, batch, config_of())
+    halves = []
+    for part in (slice(0, 1), slice(1, None)):
+        half = jax.tree.map(lambda a, p=part: a[p], case)
+        halves.append(losses.terms(half[0], half[1], config_of()))
+    for name, term in whole.items():
+        added = np.asarray(halves[0][name]) + np.asarray(halves[1][name])
+        np.testing.assert_allclose(added, term, rtol=1e-6)
+
+
+def test_weights_come_from_the_config():
+    config = config_of(**{"losses.lmd_kl": 0.5, "losses.lmd_latent": 0.25})
+    weights = losses.weights(config)
+    for name, weight in weights.items():
+        kind = name.split("_")[0]
+        assert weight == {"recons": 1.0, "kl": 0.5, "latent": 0.25}[kind]

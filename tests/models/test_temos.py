@@ -1,0 +1,175 @@
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.text_encoder import text_bias
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+BATCH, FRAMES, TOKENS, TEXT_WIDTH = 3, 9, 5, 6
+SIZES = {"num_layers": 2, "latent_dim": 8, "ff_size": 12, "nfeats": 7, "num_heads": 2}
+# float32 against itself where sums are taken in another order.
+ROUNDING = 1e-5
+
+
+def config_of(**model):
+    config = load_config(str(CONFIGS / "temos.py"))
+    config.model.update(SIZES | model)
+    return config
+
+
+@pytest.fixture(scope="module")
+def batch():
+    frames, tokens = np.array([9, 5, 2]), np.array([5, 3, 1])
+    keys = jax.random.split(jax.random.key(0))
+    mask = jnp.arange(FRAMES) < frames[:, None]
+    features = jax.random.normal(keys[0], (BATCH, FRAMES, SIZES["nfeats"]))
+    return {
+        "features": jnp.where(mask[..., None], features, 0.0),
+        "frame_mask": mask,
+        "tokens": jax.random.normal(keys[1], (BATCH, TOKENS, TEXT_WIDTH)),
+        "token_mask": jnp.arange(TOKENS) < tokens[:, None],
+    }
+
+
+@pytest.fixture(scope="module")
+def noise():
+    text, motion = jax.random.normal(jax.random.key(1), (2, BATCH, SIZES["latent_dim"]))
+    return {"text": text, "motion": motion}
+
+
+@pytest.fixture(scope="module")
+def variables(batch, noise):
+    return jax.jit(build(config_of()).init)(jax.random.key(2), batch, noise)
+
+
+def run(variables, batch, noise, **model):
+    return jax.jit(build(config_of(**model)).apply)(variables, batch, noise)
+
+
+def assert_close(found, expected, atol=ROUNDING):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol),
+        found,
+        expected,
+    )
+
+
+def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
+    outputs = run(variables, batch, noise)
+    model = build(config_of())
+
+    def call(method, *arguments):
+        return jax.jit(lambda v, *a: model.apply(v, *a, method=method))(
+            variables, *arguments
+        )
+
+    text = call("encode_text", batch["tokens"], batch["token_mask"])
+    motion = call("encode_motion", batch["features"], batch["frame_mask"])
+    assert_close((outputs.text, outputs.motion), (text, motion))
+    z_text, z_motion = text.sample(noise["text"]), motion.sample(noise["motion"])
+    assert_close((outputs.z_text, outputs.z_motion), (z_text, z_motion))
+    for found, latent in [
+        (outputs.features_text, z_text),
+        (outputs.features_motion, z_motion),
+    ]:
+        assert_close(found, call("decode", latent, batch["frame_mask"]))
+        assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
+
+
+def test_padding_and_other_items_change_nothing(variables, batch, noise):
+    def wide(array):
+        space = [(0, 1), (0, 4)] + [(0, 0)] * (array.ndim - 2)
+        return jnp.pad(array, space, constant_values=0 if array.dtype == bool else 9)
+
+    def inner(outputs):
+        cut = jax.tree.map(lambda a: a[:BATCH], outputs)
+        return cut.replace(
+            features_text=cut.features_text[:, :FRAMES],
+            features_motion=cut.features_motion[:, :FRAMES],
+        )
+
+    expected = run(variables, batch, noise)
+    more = jax.tree.map(lambda a: jnp.pad(a, ((0, 1), (0, 0))), noise)
+    found = run(variables, jax.tree.map(wide, batch), more)
+    assert_close(inner(found), expected)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+def test_text_masks():
+    mask = jnp.array([[True, True, False]])
+    np.testing.assert_array_equal(text_bias(mask, "shipped"), [[0, 0, 1]])
+    hidden = text_bias(mask, "bool")[0]
+    assert hidden[0] == hidden[1] == 0 and jnp.exp(hidden[2]) == 0
+    with pytest.raises(ValueError, match="'additive'"):
+        text_bias(mask, "additive")
+
+
+def test_the_shipped_mask_attends_to_padding(variables, batch, noise):
+    shipped = run(variables, batch, noise, text_mask="shipped").text.mu
+    hidden = run(variables, batch, noise).text.mu
+    # The first item has no padding.
+    assert_close(shipped[0], hidden[0])
+    assert np.abs(shipped[1:] - hidden[1:]).max() > 1e-3
+    filled = batch | {"tokens": batch["tokens"].at[2, -1].set(5.0)}
+    assert_close(run(variables, filled, noise).text.mu, hidden)
+    changed = run(variables, filled, noise, text_mask="shipped").text.mu
+    assert np.abs(changed[2] - shipped[2]).max() > 1e-3
+
+
+def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
+    config = config_of()
+    config.train.dtype = "bfloat16"
+    found = jax.jit(build(config).apply)(variables, batch, noise)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+    # 8 bits of mantissa, outputs of order 1, up to four layers in a row.
+    assert_close(found, run(variables, batch, noise), atol=0.15)
+
+
+def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
+    def loss(params):
+        outputs = build(config_of()).apply(variables | {"params": params}, batch, noise)
+        leaves = jax.tree.leaves(outputs)
+        return sum(jnp.sum(jnp.cos(leaf) * leaf) for leaf in leaves)
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+
+
+def test_dropout_needs_its_own_key_and_follows_it(variables, batch, noise):
+    model = build(config_of(dropout=0.2))
+
+    @jax.jit
+    def train(number):
+        rngs = {"dropout": jax.random.key(number)}
+        outputs: Any = model.apply(variables, batch, noise, False, rngs=rngs)
+        return outputs.features_text
+
+    np.testing.assert_array_equal(train(0), train(0))
+    assert np.abs(train(0) - train(1)).max() > 0.05
+
+
+def test_text_source_and_mask_do_not_change_the_parameters(batch, noise):
+    def shapes(**model):
+        init = build(config_of(**model)).init
+        made = jax.eval_shape(lambda: init(jax.random.key(0), batch, noise))
+        return jax.tree.map(lambda leaf: leaf.shape, made)
+
+    assert shapes() == shapes(text_mask="shipped")
+
+
+def test_config_errors_name_the_field():
+    with pytest.raises(InputError, match="temos.*'tmos'"):
+        build(config_of(name="tmos"))
+    config = config_of()
+    with config.unlocked():
+        config.model.num_head = 6
+    with pytest.raises(InputError, match="num_head"):
+        build(config)

@@ -1,0 +1,124 @@
+"""The counter hash must be as random as a training run can notice.
+
+Bounds are five standard deviations of what independent draws would give; seeds are
+fixed, so that a test either always passes or never.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.nn.dropout import dropout, dropout_seeds, keep_mask
+
+COUNT = 2**19
+RATES = [0.01, 0.1, 0.5, 0.9]
+
+
+def seeds_of(number, count=1):
+    return jax.random.bits(jax.random.key(number), (count, 2), jnp.uint32)
+
+
+def mask_of(number, rate=0.1, count=COUNT):
+    return np.asarray(keep_mask(seeds_of(number)[0], (count,), rate))
+
+
+def correlation(a, b):
+    return np.corrcoef(a.astype(float), b.astype(float))[0, 1]
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("number", range(3))
+def test_the_rate_is_the_one_asked_for(rate, number):
+    dropped = (~mask_of(number, rate)).sum()
+    deviation = math.sqrt(COUNT * rate * (1 - rate))
+    assert abs(dropped - COUNT * rate) < 5 * deviation
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_every_part_of_an_array_is_dropped_alike(number):
+    # Rows and columns of an activation, blocks of successive elements.
+    mask = mask_of(number, 0.1).reshape(1024, 512)
+    for sums, size in [
+        (mask.sum(0), 1024),
+        (mask.sum(1), 512),
+        (mask.reshape(-1, 64).sum(1), 64),
+    ]:
+        expected = size * 0.9 * 0.1
+        # The variance of n counts has a relative deviation of sqrt(2 / n).
+        assert abs(sums.var() / expected - 1) < 5 * math.sqrt(2 / len(sums))
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_elements_do_not_depend_on_their_neighbours(rate):
+    mask = mask_of(0, rate)
+    bound = 5 / math.sqrt(COUNT / 2)
+    for lag in [1, 2, 3, 4, 7, 8, 16, 64, 100, 128, 256, 1024, 4096, 65536, 2**18]:
+        assert abs(correlation(mask[:-lag], mask[lag:])) < bound, lag
+
+
+def test_triples_of_neighbours_are_as_frequent_as_they_should_be():
+    mask = mask_of(1, 0.5)[: COUNT // 3 * 3].reshape(-1, 3)
+    counts = np.bincount(mask @ [1, 2, 4], minlength=8)
+    expected = len(mask) / 8
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    # 7 degrees of freedom: mean 7, deviation sqrt(14).
+    assert chi_squared < 7 + 5 * math.sqrt(14)
+
+
+def test_calls_do_not_depend_on_each_other():
+    # Draws of one call of a layer, of successive steps, and words that are shared.
+    seeds = [*seeds_of(0, 4), *seeds_of(1, 2), seeds_of(2)[0]]
+    seeds.append(seeds[0].at[1].add(1))
+    seeds.append(seeds[0].at[0].add(1))
+    masks = [np.asarray(keep_mask(s, (COUNT,), 0.1)) for s in seeds]
+    for i, first in enumerate(masks):
+        for j, second in enumerate(masks[:i]):
+            # 32 pairs share the five deviations.
+            assert abs(correlation(first, second)) < 5 / math.sqrt(COUNT), (i, j)
+
+
+def test_a_module_draws_other_seeds_at_every_call_and_key():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self):
+            return dropout_seeds(self, 3), dropout_seeds(self, 3)
+
+    def draw(number) -> Any:
+        return Twice().apply({}, rngs={"dropout": jax.random.key(number)})
+
+    found = np.concatenate([np.concatenate(draw(number)) for number in range(4)])
+    assert len(np.unique(found, axis=0)) == len(found) == 24
+    np.testing.assert_array_equal(np.concatenate(draw(0)), found[:6])
+
+
+def test_values_are_scaled_or_zero_and_the_gradient_has_the_same_mask():
+    seeds = seeds_of(3)[0]
+    x = jax.random.normal(jax.random.key(0), (37, 51)) + 10
+    weights = jax.random.normal(jax.random.key(1), x.shape)
+    keep = np.asarray(keep_mask(seeds, x.shape, 0.3))
+    found = dropout(x, seeds, 0.3)
+    np.testing.assert_allclose(found, np.where(keep, x / 0.7, 0), rtol=1e-6)
+
+    gradient = jax.jit(jax.grad(lambda x: (dropout(x, seeds, 0.3) * weights).sum()))(x)
+    np.testing.assert_allclose(gradient, np.where(keep, weights / 0.7, 0), rtol=1e-6)
+    np.testing.assert_array_equal(gradient == 0, ~keep)
+    np.testing.assert_array_equal(
+        jax.jit(dropout, static_argnums=2)(x, seeds, 0.3), found
+    )
+
+
+def test_rate_zero_keeps_everything():
+    x = jnp.arange(1.0, 1000.0)
+    np.testing.assert_array_equal(dropout(x, seeds_of(0)[0], 0.0), x)
+
+
+def test_the_type_of_the_array_stays():
+    x = jnp.ones((64, 8), jnp.bfloat16)
+    found = dropout(x, seeds_of(0)[0], 0.5)
+    assert found.dtype == jnp.bfloat16
+    assert set(np.unique(np.asarray(found, np.float32))) == {0.0, 2.0}
