@@ -3,6 +3,8 @@
 Source: TEMOS, arXiv:2204.14109; with Action-GPT's text, arXiv:2211.15603.
 """
 
+from typing import cast
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -89,7 +91,8 @@ class Temos(nn.Module):
         deterministic: bool = True,
     ) -> Gaussian:
         """Encodes (B, T, F) normalised features under a (B, T) mask; True = real."""
-        return self.motion_encoder(features, mask, deterministic)
+        encoded = self.motion_encoder(features, mask, deterministic)
+        return cast(Gaussian, encoded)
 
     def decode(
         self,

@@ -28,6 +28,11 @@ class Inputs:
     val: SegmentBatches | None
     train_segments: list[Segment]
 
+    @property
+    def per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return self.train.plan.batches_per_epoch
+
 
 def open_inputs(config: Config) -> Inputs:
     """Opens both stores and fills `config.text` with what the embeddings are.
@@ -58,7 +63,6 @@ def open_inputs(config: Config) -> Inputs:
             f"config.data.labels={config.data.labels!r}"
         )
     val_segments = _segments(config, store, config.data.val_split)
-    _check_phrases(config, embeddings, [*train_segments, *val_segments])
     train = _batches(config, store, embeddings, train_segments, shuffle=True)
     val = None
     if val_segments:
@@ -82,7 +86,8 @@ def _batches(
         np.array([item.end - item.start for item in items]),
         config.train.batch_size,
         seed=config.train.seed,
-        max_shapes=config.data.max_shapes,
+        # Validation is rare: fewer programs to compile count more than padding.
+        max_shapes=config.data.max_shapes if shuffle else 2,
         shuffle=shuffle,
     )
     return SegmentBatches(
@@ -113,14 +118,6 @@ def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
                 "others with `python -m actiongpt_jax.embed`"
             )
         config.text[field] = held
-
-
-def _check_phrases(
-    config: Config, embeddings: EmbeddingStore, items: list[Segment]
-) -> None:
-    for phrase in sorted({item.phrase for item in items}):
-        # Raises an error that names the phrase and the command that embeds it.
-        embeddings.tokens(phrase, config.text.source)
 
 
 def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """The training loop of every model."""
 
 import collections
+import dataclasses
 import functools
 import math
 import pathlib
@@ -100,27 +101,33 @@ def train(
     else:
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     state = devices.place_state(state)
-    return _Run(config, workdir, inputs, normalizer, devices, run_step, run_eval).go(
-        state
+    weights = losses.weights(config)
+    run = _Run(
+        config, workdir, inputs, normalizer, devices, weights, run_step, run_eval
     )
+    return run.go(state)
 
 
+@dataclasses.dataclass
 class _Run:
     """One call of `train` from its first step to its last."""
 
-    def __init__(
-        self, config, workdir, inputs: Inputs, normalizer, devices, run_step, run_eval
-    ):
-        self.config, self.workdir = config, workdir
-        self.inputs, self.normalizer, self.devices = inputs, normalizer, devices
-        self.run_step, self.run_eval = run_step, run_eval
-        self.per_epoch = inputs.train.plan.batches_per_epoch
-        train_config = config.train
+    config: Config
+    workdir: pathlib.Path
+    inputs: Inputs
+    normalizer: Normalizer
+    devices: parallel.DataParallel
+    weights: dict[str, float]
+    run_step: Callable
+    run_eval: Callable
+
+    def __post_init__(self):
+        train_config, self.per_epoch = self.config.train, self.inputs.per_epoch
         self.num_steps = (
             train_config.num_steps or train_config.num_epochs * self.per_epoch
         )
         self.main = jax.process_index() == 0
-        self.checkpoints = checkpoints.Checkpoints(workdir, config)
+        self.checkpoints = checkpoints.Checkpoints(self.workdir, self.config)
         # Figures of steps that the device may still be computing.
         self.pending = collections.deque()
         self.window: list[dict[str, float]] = []
@@ -247,7 +254,9 @@ class _Run:
                 sums = totals.setdefault(name, [0.0, 0.0])
                 sums[0] += float(total)
                 sums[1] += float(count)
-        figures = {f"val/{name}": s / max(n, 1.0) for name, (s, n) in totals.items()}
+        means = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
+        figures = {f"val/{name}": mean for name, mean in means.items()}
+        figures["val/loss"] = sum(w * means[n] for n, w in self.weights.items())
         if writer is not None:
             writer.write(step, figures)
             epoch = step / self.per_epoch

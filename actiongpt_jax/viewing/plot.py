@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -20,7 +21,8 @@ def motion_joints(motion: Motion) -> np.ndarray:
     shape = motion.rotations.shape
     matrices = Rotation.from_rotvec(motion.rotations.reshape(-1, 3)).as_matrix()
     matrices = matrices.reshape(*shape, 3).astype(np.float32)
-    return np.asarray(forward_kinematics(matrices, motion.translation))
+    translation = jnp.asarray(motion.translation)
+    return np.asarray(forward_kinematics(jnp.asarray(matrices), translation))
 
 
 def strip(

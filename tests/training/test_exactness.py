@@ -1,0 +1,125 @@
+"""A killed run ends like an uninterrupted one; devices and processes do not matter."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from actiongpt_jax.training import checkpoints
+
+pytestmark = pytest.mark.xdist_group("training")
+
+STEPS = "--config.train.num_steps=24"
+
+
+def params_of(workdir):
+    restored = checkpoints.restore(workdir)
+    assert restored is not None
+    return restored
+
+
+def assert_equal_trees(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def steps_logged(workdir) -> int:
+    path = workdir / "metrics.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_killed_at_random_moments_ends_bitwise_equal(training, trained, tmp_path):
+    flags = (STEPS, "--config.train.checkpoint_steps=3", "--config.train.log_steps=1")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    trained(whole, *flags)
+    draw = random.Random(7)
+    # Moments are counted in lines of metrics, not seconds: anywhere within the
+    # work that follows them, saving of checkpoints included.
+    for target in sorted(draw.sample(range(1, 25), 4)):
+        process = training(killed, *flags)
+        assert process.stdout is not None
+        while process.poll() is None and steps_logged(killed) < target:
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    trained(killed, *flags)
+    expected, found = params_of(whole), params_of(killed)
+    assert expected.step == found.step == 24
+    assert_equal_trees(expected.state, found.state)
+    lines = [json.loads(x) for x in (killed / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if "train/loss" in line]
+    assert steps == list(range(1, 25))
+
+
+def test_finished_run_started_again_changes_nothing(trained, tmp_path):
+    trained(tmp_path, STEPS)
+    before = params_of(tmp_path)
+    trained(tmp_path, STEPS)
+    assert_equal_trees(before.state, params_of(tmp_path).state)
+
+
+@pytest.fixture(scope="session")
+def sgd_flags():
+    # Plain SGD: AdamW turns the rounding noise of zero gradients into whole steps.
+    return (
+        "--config.train.optimizer=sgd",
+        "--config.train.learning_rate=0.1",
+        "--config.model.dropout=0.0",
+        "--config.train.num_steps=4",
+        "--config.train.batch_size=8",
+    )
+
+
+@pytest.fixture(scope="session")
+def one_device(trained, sgd_flags, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("one") / "run"
+    trained(workdir, *sgd_flags)
+    return params_of(workdir).state["params"]
+
+
+def assert_close_params(a, b):
+    # 1e-6: sums of gradients over devices are added in another order.
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6), a, b)
+
+
+def test_four_devices_take_the_same_steps(trained, sgd_flags, one_device, tmp_path):
+    output = trained(tmp_path, *sgd_flags, devices=4)
+    assert "4 cpu device(s)" in output
+    assert_close_params(one_device, params_of(tmp_path).state["params"])
+
+
+def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes: list[subprocess.Popen] = [
+        training(
+            tmp_path,
+            *sgd_flags,
+            *("--coordinator", address, "--num_processes", "2"),
+            *("--process_id", str(i)),
+            devices=2,
+        )
+        for i in range(2)
+    ]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "2 process(es)" in outputs[0]
+    assert_close_params(one_device, params_of(tmp_path).state["params"])
+
+
+def test_training_moves_every_parameter(trained, sgd_flags, one_device, tmp_path):
+    trained(tmp_path, *sgd_flags, "--config.train.num_steps=1")
+    start = params_of(tmp_path).state["params"]
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, one_device)
+    still = [
+        jax.tree_util.keystr(path)
+        for path, value in jax.tree_util.tree_leaves_with_path(moved)
+        if not value
+    ]
+    assert still == []
