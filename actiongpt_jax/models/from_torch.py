@@ -57,12 +57,12 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
 
 
 def from_state_dict(
-    state: Mapping[str, np.ndarray], **overrides: Any
+    state: Mapping[str, Any], **overrides: Any
 ) -> tuple[Config, Variables]:
     """Turns a state dict into a config and variables.
 
     Args:
-        state: torch name -> array. Buffers of positions may be there or not; a
+        state: torch name -> numpy array. Buffers of positions may be there or not; a
             frozen language model inside is left out.
         **overrides: `num_heads` (4 by default, which is what the published models
             run; shapes do not tell), `text_mask` ('bool' by default; weights that
@@ -72,7 +72,7 @@ def from_state_dict(
     Returns:
         config: a full config with the model's sizes, and the deviations of the
             published code that its weights were trained with.
-        variables: float32 numpy arrays in the collections `params`, `unused` (what
+        variables: float32 arrays in the collections `params`, `unused` (what
             the model carries without using it) and, where the state dict has them,
             `buffers`.
 
@@ -128,15 +128,16 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
 
 
 def _convert(
-    state: Mapping[str, np.ndarray], where: str, overrides: Mapping[str, Any]
+    state: Mapping[str, Any], where: str, overrides: Mapping[str, Any]
 ) -> tuple[Config, Variables]:
     state = {k: v for k, v in state.items() if not str(k).startswith(_SET_ASIDE)}
     for name, tensor in state.items():
-        dtype = getattr(tensor, "dtype", None)
-        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        array = isinstance(tensor, np.ndarray | jax.Array)
+        if not array or not jnp.issubdtype(tensor.dtype, jnp.floating):
             raise InputError(
-                f"{where}: {name} must be an array of floats, got"
-                f" {dtype or type(tensor).__name__}: give the model's state dict"
+                f"{where}: {name} must be a numpy array of floats, got"
+                f" {tensor.dtype if array else type(tensor).__name__}: give the model's"
+                " state dict"
             )
     model_name = recognise(map(str, state), where)
     model = MODELS[model_name]
@@ -174,7 +175,7 @@ def _convert(
                 f"{where}: {name} must have shape {expected} beside the other tensors,"
                 f" got {state[name].shape}"
             )
-        leaves |= entry.split(state[name])
+        leaves |= jax.tree.map(jnp.asarray, entry.split(state[name]))
     return config.lock(), flax.traverse_util.unflatten_dict(leaves)
 
 

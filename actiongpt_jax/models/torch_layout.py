@@ -6,6 +6,7 @@ which a model's layout is put together; each takes the torch prefix and the path
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Entry:
             start = stop
         return found
 
-    def join(self, leaves: Mapping[Path, np.ndarray]) -> np.ndarray:
+    def join(self, leaves: Mapping[Path, Any]) -> np.ndarray:
         """Returns the torch tensor made of leaves."""
         parts = [np.asarray(leaves[path]) for path, _ in self.leaves]
         parts = [part.T if self.transposed else part for part in parts]

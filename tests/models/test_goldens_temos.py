@@ -152,9 +152,10 @@ def test_text_encoder_of_aggregates(golden, text_mask):
 def loss_case(golden, name):
     """Returns the case, its tokens and their mask."""
     case = golden(f"temos_teach/{name}")
-    if not name.startswith("actiongpt"):
-        return case, case["hidden"], case["mask"]
-    return case, *aggregate(*grouped(case), "reference_mean")
+    tokens, mask = case["hidden"], case["mask"]
+    if name.startswith("actiongpt"):
+        tokens, mask = aggregate(*grouped(case), "reference_mean")
+    return case, jnp.asarray(tokens), jnp.asarray(mask)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +176,12 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     for term, weight in weights.items():
         np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
     batch = {
-        "features": case["features"],
+        "features": jnp.asarray(case["features"]),
         "frame_mask": frame_mask(case["lengths"], case["features"].shape[1]),
         "tokens": tokens,
         "token_mask": token_mask,
     }
-    noise = {"text": case["eps_text"], "motion": case["eps_motion"]}
+    noise = {name: jnp.asarray(case[f"eps_{name}"]) for name in ("text", "motion")}
 
     def loss(params):
         outputs: Any = model.apply(variables | {"params": params}, batch, noise)
@@ -243,8 +244,8 @@ def test_from_text_to_motion(golden, shared_file, variant, text_mask):
     assert_gaussian(text, case["mu"], case["std"])
     np.testing.assert_allclose(features, case["features_mean"], rtol=0, atol=NETWORK)
 
-    raw = features * case["feats_std"] + case["feats_mean"]
-    rotations, translation = rot_velocity.decode(raw)
+    raw = np.asarray(features) * case["feats_std"] + case["feats_mean"]
+    rotations, translation = rot_velocity.decode(jnp.asarray(raw))
     np.testing.assert_allclose(rotations, case["rots"], rtol=0, atol=MOTION)
     np.testing.assert_allclose(translation, case["trans"], rtol=0, atol=MOTION)
 

@@ -84,8 +84,8 @@ def test_sinusoids():
     table = np.asarray(sinusoids(50, 8))
     angles = np.arange(50)[:, None] / 10000 ** (np.arange(0, 8, 2) / 8)
     # float32 rounding of angles up to 50 radians.
-    np.testing.assert_allclose(table[:, 0::2], np.sin(angles), rtol=0, atol=4e-6)
-    np.testing.assert_allclose(table[:, 1::2], np.cos(angles), rtol=0, atol=4e-6)
+    np.testing.assert_allclose(table[:, 0::2], np.sin(angles), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(table[:, 1::2], np.cos(angles), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(sinusoids(20, 8), table[:20])
     with pytest.raises(ValueError, match="even, got 7"):
         sinusoids(3, 7)
