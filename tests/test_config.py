@@ -1,0 +1,60 @@
+"""Configs: words, overrides, compat, and their errors."""
+
+import pytest
+
+from actiongpt_jax.config import from_json, load_config, resolve, to_json
+from actiongpt_jax.errors import InputError
+
+
+def test_overrides_have_the_fields_type():
+    config = load_config(
+        "configs/temos.py",
+        ["--config.train.num_steps=60", "--config.train.learning_rate=1e-3"],
+    )
+    assert config.train.num_steps == 60
+    assert config.train.learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides", "named"),
+    [
+        ("configs/temos.py:demoo", [], ["demoo", "demo, debug"]),
+        ("configs/temos.py:k=x", [], ["k=x", "whole number"]),
+        ("configs/no_such.py", [], ["configs/no_such.py", "temos:demo"]),
+        ("temos", ["--config.train.batchsize=3"], ["batchsize", "batch_size"]),
+        ("temos", ["--config.model.latent.dim=3"], ["config.model", "latent"]),
+        ("temos", ["--config.train.batch_size=three"], ["batch_size"]),
+        ("temos", ["--confg.train.batch_size=3"], ["--confg.train.batch_size"]),
+        ("temos", ["--config.compat=paper"], ["compat", "reference", "paper"]),
+    ],
+)
+def test_bad_configs_are_named(spec, overrides, named):
+    with pytest.raises(InputError) as caught:
+        load_config(spec, overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in named:
+        assert word in message
+
+
+def test_compat_sets_every_deviation():
+    config = resolve(load_config("temos", ["--config.compat=reference"]))
+    assert config.data.heading == "reference"
+    assert config.losses.recons_mean == "padded"
+    assert config.model.text_mask == "shipped"
+    assert config.text.aggregation == "reference_mean"
+
+
+def test_without_compat_nothing_changes():
+    config = load_config("temos")
+    assert resolve(config) is config
+
+
+def test_json_round_trip():
+    config = load_config("temos:demo")
+    assert to_json(from_json(to_json(config))) == to_json(config)
+
+
+def test_words_choose_text_and_k():
+    config = load_config("temos:k=8,text=phrase")
+    assert (config.text.k, config.text.source) == (8, "phrase")

@@ -1,0 +1,128 @@
+"""The shape of the project: layers, configs, exports, public names."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import actiongpt_jax
+from actiongpt_jax.config import load_config
+from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.training.state import count_parameters
+
+REPO = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = REPO / "actiongpt_jax"
+
+# An import may point to the same layer or an earlier one.
+LAYERS = (
+    ("structs", "config", "errors", "cli"),
+    ("geometry",),
+    ("features",),
+    ("nn",),
+    ("text",),
+    ("data",),
+    ("models",),
+    ("losses",),
+    ("evaluation",),
+    ("training",),
+    ("inference",),
+    ("viewing",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+COMMANDS = len(LAYERS)
+
+# Trained parameters (without, with the inert ones of the published layout).
+PARAMETERS = {
+    "temos": (15_275_655, 16_065_159),
+    "temos:demo": (1_302_663, 1_401_735),
+    "temos:debug": (37_463, 38_551),
+    "temos:k=8,text=phrase": (15_275_655, 16_065_159),
+}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def rank_of(dotted: str) -> int:
+    parts = dotted.split(".")
+    if len(parts) < 2:
+        return 0
+    return RANK.get(parts[1], COMMANDS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
+def test_imports_point_to_earlier_layers(path):
+    name = path.relative_to(REPO).with_suffix("").as_posix().replace("/", ".")
+    own = rank_of(name)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            targets = [node.module]
+            if node.module == "actiongpt_jax":
+                targets = [f"actiongpt_jax.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            if target.startswith("actiongpt_jax"):
+                assert rank_of(target) <= own, f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
+def test_files_stay_readable(path):
+    assert path.stem not in {"utils", "common", "misc", "helpers"}
+    assert len(path.read_text().splitlines()) <= 320
+
+
+def test_no_command_is_exported_under_a_submodules_name():
+    submodules = {path.stem for path in PACKAGE.iterdir()}
+    assert not submodules & set(actiongpt_jax.__all__)
+    for name in actiongpt_jax.__all__:
+        assert getattr(actiongpt_jax, name) is not None
+
+
+def test_imports_do_not_start_jax_or_read_flags():
+    code = (
+        "import actiongpt_jax.train, jax._src.xla_bridge as bridge;"
+        "assert not bridge._backends, 'a device was asked for at import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPO)
+
+
+def test_torch_is_never_imported():
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not any(n.split(".")[0] in {"torch", "smplx"} for n in names), path
+
+
+def test_every_config_is_in_the_table():
+    found = {path.stem for path in (REPO / "configs").glob("*.py")} - {"__init__"}
+    assert found == {name.partition(":")[0] for name in PARAMETERS}
+
+
+@pytest.mark.parametrize("spec", PARAMETERS)
+def test_parameter_counts(spec):
+    config = load_config(spec)
+    width = 768
+    batch = {
+        "features": jnp.zeros((1, 2, config.model.nfeats)),
+        "frame_mask": jnp.ones((1, 2), bool),
+        "tokens": jnp.zeros((1, 2, width)),
+        "token_mask": jnp.ones((1, 2), bool),
+    }
+    noise = dict.fromkeys(NOISE["temos"], jnp.zeros((1, config.model.latent_dim)))
+    model = build(config)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
+    trained = count_parameters(shapes["params"])
+    everything = trained + count_parameters(shapes["unused"])
+    assert (trained, everything) == PARAMETERS[spec]

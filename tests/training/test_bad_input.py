@@ -1,0 +1,94 @@
+"""Bad input to training: one sentence, nothing half-written."""
+
+import json
+
+import pytest
+
+from actiongpt_jax import embed, train
+from actiongpt_jax.errors import InputError
+
+pytestmark = pytest.mark.xdist_group("training")
+
+
+@pytest.fixture
+def flags(stores):
+    motion, text = stores
+    return [
+        *("--config", "temos:debug"),
+        f"--config.data.store={motion}",
+        f"--config.text.store={text}",
+        "--config.data.max_shapes=1",
+    ]
+
+
+def message_of(arguments) -> str:
+    with pytest.raises((InputError, FileNotFoundError)) as caught:
+        train.main(arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_no_store_prints_the_commands_and_the_demo(tmp_path):
+    message = message_of(["--config", "temos", "--workdir", str(tmp_path / "run")])
+    for word in ("config.data.store", "prepare babel", "embed", "temos:demo"):
+        assert word in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--config.text.encoder=distilbert-base-uncased", ["minilm", "distilbert"]),
+        ("--config.text.k=4", ["config.text.k", "4", "2"]),
+        ("--config.text.source=words", ["config.text.source", "words"]),
+        ("--config.data.store=/no/such/store", ["/no/such/store", "prepare"]),
+        ("--config.data.train_split=trian", ["trian"]),
+        ("--config.train.optimizer=adam", ["adamw", "adam"]),
+        ("--config.model.num_heads=3", ["num_heads", "3"]),
+        ("--config.train.dtype=float12", ["dtype", "float12"]),
+        ("--config.train.batch_size=0", ["batch_size"]),
+    ],
+)
+def test_wrong_fields_are_named(flags, tmp_path, override, words):
+    message = message_of([*flags, "--workdir", str(tmp_path / "run"), override])
+    for word in words:
+        assert word in message
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_phrase_without_description(stores, flags, tmp_path):
+    motion, _ = stores
+    few = tmp_path / "few.json"
+    few.write_text(json.dumps({"walk forward": ["The person walks.", "Both legs go."]}))
+    text = tmp_path / "text"
+    embed.main(
+        ["--descriptions", str(few), "--encoder", "minilm", "--k", "2"]
+        + ["--out", str(text)]
+    )
+    arguments = [*flags, "--workdir", str(tmp_path / "run")]
+    message = message_of([*arguments, f"--config.text.store={text}"])
+    assert "actiongpt_jax.embed" in message
+
+
+def test_nan_loss_names_step_items_and_checkpoint(flags, tmp_path):
+    message = message_of(
+        [
+            *flags,
+            *("--workdir", str(tmp_path / "run")),
+            "--config.train.optimizer=sgd",
+            "--config.train.learning_rate=1e30",
+            "--config.train.checkpoint_steps=1",
+        ]
+    )
+    assert "step 2" in message
+    assert "items" in message
+    assert str(tmp_path / "run" / "checkpoints" / "1") in message
+
+
+def test_workdir_of_another_model(flags, tmp_path):
+    workdir = ["--workdir", str(tmp_path / "run")]
+    train.main([*flags, *workdir, "--config.train.num_steps=1"])
+    message = message_of([*flags, *workdir, "--config.model.latent_dim=32"])
+    assert "latent_dim" in message
+    assert "--workdir" in message
