@@ -13,7 +13,6 @@ from tqdm import tqdm
 from actiongpt_jax import cli
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.models.torch_reader import read_torch
 from actiongpt_jax.text import aggregate, encoders, prompts, store_builder
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.store_shard import Settings
@@ -38,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
         if value is not None and value < 1:
             raise InputError(f"{flag} must be 1 or more, got {value}")
     texts, settings = _gather(args)
-    encoder = encoders.load(args.encoder, read_torch)
+    encoder = encoders.load(args.encoder)
     total = store_builder.count_texts(texts, settings)
     with tqdm(total=total, unit="text", desc="embed") as bar:
         meta = store_builder.build_store(

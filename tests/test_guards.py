@@ -19,7 +19,7 @@ PACKAGE = REPO / "actiongpt_jax"
 
 # An import may point to the same layer or an earlier one.
 LAYERS = (
-    ("structs", "config", "errors", "cli"),
+    ("structs", "config", "errors", "cli", "torch_reader", "torch_pickle"),
     ("geometry",),
     ("features",),
     ("nn",),

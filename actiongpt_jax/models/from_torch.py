@@ -17,8 +17,8 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
 from actiongpt_jax.models.torch_models import MODELS, recognise
-from actiongpt_jax.models.torch_reader import read_torch
 from actiongpt_jax.nn.positional import sinusoids
+from actiongpt_jax.torch_reader import read_torch
 
 Variables = dict[str, Any]
 

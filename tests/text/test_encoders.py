@@ -12,6 +12,7 @@ import pytest
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoder_source, encoders
 from actiongpt_jax.text.safetensors_file import open_tensors, write_tensors
+from tests.models.torch_writer import TorchFile, call
 from tests.oracles import bert as oracle
 
 # Tolerance of the goldens' README: float32 sums in another order.
@@ -190,13 +191,22 @@ def test_torch_file_alone(make_folder, make_state_dict):
     sd = make_state_dict("bert")
     folder = make_folder("bert")
     whole = encoders.load(folder)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="pytorch_model.bin only"):
-        encoders.load(folder)
-    read = encoders.load(folder, read_torch=lambda path: sd)
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    file = TorchFile()
+    stored = {f"bert.{name}": file.tensor(tensor) for name, tensor in sd.items()}
+    file.write(path, stored)
+    read = encoders.load(folder)
     assert read.weight_hash == whole.weight_hash
+    np.testing.assert_array_equal(
+        read.encode(IDS, MASK).tokens, whole.encode(IDS, MASK).tokens
+    )
+    TorchFile().write(path, {"epoch": 3})
     with pytest.raises(InputError, match="tensors by name"):
-        encoders.load(folder, read_torch=lambda path: {"epoch": 3})
+        encoders.load(folder)
+    TorchFile().write(path, call("os.system", "true"))
+    with pytest.raises(InputError, match="refused: nothing was run"):
+        encoders.load(folder)
 
 
 def test_faulty_weights_are_listed_apart(make_folder, make_state_dict):
@@ -263,7 +273,7 @@ def test_hub_id_fetches_only_what_is_read(monkeypatch, make_folder):
     assert hub_id == "distilbert-base-uncased"
     assert "pytorch_model.bin" not in patterns
     (folder / "model.safetensors").unlink()
-    encoder_source.find_folder("some/model", torch_too=True)
+    encoder_source.find_folder("some/model")
     assert asked[-1] == ("some/model", ["pytorch_model.bin"])
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.models.torch_reader import read_torch
+from actiongpt_jax.torch_reader import read_torch
 from tests.models.torch_writer import (
     STORAGES,
     Raw,
