@@ -38,8 +38,8 @@ COMMANDS = len(LAYERS)
 # Trained parameters (without, with the inert ones of the published layout).
 PARAMETERS = {
     "temos": (15_275_655, 16_065_159),
-    "temos:demo": (1_302_663, 1_401_735),
-    "temos:debug": (37_463, 38_551),
+    "temos:demo": (1_425_927, 1_524_999),
+    "temos:debug": (31_335, 32_423),
     "temos:k=8,text=phrase": (15_275_655, 16_065_159),
 }
 
@@ -76,7 +76,7 @@ def test_imports_point_to_earlier_layers(path):
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
 def test_files_stay_readable(path):
     assert path.stem not in {"utils", "common", "misc", "helpers"}
-    assert len(path.read_text().splitlines()) <= 320
+    assert len(path.read_text().splitlines()) <= 400
 
 
 def test_no_command_is_exported_under_a_submodules_name():
