@@ -4,10 +4,12 @@ Orbax writes them asynchronously into a temporary folder and renames it, so that
 checkpoint is whole or absent whatever happens to the process.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -21,8 +23,12 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training.state import TrainState
 
-# Orbax warns for every save without metrics; here only evaluated steps have some.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax warns for every save without metrics (here only evaluated steps have some) and
+# prints the traceback of a failed save before raising it where it can be caught.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+# What orbax raises for files that are missing or cut off.
+_DAMAGE = (ValueError, KeyError, FileNotFoundError)
 
 
 @dataclasses.dataclass
@@ -60,13 +66,19 @@ class Checkpoints:
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(config.train.keep_checkpoints),
-                checkpoint_managers.BestN(get_metric_fn=metric, reverse=True, n=1),
+                checkpoint_managers.BestN(
+                    get_metric_fn=metric,
+                    reverse=True,
+                    n=1,
+                    # Else every checkpoint between two evaluations stays for ever.
+                    keep_checkpoints_without_metrics=False,
+                ),
             ]
         )
         self._config = config
-        self._manager = ocp.CheckpointManager(
+        self._manager = _open_manager(
             _folder(workdir),
-            options=ocp.CheckpointManagerOptions(
+            ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=metric,
                 best_mode="min",
@@ -95,14 +107,15 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave({"train": host, "normalizer": stats}),
-                config=ocp.args.JsonSave(self._config.to_dict()),
-            ),
-            metrics=metrics,
-        )
+        with self._naming_folder():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave({"train": host, "normalizer": stats}),
+                    config=ocp.args.JsonSave(self._config.to_dict()),
+                ),
+                metrics=metrics,
+            )
 
     def latest_path(self) -> str:
         """Names the last good checkpoint, for messages."""
@@ -112,8 +125,33 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with self._naming_folder():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _naming_folder(self) -> Iterator[None]:
+        """Says where the disk is full: orbax's error has lost the file's name."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or error.filename:
+                raise
+            folder = str(self._manager.directory)
+            raise OSError(error.errno, error.strerror, folder) from error
+
+
+def _open_manager(
+    folder: pathlib.Path, options: ocp.CheckpointManagerOptions
+) -> ocp.CheckpointManager:
+    try:
+        return ocp.CheckpointManager(folder, options=options)
+    except ValueError as error:
+        # It reads the metrics of all steps.
+        raise InputError(
+            f"a checkpoint in {folder} has a damaged metrics file ({error}); delete "
+            "the folder of its step"
+        ) from error
 
 
 def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
@@ -139,7 +177,7 @@ def restore(
     if not folder.is_dir():
         return None
     options = ocp.CheckpointManagerOptions(read_only=True)
-    with ocp.CheckpointManager(folder, options=options) as manager:
+    with _open_manager(folder, options) as manager:
         steps = sorted(manager.all_steps())
         if not steps:
             return None
@@ -157,7 +195,7 @@ def restore(
                     state=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
                 ),
             )
-        except (ValueError, KeyError, FileNotFoundError) as error:
+        except _DAMAGE as error:
             raise InputError(
                 f"checkpoint {folder / str(step)} is damaged; delete that folder to "
                 "use an earlier one"
@@ -174,10 +212,13 @@ def restore(
 def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
     scored = {}
     for step in steps:
-        config = manager.restore(
-            step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
-        )
-        metrics = manager.metrics(step)
+        try:
+            config = manager.restore(
+                step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+            )
+            metrics = manager.metrics(step)
+        except _DAMAGE:
+            continue  # Half deleted: the process was killed while doing that.
         if metrics:
             name = config["config"]["train"]["best_metric"]
             scored[step] = metrics[name]

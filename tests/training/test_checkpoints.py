@@ -1,0 +1,101 @@
+"""Which checkpoints stay, and what is said of damaged ones."""
+
+import errno
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.state import TrainState
+
+NORMALIZER = Normalizer(np.zeros(3, np.float32), np.ones(3, np.float32))
+
+
+def state_at(step: int) -> TrainState:
+    return TrainState(
+        step=jnp.asarray(step, jnp.int32),
+        params={"w": jnp.full((2, 3), float(step))},
+        unused={},
+        opt_state=(),
+        rng=jnp.zeros(2, jnp.uint32),
+    )
+
+
+def save_all(workdir, scores: dict[int, float | None], keep: int = 2) -> None:
+    flags = [f"--config.train.keep_checkpoints={keep}"]
+    config = load_config("temos:debug", flags)
+    store = checkpoints.Checkpoints(workdir, config)
+    for step, score in scores.items():
+        metrics = None if score is None else {config.train.best_metric: score}
+        store.save(state_at(step), NORMALIZER, metrics)
+    store.close()
+
+
+def steps_kept(workdir) -> set[int]:
+    return {int(path.name) for path in (workdir / "checkpoints").iterdir()}
+
+
+def test_the_last_few_and_the_best_stay(tmp_path):
+    scores = {1: 0.9, 2: None, 3: 0.2, 4: None, 5: 0.5, 6: None, 7: None}
+    save_all(tmp_path, scores)
+    assert steps_kept(tmp_path) == {3, 6, 7}
+    for which, step in (("latest", 7), ("best", 3), (6, 6)):
+        restored = checkpoints.restore(tmp_path, which)
+        assert restored is not None
+        assert restored.step == step
+        np.testing.assert_array_equal(restored.state["params"]["w"], float(step))
+
+
+def test_without_validation_the_last_few_stay(tmp_path):
+    save_all(tmp_path, dict.fromkeys(range(1, 6)))
+    assert steps_kept(tmp_path) == {4, 5}
+    best = checkpoints.restore(tmp_path, "best")
+    assert best is not None
+    assert best.step == 5
+
+
+def test_a_half_deleted_checkpoint_is_not_the_best(tmp_path):
+    save_all(tmp_path, {1: 0.1, 2: 0.3}, keep=3)
+    shutil.rmtree(tmp_path / "checkpoints" / "1" / "config")
+    best = checkpoints.restore(tmp_path, "best")
+    assert best is not None
+    assert best.step == 2
+
+
+@pytest.mark.parametrize("file", ["state/_METADATA", "config/metadata"])
+def test_a_damaged_checkpoint_is_named(tmp_path, file):
+    save_all(tmp_path, {1: None, 2: None})
+    damaged = tmp_path / "checkpoints" / "2" / file
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    with pytest.raises(InputError, match="checkpoints/2 is damaged; delete"):
+        checkpoints.restore(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints" / "2")
+    earlier = checkpoints.restore(tmp_path)
+    assert earlier is not None
+    assert earlier.step == 1
+
+
+def test_damaged_metrics_are_one_sentence(tmp_path):
+    save_all(tmp_path, {1: 0.5, 2: 0.4})
+    damaged = tmp_path / "checkpoints" / "1" / "metrics" / "metrics"
+    damaged.write_text("{")
+    with pytest.raises(InputError, match="damaged metrics"):
+        save_all(tmp_path, {3: 0.3})
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    store = checkpoints.Checkpoints(tmp_path, load_config("temos:debug"))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store._manager, "save", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        store.save(state_at(1), NORMALIZER)
+    assert caught.value.filename == str(tmp_path / "checkpoints")
+    store.close()
