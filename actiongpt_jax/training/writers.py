@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import time
 
 
 class MetricWriter:
@@ -14,34 +15,59 @@ class MetricWriter:
 
         Args:
             workdir: folder of the run.
-            step: that the run continues from. A killed run has written records of
-                steps that will now be done again.
+            step: that the run continues from, 0 for a run from the start. A killed
+                run has written records of steps that will now be done again.
         """
         self._path = workdir / "metrics.jsonl"
         if self._path.exists():
-            _trim(self._path, step)
+            # The evaluation at step 0 is done again too.
+            _trim(self._path, step if step else -1)
         self._file = self._path.open("a")
         self._board = None
-        if importlib.util.find_spec("tensorboardX"):
-            from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
-
-            self._board = SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=step + 1
-            )
+        if importlib.util.find_spec("tensorboard"):
+            self._board = _Board(workdir / "tensorboard", step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Writes one record; floats keep every bit (repr)."""
-        self._file.write(json.dumps({"step": step, **figures}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"step": step, **figures}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, step)
+            self._board.write(step, figures)
 
     def close(self) -> None:
         """Closes all files."""
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+class _Board:
+    """Event files for TensorBoard; needs its package and no TensorFlow."""
+
+    def __init__(self, folder: pathlib.Path, step: int):
+        from tensorboard.compat.proto import event_pb2, summary_pb2  # pyright: ignore
+        from tensorboard.summary.writer import event_file_writer  # pyright: ignore
+
+        self._events, self._summaries = event_pb2, summary_pb2
+        self._writer = event_file_writer.EventFileWriter(str(folder))
+        # Hides what a killed run wrote of later steps.
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._add(step + 1 if step else 0, session_log=start)
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        value = self._summaries.Summary.Value
+        values = [value(tag=name, simple_value=x) for name, x in figures.items()]
+        self._add(step, summary=self._summaries.Summary(value=values))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, step: int, **content) -> None:
+        event = self._events.Event(step=step, wall_time=time.time(), **content)
+        self._writer.add_event(event)
 
 
 def _trim(path: pathlib.Path, step: int) -> None:

@@ -1,0 +1,52 @@
+"""Figures in metrics.jsonl (and TensorBoard): every step once, whatever was killed."""
+
+import json
+
+import pytest
+
+from actiongpt_jax.training.writers import MetricWriter
+
+
+def steps_in(folder) -> list[int]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def write(folder, start: int, steps) -> None:
+    writer = MetricWriter(folder, start)
+    for step in steps:
+        writer.write(step, {"train/loss": 0.1 * step})
+    writer.close()
+
+
+def test_a_continued_run_drops_what_it_does_again(tmp_path):
+    write(tmp_path, 0, range(6))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "train/lo')  # torn by a kill
+    write(tmp_path, 3, range(4, 8))
+    assert steps_in(tmp_path) == list(range(8))
+
+
+def test_a_run_begun_again_repeats_no_evaluation(tmp_path):
+    write(tmp_path, 0, range(3))
+    write(tmp_path, 0, range(2))
+    assert steps_in(tmp_path) == [0, 1]
+
+
+def test_figures_keep_every_bit(tmp_path):
+    writer = MetricWriter(tmp_path, 0)
+    writer.write(1, {"loss": 0.1 + 0.2})
+    writer.close()
+    record = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert record == {"step": 1, "loss": 0.1 + 0.2}
+
+
+def test_tensorboard_reads_the_figures(tmp_path):
+    name = "tensorboard.backend.event_processing.event_file_loader"
+    loader = pytest.importorskip(name, reason="TensorBoard is optional")
+    write(tmp_path, 0, [1, 2])
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    events = list(loader.RawEventFileLoader(str(file)).Load())
+    # The file's version, the start of the session, and one event per record.
+    assert len(events) == 4
+    assert any(b"train/loss" in event for event in events)
