@@ -28,6 +28,24 @@ REFERENCE_DEVIATIONS = {
     "text.aggregation": "reference_mean",
 }
 
+# Fields that must be one of a few words, or a number from 1 on; where a config has
+# them. All are looked at before any work, and nowhere else.
+_CHOICES = {
+    "compat": (None, "reference"),
+    "data.heading": ("yaw", "reference"),
+    "losses.recons_mean": ("frames", "padded"),
+    "model.text_mask": ("bool", "shipped"),
+    "text.source": ("descriptions", "phrase"),
+    "train.dtype": ("float32", "bfloat16"),
+}
+_POSITIVE = (
+    *("data.limit", "data.max_frames", "data.max_shapes", "data.min_frames"),
+    *("model.ff_size", "model.latent_dim", "model.num_heads", "model.num_layers"),
+    *("text.k", "train.batch_size", "train.checkpoint_steps", "train.eval_epochs"),
+    *("train.keep_checkpoints", "train.log_steps", "train.num_epochs"),
+    "train.num_steps",
+)
+
 
 def base_config() -> Config:
     """Returns the fields that every model's config shares, with their defaults."""
@@ -44,6 +62,8 @@ def base_config() -> Config:
     config.data.labels = "frame"
     config.data.min_frames = 15
     config.data.max_frames = 750
+    # Train on the first so many segments only: to see whether a model can learn.
+    config.data.limit = placeholder(int)
     config.data.heading = "yaw"
     config.data.train_split = "train"
     config.data.val_split = "val"
@@ -130,11 +150,18 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     module_spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise InputError(f"config {path} must define get_config(arg)")
-    config = module.get_config(words)
+    try:
+        config = module.get_config(words)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"config words {words!r} must be whole numbers where {path} reads numbers: "
+            f"{error}"
+        ) from error
     config.lock()
     values = flags.FlagValues()
     argv = ["train", *overrides]
-    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     for flag in overrides:
         if not flag.startswith("--config.") or "=" not in flag:
             raise InputError(
@@ -142,14 +169,50 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
             )
         _check_field(config, flag[len("--config.") :].partition("=")[0])
     try:
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=values, sys_argv=argv
+        )
         values(argv)
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(f"config override is not valid: {error}") from error
-    if config.compat not in (None, "reference"):
-        raise InputError(
-            f"config.compat must be 'reference' or unset, got {config.compat!r}"
-        )
+    check_values(config)
     return config
+
+
+def check_values(config: Config) -> None:
+    """Checks the fields whose wrong value would show late, or never.
+
+    Raises:
+        InputError: for the first wrong one.
+    """
+    for field, allowed in _CHOICES.items():
+        value = _lookup(config, field, allowed[0])
+        if value not in allowed:
+            words = ", ".join(map(repr, filter(None, allowed)))
+            raise InputError(f"config.{field} must be one of {words}, got {value!r}")
+    for field in _POSITIVE:
+        value = _lookup(config, field, None)
+        if value is not None and value < 1:
+            raise InputError(f"config.{field} must be at least 1, got {value}")
+    rate = _lookup(config, "model.dropout", 0.0)
+    if not 0 <= rate < 1:
+        raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
+    width = _lookup(config, "model.latent_dim", None)
+    heads = _lookup(config, "model.num_heads", None)
+    if width is not None and (width % 2 or (heads is not None and width % heads)):
+        raise InputError(
+            "config.model.latent_dim must be even and a multiple of "
+            f"config.model.num_heads, got {width} and num_heads={heads}"
+        )
+
+
+def _lookup(config: Config, field: str, default: Any) -> Any:
+    node = config
+    for part in field.split("."):
+        if part not in node:
+            return default
+        node = node[part]
+    return node
 
 
 def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:

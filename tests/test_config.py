@@ -58,3 +58,34 @@ def test_json_round_trip():
 def test_words_choose_text_and_k():
     config = load_config("temos:k=8,text=phrase")
     assert (config.text.k, config.text.source) == (8, "phrase")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.dtype=float16",
+        "train.num_steps=0",
+        "train.log_steps=0",
+        "train.keep_checkpoints=0",
+        "data.limit=-1",
+        "data.heading=north",
+        "losses.recons_mean=mean",
+        "model.text_mask=int",
+        "model.num_layers=0",
+        "model.dropout=1.0",
+        "model.latent_dim=17",
+        "model.num_heads=3",
+    ],
+)
+def test_values_that_would_show_late_or_never(override):
+    field, value = override.split("=")
+    with pytest.raises(InputError) as caught:
+        load_config("temos", [f"--config.{override}"])
+    assert f"config.{field}" in str(caught.value)
+    assert value in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_section_is_no_value():
+    with pytest.raises(InputError, match="config.data"):
+        load_config("temos", ["--config.data.limit=3", "--config.data=3"])
