@@ -26,6 +26,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (InputError, JobIncompleteError, OSError) as error:
         if os.environ.get("ACTIONGPT_JAX_TRACEBACK") == "1":

@@ -37,6 +37,9 @@ class Inputs:
 def open_inputs(config: Config) -> Inputs:
     """Opens both stores and fills `config.text` with what the embeddings are.
 
+    The stores' paths become absolute: checkpoints name them to whoever generates,
+    from whatever folder.
+
     Raises:
         InputError: for a store that is missing, empty, of another encoder or k
             than the config asks for, or without one of the motion's phrases.
@@ -54,7 +57,10 @@ def open_inputs(config: Config) -> Inputs:
     store = open_store(pathlib.Path(config.data.store))
     embeddings = open_embeddings(pathlib.Path(config.text.store))
     _fill_text(config, embeddings)
+    for section in (config.data, config.text):
+        section.store = str(pathlib.Path(section.store).absolute())
     train_segments = _segments(config, store, config.data.train_split)
+    train_segments = train_segments[: config.data.limit]
     if not train_segments:
         raise InputError(
             f"motion store {config.data.store} has no segment of "
@@ -118,6 +124,22 @@ def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
                 "others with `python -m actiongpt_jax.embed`"
             )
         config.text[field] = held
+
+
+def check_workdir(workdir: pathlib.Path) -> None:
+    """Checks that a run can have this folder.
+
+    Raises:
+        InputError: if it, or what it lies in, is a file.
+    """
+    for path in (workdir, *workdir.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise InputError(
+                    f"--workdir must be a folder to make or to continue in, but {path} "
+                    "is a file"
+                )
+            return
 
 
 def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from actiongpt_jax.config import Config, cache_folder, resolve, to_json
+from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
 from actiongpt_jax.data.batching import fit_features, model_batch, prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
@@ -22,7 +22,12 @@ from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.training import checkpoints, parallel
-from actiongpt_jax.training.inputs import Inputs, check_same_run, open_inputs
+from actiongpt_jax.training.inputs import (
+    Inputs,
+    check_same_run,
+    check_workdir,
+    open_inputs,
+)
 from actiongpt_jax.training.optim import make_optimizer
 from actiongpt_jax.training.state import TrainState, count_parameters, create_state
 from actiongpt_jax.training.step import make_eval_step, make_train_step
@@ -56,7 +61,9 @@ def train(
         InputError: for bad input, and when the loss is no longer finite.
     """
     config = resolve(config).copy_and_resolve_references()
+    check_values(config)
     workdir = pathlib.Path(workdir)
+    check_workdir(workdir)
     parallel.use_compilation_cache(cache_folder() / "xla")
     devices = parallel.DataParallel(config.train.batch_size)
     restored = checkpoints.restore(workdir)
@@ -127,13 +134,19 @@ class _Run:
             train_config.num_steps or train_config.num_epochs * self.per_epoch
         )
         self.main = jax.process_index() == 0
-        self.checkpoints = checkpoints.Checkpoints(self.workdir, self.config)
         # Figures of steps that the device may still be computing.
         self.pending = collections.deque()
         self.window: list[dict[str, float]] = []
 
     def go(self, state: TrainState) -> TrainState:
         start = int(state.step)
+        if start > self.num_steps:
+            raise InputError(
+                f"{self.workdir} has done {start} steps already, more than the "
+                f"{self.num_steps} asked for; raise config.train.num_steps or use "
+                "another --workdir"
+            )
+        self.checkpoints = checkpoints.Checkpoints(self.workdir, self.config)
         self._announce(state, start)
         writer = MetricWriter(self.workdir, start) if self.main else None
         evaluate_every = self.config.train.eval_epochs * self.per_epoch
@@ -257,6 +270,12 @@ class _Run:
         means = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
         figures = {f"val/{name}": mean for name, mean in means.items()}
         figures["val/loss"] = sum(w * means[n] for n, w in self.weights.items())
+        best_metric = self.config.train.best_metric
+        if best_metric not in figures:
+            raise InputError(
+                f"config.train.best_metric must be one of {', '.join(figures)}, got "
+                f"{best_metric!r}"
+            )
         if writer is not None:
             writer.write(step, figures)
             epoch = step / self.per_epoch

@@ -94,7 +94,7 @@ def make_train_step(
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
         )
-        return state, {"loss": loss, **means, "grad_norm": optax.global_norm(grads)}
+        return state, {"loss": loss, **means, "grad_norm": optax.tree.norm(grads)}
 
     return step
 

@@ -92,3 +92,27 @@ def test_workdir_of_another_model(flags, tmp_path):
     message = message_of([*flags, *workdir, "--config.model.latent_dim=32"])
     assert "latent_dim" in message
     assert "--workdir" in message
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_workdir_is_a_file(flags, tmp_path, below):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    message = message_of([*flags, "--workdir", str(file / below)])
+    assert f"{file} is a file" in message
+    assert file.read_text() == "mine"
+
+
+def test_fewer_steps_than_done(flags, tmp_path):
+    workdir = ["--workdir", str(tmp_path / "run")]
+    train.main([*flags, *workdir, "--config.train.num_steps=2"])
+    message = message_of([*flags, *workdir, "--config.train.num_steps=1"])
+    assert "2 steps" in message
+    assert "config.train.num_steps" in message
+
+
+def test_unknown_best_metric_lists_the_known(flags, tmp_path):
+    workdir = ["--workdir", str(tmp_path / "run")]
+    message = message_of([*flags, *workdir, "--config.train.best_metric=val/nope"])
+    assert "val/nope" in message
+    assert "val/recons_text2rfeats" in message
