@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import time
+from typing import Any
 
 
 def textbook_flops(
@@ -89,17 +90,14 @@ def main():
         NOISE[args.model],
         parallel.axis_name,
     )
-    noise = {
-        name: np.zeros((args.batch, model.latent_dim), np.float32)
-        for name in NOISE["temos"]
-    }
+    noise = {name: jnp.zeros((args.batch, model.latent_dim)) for name in NOISE["temos"]}
     state = parallel.place_state(create_state(model, tx, batch, noise, seed=0))
     variables = {"params": state.params}
     params = count_parameters(state.params)
 
     @jax.jit
     def generate(variables, tokens, token_mask, frame_mask, rng):
-        text = model.apply(variables, tokens, token_mask, method="encode_text")
+        text: Any = model.apply(variables, tokens, token_mask, method="encode_text")
         latent = text.sample(jax.random.normal(rng, text.mu.shape))
         return model.apply(variables, latent, frame_mask, method="decode")
 

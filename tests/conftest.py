@@ -27,7 +27,7 @@ def shared_file():
 
 @pytest.fixture(scope="session")
 def golden():
-    """Returns `load('temos_teach/rotations')` -> dict of numpy arrays; skips if absent."""
+    """Returns `load('temos_teach/rotations')` -> dict of arrays; skips if absent."""
 
     def load(name: str) -> dict[str, np.ndarray]:
         with np.load(_require(SHARED / "golden" / f"{name}.npz")) as file:

@@ -136,7 +136,7 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
     encoder, decoder, x, memory, mask
 ):
     real = np.asarray(mask)
-    half = {"dtype": jnp.bfloat16}
+    half: dict[str, Any] = {"dtype": jnp.bfloat16}
     init = Encoder(**SIZES, **half).init
     made = jax.eval_shape(lambda: init(jax.random.key(0), x, mask_to_bias(mask)))
     assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}

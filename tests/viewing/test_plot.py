@@ -1,7 +1,8 @@
 """Pose strips: left and right, up and down, one row per motion."""
 
-import matplotlib
+import matplotlib.image
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing import plot
@@ -11,14 +12,12 @@ def upright(frames: int) -> Motion:
     """Stands facing -x, as canonical motions do, the left arm raised."""
     rotations = np.zeros((frames, 22, 3), np.float32)
     # y-up body to z-up world facing -y, then a quarter turn to face -x.
-    from scipy.spatial.transform import Rotation
-
     root = Rotation.from_euler("z", -90, degrees=True) * Rotation.from_euler(
         "x", 90, degrees=True
     )
     rotations[:, 0] = root.as_rotvec()
     rotations[:, 16] = [0.0, 0.0, np.pi / 2]
-    translation = np.tile(np.float32([0, 0, 1.17]), (frames, 1))
+    translation = np.tile(np.array([0, 0, 1.17], np.float32), (frames, 1))
     return Motion(rotations, translation, text=("raise the left arm",))
 
 
