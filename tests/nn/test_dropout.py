@@ -63,7 +63,7 @@ def test_elements_do_not_depend_on_their_neighbours(rate):
 
 def test_triples_of_neighbours_are_as_frequent_as_they_should_be():
     mask = mask_of(1, 0.5)[: COUNT // 3 * 3].reshape(-1, 3)
-    counts = np.bincount(mask.astype(int) @ [1, 2, 4], minlength=8)
+    counts = np.bincount(mask.astype(int) @ np.array([1, 2, 4]), minlength=8)
     expected = len(mask) / 8
     chi_squared = ((counts - expected) ** 2 / expected).sum()
     # 7 degrees of freedom: mean 7, deviation sqrt(14).
