@@ -5,6 +5,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, UInt32
 
@@ -77,11 +78,13 @@ class SelfAttention(nn.Module):
         num_heads: divides the width.
         dropout: rate on the attention weights.
         dtype: of the products; the softmax is float32.
+        causal: no token attends to a later one.
     """
 
     num_heads: int
     dropout: float = 0.1
     dtype: DTypeLike = jnp.float32
+    causal: bool = False
 
     @nn.compact
     def __call__(
@@ -127,7 +130,11 @@ class SelfAttention(nn.Module):
             k,
             preferred_element_type=jnp.float32,
         )
-        weights = jax.nn.softmax(logits + bias[:, None, None, :], axis=-1)
+        logits = logits + bias[:, None, None, :]
+        if self.causal:
+            earlier = np.tri(num_queries, tokens, dtype=bool)
+            logits = jnp.where(earlier, logits, _MASKED)
+        weights = jax.nn.softmax(logits, axis=-1)
         if seeds is not None and self.dropout > 0:
             weights = dropout(weights, seeds, self.dropout)
         out = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(self.dtype), v)

@@ -43,6 +43,14 @@ def _gelu_backward(x, g):
 _gelu.defvjp(_gelu_forward, _gelu_backward)
 
 
+def quick_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """CLIP's approximation of a GELU, x * sigmoid(1.702 x), elementwise.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
+    """
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
 def layer_norm(
     x: Float[Array, "... d"],
     scale: Float[Array, " d"],

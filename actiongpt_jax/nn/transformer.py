@@ -1,9 +1,12 @@
-"""Post-norm transformer stacks as in torch.nn, on flattened sequences.
+"""Transformer stacks as in torch.nn, on flattened sequences.
 
-x = norm(x + drop(sublayer(x))) after every sublayer, exact GELU, no final norm.
-Dropout acts on the attention weights, after attention, inside and after the
-feed-forward part. A mask is given as `bias`, see `attention.mask_to_bias`.
+Post-norm: x = norm(x + drop(sublayer(x))) after every sublayer, exact GELU, no final
+norm. Encoders can be pre-norm, x + drop(sublayer(norm(x))), as in CLIP. Dropout acts
+on the attention weights, after attention, inside and after the feed-forward part. A
+mask is given as `bias`, see `attention.mask_to_bias`.
 """
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,6 +16,8 @@ from jaxtyping import Array, Float, UInt32
 from actiongpt_jax.nn.attention import Dense, SelfAttention, SingleTokenAttention
 from actiongpt_jax.nn.dropout import dropout, dropout_seeds
 from actiongpt_jax.nn.ops import gelu, layer_norm
+
+Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
 class LayerNorm(nn.Module):
@@ -33,31 +38,34 @@ class LayerNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Dense, GELU, dropout, dense.
+    """Dense, activation, dropout, dense.
 
     Attributes:
         ff_size: inner width.
         dropout: rate after the activation.
         dtype: of the products.
+        activation: elementwise function.
     """
 
     ff_size: int
     dropout: float = 0.1
     dtype: DTypeLike = jnp.float32
+    activation: Activation = gelu
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "m d"], seeds: UInt32[Array, "2"] | None = None
     ) -> Float[Array, "m d"]:
         """Maps (M, D) to (M, D)."""
-        hidden = gelu(Dense(self.ff_size, dtype=self.dtype, name="linear1")(x))
+        hidden = Dense(self.ff_size, dtype=self.dtype, name="linear1")(x)
+        hidden = self.activation(hidden)
         if seeds is not None and self.dropout > 0:
             hidden = dropout(hidden, seeds, self.dropout)
         return Dense(x.shape[-1], out_in=True, dtype=self.dtype, name="linear2")(hidden)
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward, each followed by a norm.
+    """Self-attention and feed-forward, each followed or preceded by a norm.
 
     Attributes:
         num_heads: divides the width.
@@ -65,6 +73,9 @@ class EncoderLayer(nn.Module):
         dropout: rate of all four dropouts.
         eps: of the norms.
         dtype: of the products; norms and softmax are float32.
+        pre_norm: norms act on what enters a sublayer, not on the sum after it.
+        causal: no token attends to a later one.
+        activation: of the feed-forward part.
     """
 
     num_heads: int
@@ -72,6 +83,9 @@ class EncoderLayer(nn.Module):
     dropout: float = 0.1
     eps: float = 1e-5
     dtype: DTypeLike = jnp.float32
+    pre_norm: bool = False
+    causal: bool = False
+    activation: Activation = gelu
 
     @nn.compact
     def __call__(
@@ -94,20 +108,27 @@ class EncoderLayer(nn.Module):
         """
         drop = _Dropouts(self, 4, self.dropout, deterministic)
         attention = SelfAttention(
-            self.num_heads, self.dropout, self.dtype, name="self_attn"
+            self.num_heads, self.dropout, self.dtype, self.causal, name="self_attn"
         )
-        attended = attention(x, bias, drop.seeds(0), num_queries)
+        feed_forward = FeedForward(
+            self.ff_size, self.dropout, self.dtype, self.activation, name="ff"
+        )
+        norm1 = LayerNorm(self.eps, name="norm1")
+        norm2 = LayerNorm(self.eps, name="norm2")
+        attended = attention(
+            norm1(x) if self.pre_norm else x, bias, drop.seeds(0), num_queries
+        )
         if num_queries is not None:
             x = x.reshape(*bias.shape, -1)[:, :num_queries].reshape(attended.shape)
-        x = LayerNorm(self.eps, name="norm1")(x + drop(attended, 1))
-        feed_forward = FeedForward(self.ff_size, self.dropout, self.dtype, name="ff")
-        return LayerNorm(self.eps, name="norm2")(
-            x + drop(feed_forward(x, drop.seeds(2)), 3)
-        )
+        x = x + drop(attended, 1)
+        if self.pre_norm:
+            return x + drop(feed_forward(norm2(x), drop.seeds(2)), 3)
+        x = norm1(x)
+        return norm2(x + drop(feed_forward(x, drop.seeds(2)), 3))
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, attention to one memory token, feed-forward.
+    """Self-attention, attention to one memory token, feed-forward; post-norm.
 
     Attributes: as of `EncoderLayer`.
     """
@@ -172,6 +193,9 @@ class Encoder(nn.Module):
     dropout: float = 0.1
     eps: float = 1e-5
     dtype: DTypeLike = jnp.float32
+    pre_norm: bool = False
+    causal: bool = False
+    activation: Activation = gelu
 
     @nn.compact
     def __call__(
@@ -202,6 +226,9 @@ class Encoder(nn.Module):
                 self.dropout,
                 self.eps,
                 self.dtype,
+                self.pre_norm,
+                self.causal,
+                self.activation,
                 name=f"layer_{i}",
             )
             last = i == self.num_layers - 1

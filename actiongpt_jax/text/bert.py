@@ -10,13 +10,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.nn.attention import mask_to_bias
 from actiongpt_jax.nn.transformer import Encoder, LayerNorm
 from actiongpt_jax.structs import TextFeatures
+from actiongpt_jax.text.encoder_config import read_epsilon, read_sizes
 from actiongpt_jax.text.weights import Tensors
 
 
@@ -135,6 +135,7 @@ _LAYERS = {
         "norm2": "output_layer_norm",
     },
 }
+ANCHORS = ("embeddings.word_embeddings.weight",)
 # What a checkpoint may hold beside the encoder: heads of its training tasks.
 HEADS = (
     "pooler.",
@@ -159,20 +160,7 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
         InputError: naming a field that is missing or not supported.
     """
     kind = config["model_type"]
-    sizes = {}
-    for field, key in _FIELDS[kind].items():
-        size = config.get(key)
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(
-                f"{where}: the field {key!r} must be a positive number, got"
-                f" {json.dumps(size)}"
-            )
-        sizes[field] = size
-    if sizes["width"] % sizes["num_heads"]:
-        raise InputError(
-            f"{where}: the width {sizes['width']} must be divisible by the number of"
-            f" heads, {sizes['num_heads']}"
-        )
+    sizes = read_sizes(config, _FIELDS[kind], where)
     required = {
         "activation" if kind == "distilbert" else "hidden_act": "gelu",
         "position_embedding_type": "absolute",
@@ -185,7 +173,9 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
                 f" supported, got {json.dumps(config[key])}"
             )
     # DistilBERT's norms have a fixed epsilon, not a field.
-    eps = float(config.get("layer_norm_eps", 1e-12)) if kind == "bert" else 1e-12
+    eps = 1e-12
+    if kind == "bert":
+        eps = read_epsilon(config, "layer_norm_eps", eps, where)
     return Bert(**sizes, eps=eps, pooled=kind == "bert")
 
 
@@ -200,46 +190,19 @@ def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
     Returns:
         The tree `params`.
     """
-    width, ff_size = module.width, module.ff_size
-
-    def norm(name: str) -> dict[str, np.ndarray]:
-        return {
-            "scale": tensors.take(f"{name}.weight", (width,)),
-            "bias": tensors.take(f"{name}.bias", (width,)),
-        }
-
-    def linear(name: str, out: int, into: int) -> tuple[np.ndarray, np.ndarray]:
-        weight = tensors.take(f"{name}.weight", (out, into))
-        return weight, tensors.take(f"{name}.bias", (out,))
+    width, names = module.width, _LAYERS[kind]
 
     def layer(number: int) -> dict[str, Any]:
-        names = _LAYERS[kind]
         start = names[""].format(number)
-        packed = [linear(start + names[part], width, width) for part in "qkv"]
-        out, out_bias = linear(start + names["out"], width, width)
-        first, first_bias = linear(start + names["linear1"], ff_size, width)
-        second, second_bias = linear(start + names["linear2"], width, ff_size)
-        return {
-            "self_attn": {
-                "in_kernel": np.concatenate([weight.T for weight, _ in packed], 1),
-                "in_bias": np.concatenate([bias for _, bias in packed]),
-                "out": {"kernel": out.T, "bias": out_bias},
-            },
-            "norm1": norm(start + names["norm1"]),
-            "ff": {
-                "linear1": {"kernel": first.T, "bias": first_bias},
-                "linear2": {"kernel_out_in": second, "bias": second_bias},
-            },
-            "norm2": norm(start + names["norm2"]),
-        }
+        return tensors.take_layer(start, names, width, module.ff_size)
 
-    def embedding(name: str, rows: int) -> np.ndarray:
+    def embedding(name: str, rows: int):
         return tensors.take(f"embeddings.{name}_embeddings.weight", (rows, width))
 
     params: dict[str, Any] = {
         "word": embedding("word", module.vocab_size),
         "position": embedding("position", module.max_positions),
-        "norm": norm("embeddings.LayerNorm"),
+        "norm": tensors.take_norm("embeddings.LayerNorm", width),
         "encoder": {f"layer_{i}": layer(i) for i in range(module.num_layers)},
     }
     if module.num_types:

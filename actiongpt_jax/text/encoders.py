@@ -1,12 +1,12 @@
 """Frozen text encoders loaded from Hugging Face folders.
 
-A kind of encoder is a Linen module that maps (ids, mask, types) to `TextFeatures`,
-and two functions that make it from a config.json and fill it from tensors.
+A family of encoders is a Linen module that maps (ids, mask, types) to `TextFeatures`,
+two functions that make it from a config.json and fill it from tensors, and how its
+tensors and what it leaves alone are named.
 """
 
 import functools
 import hashlib
-import json
 import os
 import pathlib
 from typing import Any
@@ -20,13 +20,18 @@ from jaxtyping import Int, Shaped
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text import bert
+from actiongpt_jax.text import bert, clip
+from actiongpt_jax.text.encoder_config import read_config
 from actiongpt_jax.text.encoder_source import find_folder
 from actiongpt_jax.text.tokenization import Tokenizer
 from actiongpt_jax.text.weights import Tensors, read_weights
 
-_WORDS = "embeddings.word_embeddings.weight"
-KINDS = ("bert", "distilbert")
+_FAMILIES: dict[str, Any] = {
+    "bert": bert,
+    "distilbert": bert,
+    "clip": clip,
+    "clip_text_model": clip,
+}
 
 
 class TextEncoder:
@@ -76,7 +81,8 @@ class TextEncoder:
             token_type_ids: (B, N) sentence types, None for the first.
 
         Returns:
-            tokens (B, N, E) float32; pooled (B, E), or None for DistilBERT.
+            tokens (B, N, E) float32; pooled (B, P): the masked mean of BERT (P = E),
+            the projected vector of CLIP, None for DistilBERT.
 
         Raises:
             InputError: for more pieces than `limit` or ids beyond the vocabulary.
@@ -105,7 +111,8 @@ class TextEncoder:
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the folder, loaded when first used."""
-        return Tokenizer(self.folder, self.limit)
+        kind = "clip" if isinstance(self.module, clip.ClipText) else None
+        return Tokenizer(self.folder, self.limit, kind)
 
     @functools.cached_property
     def weight_hash(self) -> str:
@@ -119,7 +126,7 @@ class TextEncoder:
 
 
 def load(source: str | os.PathLike) -> TextEncoder:
-    """Loads a BERT or DistilBERT encoder.
+    """Loads a BERT, DistilBERT or CLIP text encoder.
 
     Args:
         source: a folder with config.json and model.safetensors, or else
@@ -132,23 +139,18 @@ def load(source: str | os.PathLike) -> TextEncoder:
             weights do not fit its config; missing and unexpected ones are listed.
     """
     name, folder = find_folder(source)
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{folder} must hold config.json, has none; take both files")
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path} must be JSON: {error}; fetch it again") from error
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind not in KINDS:
+    config, where = read_config(folder), str(folder / "config.json")
+    kind = config.get("model_type")
+    family = _FAMILIES.get(kind) if isinstance(kind, str) else None
+    if family is None:
         raise InputError(
-            f"{path}: the field 'model_type' must be one of {', '.join(KINDS)}, got"
-            f" {kind!r}; choose an encoder of these kinds"
+            f"{where}: the field 'model_type' must be one of {', '.join(_FAMILIES)},"
+            f" got {kind!r}; choose an encoder of these kinds"
         )
-    module = bert.from_config(config, str(path))
-    tensors = Tensors(str(folder), read_weights(folder), _WORDS)
-    params = bert.from_tensors(module, kind, tensors)
-    tensors.finish(bert.HEADS)
+    module = family.from_config(config, where)
+    tensors = Tensors(str(folder), read_weights(folder), family.ANCHORS)
+    params = family.from_tensors(module, kind, tensors)
+    tensors.finish(family.HEADS)
     return TextEncoder(
         name,
         folder,

@@ -36,26 +36,28 @@ class Tokenizer:
         pad_id: what fills up a batch.
     """
 
-    def __init__(self, folder: str | pathlib.Path, limit: int):
+    def __init__(self, folder: str | pathlib.Path, limit: int, kind: str | None = None):
         """Loads the tokenizer of a Hugging Face folder.
 
         Args:
             folder: holds tokenizer.json or a vocabulary.
             limit: most pieces of one text.
+            kind: tells the tokenizer of a folder that has a vocabulary and nothing
+                else; None asks its config.json.
 
         Raises:
             InputError: if there is none.
         """
-        _check_files(pathlib.Path(folder))
+        options: dict[str, Any] = {"local_files_only": True}
+        if not _check_files(pathlib.Path(folder)) and kind is not None:
+            options["tokenizer_type"] = kind
         # The import takes seconds, models that read a store do not need it, and it
         # says at length that torch is missing.
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
         try:
-            loaded: Any = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True
-            )
+            loaded: Any = AutoTokenizer.from_pretrained(str(folder), **options)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise InputError(
                 f"{folder} must hold the tokenizer of its weights, but it cannot be"
@@ -65,7 +67,8 @@ class Tokenizer:
         self._folder = folder
         self.limit = limit
         self.pad_id: int = loaded.pad_token_id or 0
-        self._added: int = loaded.num_special_tokens_to_add()
+        # What every text has, even the empty one. CLIP's end is its unknown word, too.
+        self._special: list[int] = self._split([""])[0]
 
     def __call__(self, texts: Sequence[str]) -> list[Pieces]:
         """Splits texts; one that is too long is cut at a word piece.
@@ -107,17 +110,19 @@ class Tokenizer:
 
     def _check_words(self, whole: Sequence[Sequence[int]]) -> None:
         unknown = self._tokenizer.unk_token_id
-        words = sum(max(len(ids) - self._added, 0) for ids in whole)
+        words = sum(len(ids) - len(self._special) for ids in whole)
         if unknown is None or not words:
             return
-        if sum(piece == unknown for ids in whole for piece in ids) == words:
+        special = len(whole) * self._special.count(unknown)
+        if sum(piece == unknown for ids in whole for piece in ids) - special == words:
             raise InputError(
                 f"the tokenizer in {self._folder} must know the words of the texts, but"
                 " knows none; use the vocabulary that belongs to the weights"
             )
 
 
-def _check_files(folder: pathlib.Path) -> None:
+def _check_files(folder: pathlib.Path) -> bool:
+    """Returns whether there is more than a bare vocabulary."""
     # transformers makes an empty vocabulary if there are none, and its parser of
     # damaged ones raises bare exceptions.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
@@ -125,6 +130,7 @@ def _check_files(folder: pathlib.Path) -> None:
             f"{folder} must hold a tokenizer ({' or '.join(_VOCABULARIES)}), has none;"
             " take the whole folder from the hub"
         )
+    described = False
     for name in ("tokenizer.json", "tokenizer_config.json"):
         path = folder / name
         try:
@@ -133,3 +139,12 @@ def _check_files(folder: pathlib.Path) -> None:
             raise InputError(f"{path} must be JSON: {error}; fetch it again") from error
         if not isinstance(parsed, dict):
             raise InputError(f"{path} must be a JSON object; fetch it again")
+        described = described or bool(parsed)
+    pairs = [folder / name for name in (_VOCABULARIES[-1], "merges.txt")]
+    if not described and pairs[0].is_file() and not pairs[1].is_file():
+        # It would go letter by letter and say nothing.
+        raise InputError(
+            f"{pairs[1]} must be there beside {pairs[0].name}, but is not; take the"
+            " whole folder from the hub"
+        )
+    return described

@@ -2,7 +2,8 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,23 +26,30 @@ class Tensors:
         where: the folder, for errors.
     """
 
-    def __init__(self, where: str, tensors: dict[str, np.ndarray], anchor: str):
+    def __init__(
+        self, where: str, tensors: Mapping[str, np.ndarray], anchors: Sequence[str]
+    ):
         """Removes the prefix of a model within a model.
 
         Args:
             where: the folder.
             tensors: by their names in the file.
-            anchor: name of a tensor that every such encoder has; what stands
-                before it is the prefix.
+            anchors: names of a tensor that every such encoder has under one of
+                them; the first that is found counts, what stands before it is the
+                prefix.
         """
         self.where = where
-        prefixes = {n.removesuffix(anchor) for n in tensors if n.endswith(anchor)}
-        prefix = min(prefixes, key=len, default="")
+        prefix = next(
+            (
+                min((n.removesuffix(anchor) for n in found), key=len)
+                for anchor in anchors
+                if (found := [n for n in tensors if n.endswith(anchor)])
+            ),
+            "",
+        )
         self._left: dict[str, np.ndarray] = {}
-        self._heads: list[str] = []
         for name, tensor in tensors.items():
             if not name.startswith(prefix):
-                self._heads.append(name)
                 continue
             # BERT of 2018 calls its norms' scale and shift gamma and beta.
             plain = name.removeprefix(prefix)
@@ -49,6 +57,10 @@ class Tensors:
             self._left[plain.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
         self._missing: list[str] = []
         self._misshapen: list[str] = []
+
+    def __contains__(self, name: str) -> bool:
+        """Returns whether a tensor is there and not yet taken."""
+        return name in self._left
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Returns a tensor as float32; a missing one is noted and zero."""
@@ -60,6 +72,48 @@ class Tensors:
         else:
             return tensor.astype(np.float32)
         return np.zeros(shape, np.float32)
+
+    def take_norm(self, name: str, width: int) -> dict[str, np.ndarray]:
+        """Returns the parameters of a `LayerNorm`."""
+        return {
+            "scale": self.take(f"{name}.weight", (width,)),
+            "bias": self.take(f"{name}.bias", (width,)),
+        }
+
+    def take_layer(
+        self, start: str, names: Mapping[str, str], width: int, ff_size: int
+    ) -> dict[str, Any]:
+        """Returns the parameters of a `nn.transformer.EncoderLayer`.
+
+        Args:
+            start: what stands before the names.
+            names: of q, k, v, out, norm1, linear1, linear2 and norm2 in the file.
+            width: of the layer.
+            ff_size: inner width of its feed-forward part.
+        """
+
+        def linear(part: str, out: int, into: int) -> tuple[np.ndarray, np.ndarray]:
+            name = start + names[part]
+            weight = self.take(f"{name}.weight", (out, into))
+            return weight, self.take(f"{name}.bias", (out,))
+
+        packed = [linear(part, width, width) for part in "qkv"]
+        out, out_bias = linear("out", width, width)
+        first, first_bias = linear("linear1", ff_size, width)
+        second, second_bias = linear("linear2", width, ff_size)
+        return {
+            "self_attn": {
+                "in_kernel": np.concatenate([weight.T for weight, _ in packed], 1),
+                "in_bias": np.concatenate([bias for _, bias in packed]),
+                "out": {"kernel": out.T, "bias": out_bias},
+            },
+            "norm1": self.take_norm(start + names["norm1"], width),
+            "ff": {
+                "linear1": {"kernel": first.T, "bias": first_bias},
+                "linear2": {"kernel_out_in": second, "bias": second_bias},
+            },
+            "norm2": self.take_norm(start + names["norm2"], width),
+        }
 
     def finish(self, heads: Sequence[str]) -> None:
         """Checks that everything was found and nothing of the encoder is left.
@@ -74,7 +128,7 @@ class Tensors:
         unexpected = [
             name
             for name in self._left
-            if name not in _BUFFERS and not name.startswith(tuple(heads))
+            if not name.endswith(_BUFFERS) and not name.startswith(tuple(heads))
         ]
         faults = [
             f"{what}: {', '.join(names[:_NAMED_AT_MOST])}"

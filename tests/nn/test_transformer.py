@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.nn.attention import mask_to_bias
+from actiongpt_jax.nn.ops import quick_gelu
 from actiongpt_jax.nn.transformer import Decoder, Encoder
 from tests.oracles import transformer as oracle
 
@@ -173,3 +174,14 @@ def test_layers_start_with_different_weights(encoder):
     kernels = [layer["ff"]["linear1"]["kernel"] for layer in layers]
     # Apart from the noise added in this file, of deviation 0.1.
     assert np.abs(kernels[0] - kernels[1]).mean() > 0.2
+
+
+def test_causal_pre_norm_sees_nothing_later(encoder, x, mask):
+    kind = {"pre_norm": True, "causal": True, "activation": quick_gelu}
+    whole = encode(encoder, x, mask, **kind)
+    assert np.abs(whole - encode(encoder, x, mask)).max() > 0.1
+    changed = encode(encoder, x.at[:, 3:].add(1.0), mask, **kind)
+    np.testing.assert_allclose(changed[:, :3], whole[:, :3], rtol=0, atol=ROUNDING)
+    assert np.abs(changed - whole)[:, 3:].max() > 0.1
+    first = encode(encoder, x, mask, 2, **kind)
+    np.testing.assert_allclose(first, whole[:, :2], rtol=0, atol=ROUNDING)

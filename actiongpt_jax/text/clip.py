@@ -1,0 +1,241 @@
+"""The text half of CLIP: a causal transformer read off at the end of the text.
+
+Source: Radford et al. 2021 (arXiv:2103.00020); tensor names as in Hugging Face's
+checkpoints.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.nn.attention import mask_to_bias
+from actiongpt_jax.nn.ops import gelu, quick_gelu
+from actiongpt_jax.nn.transformer import Encoder, LayerNorm
+from actiongpt_jax.structs import TextFeatures
+from actiongpt_jax.text.encoder_config import read_epsilon, read_sizes
+from actiongpt_jax.text.weights import Tensors
+
+ACTIVATIONS = {
+    "quick_gelu": quick_gelu,
+    "gelu": gelu,
+    "gelu_new": functools.partial(jax.nn.gelu, approximate=True),
+    "gelu_pytorch_tanh": functools.partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+}
+# Configs written before the end-of-text rule was mended say 2, a token in the middle
+# of the vocabulary: they mean the highest id of each text.
+_LEGACY_EOS = 2
+
+
+class ClipText(nn.Module):
+    """States of word pieces, each seeing those before it, and one vector per text.
+
+    Attributes:
+        vocab_size: number of word pieces.
+        max_positions: longest text in word pieces.
+        width: of the states.
+        num_layers: of the stack.
+        num_heads: divides the width.
+        ff_size: inner width of the feed-forward parts.
+        projection: width of the text's vector; None for none.
+        eos_id: the piece that ends a text; 2 stands for the highest in each.
+        eps: of the norms.
+        activation: key of `ACTIVATIONS`.
+    """
+
+    vocab_size: int = 49408
+    max_positions: int = 77
+    width: int = 512
+    num_layers: int = 12
+    num_heads: int = 8
+    ff_size: int = 2048
+    projection: int | None = 512
+    eos_id: int = 49407
+    eps: float = 1e-5
+    activation: str = "quick_gelu"
+
+    @nn.compact
+    def __call__(
+        self,
+        input_ids: Int[Array, "b n"],
+        mask: Bool[Array, "b n"],
+        token_type_ids: Int[Array, "b n"] | None = None,
+    ) -> TextFeatures:
+        """Encodes texts.
+
+        Args:
+            input_ids: (B, N) word pieces, each text with its end.
+            mask: (B, N) True = real. Real states do not depend on padding behind
+                them, masked or not; those of padding do.
+            token_type_ids: of other encoders; not used.
+
+        Returns:
+            tokens (B, N, E) after the final norm, and pooled (B, P), the projected
+            state at the end of the text, not normalised.
+        """
+        init = nn.initializers.normal(0.02)
+        word = self.param("word", init, (self.vocab_size, self.width))
+        position = self.param("position", init, (self.max_positions, self.width))
+        stack = Encoder(
+            self.num_layers,
+            self.num_heads,
+            self.ff_size,
+            dropout=0.0,
+            eps=self.eps,
+            pre_norm=True,
+            causal=True,
+            activation=ACTIVATIONS[self.activation],
+            name="encoder",
+        )
+        x = stack(word[input_ids] + position[: input_ids.shape[1]], mask_to_bias(mask))
+        tokens = LayerNorm(self.eps, name="norm")(x)
+        if self.projection is None:
+            return TextFeatures(tokens)
+        kernel = self.param("projection", init, (self.width, self.projection))
+        last = tokens[jnp.arange(len(tokens)), end_of_text(input_ids, self.eos_id)]
+        return TextFeatures(tokens, last @ kernel)
+
+
+def end_of_text(input_ids: Int[Array, "b n"], eos_id: int) -> Int[Array, " b"]:
+    """Returns where each text ends.
+
+    Args:
+        input_ids: (B, N) word pieces.
+        eos_id: `eos_token_id` of the config.
+
+    Returns:
+        (B,) first position of that piece or, for 2, of the highest id; 0 if there is
+        none.
+    """
+    if eos_id == _LEGACY_EOS:
+        return input_ids.argmax(-1)
+    return (input_ids == eos_id).argmax(-1)
+
+
+_FIELDS = {
+    "vocab_size": "vocab_size",
+    "max_positions": "max_position_embeddings",
+    "width": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "ff_size": "intermediate_size",
+}
+# What a field of the text half is where config.json leaves it out, as it often does:
+# the sizes of ViT-B/32.
+_DEFAULTS = {
+    **{key: getattr(ClipText, field) for field, key in _FIELDS.items()},
+    "projection_dim": ClipText.projection,
+    "eos_token_id": ClipText.eos_id,
+    "layer_norm_eps": ClipText.eps,
+    "hidden_act": ClipText.activation,
+}
+_LAYER = {
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "out": "self_attn.out_proj",
+    "norm1": "layer_norm1",
+    "linear1": "mlp.fc1",
+    "linear2": "mlp.fc2",
+    "norm2": "layer_norm2",
+}
+_TEXT = "text_model."
+_WORDS = "embeddings.token_embedding.weight"
+# With `text_model.` where the projection is beside it, without in the bare half.
+ANCHORS = (_TEXT + _WORDS, _WORDS)
+# The image half, and the projection beside a bare text half.
+HEADS = ("vision_model.", "visual_projection.", "logit_scale", "text_projection.")
+
+
+def from_config(config: Mapping[str, Any], where: str) -> ClipText:
+    """Makes the module that a config.json describes.
+
+    Args:
+        config: its content, `model_type` 'clip' (both halves) or 'clip_text_model'.
+        where: the file, for the error.
+
+    Raises:
+        InputError: naming a field that is wrong or not supported.
+    """
+    text = _text_half(config, where) if config["model_type"] == "clip" else config
+    text = _DEFAULTS | {k: v for k, v in text.items() if v is not None}
+    activation = text["hidden_act"]
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise InputError(
+            f"{where}: the field 'hidden_act' must be one of {', '.join(ACTIVATIONS)},"
+            f" got {json.dumps(activation)}"
+        )
+    eos_id = text["eos_token_id"]
+    if not isinstance(eos_id, int) or isinstance(eos_id, bool) or eos_id < 0:
+        raise InputError(
+            f"{where}: the field 'eos_token_id' must be the id of one word piece, got"
+            f" {json.dumps(eos_id)}"
+        )
+    # The bare text half has no projection.
+    bare = config.get("architectures") == ["CLIPTextModel"]
+    fields = _FIELDS if bare else _FIELDS | {"projection": "projection_dim"}
+    sizes: dict[str, Any] = {"projection": None, **read_sizes(text, fields, where)}
+    return ClipText(
+        **sizes,
+        eos_id=eos_id,
+        eps=read_epsilon(text, "layer_norm_eps", ClipText.eps, where),
+        activation=activation,
+    )
+
+
+def _text_half(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    parts = []
+    for name in ("text_config", "text_config_dict"):
+        part = config.get(name) or {}
+        if not isinstance(part, dict):
+            raise InputError(
+                f"{where}: the field {name!r} must be an object with the sizes of the"
+                f" text half, got {json.dumps(part)[:40]}; fetch the file again"
+            )
+        parts.append(part)
+    text, older = parts
+    if older:
+        # The older field wins, and what it leaves out is at its default.
+        text = text | _DEFAULTS | older
+    if config.get("projection_dim") is not None:
+        text = text | {"projection_dim": config["projection_dim"]}
+    return text
+
+
+def from_tensors(module: ClipText, kind: str, tensors: Tensors) -> dict[str, Any]:
+    """Takes the module's parameters out of a checkpoint.
+
+    Args:
+        module: from `from_config`.
+        kind: of the config; both name their tensors alike.
+        tensors: the checkpoint; what is missing is noted there.
+
+    Returns:
+        The tree `params`.
+    """
+    width = module.width
+    start = _TEXT if _TEXT + _WORDS in tensors else ""
+
+    def layer(number: int) -> dict[str, Any]:
+        name = f"{start}encoder.layers.{number}."
+        return tensors.take_layer(name, _LAYER, width, module.ff_size)
+
+    positions = f"{start}embeddings.position_embedding.weight"
+    params: dict[str, Any] = {
+        "word": tensors.take(start + _WORDS, (module.vocab_size, width)),
+        "position": tensors.take(positions, (module.max_positions, width)),
+        "encoder": {f"layer_{i}": layer(i) for i in range(module.num_layers)},
+        "norm": tensors.take_norm(f"{start}final_layer_norm", width),
+    }
+    if module.projection is not None:
+        shape = (module.projection, width)
+        params["projection"] = tensors.take("text_projection.weight", shape).T
+    return params

@@ -1,0 +1,259 @@
+"""CLIP's text half: as published, in every form of its folder, and into a store."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.clip import ClipText, end_of_text
+from actiongpt_jax.text.embedding import embed_texts
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.text.store_builder import build_store
+from actiongpt_jax.text.store_shard import Settings
+from tests.oracles import clip as oracle
+from tests.text.clip_folder import (
+    END,
+    NUM_HEADS,
+    NUM_LAYERS,
+    PROJECTION,
+    config,
+    state_dict,
+    write_folder,
+)
+
+# Tolerance of the goldens: float32 sums in another order.
+ATOL = 2e-5
+IDS = np.array([[80, 5, 6, END, 0, 0, 0], [80, 8, 9, 10, 11, 12, END]])
+ENDS = [3, 6]
+
+
+def pooled_of(features):
+    assert features.pooled is not None
+    return np.asarray(features.pooled)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("rule", ["legacy", "new"])
+def test_encodes_as_published(rule, masked, golden, shared_file):
+    case = golden(f"text/clip_text_{rule}")
+    encoder = encoders.load(shared_file(f"golden/text/clip_text_tiny_{rule}"))
+    mask, end = (case["attention_mask"], "_mask") if masked else (None, "")
+    features = encoder.encode(case["input_ids"], mask)
+    expected = case[f"last_hidden_state{end}"]
+    np.testing.assert_allclose(features.tokens, expected, atol=ATOL)
+    expected = case[f"text_embeds{end}"]
+    np.testing.assert_allclose(pooled_of(features), expected, atol=ATOL)
+
+
+@pytest.mark.parametrize("activation", list(oracle.ACTIVATIONS))
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("eos_id", [2, END])
+def test_agrees_with_float64(activation, masked, eos_id, tmp_path):
+    content = config(hidden_act=activation, eos_token_id=eos_id)
+    encoder = encoders.load(write_folder(tmp_path / "clip", content=content))
+    mask = IDS != 0 if masked else None
+    states, pooled = oracle.encode(
+        state_dict(), NUM_LAYERS, NUM_HEADS, IDS, ENDS, activation, mask
+    )
+    features = encoder.encode(IDS, mask)
+    np.testing.assert_allclose(features.tokens, states, atol=ATOL)
+    np.testing.assert_allclose(pooled_of(features), pooled, atol=ATOL)
+
+
+def test_end_of_text_rules():
+    ids = jnp.array([[9, 4, 7, 3, 7], [9, 7, 7, 7, 7], [9, 12, 7, 12, 0]])
+    np.testing.assert_array_equal(end_of_text(ids, 7), [2, 1, 2])
+    np.testing.assert_array_equal(end_of_text(ids, 2), [0, 0, 1])
+
+
+def test_nothing_after_a_token_changes_it(tmp_path):
+    encoder = encoders.load(write_folder(tmp_path / "clip"))
+    changed = IDS.copy()
+    changed[:, 4:] = 3
+    before, after = encoder.encode(IDS), encoder.encode(changed)
+    np.testing.assert_allclose(after.tokens[:, :4], before.tokens[:, :4], atol=ATOL)
+    np.testing.assert_allclose(pooled_of(after)[0], pooled_of(before)[0], atol=ATOL)
+    assert np.abs(np.asarray(after.tokens - before.tokens))[:, 4:].max() > 0.1
+
+
+def vision(sd):
+    return sd | {
+        "vision_model.embeddings.class_embedding": np.ones(3, np.float32),
+        "vision_model.post_layernorm.weight": np.ones(3, np.float32),
+        "visual_projection.weight": np.ones((2, 3), np.float32),
+        "logit_scale": np.ones((), np.float32),
+    }
+
+
+def nested(content, **more):
+    text = {k: v for k, v in content.items() if k != "architectures"}
+    return {"model_type": "clip", "text_config": text, "vision_config": {}, **more}
+
+
+def older(content):
+    text = {k: v for k, v in content.items() if k != "architectures"}
+    wrong = {"hidden_size": 8}
+    return {"model_type": "clip", "text_config": wrong, "text_config_dict": text}
+
+
+HUB_FORMS = {
+    "both_halves": (vision, nested),
+    "prefixed": (
+        lambda sd: {f"clip.{name}": t for name, t in vision(sd).items()},
+        nested,
+    ),
+    "position_ids": (
+        lambda sd: (
+            sd | {"text_model.embeddings.position_ids": np.arange(77, dtype=np.int64)}
+        ),
+        dict,
+    ),
+    "unprefixed": (
+        lambda sd: {name.removeprefix("text_model."): t for name, t in sd.items()},
+        dict,
+    ),
+    "older_config": (vision, older),
+    "projection_above": (
+        vision,
+        lambda content: nested(
+            content | {"projection_dim": 99}, projection_dim=content["projection_dim"]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", list(HUB_FORMS))
+def test_hub_folders_load(form, tmp_path):
+    weights, content = HUB_FORMS[form]
+    plain = encoders.load(write_folder(tmp_path / "plain"))
+    sd, changed = weights(state_dict()), content(config())
+    other = encoders.load(write_folder(tmp_path / "other", sd, changed))
+    assert other.weight_hash == plain.weight_hash
+    np.testing.assert_array_equal(
+        pooled_of(other.encode(IDS)), pooled_of(plain.encode(IDS))
+    )
+
+
+@pytest.mark.parametrize("form", list(HUB_FORMS))
+@pytest.mark.parametrize("rule", ["legacy", "new"])
+def test_goldens_rewritten_as_hub_folders_load(
+    rule, form, golden, shared_file, tmp_path
+):
+    case = golden(f"text/clip_text_{rule}")
+    source = shared_file(f"golden/text/clip_text_tiny_{rule}")
+    weights, content = HUB_FORMS[form]
+    changed = content(json.loads((source / "config.json").read_text()))
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    sd = weights(open_tensors(source / "model.safetensors")[0])
+    save_file(sd, tmp_path / "model.safetensors")
+    features = encoders.load(tmp_path).encode(case["input_ids"])
+    np.testing.assert_allclose(pooled_of(features), case["text_embeds"], atol=ATOL)
+
+
+def test_bare_text_half_has_no_vector(tmp_path):
+    sd = state_dict()
+    del sd["text_projection.weight"]
+    content = config(architectures=["CLIPTextModel"])
+    encoder = encoders.load(write_folder(tmp_path / "bare", sd, content))
+    whole = encoders.load(write_folder(tmp_path / "whole"))
+    features = encoder.encode(IDS)
+    assert features.pooled is None
+    np.testing.assert_array_equal(features.tokens, whole.encode(IDS).tokens)
+    with pytest.raises(InputError, match="missing tensors: text_projection.weight"):
+        encoders.load(write_folder(tmp_path / "missing", sd))
+
+
+def test_faulty_weights_are_listed(tmp_path):
+    sd = state_dict()
+    del sd["text_model.encoder.layers.1.mlp.fc2.bias"]
+    sd["text_model.encoder.layers.2.mlp.fc2.bias"] = np.zeros(16, np.float32)
+    with pytest.raises(InputError) as raised:
+        encoders.load(write_folder(tmp_path / "clip", sd))
+    message = str(raised.value)
+    assert "missing tensors: text_model.encoder.layers.1.mlp.fc2.bias;" in message
+    assert "unexpected tensors: text_model.encoder.layers.2.mlp.fc2.bias;" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (config(hidden_act="mish"), "'hidden_act'.*quick_gelu"),
+        (config(hidden_act=["gelu"]), "'hidden_act'"),
+        (config(eos_token_id=[1, 2]), "'eos_token_id'"),
+        (config(layer_norm_eps="small"), "'layer_norm_eps'"),
+        (config(num_attention_heads=3), "divisible"),
+        ({"model_type": "clip", "text_config": 3}, "'text_config'"),
+    ],
+)
+def test_unsupported_configs(content, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        encoders.load(write_folder(tmp_path / "clip", content=content))
+
+
+def test_official_widths():
+    ids = jax.ShapeDtypeStruct((1, 77), jnp.int32)
+    mask = jax.ShapeDtypeStruct((1, 77), bool)
+    features, variables = jax.eval_shape(
+        ClipText().init_with_output, jax.random.key(0), ids, mask
+    )
+    assert features.tokens.shape == (1, 77, 512)
+    assert features.pooled.shape == (1, 512)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables))
+    # ViT-B/32: words, positions, 12 layers, final norm, projection.
+    layer = 12 * 512 * 512 + 13 * 512
+    assert count == (49408 + 77) * 512 + 12 * layer + 2 * 512 + 512 * 512 == 63_428_096
+
+
+def test_tokenizer_ends_what_it_cuts(tmp_path):
+    encoder = encoders.load(write_folder(tmp_path / "clip"))
+    assert encoder.limit == 20
+    one, long, empty = encoder.tokenizer(["walk", "jump over the left leg " * 9, ""])
+    assert (one.cut, len(one.ids), one.ids[-1]) == (0, 3, END)
+    assert (long.cut, len(long.ids), long.ids[-1]) == (5 * 9 + 2 - 20, 20, END)
+    assert (long.ids[:-1] == END).sum() == 0
+    assert list(empty.ids) == [END - 1, END]
+
+
+def test_tokenizer_without_merges(tmp_path):
+    folder = write_folder(tmp_path / "clip")
+    (folder / "merges.txt").unlink()
+    with pytest.raises(InputError, match="merges.txt must be there"):
+        _ = encoders.load(folder).tokenizer
+
+
+def test_store_holds_the_mean_of_the_vectors(tmp_path):
+    encoder = encoders.load(write_folder(tmp_path / "clip"))
+    texts = {
+        "walk": ["the person walks forward", "the left leg and the right leg", "leg"],
+        "jump over": ["jump with the left leg over the right leg, jump", "turns", "."],
+    }
+    settings = Settings(2, "masked_mean", each=True)
+    build_store(tmp_path / "store", texts, encoder, settings)
+    store = open_embeddings(tmp_path / "store")
+    for phrase, descriptions in texts.items():
+        vectors = []
+        for index, text in enumerate(descriptions):
+            ids = encoder.tokenizer([text])[0].ids
+            vector = pooled_of(encoder.encode(ids[None]))[0]
+            assert vector.shape == (PROJECTION,)
+            single = store.pooled(phrase, index=index)
+            np.testing.assert_allclose(single, vector, atol=ATOL)
+            vectors.append(vector)
+        joined = store.pooled(phrase)
+        np.testing.assert_allclose(joined, np.mean(vectors[:2], 0), atol=ATOL)
+        own = embed_texts(encoder, [phrase]).pooled
+        np.testing.assert_allclose(store.pooled(phrase, "phrase"), own, atol=ATOL)
+
+
+def test_copy_of_the_folder_has_the_same_hash(tmp_path):
+    folder = write_folder(tmp_path / "clip")
+    shutil.copytree(folder, tmp_path / "copy")
+    hashes = {encoders.load(f).weight_hash for f in (folder, tmp_path / "copy")}
+    assert len(hashes) == 1
