@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -200,9 +201,10 @@ def test_unsupported_configs(content, words, tmp_path):
 def test_official_widths():
     ids = jax.ShapeDtypeStruct((1, 77), jnp.int32)
     mask = jax.ShapeDtypeStruct((1, 77), bool)
-    features, variables = jax.eval_shape(
+    made: Any = jax.eval_shape(
         ClipText().init_with_output, jax.random.key(0), ids, mask
     )
+    features, variables = made
     assert features.tokens.shape == (1, 77, 512)
     assert features.pooled.shape == (1, 512)
     count = sum(leaf.size for leaf in jax.tree.leaves(variables))
@@ -248,7 +250,7 @@ def test_store_holds_the_mean_of_the_vectors(tmp_path):
             vectors.append(vector)
         joined = store.pooled(phrase)
         np.testing.assert_allclose(joined, np.mean(vectors[:2], 0), atol=ATOL)
-        own = embed_texts(encoder, [phrase]).pooled
+        own = pooled_of(embed_texts(encoder, [phrase]))
         np.testing.assert_allclose(store.pooled(phrase, "phrase"), own, atol=ATOL)
 
 
