@@ -4,8 +4,11 @@ python -m actiongpt_jax.generate --workdir runs/temos --text "walk" --seconds 3 
     --samples 4 --out motions
 """
 
+import collections
+import math
 import pathlib
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -48,10 +51,16 @@ def main(argv: Sequence[str]) -> None:
             f"--seconds must be given once or once per --text, got {len(seconds)} for "
             f"{len(args.text)} texts"
         )
-    which = int(args.checkpoint) if args.checkpoint.isdigit() else args.checkpoint
+    which = int(args.checkpoint) if args.checkpoint.isdecimal() else args.checkpoint
+    if not all(map(math.isfinite, [*seconds, args.fact])):
+        raise InputError(
+            f"--seconds and --fact must be finite, got {seconds}, {args.fact}"
+        )
     trained = load_trained(args.workdir, which)
     embedder = PhraseEmbedder(trained.config, args.embeddings, args.descriptions)
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}")
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"warning: {message}", file=sys.stderr
+    )
     requests = [
         request
         for i, text in enumerate(args.text)
@@ -67,13 +76,16 @@ def main(argv: Sequence[str]) -> None:
     ]
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
+    # Texts given twice, or alike but for their punctuation, share a count.
+    written = collections.Counter()
     for request, motion in zip(
         requests, generate_motion(trained, requests), strict=True
     ):
         name = (
             re.sub(r"[^a-z0-9]+", "_", request.text.lower()).strip("_")[:60] or "motion"
         )
-        path = out / f"{name}_{request.seed[1]}.npz"
+        path = out / f"{name}_{written[name]}.npz"
+        written[name] += 1
         save_motion(path, motion, layout=args.layout)
         print(f"{path}: {request.text!r}, {len(motion.translation)} frames")
 

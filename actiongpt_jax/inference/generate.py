@@ -113,8 +113,8 @@ def plan_samples(
         seed: of the draws.
 
     Raises:
-        InputError: for an unknown `diverse`, lengths below 1, or fewer
-            descriptions than samples that must differ by them.
+        InputError: for an unknown `diverse`, lengths below 1, a seed out of
+            range, or fewer descriptions than samples that must differ by them.
     """
     if diverse not in DIVERSE:
         raise InputError(
@@ -125,6 +125,8 @@ def plan_samples(
             f"a motion must have at least one frame and sample, got {num_frames} "
             f"frames and {samples} samples"
         )
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must be from 0 to 2^32 - 1, got {seed}")
     if diverse == "latent":
         texts = [embedder.tokens(phrase)] * samples
     else:

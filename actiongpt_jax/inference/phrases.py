@@ -43,6 +43,7 @@ class PhraseEmbedder:
         path = store or config.text.store
         exists = bool(path) and pathlib.Path(path).exists()
         self._store = open_embeddings(path) if store or exists else None
+        self._gone = path if path and self._store is None else None
         if self._store is not None and self._store.encoder != config.text.encoder:
             raise InputError(
                 f"embedding store {path} is of encoder {self._store.encoder!r}, the "
@@ -60,10 +61,13 @@ class PhraseEmbedder:
         if self._store is not None and self._store.has(phrase, source):
             return self._store.tokens(phrase, source)
         if source == "descriptions":
+            where = ""
+            if self._gone is not None:
+                where = f"; the store {self._gone} is gone, name it with --embeddings"
             warnings.warn(
                 f"no descriptions of {phrase!r}: the phrase itself is used; describe "
                 "it and give the file with --descriptions for what the model was "
-                "trained on",
+                f"trained on{where}",
                 stacklevel=2,
             )
         if self._store is not None and self._store.has(phrase, "phrase"):

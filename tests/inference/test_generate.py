@@ -133,12 +133,35 @@ def test_command_line_writes_amass_files(run, tmp_path, capsys):
     assert str(tmp_path / "jump_up_0.npz") in capsys.readouterr().out
 
 
+def test_texts_alike_do_not_overwrite_each_other(run, tmp_path):
+    generate.main(
+        [
+            *("--workdir", str(run[0]), "--out", str(tmp_path)),
+            *("--text", PHRASE, "--seconds", "1"),
+            *("--text", PHRASE, "--seconds", "1.5"),
+        ]
+    )
+    frames = [
+        len(load_motion(tmp_path / f"walk_forward_{i}.npz").translation) for i in (0, 1)
+    ]
+    assert frames == [30, 45]
+
+
+def test_a_lost_store_is_told(trained, tmp_path):
+    config = trained.config.copy_and_resolve_references()
+    config.text.store = str(tmp_path / "gone")
+    with pytest.warns(UserWarning, match="gone"):
+        PhraseEmbedder(config).tokens(PHRASE)
+
+
 def test_wrong_commands_are_one_sentence(run, tmp_path):
     workdir = ["--workdir", str(run[0]), "--text", PHRASE, "--out", str(tmp_path)]
     for arguments, word in [
         ([*workdir, "--seconds", "1", "--seconds", "2"], "--seconds"),
         ([*workdir, "--seconds", "0"], "frame"),
         ([*workdir, "--samples", "0"], "sample"),
+        ([*workdir, "--seconds", "nan"], "finite"),
+        ([*workdir, "--seed", "-1"], "--seed"),
         ([*workdir, "--checkpoint", "77"], "77"),
         ([*workdir, "--checkpoint", "newest"], "newest"),
         (["--workdir", str(tmp_path), "--text", PHRASE], "no checkpoint"),
