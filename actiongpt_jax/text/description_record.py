@@ -22,14 +22,19 @@ class Description:
         index: its number among the descriptions of this phrase and setting.
         text: the description.
         prompt: name of the prompt function, see `text.prompts`.
-        writer: who wrote it; for a language model, the model as it named itself.
+        writer: who wrote it; for a language model, the name by which it was asked.
         prompt_version: version of the prompt's template, None where unknown.
         model: the model as returned by its server, None for other writers.
         endpoint: address of the server.
-        parameters: sampling parameters that were sent.
+        parameters: sampling parameters that the user set.
         finish_reason: why the text ended, as the server said.
-        usage: token counts of the call.
+        usage: token counts of the call, which may have written several texts.
         time: when it was written, as text.
+        fingerprint: of the server's set-up, where it gives one.
+        template: of a prompt that is not among `text.prompts`.
+        system: system prompt, if one was sent.
+        call: the call itself: its id, and n, seed and limit where it had them.
+        redo: the fault for which an earlier text was replaced.
         key: identity of the record; made from the fields above if not given.
     """
 
@@ -45,6 +50,11 @@ class Description:
     finish_reason: str | None = None
     usage: Mapping[str, Any] | None = None
     time: str | float | None = None
+    fingerprint: str | None = None
+    template: str | None = None
+    system: str | None = None
+    call: Mapping[str, Any] | None = None
+    redo: str | None = None
     key: str = ""
 
     def __post_init__(self):
@@ -85,6 +95,11 @@ _OPTIONAL = {
     "finish_reason": str,
     "usage": dict,
     "time": (str, int, float),
+    "fingerprint": str,
+    "template": str,
+    "system": str,
+    "call": dict,
+    "redo": str,
     "key": str,
 }
 
@@ -126,6 +141,16 @@ def from_json(record: Any, where: str) -> Description:
     return checked(
         Description(record["phrase"], record["index"], record["text"], **given), where
     )
+
+
+def to_json(record: Description) -> str:
+    """Returns one line of JSON; fields that are None are left out."""
+    fields = {
+        field.name: value
+        for field in dataclasses.fields(record)
+        if (value := getattr(record, field.name)) is not None
+    }
+    return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def checked(record: Description, where: str) -> Description:

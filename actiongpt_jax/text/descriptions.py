@@ -4,14 +4,18 @@ A JSONL file is append-only: the last record of a key wins, and a line torn off 
 a kill is reported and passed over. The published form is `{phrase: [texts]}`.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.description_record import Description, checked, from_json
+from actiongpt_jax.text.description_record import (
+    Description,
+    checked,
+    from_json,
+    to_json,
+)
 from actiongpt_jax.text.prompts import DEFAULT as DEFAULT_PROMPT
 
 _NAMED_AT_MOST = 5
@@ -184,19 +188,7 @@ def write_descriptions(
     Returns:
         The path.
     """
-    lines = (
-        json.dumps(
-            {
-                field.name: value
-                for field in dataclasses.fields(record)
-                if (value := getattr(record, field.name)) is not None
-            },
-            ensure_ascii=False,
-        )
-        + "\n"
-        for record in records
-    )
-    return _replace(path, lines)
+    return _replace(path, map(to_json, records))
 
 
 def write_published(

@@ -219,6 +219,6 @@ def test_prompts_are_those_of_the_paper():
         "Describe a person's body movements who is performing the action"
         " act like a {dog} in detail"
     )
-    assert len({prompts.fill(name, "x") for name in prompts.TEMPLATES}) == 4
+    assert len({prompts.fill(name, "x") for name in prompts.TEMPLATES}) == 6
     with pytest.raises(InputError, match="action, person, movements, detail"):
         prompts.fill("long", "x")

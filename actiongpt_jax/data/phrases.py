@@ -1,0 +1,91 @@
+"""Phrases to describe: of a motion store, BABEL's json, or a text file."""
+
+import os
+import pathlib
+import unicodedata
+from collections.abc import Iterable
+
+from actiongpt_jax.data.babel import read_babel
+from actiongpt_jax.data.motion_store import SPLITS, open_store
+from actiongpt_jax.errors import InputError
+
+# Unicode's control characters, lone surrogates, line and paragraph separators.
+_FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def read_phrases(path: str | os.PathLike) -> list[str]:
+    """Reads phrases; runs of blanks count as one, and a phrase is listed once.
+
+    Args:
+        path: a motion store, BABEL's folder or one of its train.json, val.json and
+            test.json, or a text file with a phrase a line.
+
+    Returns:
+        The phrases in the order of the source.
+
+    Raises:
+        FileNotFoundError: if there is nothing at the path.
+        InputError: if a line is not UTF-8 or has control characters, or if there
+            is no phrase; names the line.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no phrases at {path}; give a motion store (`python -m actiongpt_jax."
+            "prepare` makes one), BABEL's json, or a text file with a phrase a line"
+        )
+    phrases: Iterable[str]
+    if path.is_dir() and (path / "meta.json").is_file():
+        phrases = (label.phrase for label in open_store(path).labels)
+    elif path.is_dir():
+        phrases = _of_babel(path, SPLITS)
+    elif path.suffix == ".json":
+        if path.stem not in SPLITS:
+            raise InputError(
+                f"{path} must be BABEL's train.json, val.json or test.json, or a text"
+                " file of another ending with a phrase a line; a {phrase: [texts]}"
+                " file goes to --from-file"
+            )
+        phrases = _of_babel(path.parent, (path.stem,))
+    else:
+        phrases = _lines(path)
+    unique = list(dict.fromkeys(joined for p in phrases if (joined := _join(p))))
+    if not unique:
+        raise InputError(f"{path} must hold at least one phrase, has none")
+    return unique
+
+
+def _join(phrase: str) -> str:
+    return " ".join(phrase.split())
+
+
+def _of_babel(folder: pathlib.Path, splits: Iterable[str]) -> list[str]:
+    return [
+        phrase
+        for annotation in read_babel(folder)
+        if annotation.split in splits
+        for phrase, _, _ in annotation.labels
+    ]
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    phrases = []
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        try:
+            phrase = line.removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}:{number} must be UTF-8, got the byte"
+                f" 0x{line[error.start]:02x} at position {error.start + 1}; save the"
+                " file as UTF-8"
+            ) from error
+        for position, character in enumerate(phrase, start=1):
+            if unicodedata.category(character) in _FORBIDDEN:
+                raise InputError(
+                    f"{path}:{number} must be plain text with a phrase a line, got"
+                    f" the control character U+{ord(character):04X} at position"
+                    f" {position}; remove it"
+                )
+        phrases.append(phrase)
+    return phrases

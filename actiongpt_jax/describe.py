@@ -1,0 +1,79 @@
+"""Asks a language model to describe phrases, and keeps every answer for good.
+
+python -m actiongpt_jax.describe --phrases STORE --model M --k 4 --out FILE.jsonl
+
+The key is read from the environment variable OPENAI_API_KEY.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+
+from actiongpt_jax import cli
+from actiongpt_jax.data.phrases import read_phrases
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text import batch_steps, describe_flags, describe_reports
+from actiongpt_jax.text.description_job import Job, of_shard, preview, run_job
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.llm import FileProvider
+from actiongpt_jax.text.openai_provider import OpenAIProvider, check_model
+from actiongpt_jax.text.pacing import Pace
+from actiongpt_jax.text.prices import Budget, find_price, read_prices
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command line."""
+    parser = cli.Parser(prog="python -m actiongpt_jax.describe", description=__doc__)
+    describe_flags.add_flags(parser)
+    args = parser.parse_args(argv)
+    if (args.step is not None) != (args.mode == "batch"):
+        raise InputError("--mode batch goes with one of submit, status and collect")
+    shard = describe_flags.parse_shard(args.shard)
+    if args.report is not None:
+        print("\n".join(describe_reports.report_lines(args)))
+    elif args.diff:
+        print("\n".join(describe_reports.diff_lines(args)))
+    elif args.export:
+        print("\n".join(describe_reports.export_lines(args)))
+    elif args.check:
+        print(asyncio.run(check_model(describe_flags.make_request(args), args.timeout)))
+    elif args.step == "status":
+        batch_steps.show_status(args.out, shard, args.timeout)
+    elif args.step == "collect":
+        batch_steps.collect(args.out, shard, args.timeout, args.prices)
+    else:
+        _describe(args, shard)
+
+
+def _describe(args: argparse.Namespace, shard: tuple[int, int] | None) -> None:
+    source = None
+    phrases: list[str] = read_phrases(args.phrases) if args.phrases else []
+    if args.from_file:
+        source = FileProvider(read_descriptions(args.from_file), args.writer)
+        phrases = phrases or list(source.texts)
+        describe_flags.follow_file(args, source)
+    if not phrases and not args.redo:
+        raise InputError("give --phrases: a motion store, BABEL's json or a text file")
+    request = describe_flags.make_request(args)
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit must be 1 or more, got {args.limit}")
+    phrases = of_shard(phrases, shard)[: args.limit]
+    redo = describe_flags.parse_redo(args.redo)
+    job = Job(request, phrases, args.out, shard, redo, args.writer)
+    pace = Pace(args.concurrency, args.rpm)
+    price = find_price(read_prices(args.prices), request.model)
+    budget = Budget(price, args.max_cost)
+    if args.dry_run:
+        print("\n".join(preview(job, price)))
+        return
+    provider = source or OpenAIProvider(request, args.timeout)
+    with job.open_cache() as cache:
+        if args.step == "submit":
+            batch_steps.submit(job, cache, budget, args.timeout)
+        else:
+            batch_steps.refuse_while_pending(cache)
+            run_job(job, provider, cache, budget, pace)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,222 @@
+"""What a server refuses, in sentences that say what to change."""
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import openai
+
+from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.text.llm import NoAnswerError, TryAgainError
+from actiongpt_jax.text.request import Request, show_address
+from actiongpt_jax.text.secret import Secret
+
+# A longer wait is a quota for hours, not a moment's crowd; openai's client refuses
+# it too.
+MAX_WAIT_SECONDS = 120.0
+_SAID_AT_MOST = 300
+_RETRIED = {408, 409, 425, 429}
+_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached"}
+_GONE = {"model_not_found", "model_deprecated", "model_retired"}
+_GONE_WORDS = re.compile(
+    r"model.{0,80}(not found|does not exist|not exist|deprecated|retired|shut ?down"
+    r"|discontinued|no longer)",
+    re.IGNORECASE | re.DOTALL,
+)
+# Shut down by OpenAI on 2024-01-04 and 2026-09-28, the last of completions.
+_COMPLETIONS_ONLY = re.compile(r"davinci|curie|babbage|\bada\b|turbo-instruct")
+_NO_SERVER = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+_SHOWN_MODELS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refused:
+    """What a failed call means.
+
+    Attributes:
+        error: to be raised.
+        parameter: name of what the server does not take, if it is that.
+        said: the server's words.
+    """
+
+    error: Exception
+    parameter: str | None = None
+    said: str = ""
+
+
+class ApiErrors:
+    """Puts errors of the openai package into this library's, without the key."""
+
+    def __init__(self, request: Request, secret: Secret):
+        """Keeps what the sentences mention."""
+        self._request, self._secret = request, secret
+        self._where = show_address(request.base_url)
+
+    def translate(self, error: openai.APIError, body: dict[str, Any]) -> Refused:
+        """Says what a failed call means.
+
+        Args:
+            error: of the openai package.
+            body: what was sent.
+        """
+        said = self._said(error)
+        if isinstance(error, openai.APITimeoutError) or not isinstance(
+            error, openai.APIStatusError
+        ):
+            return Refused(self._unanswered(error), said=said)
+        status, code = error.status_code, str(error.code or "")
+        if status == 402 or code in _NO_MONEY or error.type in _NO_MONEY:
+            return Refused(
+                JobIncompleteError(
+                    f"{self._where} will not write more until it is paid ({said});"
+                    " what was written is kept: run again then"
+                )
+            )
+        if status in _RETRIED or status >= 500:
+            return Refused(self._later(error, said), said=said)
+        if status in (401, 403):
+            return Refused(
+                InputError(
+                    f"{self._where} refused the key in OPENAI_API_KEY ({status}:"
+                    f" {said}); set another key, or --base-url to its server"
+                )
+            )
+        if code in _GONE or (status in (400, 404, 410) and _GONE_WORDS.search(said)):
+            return Refused(self.absent_model(error))
+        if status in (404, 405):
+            return Refused(
+                InputError(
+                    f"{self._request.address} is no address of the server ({status}:"
+                    f" {said}); --base-url usually ends in /v1, and --endpoint may not"
+                    " be one it has"
+                )
+            )
+        name = None
+        if status in (400, 422):
+            name = self._parameter(error, said, body)
+        if name is not None:
+            return Refused(
+                InputError(
+                    f"the model {self._request.model!r} at {self._where} does not take"
+                    f" {name!r} as it was set (it said: {said}); leave that out or"
+                    " change it"
+                ),
+                name,
+                said,
+            )
+        return Refused(NoAnswerError(f"refused ({status}: {said})"), said=said)
+
+    def final(self, error: openai.APIError) -> Exception:
+        """Says what a failed call means where it is not tried again."""
+        meant = self.translate(error, {}).error
+        if isinstance(meant, TryAgainError | NoAnswerError):
+            if isinstance(meant, TryAgainError) and meant.unreachable:
+                return self.unreachable()
+            return JobIncompleteError(f"{self._where} failed: {meant}; run again later")
+        return meant
+
+    def unreachable(self) -> InputError:
+        """Says that there is no server."""
+        return InputError(
+            f"no server answers at {self._where}; start it, or correct --base-url"
+        )
+
+    def absent_model(
+        self, error: openai.APIError, names: Sequence[str] = ()
+    ) -> InputError:
+        """Says that a model is gone, and what to use.
+
+        Args:
+            error: the server's.
+            names: models it has.
+        """
+        use = "use another --model"
+        if names:
+            use += f", the server has {', '.join(names[:_SHOWN_MODELS])}"
+            use += ", ..." if len(names) > _SHOWN_MODELS else ""
+        if _COMPLETIONS_ONLY.search(self._request.model):
+            use += (
+                "; OpenAI has shut its completion models down: --endpoint chat --model"
+                " gpt-6-luna, or a local server for --endpoint completions"
+            )
+        elif not names:
+            use += " (for example gpt-6-luna at OpenAI); --check asks about a model"
+        return InputError(
+            f"{self._where} has no model {self._request.model!r} (it said:"
+            f" {self._said(error)}); {use}"
+        )
+
+    def _unanswered(self, error: openai.APIError) -> TryAgainError:
+        cause = error.__cause__
+        if type(cause).__name__ in _NO_SERVER:
+            return TryAgainError(
+                f"no server answers at {self._where}", unreachable=True
+            )
+        if isinstance(error, openai.APITimeoutError):
+            return TryAgainError("no answer in time", maybe_paid=True)
+        return TryAgainError("the connection broke", maybe_paid=True)
+
+    def _later(self, error: openai.APIStatusError, said: str) -> Exception:
+        headers = error.response.headers
+        after = _seconds(headers.get("retry-after-ms"), headers.get("retry-after"))
+        if after is not None and after > MAX_WAIT_SECONDS:
+            back = datetime.datetime.now().astimezone() + datetime.timedelta(
+                seconds=min(after, 1e8)
+            )
+            return JobIncompleteError(
+                f"{self._where} asks to come back in {_duration(after)}"
+                f" ({error.status_code}: {said}); what was written is kept: run the"
+                f" same command again after {back:%Y-%m-%d %H:%M:%S %Z}"
+            )
+        if headers.get("x-should-retry") == "false":
+            return NoAnswerError(f"{error.status_code}: {said}")
+        return TryAgainError(f"{error.status_code}: {said}", after=after)
+
+    def _parameter(
+        self, error: openai.APIStatusError, said: str, body: dict[str, Any]
+    ) -> str | None:
+        """Finds which of the things we sent the server complains about."""
+        sent = set(body) - {"model", "messages", "input", "prompt", "instructions"}
+        named = (error.param or "").split(".")[-1].split("[")[0]
+        if named in sent:
+            return named
+        words = re.findall(r"\w+", said)
+        return next(
+            (word for word in words if word in sent and len(word) > 1), None
+        ) or (
+            "n" if "n" in sent and re.search(r"['\"`]n['\"`]|\bn\b *$", said) else None
+        )
+
+    def _said(self, error: openai.APIError) -> str:
+        body = error.body
+        message = body.get("message") if isinstance(body, dict) else None
+        message = message or (body if isinstance(body, dict | list) else None)
+        text = " ".join(str(message or error.message).split())
+        return self._secret.scrub(text)[:_SAID_AT_MOST]
+
+
+def _seconds(milliseconds: str | None, seconds: str | None) -> float | None:
+    for value, scale in ((milliseconds, 1e-3), (seconds, 1.0)):
+        try:
+            if value is not None and float(value) >= 0:
+                return float(value) * scale
+        except ValueError:
+            continue
+    if seconds is None:
+        return None
+    try:
+        when = datetime.datetime.strptime(seconds, "%a, %d %b %Y %H:%M:%S %Z")
+    except ValueError:
+        return None
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return max(0.0, (when - now).total_seconds())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    if seconds < 36000:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,190 @@
+"""State on disk of descriptions asked for as batches: nothing is submitted twice.
+
+Beside the cache `NAME.jsonl` stands the folder `NAME.batch` with, for every batch, the
+file of requests as it is uploaded, a file that says which phrase and texts each
+request is for, and `state.json`.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.prompts import Prompt
+from actiongpt_jax.text.request import PATHS, Request
+
+# What OpenAI takes in one batch.
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200_000_000
+_FORMAT = 1
+
+
+@dataclasses.dataclass
+class Part:
+    """One batch.
+
+    Attributes:
+        name: of its file of requests.
+        requests: how many it has.
+        request: what is asked, as JSON.
+        input_file_id: of the uploaded file, None before.
+        batch_id: of the batch, None before.
+        status: as the server last said.
+        done: nothing more is to come of it.
+    """
+
+    name: str
+    requests: int
+    request: dict[str, Any]
+    input_file_id: str | None = None
+    batch_id: str | None = None
+    status: str = "written"
+    done: bool = False
+
+    def to_request(self) -> Request:
+        """Returns what is asked."""
+        fields = dict(self.request)
+        prompt = Prompt(**fields.pop("prompt"))
+        return Request(prompt=prompt, **fields)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one line of a batch asks for."""
+
+    custom_id: str
+    phrase: str
+    indices: tuple[int, ...]
+
+
+class BatchState:
+    """The folder of a cache's batches; change it under the cache's lock only.
+
+    Attributes:
+        folder: beside the cache.
+        parts: all batches, in the order in which they were made.
+    """
+
+    def __init__(self, cache_file: pathlib.Path):
+        """Reads the state, if there is any.
+
+        Raises:
+            InputError: if it is none.
+        """
+        self.folder = cache_file.with_suffix(".batch")
+        self.parts: list[Part] = []
+        self._file = self.folder / "state.json"
+        if not self._file.exists():
+            return
+        try:
+            document = json.loads(self._file.read_bytes())
+            if document["format"] != _FORMAT:
+                raise ValueError(f"its format is {document['format']}")
+            self.parts = [Part(**part) for part in document["parts"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self._file} must be the state of batches as `describe` wrote it"
+                f" ({error}); move the folder away to begin anew"
+            ) from error
+
+    def save(self) -> None:
+        """Writes the state; half of it is never seen."""
+        document = {
+            "format": _FORMAT,
+            "parts": [dataclasses.asdict(part) for part in self.parts],
+        }
+        self._write(self._file.name, [json.dumps(document, indent=1)])
+
+    def pending(self) -> set[str]:
+        """Returns the keys of all descriptions that may still come."""
+        keys = set()
+        for part in self.parts:
+            if not part.done:
+                request = part.to_request()
+                keys |= {
+                    request.key(wanted.phrase, index)
+                    for wanted in self.wanted(part)
+                    for index in wanted.indices
+                }
+        return keys
+
+    def wanted(self, part: Part) -> Iterator[Wanted]:
+        """Reads what the requests of a part are for."""
+        with (self.folder / f"{part.name}.wanted").open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                yield Wanted(row["custom_id"], row["phrase"], tuple(row["indices"]))
+
+    def add(
+        self,
+        request: Request,
+        gaps: Mapping[str, tuple[int, ...]],
+        max_requests: int = MAX_REQUESTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> list[Part]:
+        """Writes files of requests for gaps; `save` makes them count.
+
+        Args:
+            request: what is asked.
+            gaps: phrase -> numbers of the texts wanted.
+            max_requests: of one file.
+            max_bytes: of one file.
+
+        Returns:
+            The new parts.
+        """
+        plain = dataclasses.asdict(request) | {"parameters": dict(request.parameters)}
+        made: list[Part] = []
+        lines: list[str] = []
+        wanted: list[str] = []
+        size = 0
+
+        def end_part() -> None:
+            name = f"part-{len(self.parts) + 1:05d}.jsonl"
+            self._write(name, lines)
+            self._write(f"{name}.wanted", wanted)
+            self.parts.append(Part(name, len(lines), plain))
+            made.append(self.parts[-1])
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for row in _rows(request, gaps):
+            line = _line(request, row)
+            length = len(line.encode())
+            if lines and (len(lines) >= max_requests or size + length > max_bytes):
+                end_part()
+                lines, wanted, size = [], [], 0
+            lines.append(line)
+            wanted.append(json.dumps(dataclasses.asdict(row)) + "\n")
+            size += length
+        if lines:
+            end_part()
+        return made
+
+    def _write(self, name: str, pieces: Iterable[str]) -> None:
+        path = self.folder / name
+        unfinished = path.with_name(f".{name}.partial")
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+
+def _rows(request: Request, gaps: Mapping[str, tuple[int, ...]]) -> Iterator[Wanted]:
+    for phrase, indices in gaps.items():
+        groups = [indices] if request.at_once else [(index,) for index in indices]
+        for group in groups:
+            yield Wanted(request.key(phrase, group[0]), phrase, tuple(group))
+
+
+def _line(request: Request, row: Wanted) -> str:
+    document = {
+        "custom_id": row.custom_id,
+        "method": "POST",
+        "url": f"/v1{PATHS[request.endpoint]}",
+        "body": request.body(row.phrase, len(row.indices)),
+    }
+    return json.dumps(document, ensure_ascii=False) + "\n"

@@ -1,0 +1,221 @@
+"""A job of the command line `describe`: what is missing, and the ways to get it."""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from tqdm import tqdm
+
+from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.text.describing import Describer, Outcome, find_gaps
+from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.llm import Provider
+from actiongpt_jax.text.pacing import Pace
+from actiongpt_jax.text.prices import Budget, Price, estimate_job
+from actiongpt_jax.text.quality import find_faults
+from actiongpt_jax.text.request import Request
+
+_SHOWN_FAILURES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is wanted, and where it is kept.
+
+    Attributes:
+        request: what is asked.
+        phrases: about what.
+        out: the cache.
+        shard: (number from 1, of how many), or None.
+        redo: faults for which texts are asked for again, instead of gaps.
+        writer: whose texts are asked for again; None for the request's model.
+    """
+
+    request: Request
+    phrases: Sequence[str]
+    out: str | os.PathLike
+    shard: tuple[int, int] | None = None
+    redo: Sequence[str] = ()
+    writer: str | None = None
+
+    def open_cache(self, writable: bool = True) -> DescriptionCache:
+        """Opens the cache and reports torn lines; see `DescriptionCache`."""
+        cache = DescriptionCache(self.out, self.shard, writable)
+        for note in cache.notes:
+            print(note, file=sys.stderr)
+        return cache
+
+    def plan(
+        self, cache: DescriptionCache
+    ) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, int], Description]]:
+        """Finds what must be asked.
+
+        Returns:
+            phrase -> numbers of the texts, and (phrase, number) -> the faulty record
+            whose place a text takes, with `redo` saying why.
+
+        Raises:
+            InputError: if a faulty text stands in a file whose records would win.
+        """
+        if not self.redo:
+            return find_gaps(self.request, self.phrases, cache.keys), {}
+        phrases = set(self.phrases)
+        writer = self.writer or self.request.model
+        records = [
+            record
+            for phrase, of_phrase in read_descriptions(self.out).items()
+            for record in of_phrase
+            if not phrases or phrase in phrases
+            if (record.writer, record.prompt) == (writer, self.request.prompt.name)
+        ]
+        faulty: dict[tuple[str, int], Description] = {}
+        for fault in find_faults(records):
+            record = fault.record
+            if fault.reason not in self.redo or not _is_of(self.shard, record.phrase):
+                continue
+            if record.key in cache.later_keys:
+                raise InputError(
+                    f"the description {record.index} of {record.phrase!r} stands in"
+                    f" another file of {cache.path}, whose records win over those of"
+                    f" {cache.file.name}: redo without --shard, or with the same"
+                )
+            marked = dataclasses.replace(record, redo=fault.reason)
+            faulty.setdefault((record.phrase, record.index), marked)
+        gaps: dict[str, tuple[int, ...]] = {}
+        for phrase, index in faulty:
+            gaps[phrase] = (*gaps.get(phrase, ()), index)
+        return gaps, faulty
+
+
+def of_shard(phrases: Sequence[str], shard: tuple[int, int] | None) -> list[str]:
+    """Returns the phrases of a shard; which they are does not depend on the others."""
+    return [phrase for phrase in phrases if _is_of(shard, phrase)]
+
+
+def _is_of(shard: tuple[int, int] | None, phrase: str) -> bool:
+    return shard is None or zlib.crc32(phrase.encode()) % shard[1] == shard[0] - 1
+
+
+def preview(job: Job, price: Price | None) -> Iterator[str]:
+    """Yields what a run would do; asks nobody and changes nothing."""
+    request = job.request
+    with job.open_cache(writable=False) as cache:
+        gaps, faulty = job.plan(cache)
+    missing = sum(map(len, gaps.values()))
+    wanted = len(job.phrases) * request.k
+    calls, tokens_in, tokens_out = estimate_job(request, gaps)
+    yield f"phrases: {len(job.phrases)}, descriptions of each: {request.k}"
+    if faulty:
+        yield f"descriptions to ask for again: {missing}"
+    else:
+        yield f"descriptions: {wanted}, cached: {wanted - missing}, to ask: {missing}"
+    more = ", more where the server does not honour n" if request.at_once else ""
+    yield f"requests: {calls} to {request.address}{more if request.k > 1 else ''}"
+    yield f"tokens (estimated): {tokens_in} of prompts, {tokens_out} of answers"
+    if price is None:
+        yield f"cost: unknown, {request.model!r} is not in the price table (--prices)"
+    else:
+        cost = price.cost(tokens_in, tokens_out)
+        yield f"cost (estimated): ${cost:.4f}, as a batch ${cost * price.batch:.4f}"
+    if gaps:
+        yield f"first prompt: {request.prompt.fill(next(iter(gaps)))}"
+
+
+def run_job(
+    job: Job, provider: Provider, cache: DescriptionCache, budget: Budget, pace: Pace
+) -> None:
+    """Asks for what is missing, with a progress bar; prints what was done.
+
+    Args:
+        job: what is wanted.
+        provider: who answers; connected here if it connects.
+        cache: opened to write.
+        budget: what it may cost.
+        pace: how fast.
+
+    Raises:
+        InputError: for anything the user must change before it can go on.
+        JobIncompleteError: if gaps are left.
+    """
+    gaps, replaced = job.plan(cache)
+    missing = sum(map(len, gaps.values()))
+    with tqdm(total=missing, unit="text", desc="describe") as bar:
+
+        def on_texts(count: int) -> None:
+            if budget.price is not None:
+                bar.set_postfix_str(f"${budget.spent:.4f}", refresh=False)
+            bar.update(count)
+
+        outcome = asyncio.run(
+            _run(
+                Describer(
+                    job.request, provider, cache, budget, pace, on_texts, replaced
+                ),
+                gaps,
+            )
+        )
+    print(_summary(job, cache, budget, outcome, missing))
+    list_failures(outcome.failures)
+    left = missing - outcome.written
+    if isinstance(outcome.stop, JobIncompleteError):
+        raise JobIncompleteError(f"{outcome.stop} ({left} descriptions are missing)")
+    if outcome.stop is not None:
+        raise outcome.stop
+    if left:
+        raise JobIncompleteError(
+            f"{left} of {missing} descriptions are missing, of"
+            f" {len(outcome.failures)} phrases; run the same command again to ask for"
+            " them"
+        )
+
+
+def list_failures(failures: Mapping[str, str]) -> None:
+    """Prints which phrases failed, and why."""
+    for number, (phrase, why) in enumerate(failures.items()):
+        if number == _SHOWN_FAILURES:
+            more = len(failures) - _SHOWN_FAILURES
+            print(f"and {more} more phrases failed", file=sys.stderr)
+            break
+        print(f"failed: {phrase!r}: {why}", file=sys.stderr)
+
+
+async def _run(describer: Describer, gaps: Mapping[str, Sequence[int]]) -> Outcome:
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        # A second time it is meant: the calls under way are given up.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        describer.stop(
+            JobIncompleteError("interrupted; what was written is kept: run again")
+        )
+
+    with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+    async with describer.connected():
+        return await describer.run(gaps)
+
+
+def _summary(
+    job: Job, cache: DescriptionCache, budget: Budget, outcome: Outcome, missing: int
+) -> str:
+    parts = [
+        f"{cache.file}: {outcome.written} of {missing} missing descriptions written",
+        f"{outcome.calls} calls",
+    ]
+    if budget.input_tokens or budget.output_tokens:
+        parts.append(f"{budget.input_tokens} + {budget.output_tokens} tokens")
+    if budget.price is not None:
+        parts.append(f"${budget.spent:.4f}")
+    whole = len(job.phrases) - len(find_gaps(job.request, job.phrases, cache.keys))
+    if not job.redo:
+        parts.append(f"{whole} of {len(job.phrases)} phrases have {job.request.k}")
+    return ", ".join(parts)

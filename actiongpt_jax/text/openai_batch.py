@@ -1,0 +1,276 @@
+"""Descriptions over OpenAI's Batch API: half the price, within 24 hours."""
+
+import asyncio
+import collections
+import dataclasses
+import json
+import pathlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import openai
+
+from actiongpt_jax.errors import JobIncompleteError
+from actiongpt_jax.text import batch_state
+from actiongpt_jax.text.batch_state import BatchState, Part, Wanted
+from actiongpt_jax.text.describing import make_record
+from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.llm import TryAgainError
+from actiongpt_jax.text.openai_provider import OpenAIProvider
+from actiongpt_jax.text.prices import Budget
+from actiongpt_jax.text.request import Request
+
+_RETRIES = 4
+_FINAL = {"completed", "expired", "cancelled", "failed"}
+_SHOWN_ERRORS = 5
+_T = TypeVar("_T")
+
+
+class Batches:
+    """The batches of one cache.
+
+    Each method talks to the server and returns when that is done; what it learnt is
+    on disk before the next thing is asked for.
+    """
+
+    def __init__(
+        self,
+        cache: DescriptionCache,
+        timeout: float = 120.0,
+        say: Callable[[str], object] = print,
+        max_requests: int = batch_state.MAX_REQUESTS,
+        max_bytes: int = batch_state.MAX_BYTES,
+    ):
+        """Reads the state beside a cache.
+
+        Args:
+            cache: opened to write, or to read if only `status` is called.
+            timeout: seconds for one call.
+            say: takes sentences on what happens.
+            max_requests: in one batch.
+            max_bytes: of one batch.
+        """
+        self._cache, self._timeout, self._say = cache, timeout, say
+        self._limits = (max_requests, max_bytes)
+        self.state = BatchState(cache.file)
+
+    def submit(self, request: Request, gaps: Mapping[str, tuple[int, ...]]) -> None:
+        """Submits what is missing and not under way; ends what a kill interrupted.
+
+        Args:
+            request: what is asked.
+            gaps: phrase -> numbers of the texts wanted.
+
+        Raises:
+            InputError: for anything the user must change.
+            JobIncompleteError: if the server fails.
+        """
+        provider = OpenAIProvider(request, self._timeout)
+        pending = self.state.pending()
+        left = {}
+        for phrase, indices in gaps.items():
+            rest = tuple(i for i in indices if request.key(phrase, i) not in pending)
+            if rest:
+                left[phrase] = rest
+        if left:
+            self.state.add(request, left, *self._limits)
+            self.state.save()
+        unsent = [p for p in self.state.parts if not p.done and p.batch_id is None]
+        if not unsent:
+            self._say("nothing to submit: all is described or under way")
+            return
+        asyncio.run(self._guard(provider, lambda client: self._send(client, unsent)))
+
+    def status(self) -> None:
+        """Asks how far the batches are, and says it."""
+        parts = self._open_parts()
+
+        async def ask(client: openai.AsyncOpenAI) -> None:
+            for part in parts:
+                await self._ask(client, part)
+
+        if parts:
+            asyncio.run(self._guard(self._provider(parts), ask))
+
+    def collect(self, budget: Budget) -> dict[str, str]:
+        """Takes what has come into the cache; submits again what expired.
+
+        Args:
+            budget: books the tokens.
+
+        Returns:
+            Phrase -> why a text of it did not come.
+
+        Raises:
+            JobIncompleteError: if batches are still under way, or texts missing.
+        """
+        parts, failures = self._open_parts(), {}
+
+        async def fetch(client: openai.AsyncOpenAI) -> None:
+            again = []
+            for part in parts:
+                batch = await self._ask(client, part)
+                if batch.status not in _FINAL:
+                    continue
+                failed, left = await self._take(client, part, batch, budget)
+                part.done = True
+                if batch.status == "expired" and left:
+                    again += self.state.add(part.to_request(), left, *self._limits)
+                else:
+                    failures.update(failed)
+                # The same write ends the old part and begins the new ones.
+                self.state.save()
+            await self._send(client, again)
+
+        if parts:
+            asyncio.run(self._guard(self._provider(parts), fetch))
+        return failures
+
+    @property
+    def under_way(self) -> int:
+        """How many batches have not come yet."""
+        return sum(not part.done for part in self.state.parts)
+
+    def _open_parts(self) -> list[Part]:
+        parts = [part for part in self.state.parts if not part.done]
+        unsent = sum(part.batch_id is None for part in parts)
+        if unsent:
+            raise JobIncompleteError(
+                f"{unsent} batches are written but not submitted: run submit again"
+            )
+        if not parts:
+            self._say(f"no batch is under way in {self.state.folder}")
+        return parts
+
+    def _provider(self, parts: list[Part]) -> OpenAIProvider:
+        return OpenAIProvider(parts[0].to_request(), self._timeout)
+
+    async def _guard(
+        self,
+        provider: OpenAIProvider,
+        act: Callable[[openai.AsyncOpenAI], Awaitable[_T]],
+    ) -> _T:
+        async with provider.connect(_RETRIES) as client:
+            try:
+                return await act(client)
+            except openai.APIError as error:
+                # The original would show the request with its headers.
+                raise provider.errors.final(error) from None
+
+    async def _send(self, client: openai.AsyncOpenAI, parts: list[Part]) -> None:
+        for part in parts:
+            if part.input_file_id is None:
+                path = self.state.folder / part.name
+                file = await client.files.create(file=path, purpose="batch")
+                part.input_file_id, part.status = file.id, "uploaded"
+                self.state.save()
+                batch = None
+            else:
+                batch = await _find(client, part.input_file_id)
+            if batch is None:
+                url: Any = json.loads(_first_line(self.state.folder / part.name))["url"]
+                batch = await client.batches.create(
+                    completion_window="24h",
+                    endpoint=url,
+                    input_file_id=part.input_file_id,
+                )
+            part.batch_id, part.status = batch.id, batch.status
+            self.state.save()
+            self._say(f"{part.name}: {part.requests} requests submitted as {batch.id}")
+
+    async def _ask(self, client: openai.AsyncOpenAI, part: Part):
+        batch = await client.batches.retrieve(str(part.batch_id))
+        part.status = batch.status
+        counts = batch.request_counts
+        done, failed = (counts.completed, counts.failed) if counts else (0, 0)
+        self._say(
+            f"{part.name} ({batch.id}): {batch.status}, {done} of {part.requests}"
+            f" requests done, {failed} failed"
+        )
+        for error in ((batch.errors and batch.errors.data) or [])[:_SHOWN_ERRORS]:
+            self._say(f"{part.name}: the server says: {error.message}")
+        return batch
+
+    async def _take(
+        self, client: openai.AsyncOpenAI, part: Part, batch: Any, budget: Budget
+    ) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+        """Takes one batch; returns what failed and what is left of each phrase."""
+        request = part.to_request()
+        reader = OpenAIProvider(request, self._timeout)
+        wanted = {row.custom_id: row for row in self.state.wanted(part)}
+        why = collections.defaultdict(lambda: f"the batch {batch.status} without it")
+        for kind, file_id in (
+            ("output", batch.output_file_id),
+            ("errors", batch.error_file_id),
+        ):
+            if not file_id:
+                continue
+            path = self.state.folder / f"{part.name}.{kind}"
+            async with client.files.with_streaming_response.content(file_id) as body:
+                await body.stream_to_file(path)
+            with path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    self._take_line(line, wanted, reader, request, budget, why)
+        left: dict[str, tuple[int, ...]] = {}
+        for row in wanted.values():
+            rest = tuple(i for i in row.indices if not self._has(request, row, i))
+            if rest:
+                left[row.phrase] = (*left.get(row.phrase, ()), *rest)
+        reasons = {row.phrase: why[row.custom_id] for row in wanted.values()}
+        return {phrase: reasons[phrase] for phrase in left}, left
+
+    def _take_line(
+        self,
+        line: str,
+        wanted: Mapping[str, Wanted],
+        reader: OpenAIProvider,
+        request: Request,
+        budget: Budget,
+        why: dict[str, str],
+    ) -> None:
+        try:
+            result = json.loads(line)
+            row = wanted[result["custom_id"]]
+            response = result.get("response") or {}
+            document = response.get("body") or {}
+            error = result.get("error") or document.get("error")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+        if error or response.get("status_code") != 200:
+            said = error.get("message") if isinstance(error, dict) else error
+            why[row.custom_id] = reader.scrub(f"{response.get('status_code')}: {said}")
+            return
+        sent = request.body(row.phrase, len(row.indices))
+        try:
+            answer = reader.read(document, len(row.indices), None, sent)
+        except TryAgainError as failed:
+            why[row.custom_id] = str(failed)
+            return
+        budget.book(answer.usage, budget.price.batch if budget.price else 1.0)
+        missing = [i for i in row.indices if not self._has(request, row, i)]
+        if len(missing) < len(row.indices):
+            # Taken before, by a run that was killed before it could say so.
+            return
+        call = dict(answer.call or {}) | {"batch": result.get("id")}
+        answer = dataclasses.replace(answer, call=call)
+        self._cache.append(
+            make_record(request, row.phrase, index, answer, number)
+            for number, index in enumerate(missing[: len(answer.choices)])
+        )
+        why[row.custom_id] = answer.reason
+
+    def _has(self, request: Request, row: Wanted, index: int) -> bool:
+        return request.key(row.phrase, index) in self._cache.keys
+
+
+async def _find(client: openai.AsyncOpenAI, input_file_id: str) -> Any:
+    """Finds the batch of a file, which a kill kept from being noted."""
+    async for batch in client.batches.list(limit=100):
+        if batch.input_file_id == input_file_id:
+            return batch
+    return None
+
+
+def _first_line(path: pathlib.Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return lines.readline()

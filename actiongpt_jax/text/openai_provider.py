@@ -1,0 +1,286 @@
+"""Descriptions from a server that speaks OpenAI's protocol."""
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import openai
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.api_errors import ApiErrors, Refused
+from actiongpt_jax.text.llm import (
+    Answer,
+    Choice,
+    Question,
+    TryAgainError,
+    clean,
+)
+from actiongpt_jax.text.request import PATHS, Request, show_address
+from actiongpt_jax.text.secret import Secret
+
+KEY = "OPENAI_API_KEY"
+_CONNECT_SECONDS = 10.0
+
+
+class OpenAIProvider:
+    """Asks a server; retries nothing by itself.
+
+    Attributes:
+        at_once: whether the server takes `n`.
+        takes_seed: whether it takes `seed`.
+        tries: calls for a phrase before it is given up.
+    """
+
+    tries = 8
+
+    def __init__(self, request: Request, timeout: float = 120.0):
+        """Reads the key from the environment.
+
+        Args:
+            request: what is asked; its address is where it is asked.
+            timeout: seconds for one call.
+
+        Raises:
+            InputError: if there is no key, or one that cannot be sent.
+        """
+        if not timeout > 0:
+            raise InputError(f"--timeout must be more than 0 seconds, got {timeout}")
+        self._secret = Secret(read_key())
+        self._errors = ApiErrors(request, self._secret)
+        self._request, self._timeout = request, timeout
+        self.at_once, self.takes_seed = request.at_once, request.takes_seed
+        self._renamed: dict[str, str] = {}
+
+    def connect(self, max_retries: int = 0) -> openai.AsyncOpenAI:
+        """Opens a client; close it in the loop in which it was used."""
+        return openai.AsyncOpenAI(
+            api_key=self._secret.reveal(),
+            base_url=self._request.base_url,
+            timeout=openai.Timeout(self._timeout, connect=_CONNECT_SECONDS),
+            max_retries=max_retries,
+        )
+
+    @property
+    def errors(self) -> ApiErrors:
+        """Puts what goes wrong into sentences."""
+        return self._errors
+
+    def scrub(self, text: str) -> str:
+        """Takes the key out of a text."""
+        return self._secret.scrub(text)
+
+    async def __aenter__(self) -> "OpenAIProvider":
+        """Connects."""
+        self._client = self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes the connections."""
+        await self._client.close()
+
+    async def ask(self, question: Question) -> Answer:
+        """Makes one call; see `text.llm.Provider`."""
+        n = len(question.indices) if self.at_once else 1
+        seed = question.seed if self.takes_seed else None
+        body = self._request.body(question.phrase, n, seed)
+        for old, new in self._renamed.items():
+            body[new] = body.pop(old)
+        try:
+            async with asyncio.timeout(self._timeout):
+                text = await self._client.post(
+                    PATHS[self._request.endpoint], cast_to=str, body=body
+                )
+        except TimeoutError:
+            raise TryAgainError(
+                f"no answer within {self._timeout:g} s", maybe_paid=True
+            ) from None
+        except openai.APIError as error:
+            refused = self._errors.translate(error, body)
+            if not self._adapt(refused, body, question):
+                # The original would show the request with its headers.
+                raise refused.error from None
+            return Answer([], reason=str(refused.error))
+        return self.read(_parse(text, self._secret), n, seed, body)
+
+    def read(
+        self, document: dict[str, Any], n: int, seed: int | None, sent: dict[str, Any]
+    ) -> Answer:
+        """Reads the answer to a call for n texts.
+
+        Args:
+            document: body of the response.
+            n: how many texts were asked.
+            seed: that was sent.
+            sent: body of the request.
+
+        Raises:
+            TryAgainError: if it is no answer.
+        """
+        scrub = self._secret.scrub
+        choices = _choices(document, self._request.endpoint)[:n]
+        prose = self._secret.scrub_prose
+        texts = [(prose(clean(text)), reason) for text, reason in choices]
+        usage = document.get("usage")
+        limit = self._request.limit_name
+        limit = self._renamed.get(limit, limit)
+        details = {
+            "id": scrub(str(document.get("id", ""))) or None,
+            "n": n if n > 1 else None,
+            "seed": seed,
+            limit: sent.get(limit),
+        }
+        return Answer(
+            choices=[Choice(text, reason) for text, reason in texts if text],
+            reason=_why_fewer(n, texts),
+            model=scrub(str(document.get("model") or self._request.model)),
+            fingerprint=scrub(str(document.get("system_fingerprint") or "")) or None,
+            usage=usage if isinstance(usage, dict) else None,
+            call={name: value for name, value in details.items() if value is not None},
+        )
+
+    def _adapt(
+        self, refused: Refused, body: dict[str, Any], question: Question
+    ) -> bool:
+        """Does without what the user did not ask for and the server refuses."""
+        name = refused.parameter
+        if name == "n" and "n" in body:
+            self.at_once = False
+        elif name == "seed" and self.takes_seed and question.seed is not None:
+            self.takes_seed = False
+        elif name == "max_tokens" and "max_completion_tokens" in refused.said:
+            self._renamed[name] = "max_completion_tokens"
+        else:
+            return False
+        return True
+
+
+def read_key() -> str:
+    """Returns the key of the environment.
+
+    Raises:
+        InputError: if there is none, or one that no header can carry.
+    """
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        raise InputError(
+            f"the environment variable {KEY} must hold the key of the server, and is"
+            f" not set: `export {KEY}=...` (any word for a local server that asks for"
+            " none); --from-file FILE takes descriptions from a file and needs no key"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(
+            f"the environment variable {KEY} must hold one word of plain letters, but"
+            " has blanks, line ends or other characters in it; copy the key again"
+        )
+    return key
+
+
+async def check_model(request: Request, timeout: float = 30.0) -> str:
+    """Asks the server about a model.
+
+    Returns:
+        A sentence: that it is there, and when it shuts down if the server says so.
+
+    Raises:
+        InputError: if it is not there, or the server is not.
+    """
+    provider = OpenAIProvider(request, timeout)
+    where = show_address(request.base_url)
+    async with provider.connect() as client:
+        try:
+            async with asyncio.timeout(timeout):
+                model = await client.models.retrieve(request.model)
+        except TimeoutError:
+            raise InputError(f"{where} did not answer within {timeout:g} s") from None
+        except openai.NotFoundError as error:
+            names = await _list_models(client)
+            raise provider.errors.absent_model(error, names) from None
+        except openai.APIError as error:
+            raise provider.errors.final(error) from None
+    if isinstance(model, str) or not getattr(model, "id", None):
+        raise InputError(
+            f"{where} must answer as OpenAI's protocol says, but sends something else;"
+            " --base-url usually ends in /v1"
+        )
+    date = getattr(model, "shutdown_date", None)
+    until = f"shuts down on {date}" if date else "no shutdown announced"
+    return f"{where} has the model {model.id}: {until}"
+
+
+async def _list_models(client: openai.AsyncOpenAI) -> list[str]:
+    try:
+        return [model.id for model in (await client.models.list()).data]
+    except (openai.APIError, AttributeError, TypeError):
+        return []
+
+
+def _parse(text: str, secret: Secret) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise TryAgainError(
+            f"the answer is no JSON: {secret.scrub(text[:60])!r}", maybe_paid=True
+        )
+    return document
+
+
+def _choices(document: dict[str, Any], endpoint: str) -> list[tuple[str, str | None]]:
+    """Returns (text, why it ended) of every choice."""
+    try:
+        if endpoint == "responses":
+            return [_of_response(document)]
+        found = []
+        for choice in document["choices"]:
+            reason = choice.get("finish_reason")
+            text = choice.get("text")
+            if endpoint == "chat":
+                message = choice["message"]
+                text = message.get("content")
+                if not text and message.get("refusal"):
+                    text, reason = message["refusal"], "refusal"
+            found.append((_as_text(text), None if reason is None else str(reason)))
+        return found
+    except (AttributeError, KeyError, TypeError):
+        raise TryAgainError(
+            f"the answer has no {'output' if endpoint == 'responses' else 'choices'}",
+            maybe_paid=True,
+        ) from None
+
+
+def _of_response(document: dict[str, Any]) -> tuple[str, str | None]:
+    parts = [
+        part
+        for item in document["output"]
+        if item.get("type") == "message"
+        for part in item["content"]
+    ]
+    reason = (document.get("incomplete_details") or {}).get("reason")
+    reason = reason or document.get("status")
+    text = "".join(p["text"] for p in parts if p.get("type") == "output_text")
+    refusal = "".join(p.get("refusal") or "" for p in parts)
+    if refusal and not text:
+        return refusal, "refusal"
+    return text, None if reason is None else str(reason)
+
+
+def _as_text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is not None and not isinstance(content, str):
+        raise TypeError("a text is text")
+    return content or ""
+
+
+def _why_fewer(n: int, texts: list[tuple[str, str | None]]) -> str:
+    empty = [reason for text, reason in texts if not text]
+    if not empty:
+        return f"{len(texts)} of {n} texts came"
+    if {"length", "max_output_tokens"} & set(empty):
+        return (
+            "an empty text came that used up its tokens (a model that reasons: raise"
+            " --max-tokens, or --param reasoning_effort=none)"
+        )
+    return "an empty text came"

@@ -1,0 +1,229 @@
+"""What calls cost: a price table, estimates, and a budget that is not exceeded."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.text.request import Request, estimate_tokens
+
+_MILLION = 1e6
+# Without a limit an answer is taken to be no longer than this, or half again as long
+# as the longest so far.
+_UNLIMITED_TOKENS = 256
+# A description of the paper has about 128 words, without a limit an answer no fewer.
+TYPICAL_TOKENS = 170
+# Words that a server puts around the messages of a chat.
+_OVERHEAD_TOKENS = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens.
+
+    Attributes:
+        input: tokens of prompts.
+        output: tokens of answers, hidden ones included.
+        batch: what a batch pays of that, 0 to 1.
+    """
+
+    input: float
+    output: float
+    batch: float = 0.5
+
+    def cost(self, input_tokens: float, output_tokens: float) -> float:
+        """Returns dollars."""
+        return (self.input * input_tokens + self.output * output_tokens) / _MILLION
+
+
+# As listed in November 2026; `--prices FILE` adds to them and overrides them.
+PRICES: Mapping[str, Price] = MappingProxyType(
+    {"gpt-5.6-luna": Price(0.20, 1.20), "gpt-6-luna": Price(0.10, 0.50)}
+)
+
+
+def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
+    """Returns the built-in prices and those of a file.
+
+    Args:
+        path: JSON, {model: {"input": $, "output": $ per million tokens, and
+            optionally "batch": share of that}}; None for the built-in ones.
+
+    Raises:
+        InputError: if the file is something else.
+    """
+    prices = dict(PRICES)
+    if path is None:
+        return prices
+    form = '{"model": {"input": 0.1, "output": 0.5}}, dollars per million tokens'
+    try:
+        table = json.loads(pathlib.Path(path).read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path} must be JSON, {form}: {error}") from error
+    if not isinstance(table, dict):
+        raise InputError(f"{path} must be {form}, got a {type(table).__name__}")
+    for model, row in table.items():
+        known = isinstance(row, dict) and {"input", "output"} <= set(row)
+        if not known or not all(_is_price(row.get(name, 0.5)) for name in _FIELDS):
+            raise InputError(f"{path}: the row of {model!r} must be as in {form}")
+        prices[model] = Price(**{name: row[name] for name in _FIELDS if name in row})
+    return prices
+
+
+_FIELDS = ("input", "output", "batch")
+
+
+def _is_price(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value < _MILLION
+
+
+def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
+    """Returns the price of a model, by its name or the longest that begins it."""
+    names = [n for n in prices if model == n or model.startswith(f"{n}-")]
+    return prices[max(names, key=len)] if names else None
+
+
+class Budget:
+    """Keeps count of dollars; lets a call pass only if it cannot exceed the limit.
+
+    Attributes:
+        price: None if unknown.
+        limit: dollars, None for none.
+        spent: dollars so far; of calls without an account, what they cost at most.
+        input_tokens: of prompts, as the server counted.
+        output_tokens: of answers, as the server counted.
+    """
+
+    def __init__(self, price: Price | None, limit: float | None = None):
+        """Starts at nothing spent.
+
+        Args:
+            price: None if unknown.
+            limit: dollars, None for none.
+
+        Raises:
+            InputError: for a limit without a price.
+        """
+        if limit is not None and price is None:
+            raise InputError(
+                "--max-cost needs the model's price, which is not in the built-in"
+                ' table; give --prices FILE with {"MODEL": {"input": 0.1, "output":'
+                " 0.5}}, dollars per million tokens"
+            )
+        if limit is not None and not limit > 0:
+            raise InputError(f"--max-cost must be more than 0 dollars, got {limit}")
+        self.price, self.limit = price, limit
+        self.spent = self._reserved = 0.0
+        self.input_tokens = self.output_tokens = 0
+        self._longest = 0.0
+        self._under_way = 0
+        self._freed = asyncio.Event()
+
+    def most(self, request: Request, phrase: str, n: int) -> float:
+        """Returns what a call for n texts can cost at most, in dollars."""
+        if self.price is None:
+            return 0.0
+        # No tokenizer makes more tokens than there are bytes.
+        asked = request.prompt.fill(phrase) + (request.prompt.system or "")
+        limit = request.answer_limit(phrase)
+        if limit is None:
+            limit = max(_UNLIMITED_TOKENS, 1.5 * self._longest)
+        return self.price.cost(len(asked.encode()) + _OVERHEAD_TOKENS, n * limit)
+
+    async def reserve(self, dollars: float) -> None:
+        """Waits until a call fits besides those under way.
+
+        Raises:
+            JobIncompleteError: if it does not fit when nothing is under way.
+        """
+        while self.limit is not None and (
+            self.spent + self._reserved + dollars > self.limit
+        ):
+            if self._under_way == 0:
+                raise JobIncompleteError(
+                    f"stopped at ${self.spent:.4f}: the next call may cost up to"
+                    f" ${dollars:.4f}, beyond --max-cost {self.limit:g}; run again"
+                    " with more to go on"
+                )
+            self._freed.clear()
+            await self._freed.wait()
+        self._reserved += dollars
+        self._under_way += 1
+
+    def settle(
+        self, dollars: float, usage: Mapping[str, Any] | None, n: int, paid: bool = True
+    ) -> None:
+        """Books a call in place of what was reserved for it.
+
+        Args:
+            dollars: what was reserved.
+            usage: token counts of the server; None books all that was reserved.
+            n: texts that came.
+            paid: False if nothing was charged.
+        """
+        self._under_way -= 1
+        # Rounding must not leave anything reserved when nothing is under way.
+        self._reserved = self._reserved - dollars if self._under_way else 0.0
+        self._freed.set()
+        if not paid:
+            return
+        if usage is None:
+            self.spent += dollars
+            return
+        written = self.book(usage)
+        self._longest = max(self._longest, written / max(n, 1))
+
+    def book(self, usage: Mapping[str, Any] | None, share: float = 1.0) -> int:
+        """Books a call that was not reserved for.
+
+        Args:
+            usage: token counts of the server.
+            share: of the price that is paid.
+
+        Returns:
+            Tokens of the answer.
+        """
+        asked, written = count_usage(usage or {})
+        self.input_tokens += asked
+        self.output_tokens += written
+        if self.price is not None:
+            self.spent += share * self.price.cost(asked, written)
+        return written
+
+
+def count_usage(usage: Mapping[str, Any]) -> tuple[int, int]:
+    """Returns (tokens of the prompt, of the answer) as any endpoint names them."""
+    pairs = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    counts = [next((usage[n] for n in names if n in usage), 0) for names in pairs]
+    first, second = (c if isinstance(c, int | float) else 0 for c in counts)
+    return int(first), int(second)
+
+
+def estimate_job(
+    request: Request, gaps: Mapping[str, tuple[int, ...]]
+) -> tuple[int, int, int]:
+    """Estimates a job.
+
+    Args:
+        request: what is asked.
+        gaps: phrase -> numbers of the texts that are missing.
+
+    Returns:
+        (calls, tokens of the prompts, tokens of the answers).
+    """
+    calls = tokens_in = tokens_out = 0
+    for phrase, indices in gaps.items():
+        of_phrase = 1 if request.at_once else len(indices)
+        asked = estimate_tokens(
+            request.prompt.fill(phrase) + (request.prompt.system or "")
+        )
+        calls += of_phrase
+        tokens_in += of_phrase * asked
+        tokens_out += len(indices) * (request.answer_limit(phrase) or TYPICAL_TOKENS)
+    return calls, tokens_in, tokens_out

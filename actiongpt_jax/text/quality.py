@@ -1,0 +1,182 @@
+"""Faults of descriptions: counted, listed, and named when they are asked again."""
+
+import collections
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.prompts import TEMPLATES
+
+REASONS = {
+    "empty": "no text",
+    "truncated": "cut by the token limit, or without final punctuation",
+    "refused": "the model declined",
+    "duplicate": "the same text as an earlier one of the phrase",
+    "echo": "repeats the prompt",
+    "short": "fewer words than a description has",
+    "long-clip": "beyond CLIP's 77 word pieces",
+    "long-distilbert": "beyond DistilBERT's 512 word pieces",
+    "glued": "sentences without a blank between them",
+}
+# The paper's descriptions have about 128 words; below this many none tells of limbs.
+MIN_WORDS = 8
+LIMITS = {"long-clip": 77, "long-distilbert": 512}
+
+_TRUNCATED = {"length", "max_tokens", "max_output_tokens", "incomplete"}
+_REFUSED = {"content_filter", "refusal"}
+_FINAL = re.compile(r"""[.!?…。！？][\s"'”’»)\]*]*$""")
+_REFUSAL = re.compile(
+    r"^\W*(i['’]?m sorry|sorry,|i am sorry|i apologi[sz]e|i can(no|['’])t\b|i can not\b"
+    r"|i['’]?m (not able|unable)|i am (not able|unable)|i won['’]t\b|as an? (ai|"
+    r"(large )?language model)\b|i['’]?m (just )?an? (ai|language model))",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(r"[^\W\d_]{2}[.!?][\"'”’)]?[A-Z][^\W\d_]*[ ,']")
+# Scripts without blanks count by the character.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+_ECHOED_WORDS = 7
+_LETTERS_A_PIECE = 9
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of one description."""
+
+    reason: str
+    record: Description
+
+
+def find_faults(
+    records: Iterable[Description],
+    count_pieces: Callable[[str], int] | None = None,
+    min_words: int = MIN_WORDS,
+) -> list[Fault]:
+    """Finds the faults of descriptions.
+
+    Args:
+        records: in the order in which an earlier text makes a later one a duplicate.
+        count_pieces: counts a text's word pieces, special ones included; None
+            estimates them from its words.
+        min_words: shorter texts are faulty.
+
+    Returns:
+        The faults, record by record; one record may have several.
+    """
+    count_pieces = count_pieces or estimate_pieces
+    seen: set[tuple[str, ...]] = set()
+    faults = []
+    for record in records:
+        text, words = record.text.strip(), count_words(record.text)
+        if not text:
+            faults.append(Fault("empty", record))
+            continue
+        # Each writer and prompt describes a phrase on its own.
+        same = (record.phrase, record.writer, record.prompt, _normal(text))
+        pieces = count_pieces(text)
+        refused = record.finish_reason in _REFUSED or _REFUSAL.match(text)
+        found = {
+            "truncated": record.finish_reason in _TRUNCATED or not _FINAL.search(text),
+            "refused": refused,
+            "duplicate": same in seen,
+            "echo": is_echo(record),
+            "short": words < min_words,
+            "glued": _GLUED.search(text),
+            **{reason: pieces > limit for reason, limit in LIMITS.items()},
+        }
+        seen.add(same)
+        faults += [Fault(reason, record) for reason in REASONS if found.get(reason)]
+    return faults
+
+
+def parse_reasons(spec: str) -> list[str]:
+    """Splits a comma-separated list of reasons.
+
+    Raises:
+        InputError: for an unknown one; lists the known ones.
+    """
+    reasons = [part.strip() for part in spec.split(",") if part.strip()]
+    unknown = [reason for reason in reasons if reason not in REASONS]
+    if unknown or not reasons:
+        raise InputError(
+            f"the reason must be one or more of {', '.join(REASONS)}, separated by"
+            f" commas, got {spec!r}"
+        )
+    return reasons
+
+
+def count_words(text: str) -> int:
+    """Returns the number of words; of scripts without blanks, of characters."""
+    return len(_WORD.findall(text))
+
+
+def estimate_pieces(text: str) -> int:
+    """Estimates the word pieces of a text, the two special ones included.
+
+    A word counts one for every nine letters begun, a punctuation mark one: within an
+    eighth of BERT's own counts on 956 English descriptions, on average 1 % more.
+    """
+    words = sum(-(-len(word) // _LETTERS_A_PIECE) for word in _WORD.findall(text))
+    return 2 + words + len(re.findall(r"[^\w\s]", text))
+
+
+def is_echo(record: Description) -> bool:
+    """Tells whether a text repeats its prompt.
+
+    It does if it is the phrase alone, or has seven words of the prompt in a row
+    (or all, of a shorter one); a long phrase itself may well be repeated.
+    """
+    phrase, text = _words(record.phrase), _words(record.text)
+    if text == phrase:
+        return True
+    template = record.template or TEMPLATES.get(record.prompt, "")
+    asked = _collapse(
+        _words(template.replace("{phrase}", f" {record.phrase} ")), phrase
+    )
+    size = min(_ECHOED_WORDS, len(asked))
+    if size < len(_words("describe the action x")):
+        return False
+    runs = {tuple(asked[i : i + size]) for i in range(len(asked) - size + 1)}
+    said = _collapse(text, phrase)
+    return any(tuple(said[i : i + size]) in runs for i in range(len(said) - size + 1))
+
+
+def report(faults: Sequence[Fault], records: Sequence[Description]) -> list[str]:
+    """Returns lines of text: how often each fault occurs, and then each fault."""
+    counts = collections.Counter(fault.reason for fault in faults)
+    total = len(records)
+    sound = total - len({fault.record.key for fault in faults})
+    lines = [
+        f"{reason:16} {counts[reason]:7} {counts[reason] / max(total, 1):6.1%}  {what}"
+        for reason, what in REASONS.items()
+    ]
+    lines.append(f"{'no fault':16} {sound:7} {sound / max(total, 1):6.1%}")
+    for fault in sorted(faults, key=lambda fault: [*REASONS].index(fault.reason)):
+        record = fault.record
+        lines.append(
+            f"{fault.reason}: {record.phrase!r} [{record.index}] by {record.writer}:"
+            f" ...{record.text[-60:]!r}"
+        )
+    return lines
+
+
+def _normal(text: str) -> str:
+    return " ".join(_words(text)) or text
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower().replace("’", "'"))
+
+
+def _collapse(words: list[str], phrase: list[str]) -> list[str]:
+    """Puts one mark in the place of every occurrence of the phrase."""
+    out, at = [], 0
+    while at < len(words):
+        if phrase and words[at : at + len(phrase)] == phrase:
+            out.append("\0")
+            at += len(phrase)
+        else:
+            out.append(words[at])
+            at += 1
+    return out

@@ -1,0 +1,184 @@
+"""What is asked of a language model, and how each endpoint wants it said."""
+
+import dataclasses
+import hashlib
+import json
+import urllib.parse
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.prompts import Prompt
+
+OPENAI = "https://api.openai.com/v1"
+PATHS: Mapping[str, str] = MappingProxyType(
+    {
+        "chat": "/chat/completions",
+        "responses": "/responses",
+        "completions": "/completions",
+    }
+)
+# The protocol has no n and no seed for `responses`.
+_ONE_BY_ONE = {"responses"}
+# What the request itself sets; a parameter of that name would break it.
+_RESERVED = {"model", "messages", "input", "prompt", "instructions", "n", "stream"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """All that is the same for every phrase of a job.
+
+    Attributes:
+        model: by the name the server knows.
+        prompt: the prompt function.
+        k: descriptions a phrase.
+        endpoint: one of `PATHS`.
+        base_url: address of the server up to the version (`.../v1`).
+        parameters: sampling parameters the user set, and no others. `max_tokens`
+            limits an answer, `total_tokens` prompt and answer together; each
+            endpoint gets them under its own name.
+    """
+
+    model: str
+    prompt: Prompt
+    k: int = 4
+    endpoint: str = "chat"
+    base_url: str = OPENAI
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        """Checks the values that no server can.
+
+        Raises:
+            InputError: naming the one that is wrong.
+        """
+        if self.k < 1:
+            raise InputError(f"--k must be 1 or more, got {self.k}")
+        if self.endpoint not in PATHS:
+            raise InputError(
+                f"--endpoint must be one of {', '.join(PATHS)}, got {self.endpoint!r}"
+            )
+        if reserved := _RESERVED & set(self.parameters):
+            raise InputError(
+                f"the parameter {sorted(reserved)[0]!r} is set by the request itself;"
+                " leave it out"
+            )
+        for name in ("max_tokens", "total_tokens"):
+            if (limit := self.parameters.get(name)) is not None and limit < 1:
+                raise InputError(
+                    f"--{name.replace('_', '-')} must be 1 or more, got {limit}"
+                )
+        try:
+            parts = urllib.parse.urlsplit(self.base_url)
+            valid = parts.scheme in ("http", "https") and parts.hostname
+            # It would end up in records and error messages.
+            valid = valid and "@" not in parts.netloc
+            _ = parts.port
+        except ValueError:
+            valid = False
+        if not valid:
+            raise InputError(
+                "--base-url must be an address such as http://localhost:8000/v1,"
+                " without user name and password, got"
+                f" {self.base_url.rpartition('@')[2]!r}"
+            )
+
+    @property
+    def address(self) -> str:
+        """Address of the endpoint, without anything secret that was put into it."""
+        return show_address(self.base_url) + PATHS[self.endpoint]
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the endpoint knows `n`."""
+        return self.endpoint not in _ONE_BY_ONE
+
+    @property
+    def takes_seed(self) -> bool:
+        """Whether the endpoint knows `seed`."""
+        return self.endpoint not in _ONE_BY_ONE
+
+    def key(self, phrase: str, index: int) -> str:
+        """Returns the identity of a description: what was asked.
+
+        The server's address is no part of it: a local server that moves to another
+        port or machine goes on with the same cache.
+        """
+        asked = [
+            self.endpoint,
+            self.model,
+            self.prompt.name,
+            self.prompt.version,
+            self.parameters,
+            phrase,
+            index,
+        ]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[
+            :32
+        ]
+
+    def body(self, phrase: str, n: int = 1, seed: int | None = None) -> dict[str, Any]:
+        """Returns what is sent to the endpoint.
+
+        Args:
+            phrase: what is asked about.
+            n: how many texts; sent only if more than one.
+            seed: sent if given, in place of the user's.
+        """
+        asked, system = self.prompt.fill(phrase), self.prompt.system
+        body: dict[str, Any] = {"model": self.model}
+        if self.endpoint == "chat":
+            before = [{"role": "system", "content": system}] if system else []
+            body["messages"] = [*before, {"role": "user", "content": asked}]
+        elif self.endpoint == "responses":
+            body["input"] = asked
+            if system:
+                body["instructions"] = system
+        else:
+            body["prompt"] = f"{system}\n\n{asked}" if system else asked
+        for name, value in self.parameters.items():
+            if name == "total_tokens":
+                name, value = "max_tokens", self._rest(value, asked)
+            body[self.limit_name if name == "max_tokens" else name] = value
+        if n > 1:
+            body["n"] = n
+        if seed is not None:
+            body["seed"] = seed
+        return body
+
+    @property
+    def limit_name(self) -> str:
+        """What the endpoint calls the limit of an answer's tokens."""
+        if self.endpoint == "responses":
+            return "max_output_tokens"
+        if self.endpoint == "chat" and _is_openai(self.base_url):
+            # Its newer models refuse `max_tokens`; other servers know only that.
+            return "max_completion_tokens"
+        return "max_tokens"
+
+    def answer_limit(self, phrase: str) -> int | None:
+        """Returns the most tokens of one answer, None if there is no limit."""
+        if (total := self.parameters.get("total_tokens")) is not None:
+            return self._rest(total, self.prompt.fill(phrase))
+        return self.parameters.get("max_tokens")
+
+    def _rest(self, total: int, asked: str) -> int:
+        return max(1, total - estimate_tokens(asked + (self.prompt.system or "")))
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimates the tokens of a text: four bytes each, as in English on average."""
+    return -(-len(text.encode()) // 4)
+
+
+def show_address(base_url: str) -> str:
+    """Returns an address without user name, password and query, which may be secret."""
+    parts = urllib.parse.urlsplit(base_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/")
+
+
+def _is_openai(base_url: str) -> bool:
+    host = urllib.parse.urlsplit(base_url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")
