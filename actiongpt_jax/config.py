@@ -77,6 +77,7 @@ def base_config() -> Config:
     config.text.k = placeholder(int)
     config.text.aggregation = placeholder(str)
     config.text.width = placeholder(int)
+    config.text.weight_hash = placeholder(str)
 
     config.train = ml_collections.ConfigDict()
     config.train.batch_size = 16

@@ -6,6 +6,7 @@ Needs no data, key or GPU. Ends with a table of the validation figures before an
 after training and a picture of generated motions beside real ones.
 """
 
+import importlib.util
 import json
 import pathlib
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from actiongpt_jax import cli, train
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import Segment, segments
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import (
     generate_motion,
     load_trained,
@@ -31,6 +33,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--config", default="temos:demo", help="any config with :demo")
     parser.add_argument("--workdir", default="runs/demo")
     args = parser.parse_args(argv)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InputError(
+            "the demo draws its result and needs matplotlib; "
+            "run `pip install actiongpt_jax[view]`"
+        )
     train.main(["--config", args.config, "--workdir", args.workdir])
     workdir = pathlib.Path(args.workdir)
     print(figures_table(workdir / "metrics.jsonl"))

@@ -21,7 +21,8 @@ def terms(
 
     Args:
         outputs: of `models.Temos`.
-        batch: features (B, T, F), frame_mask (B, T).
+        batch: features (B, T, F), frame_mask (B, T); on several devices also
+            longest (), frames of the longest item of the global batch.
         config: `config.losses.recons_mean` 'frames' averages reconstruction over
             real frames; 'padded' over B x the longest item, as published.
 
@@ -37,7 +38,7 @@ def terms(
     def reconstruction(features: jax.Array) -> Term:
         total, count = masked_term(smooth_l1(features, target), frame_mask)
         if resolve(config).losses.recons_mean == "padded":
-            longest = frame_mask.sum(-1).max()
+            longest = batch.get("longest", frame_mask.sum(-1).max())
             count = (item_mask.sum() * longest * target.shape[-1]).astype(jnp.float32)
         return total, count
 

@@ -113,7 +113,7 @@ def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
             "config.text.source must be 'descriptions' or 'phrase', got "
             f"{config.text.source!r}"
         )
-    for field in ("encoder", "k", "aggregation", "width"):
+    for field in ("encoder", "k", "aggregation", "width", "weight_hash"):
         wanted, held = config.text[field], getattr(embeddings, field)
         if field in ("k", "aggregation") and config.text.source == "phrase":
             continue
@@ -142,8 +142,24 @@ def check_workdir(workdir: pathlib.Path) -> None:
             return
 
 
-def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -> None:
+# Fields that a continued run must share with its checkpoint. Of the others, these
+# may change, but then the end is not that of an uninterrupted run.
+_FIXED_TEXT = ("source", "encoder", "k", "aggregation", "width", "weight_hash")
+_EXACT = {
+    "data": ("store", "labels", "min_frames", "max_frames", "limit", "train_split"),
+    "losses": None,
+    "text": ("store",),
+    "train": ("batch_size", "seed", "dtype", "optimizer", "learning_rate"),
+}
+
+
+def check_same_run(
+    config: Config, saved: Config, workdir: str | pathlib.Path
+) -> list[str]:
     """Checks that a checkpoint can be continued with a config.
+
+    Returns:
+        What else differs and keeps the run from ending as if uninterrupted.
 
     Raises:
         InputError: if model, features or text differ.
@@ -151,10 +167,7 @@ def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -
     for section, field in [
         *(("model", field) for field in config.model),
         ("data", "heading"),
-        *(
-            ("text", field)
-            for field in ("source", "encoder", "k", "aggregation", "width")
-        ),
+        *(("text", field) for field in _FIXED_TEXT),
     ]:
         now, then = config[section].get(field), saved[section].get(field)
         if now != then:
@@ -162,3 +175,9 @@ def check_same_run(config: Config, saved: Config, workdir: str | pathlib.Path) -
                 f"workdir {workdir} was trained with {section}.{field}={then!r} and "
                 f"cannot continue with {now!r}; use another --workdir"
             )
+    return [
+        f"{section}.{field} was {saved[section].get(field)!r}, is {now!r}"
+        for section, fields in _EXACT.items()
+        for field in fields or config[section]
+        if (now := config[section].get(field)) != saved[section].get(field)
+    ]

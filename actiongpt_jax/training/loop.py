@@ -69,7 +69,9 @@ def train(
     restored = checkpoints.restore(workdir)
     inputs = open_inputs(config)
     if restored is not None:
-        check_same_run(config, restored.config, workdir)
+        for change in check_same_run(config, restored.config, workdir):
+            if jax.process_index() == 0:
+                tqdm.write(f"note: {change}; the run continues, but not exactly")
         normalizer = restored.normalizer
     else:
         normalizer = fit_features(inputs.train, config.data.heading)

@@ -33,6 +33,14 @@ def latent_noise(
     return {name: draws[:, i] for i, name in enumerate(names)}
 
 
+def _with_longest(batch: Batch, axis_name: str | None) -> Batch:
+    """Adds the frames of the global batch's longest item, which one term needs."""
+    longest = batch["frame_mask"].sum(-1).max()
+    if axis_name is not None:
+        longest = jax.lax.pmax(longest, axis_name)
+    return {**batch, "longest": longest}
+
+
 def make_train_step(
     model: nn.Module,
     terms_fn: Callable[..., dict[str, Term]],
@@ -61,6 +69,7 @@ def make_train_step(
         return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        batch = _with_longest(batch, axis_name)
         noise_rng, dropout_rng = jax.random.split(
             jax.random.fold_in(state.rng, state.step)
         )
@@ -114,6 +123,7 @@ def make_eval_step(
     """
 
     def step(state: TrainState, batch: Batch) -> dict[str, Term]:
+        batch = _with_longest(batch, axis_name)
         zeros = jnp.zeros((len(batch["index"]), model.latent_dim))
         outputs = model.apply(
             {"params": state.params}, batch, dict.fromkeys(noise_names, zeros)

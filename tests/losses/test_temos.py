@@ -113,13 +113,16 @@ def test_filler_items_and_further_padding_count_in_nothing(case, recons_mean):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
 
 
-def test_terms_of_two_halves_add_up(case):
+@pytest.mark.parametrize("recons_mean", ["frames", "padded"])
+def test_terms_of_two_halves_add_up(case, recons_mean):
     outputs, batch = case
-    whole = losses.terms(outputs, batch, config_of())
+    config = config_of(**{"losses.recons_mean": recons_mean})
+    whole = losses.terms(outputs, batch, config)
+    longest = batch["frame_mask"].sum(-1).max()
     halves = []
     for part in (slice(0, 1), slice(1, None)):
         half = jax.tree.map(lambda a, p=part: a[p], case)
-        halves.append(losses.terms(half[0], half[1], config_of()))
+        halves.append(losses.terms(half[0], {**half[1], "longest": longest}, config))
     for name, term in whole.items():
         added = np.asarray(halves[0][name]) + np.asarray(halves[1][name])
         np.testing.assert_allclose(added, term, rtol=1e-6)
