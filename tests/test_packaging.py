@@ -1,0 +1,68 @@
+"""What is installed is what is there, and nothing undeclared is imported."""
+
+import ast
+import configparser
+import pathlib
+import re
+import sys
+from importlib import metadata
+
+import pytest
+
+REPO = pathlib.Path(__file__).resolve().parents[1]
+# Used if they are there, and said to be missing where not.
+OPTIONAL = {"matplotlib", "tensorboard"}
+
+
+@pytest.fixture(scope="module")
+def setup_cfg():
+    config = configparser.ConfigParser()
+    config.read(REPO / "setup.cfg")
+    return config
+
+
+def requirements(text: str) -> set[str]:
+    names = (re.split(r"[<>=\[]", line)[0].strip() for line in text.splitlines())
+    return {name.lower().replace("_", "-") for name in names if name}
+
+
+def test_every_package_is_installed(setup_cfg):
+    listed = set(setup_cfg["options"]["packages"].split())
+    folders = {
+        path.parent.relative_to(REPO).as_posix().replace("/", ".")
+        for path in (REPO / "actiongpt_jax").rglob("__init__.py")
+    }
+    assert listed == folders | {"actiongpt_jax.configs"}
+
+
+def test_every_import_is_declared(setup_cfg):
+    declared = requirements(setup_cfg["options"]["install_requires"])
+    providers = metadata.packages_distributions()
+    undeclared = {}
+    for folder in ("actiongpt_jax", "configs"):
+        for path in (REPO / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    modules = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    modules = [node.module]
+                else:
+                    continue
+                for top in {module.split(".")[0] for module in modules}:
+                    if top in sys.stdlib_module_names | OPTIONAL | {"actiongpt_jax"}:
+                        continue
+                    names = {
+                        name.lower().replace("_", "-")
+                        for name in providers.get(top, [top])
+                    }
+                    if not names & declared:
+                        undeclared[top] = str(path.relative_to(REPO))
+    assert not undeclared
+
+
+@pytest.mark.parametrize("extra", ["install_requires", "view", "test", "dev", "peers"])
+def test_every_range_has_two_ends(setup_cfg, extra):
+    section = "options" if extra == "install_requires" else "options.extras_require"
+    for line in setup_cfg[section][extra].split():
+        if not line.startswith("actiongpt_jax["):
+            assert re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", line), line
