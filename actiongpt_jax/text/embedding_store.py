@@ -4,54 +4,23 @@ A store is a folder: `meta.json`, `index.jsonl` with one row per phrase, and sha
 `shard-00000.safetensors`. A shard holds three ragged tables, `descriptions` (the
 aggregate of k), `phrase` (the phrase itself) and `each` (single descriptions), as
 `<table>.tokens` (rows, E) float16, `<table>.offsets` (items + 1) int64 and, where
-the encoder has them, `<table>.pooled` (items, P) float32.
+the encoder has them, `<table>.pooled` (items, P) float32. Where several jobs wrote
+it, each part is such a folder within it; see `store_index`.
 """
 
-import dataclasses
 import functools
-import json
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.text.store_index import PARTIAL, Content, Row, read_store
 
-FORMAT = "actiongpt_jax.embeddings"
-VERSION = 1
-META, INDEX = "meta.json", "index.jsonl"
 SOURCES = ("descriptions", "phrase")
-PARTIAL = ".partial"
-
-
-def shard_name(number: int) -> str:
-    """Returns the file name of a shard."""
-    return f"shard-{number:05d}.safetensors"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """Where a phrase lies.
-
-    Attributes:
-        shard: number of the shard.
-        row: number within the shard.
-        descriptions: token rows of the aggregate, 0 if it was never described.
-        phrase: token rows of the phrase itself.
-        each: first row of its single descriptions in the table `each`.
-        singles: number of them.
-    """
-
-    shard: int
-    row: int
-    descriptions: int
-    phrase: int
-    each: int
-    singles: int
 
 
 class EmbeddingStore:
@@ -70,11 +39,12 @@ class EmbeddingStore:
         meta: everything in meta.json.
     """
 
-    def __init__(self, path: pathlib.Path, meta: dict[str, Any], rows: dict[str, Row]):
-        """Keeps the parts; `open_embeddings` makes them."""
+    def __init__(self, path: pathlib.Path, content: Content):
+        """Keeps what was found; `open_embeddings` finds it."""
         self.path = path
-        self.meta = meta
-        self._rows = rows
+        self.meta = meta = content.meta
+        self._rows = content.rows
+        self._files = content.files
         self.encoder: str = meta["encoder"]
         self.weight_hash: str = meta["weight_hash"]
         self.width: int = meta["width"]
@@ -197,7 +167,7 @@ class EmbeddingStore:
         )
 
     def _open_shard(self, number: int) -> dict[str, np.ndarray]:
-        path = self.path / shard_name(number)
+        path = self._files[number]
         if not path.is_file():
             raise InputError(f"{path} must be there but is missing; make it again")
         return open_tensors(path)[0]
@@ -211,7 +181,7 @@ def open_embeddings(path: str | os.PathLike) -> EmbeddingStore:
 
     Raises:
         FileNotFoundError: with the command that makes one.
-        InputError: if it is another thing or damaged.
+        InputError: if it is another thing, damaged, or lacks a part.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -222,54 +192,4 @@ def open_embeddings(path: str | os.PathLike) -> EmbeddingStore:
             + "`python -m actiongpt_jax.embed --descriptions FILE --encoder minilm"
             f" --k 4 --out {path}`"
         )
-    meta = _read_meta(path / META)
-    try:
-        lines = (path / INDEX).read_text(encoding="utf-8").splitlines()
-        rows = {name: Row(*place) for name, *place in map(json.loads, lines)}
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path / INDEX} must list one phrase a line, but cannot be read; make the"
-            " store again"
-        ) from error
-    if len(rows) != meta["phrases"]:
-        raise InputError(
-            f"{path / INDEX} must list {meta['phrases']} phrases, got {len(rows)};"
-            " make the store again"
-        )
-    return EmbeddingStore(path, meta, rows)
-
-
-_META_FIELDS: Sequence[str] = (
-    "encoder",
-    "weight_hash",
-    "width",
-    "k",
-    "aggregation",
-    "prompt",
-    "prompt_version",
-    "writer",
-    "each",
-    "phrases",
-)
-
-
-def _read_meta(path: pathlib.Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path.parent} must be an embedding store but has no {META}")
-    try:
-        meta = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(
-            f"{path} must be JSON: {error}; make the store again"
-        ) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise InputError(f"{path} must say `format: {FORMAT}`; it is another thing")
-    if meta.get("version") != VERSION:
-        raise InputError(
-            f"{path} must have version {VERSION}, got {meta.get('version')!r}; make the"
-            " store again with this release"
-        )
-    missing = [field for field in _META_FIELDS if field not in meta]
-    if missing:
-        raise InputError(f"{path} must have the fields {missing}; make the store again")
-    return meta
+    return EmbeddingStore(path, read_store(path))

@@ -3,6 +3,7 @@
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import embedding_store as store
+from actiongpt_jax.text import store_index
 from actiongpt_jax.text.encoders import TextEncoder
 from actiongpt_jax.text.safetensors_file import open_tensors
 from actiongpt_jax.text.store_shard import (
@@ -32,6 +33,7 @@ def build_store(
     encoder: TextEncoder,
     settings: Settings,
     *,
+    part: store_index.Part | None = None,
     batch_size: int | None = None,
     texts_per_shard: int = _TEXTS_PER_SHARD,
     on_texts: Callable[[int], object] | None = None,
@@ -46,6 +48,8 @@ def build_store(
         texts: phrase -> descriptions, at least k or none.
         encoder: from `encoders.load`.
         settings: see `Settings`.
+        part: write only this part of a store, in a folder of its own within `out`;
+            all parts are to be given the same `texts`.
         batch_size: texts through the encoder at once.
         texts_per_shard: about how many texts a shard covers.
         on_texts: called with the number of texts done, also those found again.
@@ -54,15 +58,23 @@ def build_store(
         The content of meta.json.
 
     Raises:
-        InputError: if `out` holds another thing or is being written.
+        InputError: if `out` holds another thing or is being written, or if there
+            are no phrases for the part.
     """
     out = pathlib.Path(out)
     if not texts:
         raise InputError("an embedding store needs at least one phrase, got none")
     plan = _plan(texts, encoder, settings, texts_per_shard)
+    if part is not None:
+        whole_hash = plan["texts_hash"]
+        texts = share_of(texts, part)
+        plan = _plan(texts, encoder, settings, texts_per_shard)
+        plan |= {"whole_hash": whole_hash, "part": list(part)}
+        store_index.check_siblings(out, part, plan)
+        out = out / store_index.part_name(part)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         return _finished(out, plan, texts, settings, on_texts)
-    partial = out.with_name(out.name + store.PARTIAL)
+    partial = out.with_name(out.name + store_index.PARTIAL)
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / _LOCK).open("w") as lock:
         try:
@@ -76,7 +88,7 @@ def build_store(
         totals = _Totals()
         shards = list(_shards(texts, settings, texts_per_shard))
         for number, phrases in enumerate(shards):
-            path = partial / store.shard_name(number)
+            path = partial / store_index.shard_name(number)
             if not path.exists():
                 of_shard = {phrase: texts[phrase] for phrase in phrases}
                 write_shard(path, of_shard, encoder, settings, batch_size, on_texts)
@@ -84,8 +96,8 @@ def build_store(
                 on_texts(sum(num_texts(texts[phrase], settings) for phrase in phrases))
             totals.add(number, phrases, path)
         meta = _meta(plan, encoder, settings, totals)
-        _write_text(partial / store.INDEX, totals.index)
-        _write_text(partial / store.META, [json.dumps(meta, indent=1) + "\n"])
+        _write_text(partial / store_index.INDEX, totals.index)
+        _write_text(partial / store_index.META, [json.dumps(meta, indent=1) + "\n"])
         partial.replace(out)
         # After the rename: a kill between the two costs nothing.
         for name in (_PLAN, _LOCK):
@@ -93,9 +105,39 @@ def build_store(
     return meta
 
 
+def share_of(
+    texts: Mapping[str, Sequence[str]], part: store_index.Part | None
+) -> Mapping[str, Sequence[str]]:
+    """Returns the texts of a part: every n-th phrase.
+
+    Raises:
+        InputError: if there are fewer phrases than parts.
+    """
+    if part is None:
+        return texts
+    number, count = part
+    if count > len(texts):
+        raise InputError(
+            f"--shard i/n must have an n of at most the {len(texts)} phrases, got"
+            f" {count}"
+        )
+    return dict(itertools.islice(texts.items(), number - 1, None, count))
+
+
 def count_texts(texts: Mapping[str, Sequence[str]], settings: Settings) -> int:
     """Returns how many texts `build_store` encodes."""
     return sum(num_texts(of_phrase, settings) for of_phrase in texts.values())
+
+
+def summary(meta: Mapping[str, Any]) -> str:
+    """Returns two lines about a store: what is in it, and what was cut off."""
+    first = f"; first: {meta['first_truncated']!r}" if meta["truncated"] else ""
+    return (
+        f"{meta['phrases']} phrases, {meta['texts']} texts, {meta['tokens']} token"
+        f" rows of {meta['width']}, k = {meta['k']}\n"
+        f"truncated: {meta['truncated']} of {meta['texts']} texts at {meta['limit']}"
+        f" word pieces, {meta['cut']} pieces cut{first}"
+    )
 
 
 def _plan(texts, encoder: TextEncoder, settings: Settings, texts_per_shard: int):
@@ -112,8 +154,8 @@ def _plan(texts, encoder: TextEncoder, settings: Settings, texts_per_shard: int)
 
 
 def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
-    if (out / store.META).is_file():
-        meta = store.open_embeddings(out).meta
+    if (out / store_index.META).is_file():
+        meta = store_index.read_meta(out / store_index.META)
         if all(meta.get(field) == value for field, value in plan.items()):
             if on_texts is not None:
                 on_texts(count_texts(texts, settings))
@@ -178,8 +220,8 @@ class _Totals:
 
 def _meta(plan, encoder: TextEncoder, settings: Settings, totals: _Totals):
     return {
-        "format": store.FORMAT,
-        "version": store.VERSION,
+        "format": store_index.FORMAT,
+        "version": store_index.VERSION,
         "encoder": encoder.name,
         "width": encoder.width,
         "limit": encoder.limit,

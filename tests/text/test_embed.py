@@ -87,6 +87,23 @@ def test_prompt_writer_and_torn_line(bert_folder, tmp_path, monkeypatch, capsys)
     assert f"{path}:4" in printed.err
 
 
+def test_shards_by_three_jobs_are_one_store(bert_folder, tmp_path, monkeypatch, capsys):
+    path, out = tmp_path / "d.json", tmp_path / "store"
+    path.write_text(json.dumps({f"walk {i}": ["leg", "turns"] for i in range(5)}))
+    argv = ("--descriptions", path, "--encoder", bert_folder, "--k", 2, "--out")
+    assert run(monkeypatch, *argv, tmp_path / "whole") == 0
+    for number in (2, 3, 1):
+        assert not (out / "meta.json").exists()
+        assert run(monkeypatch, *argv, out, "--shard", f"{number}/3") == 0
+    printed = capsys.readouterr().out
+    assert "part 3 of 3 (2 finished): 1 phrases" in printed
+    store, whole = open_embeddings(out), open_embeddings(tmp_path / "whole")
+    assert store.phrases == whole.phrases
+    assert store.max_tokens(store.phrases) == whole.max_tokens(whole.phrases)
+    assert run(monkeypatch, *argv, out) == 2
+    assert "must not exist yet" in capsys.readouterr().err
+
+
 def test_phrases_without_descriptions(published, bert_folder, tmp_path, monkeypatch):
     phrases = tmp_path / "phrases.txt"
     phrases.write_text("walk\n\nturns left\n")
@@ -116,6 +133,8 @@ def test_phrases_without_descriptions(published, bert_folder, tmp_path, monkeypa
         ({"--prompt": "long"}, "'long'"),
         ({"--writer": "nobody"}, "'nobody'"),
         ({"--phrases": "absent.txt"}, "absent.txt"),
+        ({"--shard": "3/2"}, "--shard must be i/n"),
+        ({"--shard": "1/3"}, "at most the 2 phrases"),
         ({"--unknown": "1"}, "--unknown"),
     ],
 )

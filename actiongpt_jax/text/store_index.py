@@ -1,0 +1,251 @@
+"""The index of an embedding store: one folder, or the parts that several jobs wrote.
+
+A part is a whole store of its own, `part-00002-of-00004`, with every 4th phrase.
+Jobs share nothing while they write; readers take the parts together.
+"""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from actiongpt_jax.errors import InputError
+
+FORMAT = "actiongpt_jax.embeddings"
+VERSION = 1
+META, INDEX = "meta.json", "index.jsonl"
+PARTIAL = ".partial"
+# What parts have of their own; all else in meta.json they share.
+SUMS = ("phrases", "texts", "truncated", "cut", "tokens")
+_OWN = (*SUMS, "encoder", "first_truncated", "texts_hash", "part")
+_PART = re.compile(r"part-(\d+)-of-(\d+)(" + re.escape(PARTIAL) + ")?")
+
+# (number from 1, of how many).
+Part = tuple[int, int]
+
+
+def shard_name(number: int) -> str:
+    """Returns the file name of a shard."""
+    return f"shard-{number:05d}.safetensors"
+
+
+def part_name(part: Part) -> str:
+    """Returns the folder name of a part."""
+    return f"part-{part[0]:05d}-of-{part[1]:05d}"
+
+
+def parse_part(spec: str | None) -> Part | None:
+    """Reads what follows `--shard`.
+
+    Args:
+        spec: 'i/n' with i from 1 to n; 0 is taken for n, so that those who count
+            from 0 have every part, too. None for no parts.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if spec is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", spec.strip(), re.ASCII)
+    number, count = map(int, match.groups()) if match else (0, 0)
+    if not number <= count or count < 1:
+        raise InputError(
+            f"--shard must be i/n with i from 1 to n, such as 1/4, got {spec!r}"
+        )
+    return number or count, count
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """Where a phrase lies.
+
+    Attributes:
+        shard: number of its file.
+        row: number within the shard.
+        descriptions: token rows of the aggregate, 0 if it was never described.
+        phrase: token rows of the phrase itself.
+        each: first row of its single descriptions in the table `each`.
+        singles: number of them.
+    """
+
+    shard: int
+    row: int
+    descriptions: int
+    phrase: int
+    each: int
+    singles: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What the files beside the shards say.
+
+    Attributes:
+        meta: everything in meta.json; of parts, their sums.
+        rows: phrase -> where it lies.
+        files: the shards that rows count.
+    """
+
+    meta: dict[str, Any]
+    rows: dict[str, Row]
+    files: list[pathlib.Path]
+
+
+def read_store(path: pathlib.Path) -> Content:
+    """Reads the index of a store.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        InputError: if it is another thing, damaged, or lacks a part.
+    """
+    found = find_parts(path)
+    if (path / META).is_file() or not found:
+        return _read_one(path)
+    counts = sorted({count for _, count in found})
+    if len(counts) > 1:
+        raise InputError(
+            f"{path} must hold the parts of one run, but has parts of"
+            f" {' and of '.join(map(str, counts))}; remove those that are not wanted"
+        )
+    lacking = [
+        f"{number}/{counts[0]}"
+        for number in range(1, counts[0] + 1)
+        if not found.get((number, counts[0]))
+    ]
+    if lacking:
+        raise InputError(
+            f"{path} must hold all {counts[0]} parts, but lacks {len(lacking)}; run the"
+            f" same `python -m actiongpt_jax.embed` with --shard {', '.join(lacking)}"
+        )
+    return _merge(path, [_read_one(path / part_name(part)) for part in sorted(found)])
+
+
+def find_parts(path: pathlib.Path) -> dict[Part, bool]:
+    """Returns the parts in a folder, and whether each is finished."""
+    parts: dict[Part, bool] = {}
+    for entry in path.iterdir() if path.is_dir() else ():
+        if match := _PART.fullmatch(entry.name):
+            part = int(match[1]), int(match[2])
+            parts[part] = parts.get(part, False) or match[3] is None
+    return parts
+
+
+def check_siblings(path: pathlib.Path, part: Part, meta: dict[str, Any]) -> None:
+    """Checks that a part would fit those that are there.
+
+    Args:
+        path: the folder of the parts.
+        part: which is about to be made.
+        meta: what its meta.json is to say; fields may be missing.
+
+    Raises:
+        InputError: if the folder is a whole store, or holds parts of another run.
+    """
+    others = find_parts(path)
+    whole = (path / META).is_file()
+    alien = next((other for other in others if other[1] != part[1]), None)
+    for other, finished in sorted(others.items()):
+        if finished and alien is None and other != part:
+            said = read_meta(path / part_name(other) / META)
+            if any(said.get(k) != v for k, v in meta.items() if k not in _OWN):
+                alien = other
+    if whole or alien:
+        there = part_name(alien) if alien else META
+        raise InputError(
+            f"{path} must hold parts of one run only, but has {there} of other texts,"
+            " settings or number of parts; remove it or choose another --out"
+        )
+
+
+def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
+    first = parts[0].meta
+    meta = {name: value for name, value in first.items() if name != "part"}
+    for name in SUMS:
+        meta[name] = sum(part.meta[name] for part in parts)
+    cut = (part.meta.get("first_truncated") for part in parts)
+    meta["first_truncated"] = next((text for text in cut if text is not None), None)
+    files: list[pathlib.Path] = []
+    moved: list[list[tuple[str, Row]]] = []
+    for part in parts:
+        for name in {*first, *part.meta}.difference(_OWN):
+            if part.meta.get(name) != first.get(name):
+                raise InputError(
+                    f"{path} must hold parts of one run, but they differ in {name!r}"
+                    f" ({first.get(name)!r}, {part.meta.get(name)!r}); make those anew"
+                    " that are not wanted"
+                )
+        moved.append(
+            [
+                (phrase, dataclasses.replace(row, shard=row.shard + len(files)))
+                for phrase, row in part.rows.items()
+            ]
+        )
+        files += part.files
+    # Every n-th phrase went to a part: one of each in turn is the order of the whole.
+    rounds = itertools.chain.from_iterable(itertools.zip_longest(*moved))
+    return Content(meta, dict(item for item in rounds if item is not None), files)
+
+
+def _read_one(path: pathlib.Path) -> Content:
+    meta = read_meta(path / META)
+    try:
+        lines = (path / INDEX).read_text(encoding="utf-8").splitlines()
+        rows = {name: Row(*place) for name, *place in map(json.loads, lines)}
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path / INDEX} must list one phrase a line, but cannot be read; make the"
+            " store again"
+        ) from error
+    if len(rows) != meta["phrases"]:
+        raise InputError(
+            f"{path / INDEX} must list {meta['phrases']} phrases, got {len(rows)};"
+            " make the store again"
+        )
+    count = max((row.shard for row in rows.values()), default=-1) + 1
+    return Content(meta, rows, [path / shard_name(number) for number in range(count)])
+
+
+_META_FIELDS: Sequence[str] = (
+    "encoder",
+    "weight_hash",
+    "width",
+    "k",
+    "aggregation",
+    "prompt",
+    "prompt_version",
+    "writer",
+    "each",
+    "phrases",
+)
+
+
+def read_meta(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a meta.json.
+
+    Raises:
+        InputError: if it is none of this format and version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path.parent} must be an embedding store but has no {META}")
+    try:
+        meta = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{path} must be JSON: {error}; make the store again"
+        ) from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise InputError(f"{path} must say `format: {FORMAT}`; it is another thing")
+    if meta.get("version") != VERSION:
+        raise InputError(
+            f"{path} must have version {VERSION}, got {meta.get('version')!r}; make the"
+            " store again with this release"
+        )
+    missing = [field for field in _META_FIELDS if field not in meta]
+    if missing:
+        raise InputError(f"{path} must have the fields {missing}; make the store again")
+    return meta
