@@ -12,6 +12,8 @@ import email.parser
 import email.policy
 import http.server
 import json
+import multiprocessing.connection
+import os
 import pathlib
 import random
 import socket
@@ -22,6 +24,7 @@ import threading
 import urllib.request
 from typing import Any
 
+CALLS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 KEY = "sk-test-0123456789abcdefKEY"
 MODEL = "writer-1"
 PLAN: dict[str, Any] = {
@@ -174,13 +177,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with WORLD.lock:
                 WORLD.reset(json.loads(raw))
             self.reply(200, {})
+        elif self.path == "/_plan_again":
+            WORLD.plan |= json.loads(raw)
+            self.reply(200, {})
         elif self.authorized():
             if self.path == "/v1/files":
                 self.take_file(raw)
             elif self.path == "/v1/batches":
                 self.take_batch(json.loads(raw))
-            else:
+            elif self.path in CALLS:
                 self.take_call(json.loads(raw))
+            else:
+                self.reply(404, b"404 page not found")
 
     def authorized(self) -> bool:
         sent = self.headers.get("Authorization", "")
@@ -351,8 +359,9 @@ class Server(http.server.ThreadingHTTPServer):
 class Fake:
     """The test's side: the address, the plan, and what happened."""
 
-    process: subprocess.Popen[str]
-    port: int
+    process: subprocess.Popen[bytes]
+    port: int = 0
+    unread: bytes = b""
 
     @property
     def url(self) -> str:
@@ -360,6 +369,11 @@ class Fake:
 
     def plan(self, **plan: Any) -> None:
         self._call("/_plan", json.dumps(plan).encode())
+        self.forget_events()
+
+    def plan_again(self, **plan: Any) -> None:
+        """Changes the plan, but forgets nothing."""
+        self._call("/_plan_again", json.dumps(plan).encode())
 
     def state(self) -> dict[str, Any]:
         return self._call("/_state")
@@ -368,10 +382,26 @@ class Fake:
     def calls(self) -> list[dict[str, Any]]:
         return self.state()["calls"]
 
-    def events(self):
-        """Yields the lines that the plan's `events` asks for; blocks between."""
+    @property
+    def _events(self) -> int:
         assert self.process.stdout is not None
-        yield from self.process.stdout
+        return self.process.stdout.fileno()
+
+    def next_event(self, *others: Any) -> bytes:
+        """Waits for a line of the server; returns none if one of `others` is ready."""
+        while b"\n" not in self.unread:
+            ready = multiprocessing.connection.wait([self._events, *others])
+            if self._events not in ready:
+                return b""
+            self.unread += os.read(self._events, 1 << 16)
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line
+
+    def forget_events(self) -> None:
+        """Passes over the lines that are there."""
+        while multiprocessing.connection.wait([self._events], 0):
+            os.read(self._events, 1 << 16)
+        self.unread = b""
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
         # No proxy of the environment stands between a test and its server.
@@ -387,11 +417,11 @@ def start():
         [sys.executable, str(pathlib.Path(__file__))],
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
-        text=True,
     )
+    fake = Fake(process)
     try:
-        assert process.stdout is not None
-        yield Fake(process, int(process.stdout.readline()))
+        fake.port = int(fake.next_event())
+        yield fake
     finally:
         process.kill()
         process.wait()

@@ -92,6 +92,7 @@ class BatchState:
 
     def save(self) -> None:
         """Writes the state; half of it is never seen."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         document = {
             "format": _FORMAT,
             "parts": [dataclasses.asdict(part) for part in self.parts],

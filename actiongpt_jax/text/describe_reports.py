@@ -12,11 +12,9 @@ from actiongpt_jax.text.descriptions import (
     read_descriptions,
     write_published,
 )
-from actiongpt_jax.text.encoder_source import find_folder
 from actiongpt_jax.text.llm import clean
 from actiongpt_jax.text.prompts import DEFAULT
 from actiongpt_jax.text.quality import find_faults, report
-from actiongpt_jax.text.tokenization import Tokenizer
 
 _NO_LIMIT = 1 << 30
 
@@ -83,5 +81,9 @@ def _only_prompt(read: Descriptions) -> str:
 
 
 def _piece_counter(encoder: str) -> Callable[[str], int]:
+    # They bring JAX with them, which asking a server has no use for.
+    from actiongpt_jax.text.encoder_source import find_folder
+    from actiongpt_jax.text.tokenization import Tokenizer
+
     tokenizer = Tokenizer(find_folder(encoder)[1], _NO_LIMIT)
     return lambda text: len(tokenizer([text])[0].ids)

@@ -155,10 +155,9 @@ class Describer:
 
     async def _describe(self, phrase: str, missing: list[int]) -> str:
         """Fills one phrase's gaps; returns why some are left, or nothing."""
-        failed = empty = calls = 0
+        failed = empty = answers = 0
         while missing and not self._stopped.is_set():
-            question = self._question(phrase, missing, calls)
-            calls += 1
+            question = self._question(phrase, missing, answers)
             try:
                 answer = await self._call(question)
             except TryAgainError as error:
@@ -173,21 +172,21 @@ class Describer:
                 break
             self._reached = True
             self._keep(question, answer, missing)
-            failed = 0
+            failed, answers = 0, answers + 1
             empty = 0 if answer.choices else empty + 1
             if empty >= _EMPTY_ANSWERS:
                 return answer.reason
         return ""
 
-    def _question(self, phrase: str, missing: list[int], calls: int) -> Question:
+    def _question(self, phrase: str, missing: list[int], answers: int) -> Question:
         """Asks for all that is missing, and then, if not all came, one by one."""
         replaced = [self._replaced.get((phrase, index)) for index in missing]
         duplicate = any(r is not None and r.redo == "duplicate" for r in replaced)
-        if calls == 0 and not duplicate:
+        if answers == 0 and not duplicate:
             return Question(phrase, tuple(missing))
         # The seed must differ between texts and tries, or a server would repeat
         # itself; of a run that is resumed it is the same.
-        told = [self._request.key(phrase, missing[0]), str(calls)]
+        told = [self._request.key(phrase, missing[0]), str(answers)]
         told += [r.text for r in replaced if r is not None]
         digest = hashlib.sha256("\n".join(told).encode()).digest()
         return Question(

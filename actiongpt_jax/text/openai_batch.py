@@ -6,7 +6,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import openai
 
@@ -20,10 +20,9 @@ from actiongpt_jax.text.openai_provider import OpenAIProvider
 from actiongpt_jax.text.prices import Budget
 from actiongpt_jax.text.request import Request
 
-_RETRIES = 4
+_RETRIES = 2
 _FINAL = {"completed", "expired", "cancelled", "failed"}
 _SHOWN_ERRORS = 5
-_T = TypeVar("_T")
 
 
 class Batches:
@@ -65,32 +64,31 @@ class Batches:
             InputError: for anything the user must change.
             JobIncompleteError: if the server fails.
         """
-        provider = OpenAIProvider(request, self._timeout)
-        pending = self.state.pending()
-        left = {}
-        for phrase, indices in gaps.items():
-            rest = tuple(i for i in indices if request.key(phrase, i) not in pending)
-            if rest:
-                left[phrase] = rest
-        if left:
-            self.state.add(request, left, *self._limits)
+
+        async def send(client: openai.AsyncOpenAI) -> None:
+            await self._reconcile(client)
+            pending = self.state.pending()
+            left = {}
+            for phrase, indices in gaps.items():
+                rest = [i for i in indices if request.key(phrase, i) not in pending]
+                if rest:
+                    left[phrase] = tuple(rest)
+            if not left:
+                self._say("nothing to submit: all is described or under way")
+            parts = self.state.add(request, left, *self._limits)
             self.state.save()
-        unsent = [p for p in self.state.parts if not p.done and p.batch_id is None]
-        if not unsent:
-            self._say("nothing to submit: all is described or under way")
-            return
-        asyncio.run(self._guard(provider, lambda client: self._send(client, unsent)))
+            await self._send(client, parts)
+
+        self._run(request, send)
 
     def status(self) -> None:
         """Asks how far the batches are, and says it."""
-        parts = self._open_parts()
 
-        async def ask(client: openai.AsyncOpenAI) -> None:
+        async def ask(client: openai.AsyncOpenAI, parts: list[Part]) -> None:
             for part in parts:
                 await self._ask(client, part)
 
-        if parts:
-            asyncio.run(self._guard(self._provider(parts), ask))
+        self._run_parts(ask)
 
     def collect(self, budget: Budget) -> dict[str, str]:
         """Takes what has come into the cache; submits again what expired.
@@ -104,9 +102,9 @@ class Batches:
         Raises:
             JobIncompleteError: if batches are still under way, or texts missing.
         """
-        parts, failures = self._open_parts(), {}
+        failures: dict[str, str] = {}
 
-        async def fetch(client: openai.AsyncOpenAI) -> None:
+        async def fetch(client: openai.AsyncOpenAI, parts: list[Part]) -> None:
             again = []
             for part in parts:
                 batch = await self._ask(client, part)
@@ -122,8 +120,7 @@ class Batches:
                 self.state.save()
             await self._send(client, again)
 
-        if parts:
-            asyncio.run(self._guard(self._provider(parts), fetch))
+        self._run_parts(fetch)
         return failures
 
     @property
@@ -131,7 +128,10 @@ class Batches:
         """How many batches have not come yet."""
         return sum(not part.done for part in self.state.parts)
 
-    def _open_parts(self) -> list[Part]:
+    def _run_parts(
+        self, act: Callable[[openai.AsyncOpenAI, list[Part]], Awaitable[None]]
+    ) -> None:
+        """Does something with the parts that are under way, server by server."""
         parts = [part for part in self.state.parts if not part.done]
         unsent = sum(part.batch_id is None for part in parts)
         if unsent:
@@ -140,40 +140,52 @@ class Batches:
             )
         if not parts:
             self._say(f"no batch is under way in {self.state.folder}")
-        return parts
+        for url in dict.fromkeys(part.request["base_url"] for part in parts):
+            there = [part for part in parts if part.request["base_url"] == url]
+            self._run(there[0].to_request(), lambda client, p=there: act(client, p))
 
-    def _provider(self, parts: list[Part]) -> OpenAIProvider:
-        return OpenAIProvider(parts[0].to_request(), self._timeout)
-
-    async def _guard(
+    def _run(
         self,
-        provider: OpenAIProvider,
-        act: Callable[[openai.AsyncOpenAI], Awaitable[_T]],
-    ) -> _T:
-        async with provider.connect(_RETRIES) as client:
-            try:
-                return await act(client)
-            except openai.APIError as error:
-                # The original would show the request with its headers.
-                raise provider.errors.final(error) from None
+        request: Request,
+        act: Callable[[openai.AsyncOpenAI], Awaitable[None]],
+    ) -> None:
+        provider = OpenAIProvider(request, self._timeout)
+
+        async def guarded() -> None:
+            async with provider.connect(_RETRIES) as client:
+                try:
+                    await act(client)
+                except openai.APIError as error:
+                    # The original would show the request with its headers.
+                    raise provider.errors.final(error) from None
+
+        asyncio.run(guarded())
+
+    async def _reconcile(self, client: openai.AsyncOpenAI) -> None:
+        """Ends what a kill or an error interrupted before its batch was noted."""
+        for part in self.state.parts:
+            if part.done or part.batch_id is not None:
+                continue
+            batch = None
+            if part.input_file_id is not None:
+                batch = await _find(client, part.input_file_id)
+            if batch is None:
+                # It may have been meant for another server or model: made anew.
+                part.done, part.status = True, "given up"
+            else:
+                part.batch_id, part.status = batch.id, batch.status
+        self.state.save()
 
     async def _send(self, client: openai.AsyncOpenAI, parts: list[Part]) -> None:
         for part in parts:
-            if part.input_file_id is None:
-                path = self.state.folder / part.name
-                file = await client.files.create(file=path, purpose="batch")
-                part.input_file_id, part.status = file.id, "uploaded"
-                self.state.save()
-                batch = None
-            else:
-                batch = await _find(client, part.input_file_id)
-            if batch is None:
-                url: Any = json.loads(_first_line(self.state.folder / part.name))["url"]
-                batch = await client.batches.create(
-                    completion_window="24h",
-                    endpoint=url,
-                    input_file_id=part.input_file_id,
-                )
+            path = self.state.folder / part.name
+            file = await client.files.create(file=path, purpose="batch")
+            part.input_file_id, part.status = file.id, "uploaded"
+            self.state.save()
+            url: Any = json.loads(_first_line(path))["url"]
+            batch = await client.batches.create(
+                completion_window="24h", endpoint=url, input_file_id=file.id
+            )
             part.batch_id, part.status = batch.id, batch.status
             self.state.save()
             self._say(f"{part.name}: {part.requests} requests submitted as {batch.id}")
@@ -247,15 +259,13 @@ class Batches:
             why[row.custom_id] = str(failed)
             return
         budget.book(answer.usage, budget.price.batch if budget.price else 1.0)
-        missing = [i for i in row.indices if not self._has(request, row, i)]
-        if len(missing) < len(row.indices):
-            # Taken before, by a run that was killed before it could say so.
-            return
         call = dict(answer.call or {}) | {"batch": result.get("id")}
         answer = dataclasses.replace(answer, call=call)
+        # A run that was killed may have taken some of them before.
         self._cache.append(
             make_record(request, row.phrase, index, answer, number)
-            for number, index in enumerate(missing[: len(answer.choices)])
+            for number, index in enumerate(row.indices[: len(answer.choices)])
+            if not self._has(request, row, index)
         )
         why[row.custom_id] = answer.reason
 

@@ -1,0 +1,220 @@
+"""The Batch API: submit, status, collect; nothing submitted or taken twice."""
+
+import json
+import pathlib
+
+import pytest
+
+from actiongpt_jax import describe
+from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.text.batch_state import BatchState
+from actiongpt_jax.text.describing import find_gaps
+from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.openai_batch import Batches
+from actiongpt_jax.text.prices import Budget
+from actiongpt_jax.text.prompts import make_prompt
+from actiongpt_jax.text.request import Request
+from tests.fake_openai import KEY, MODEL, start
+
+CACHE = pathlib.Path("c.jsonl")
+STATE = pathlib.Path("c.batch/state.json")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with start() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    pathlib.Path("phrases.txt").write_text("walk\nrun\nsit\n")
+
+
+def batch(step, *more):
+    describe.main(["--mode", "batch", step, "--out", "c.jsonl", *map(str, more)])
+
+
+def submit(server, *more):
+    to = ("--model", MODEL, "--base-url", server.url)
+    batch("submit", "--phrases", "phrases.txt", *to, *more)
+
+
+def counts():
+    read = read_descriptions(CACHE)
+    return {phrase: len(records) for phrase, records in read.items()}
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "responses", "completions"])
+def test_submit_status_collect(endpoint, server, capsys):
+    server.plan(batch_status="in_progress")
+    submit(server, "--endpoint", endpoint, "--max-tokens", 99, "--words", 50)
+    count = 12 if endpoint == "responses" else 3
+    assert f"{count} requests submitted as batch_0" in capsys.readouterr().out
+    lines = pathlib.Path("c.batch/part-00001.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len({row["custom_id"] for row in rows}) == len(rows) == count
+    assert rows[0]["method"] == "POST" and rows[0]["url"].startswith("/v1/")
+    assert rows[0]["body"]["model"] == MODEL
+    batch("status")
+    assert "in_progress, 0 of" in capsys.readouterr().out
+    with pytest.raises(JobIncompleteError, match="under way: run collect again"):
+        batch("collect")
+    server.plan_again(batch_status="completed")
+    batch("collect")
+    assert "12 descriptions collected" in capsys.readouterr().out
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+    read = read_descriptions(CACHE)
+    texts = [record.text for records in read.values() for record in records]
+    assert sorted(texts) == sorted(server.state()["sent"])
+    record = read["walk"][0]
+    assert record.model == f"{MODEL}-2026-10-01" and record.call is not None
+    assert record.call["batch"].startswith("line-") and "50 words" in str(record.system)
+    batch("collect")
+    submit(server, "--endpoint", endpoint, "--max-tokens", 99, "--words", 50)
+    assert "nothing to submit" in capsys.readouterr().out
+    assert len(server.state()["batches"]) == 1
+    assert not any(KEY in path.read_text() for path in STATE.parent.iterdir())
+
+
+def test_an_online_run_sees_what_came(server):
+    server.plan()
+    submit(server)
+    with pytest.raises(InputError, match="batches of this cache are under way"):
+        describe.main(
+            ["--phrases", "phrases.txt", "--model", MODEL, "--base-url", server.url]
+            + ["--out", "c.jsonl"]
+        )
+    assert not CACHE.exists()
+    batch("collect")
+    calls = len(server.calls)
+    describe.main(
+        ["--phrases", "phrases.txt", "--model", MODEL, "--base-url", server.url]
+        + ["--out", "c.jsonl"]
+    )
+    assert len(server.calls) == calls
+
+
+def test_what_is_under_way_is_not_submitted_again(server):
+    server.plan(batch_status="in_progress")
+    submit(server, "--limit", 2)
+    submit(server)
+    batches = server.state()["batches"]
+    assert len(batches) == 2
+    wanted = pathlib.Path("c.batch/part-00002.jsonl.wanted").read_text()
+    assert [json.loads(line)["phrase"] for line in wanted.splitlines()] == ["sit"]
+
+
+def test_an_expired_batch_is_collected_partly_and_submitted_again(server, capsys):
+    server.plan(batch_status="expired", answered=0.67)
+    submit(server)
+    with pytest.raises(JobIncompleteError, match="1 batches are under way"):
+        batch("collect")
+    assert counts() == {"walk": 4, "run": 4}
+    assert (
+        "part-00002.jsonl: 1 requests submitted as batch_1" in capsys.readouterr().out
+    )
+    server.plan_again(batch_status="completed", answered=1.0)
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+    assert len({call["prompt"] for call in server.calls}) == len(server.calls) == 3
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_other_ends_leave_gaps(status, server, capsys):
+    server.plan(batch_status=status, answered=0.34)
+    submit(server)
+    with pytest.raises(JobIncompleteError, match="run submit again"):
+        batch("collect")
+    assert counts() == {"walk": 4}
+    assert f"failed: 'run': the batch {status} without it" in capsys.readouterr().err
+    server.plan_again(batch_status="completed", answered=1.0)
+    submit(server)
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+
+
+def test_a_kill_between_two_steps_submits_nothing_twice(server):
+    server.plan(batch_status="in_progress")
+    submit(server)
+    document = json.loads(STATE.read_text())
+    # Killed before the batch's id was noted: the server knows it.
+    document["parts"][0]["batch_id"] = None
+    STATE.write_text(json.dumps(document))
+    with pytest.raises(JobIncompleteError, match="run submit again"):
+        batch("status")
+    submit(server)
+    assert len(server.state()["batches"]) == 1
+    # Killed before the upload was noted: it costs nothing to repeat.
+    document["parts"][0]["input_file_id"] = None
+    STATE.write_text(json.dumps(document))
+    submit(server)
+    parts = json.loads(STATE.read_text())["parts"]
+    assert [part["batch_id"] for part in parts] == [None, "batch_1"]
+
+
+def test_a_wrong_address_is_forgotten(server):
+    server.plan()
+    with pytest.raises(InputError, match="no server answers"):
+        submit(server, "--base-url", "http://127.0.0.1:9/v1")
+    submit(server)
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+
+
+def test_a_kill_while_collecting_takes_nothing_twice(server):
+    server.plan()
+    submit(server)
+    before = STATE.read_text()
+    batch("collect")
+    kept = CACHE.read_text().splitlines(keepends=True)
+    STATE.write_text(before)
+    CACHE.write_text("".join(kept[:7]))
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+    keys = [json.loads(line)["key"] for line in CACHE.read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == 12
+
+
+@pytest.mark.parametrize(
+    ("limits", "sizes"),
+    [({"max_requests": 3}, [3, 3, 1]), ({"max_bytes": 800}, [3, 3, 1])],
+)
+def test_large_jobs_are_split(limits, sizes, server):
+    server.plan()
+    phrases = [f"walk {number}" for number in range(7)]
+    request = Request(MODEL, make_prompt("detail"), base_url=server.url)
+    with DescriptionCache(CACHE) as cache:
+        batches = Batches(cache, **limits)
+        batches.submit(request, find_gaps(request, phrases, cache.keys))
+        assert [part.requests for part in batches.state.parts] == sizes
+        for part in batches.state.parts:
+            size = (batches.state.folder / part.name).stat().st_size
+            assert size <= limits.get("max_bytes", size)
+        assert batches.collect(Budget(None)) == {}
+    assert counts() == dict.fromkeys(phrases, 4)
+
+
+def test_what_does_not_go_with_batches(server):
+    server.plan()
+    pathlib.Path("prices.json").write_text(
+        f'{{"{MODEL}": {{"input": 1, "output": 9}}}}'
+    )
+    with pytest.raises(InputError, match=r"may cost up to .* --max-cost 0\.001"):
+        submit(server, "--max-cost", 0.001, "--prices", "prices.json")
+    with pytest.raises(InputError, match="--redo works online only"):
+        submit(server, "--redo", "echo")
+    with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9"):
+        submit(server, "--base-url", "http://127.0.0.1:9/v1")
+    assert server.state()["batches"] == {}
+
+
+def test_a_broken_state_is_told(server):
+    STATE.parent.mkdir()
+    for content in ("{", "[]", '{"format": 9, "parts": []}'):
+        STATE.write_text(content)
+        with pytest.raises(InputError, match="move the folder away"):
+            BatchState(CACHE)

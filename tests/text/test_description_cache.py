@@ -1,0 +1,210 @@
+"""The cache of descriptions: torn ends, foreign files, the lock, shards, full disks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.description_record import Description, to_json
+from actiongpt_jax.text.descriptions import read_descriptions
+
+
+def records(count=3, phrase="walk", text="The légs move."):
+    return [Description(phrase, index, f"{text} {index}") for index in range(count)]
+
+
+def keys(path, **options):
+    with DescriptionCache(path, writable=False, **options) as cache:
+        return cache.keys
+
+
+def test_what_is_appended_is_there_at_once(tmp_path):
+    path = tmp_path / "c.jsonl"
+    with DescriptionCache(path) as cache:
+        for record in records():
+            cache.append([record])
+            assert list(read_descriptions(path)["walk"])[-1] == record
+    assert keys(path) == {record.key for record in records()}
+
+
+@given(st.integers(0, 10**6))
+def test_a_kill_at_any_byte_costs_the_torn_record_only(tmp_path_factory, at):
+    path = tmp_path_factory.mktemp("cache") / "c.jsonl"
+    whole = "".join(map(to_json, records())).encode()
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(whole[: at % (len(whole) + 1)])
+    size = path.stat().st_size
+    kept = sum(size >= len(b"".join(lines[: i + 1])) - 1 for i in range(len(lines)))
+    assert len(keys(path)) == kept
+    assert path.stat().st_size == size
+    with DescriptionCache(path) as cache:
+        assert len(cache.keys) == kept
+        # Only a line end is missing where the record itself is whole.
+        ends = [len(b"".join(lines[:i])) for i in range(len(lines) + 1)]
+        torn = size not in ends and size + 1 not in ends
+        assert bool(cache.notes) == torn
+        cache.append(records()[kept:])
+    assert path.read_bytes() == whole
+
+
+def test_zeros_after_a_power_failure_are_a_torn_line(tmp_path):
+    path = tmp_path / "c.jsonl"
+    line = to_json(records()[0]).encode()
+    path.write_bytes(line + bytes(50))
+    with DescriptionCache(path) as cache:
+        assert "50 bytes" in cache.notes[0]
+    assert path.read_bytes() == line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my diary, without an end",
+        b"my diary\nof two lines\n",
+        b"\x89PNG\r\n\x1a\n\x00\x01",
+        b'{"walk": ["They walk."]}\n',
+        b'{"walk": ["They wa',
+        b'["a"]',
+        b'{"phrase": "walk", "index": 0}\n',
+        b'{"phrase": "walk", "index": 0, "text": "a"}\n{"phrase": 3}\nx',
+        b"[1, 2",
+    ],
+)
+@pytest.mark.parametrize("writable", [True, False])
+def test_foreign_files_are_refused_and_left_alone(content, writable, tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"c\.jsonl") as raised:
+        DescriptionCache(path, writable=writable)
+    assert "\n" not in str(raised.value)
+    assert path.read_bytes() == content
+    path.write_bytes(b"")
+    DescriptionCache(path).close()  # the lock was given back
+
+
+def test_only_jsonl_is_a_cache(tmp_path):
+    with pytest.raises(InputError, match="--from-file"):
+        DescriptionCache(tmp_path / "c.json")
+
+
+def test_one_writer(tmp_path):
+    path = tmp_path / "c.jsonl"
+    with DescriptionCache(path) as cache:
+        with pytest.raises(InputError, match="another process is writing"):
+            DescriptionCache(path)
+        assert keys(path) == set()
+        cache.append(records())
+    DescriptionCache(path).close()
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path):
+    path = tmp_path / "c.jsonl"
+    code = (
+        "import sys; from actiongpt_jax.text.description_cache import DescriptionCache;"
+        "c = DescriptionCache(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    with pytest.raises(InputError, match="another process"):
+        DescriptionCache(path)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with DescriptionCache(path) as cache:
+        cache.append(records())
+    assert len(keys(path)) == 3
+
+
+def test_nothing_written_leaves_no_file(tmp_path):
+    DescriptionCache(tmp_path / "c.jsonl").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_whole_records(tmp_path):
+    path = tmp_path / "c.jsonl"
+    # A limit on file size refuses in the middle of a line, as a full disk does.
+    code = """
+import resource, signal, sys
+from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.description_record import Description
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+with DescriptionCache(sys.argv[1]) as cache:
+    try:
+        for index in range(100):
+            cache.append([Description("walk", index, "They walk.")])
+    except OSError as error:
+        print(error.filename, len(cache.keys))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    name, count = done.stdout.split()
+    assert name == str(path) and 0 < int(count) < 100
+    assert path.read_bytes().endswith(b"}\n")
+    assert len(keys(path)) == int(count)
+
+
+def test_shards_write_files_of_their_own(tmp_path):
+    folder = tmp_path / "cache"
+    for number, phrase in ((1, "walk"), (2, "run")):
+        with DescriptionCache(folder, (number, 2)) as cache:
+            assert cache.file.name == f"part-0000{number}-of-00002.jsonl"
+            cache.append(records(phrase=phrase))
+    assert list(read_descriptions(folder)) == ["walk", "run"]
+    assert len(keys(folder)) == 6
+    with DescriptionCache(folder, (1, 2)) as first:
+        assert {r.key for r in records(phrase="run")} <= first.later_keys
+    with DescriptionCache(folder) as whole:
+        whole.append(records(1, text="Better."))
+        assert whole.later_keys == set()
+    assert read_descriptions(folder)["walk"][0].text == "Better. 0"
+
+
+def test_a_shard_needs_a_folder(tmp_path):
+    path = tmp_path / "c.jsonl"
+    with pytest.raises(InputError, match="must be a folder"):
+        DescriptionCache(path, (1, 2))
+
+
+def test_an_empty_text_is_a_gap(tmp_path):
+    path = tmp_path / "c.jsonl"
+    with DescriptionCache(path) as cache:
+        cache.append([Description("walk", 0, " "), Description("walk", 1, "They.")])
+        assert len(cache.keys) == 1
+    assert len(keys(path)) == 1
+
+
+def test_all_fields_survive(tmp_path):
+    path = tmp_path / "c.jsonl"
+    record = Description(
+        "walk",
+        1,
+        "They walk.",
+        model="m",
+        fingerprint="fp",
+        template="t {phrase}",
+        system="s",
+        call={"id": "c", "n": 4, "seed": 3},
+        usage={"prompt_tokens": 3},
+        redo="echo",
+    )
+    with DescriptionCache(path) as cache:
+        cache.append([record])
+    assert list(read_descriptions(path)["walk"]) == [record]
+    assert set(json.loads(path.read_text())) >= {"fingerprint", "call", "redo", "key"}
+    assert os.stat(path).st_size == len(to_json(record).encode())

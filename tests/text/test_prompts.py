@@ -1,0 +1,61 @@
+"""Prompt functions: names, versions, templates of the user, presets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.prompts import (
+    PRESETS,
+    TEMPLATES,
+    complete_sentences,
+    fill,
+    make_prompt,
+)
+
+
+def test_the_paper_and_its_published_code_differ_by_a_letter():
+    assert fill("reference", "walk") == fill("detail", "walk") + "s"
+    assert fill("phrase", "walk") == "walk"
+
+
+@given(st.text(min_size=1))
+def test_a_phrase_is_put_in_as_it_is(phrase):
+    before, after = TEMPLATES["detail"].split("{phrase}")
+    assert fill("detail", phrase) == before + phrase + after
+
+
+def test_templates_of_the_user():
+    mine = make_prompt("mine=How does a body do {phrase}? x = 1")
+    assert (mine.name, mine.fill("jump")) == ("mine", "How does a body do jump? x = 1")
+    unnamed = make_prompt("Tell of {phrase}, {phrase}")
+    assert unnamed.fill("{phrase}") == "Tell of {phrase}, {phrase}"
+    assert unnamed.name == make_prompt("Tell of {phrase}, {phrase}").name
+
+
+def test_the_version_changes_with_every_word_that_is_sent():
+    specs = [*TEMPLATES, "mine=Do {phrase}", "mine=Do {phrase}!"]
+    asked = [make_prompt(spec, words) for spec in specs for words in (None, 40, 50)]
+    assert len({(p.name, p.version) for p in asked}) == len(asked)
+    assert make_prompt("detail").version == "1"
+    assert "40 words" in complete_sentences(40)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words", "said"),
+    [
+        ("long", None, "one of action, person, movements, detail, phrase, reference"),
+        ("detail=Do {phrase}", None, "must not be called 'detail'"),
+        ("detail", 0, "1 or more, got 0"),
+    ],
+)
+def test_wrong_prompts(spec, words, said):
+    with pytest.raises(InputError, match=said):
+        make_prompt(spec, words)
+
+
+def test_presets():
+    paper, published = PRESETS["paper"], PRESETS["published"]
+    assert (paper["temperature"], paper["top_p"], paper["k"]) == (0.5, 1, 4)
+    assert (paper["total_tokens"], published["max_tokens"]) == (140, 128)
+    assert {paper["prompt"], published["prompt"]} <= set(TEMPLATES)
