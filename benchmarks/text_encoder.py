@@ -8,9 +8,11 @@ line each: `full`, a batch of 64 texts of 128 tokens; `mixed`, texts of 60 to 11
 tokens as descriptions have them, here by `text.embedding.encode_pieces` (batches of
 similar length), in the peer in batches of 64 padded to the longest of all texts.
 `tokens_per_s` counts real tokens. `--peer` runs Hugging Face's DistilBertModel on
-the same weights in the same process, taking turns with ours; `ratio` is the median
-of ours over theirs, `largest_difference` that of the states. It needs
-`pip install 'actiongpt_jax[peers]'`. Run on a quiet machine.
+the same weights in the same process, taking turns with ours; `ratio` is how many
+times faster ours is, `ratio_of_cores` the same for seconds of all cores (which other
+programs disturb less, but a library that waits actively counts as busy), and
+`largest_difference` that of the states. It needs `pip install 'actiongpt_jax[peers]'`.
+Run on a quiet machine.
 """
 
 import argparse
@@ -85,28 +87,33 @@ def load_peer(folder):
 
 
 def measure(sides: dict[str, Callable[[], Any]], rounds: int):
-    """Times functions in turn; returns their seconds and their first results."""
+    """Times functions in turn; returns their times and their first results."""
     results = {name: run() for name, run in sides.items()}
-    seconds = {name: [] for name in sides}
+    times = {name: {"seconds": [], "core_seconds": []} for name in sides}
+    clocks = {"seconds": time.perf_counter, "core_seconds": time.process_time}
     for _ in range(rounds):
         for name, run in sides.items():
-            started = time.perf_counter()
+            started = {unit: clock() for unit, clock in clocks.items()}
             run()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds, results
+            for unit, clock in clocks.items():
+                times[name][unit].append(clock() - started[unit])
+    return times, results
 
 
-def report(case, tokens, seconds, difference, machine):
+def report(case, tokens, times, difference, machine):
     row = {"case": case, "tokens": tokens}
-    for name, taken in seconds.items():
+    medians = {}
+    for name, taken in times.items():
+        medians[name] = {unit: statistics.median(taken[unit]) for unit in taken}
         row[name] = {
-            "tokens_per_s": round(tokens / statistics.median(taken)),
-            "seconds": [round(s, 3) for s in taken],
+            "tokens_per_s": round(tokens / medians[name]["seconds"]),
+            **{unit: [round(s, 3) for s in taken[unit]] for unit in taken},
         }
-    if "peer" in seconds:
-        ours, theirs = (statistics.median(seconds[side]) for side in ("ours", "peer"))
-        row |= {"ratio": round(theirs / ours, 3), "largest_difference": difference}
-    row |= {"load_average": os.getloadavg()[0], **machine}
+    if "peer" in times:
+        for name, unit in (("ratio", "seconds"), ("ratio_of_cores", "core_seconds")):
+            row[name] = round(medians["peer"][unit] / medians["ours"][unit], 3)
+        row["largest_difference"] = difference
+    row |= {"load_average": round(os.getloadavg()[0], 2), **machine}
     print(json.dumps(row), flush=True)
     return row
 
@@ -155,9 +162,9 @@ def main():
     sides = {"ours": lambda: np.asarray(encoder.encode(ids, mask).tokens)}
     if peer is not None:
         sides["peer"] = lambda: peer(ids, mask)
-    seconds, states = measure(sides, args.rounds)
+    times, states = measure(sides, args.rounds)
     gap = float(abs(states["ours"] - states["peer"]).max()) if peer else None
-    rows = [report("full", ids.size, seconds, gap, machine)]
+    rows = [report("full", ids.size, times, gap, machine)]
 
     lengths = rng.integers(args.shortest, args.longest + 1, args.texts)
     pieces = [
@@ -173,7 +180,7 @@ def main():
         starts = range(0, args.texts, args.batch)
         batches = [slice(start, start + args.batch) for start in starts]
         sides["peer"] = lambda: [peer(padded[b], real[b]) for b in batches]
-    seconds, states = measure(sides, args.rounds)
+    times, states = measure(sides, args.rounds)
     gap = None
     if peer is not None:
         theirs = (text for batch in states["peer"] for text in batch)
@@ -181,7 +188,7 @@ def main():
             float(abs(embedding.tokens - other[: len(embedding.tokens)]).max())
             for embedding, other in zip(states["ours"], theirs, strict=True)
         )
-    rows.append(report("mixed", int(lengths.sum()), seconds, gap, machine))
+    rows.append(report("mixed", int(lengths.sum()), times, gap, machine))
     if args.out:
         pathlib.Path(args.out).write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -12,8 +12,9 @@ from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.encoders import TextEncoder
 from actiongpt_jax.text.tokenization import Pieces
 
-# Batches are padded to multiples of this: at most 32 shapes for 512 positions.
-_LENGTH_STEP = 16
+# Batches are padded to multiples of this: at most 64 shapes for 512 positions, and
+# for descriptions of 60 to 110 tokens 4 % fewer tokens to encode than with 16.
+_LENGTH_STEP = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
