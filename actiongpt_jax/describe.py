@@ -7,7 +7,9 @@ The key is read from the environment variable OPENAI_API_KEY.
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Sequence
 
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
@@ -23,18 +25,22 @@ from actiongpt_jax.text.prices import Budget, find_price, read_prices
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
-    parser = cli.Parser(prog="python -m actiongpt_jax.describe", description=__doc__)
+    parser = cli.Parser(
+        prog="python -m actiongpt_jax.describe",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     describe_flags.add_flags(parser)
     args = parser.parse_args(argv)
     if (args.step is not None) != (args.mode == "batch"):
         raise InputError("--mode batch goes with one of submit, status and collect")
     shard = describe_flags.parse_shard(args.shard)
     if args.report is not None:
-        print("\n".join(describe_reports.report_lines(args)))
+        _show(describe_reports.report_lines(args))
     elif args.diff:
-        print("\n".join(describe_reports.diff_lines(args)))
+        _show(describe_reports.diff_lines(args))
     elif args.export:
-        print("\n".join(describe_reports.export_lines(args)))
+        _show(describe_reports.export_lines(args))
     elif args.check:
         print(asyncio.run(check_model(describe_flags.make_request(args), args.timeout)))
     elif args.step == "status":
@@ -59,12 +65,12 @@ def _describe(args: argparse.Namespace, shard: tuple[int, int] | None) -> None:
         raise InputError(f"--limit must be 1 or more, got {args.limit}")
     phrases = of_shard(phrases, shard)[: args.limit]
     redo = describe_flags.parse_redo(args.redo)
-    job = Job(request, phrases, args.out, shard, redo, args.writer)
+    job = Job(request, phrases, args.out, shard, redo, args.writer, args.limit)
     pace = Pace(args.concurrency, args.rpm)
     price = find_price(read_prices(args.prices), request.model)
     budget = Budget(price, args.max_cost)
     if args.dry_run:
-        print("\n".join(preview(job, price)))
+        _show(preview(job, price, asks=source is None))
         return
     provider = source or OpenAIProvider(request, args.timeout)
     with job.open_cache() as cache:
@@ -73,6 +79,14 @@ def _describe(args: argparse.Namespace, shard: tuple[int, int] | None) -> None:
         else:
             batch_steps.refuse_while_pending(cache)
             run_job(job, provider, cache, budget, pace)
+
+
+def _show(lines: Iterable[str]) -> None:
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        # `| head` has seen enough; what is left to flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from actiongpt_jax.text.quality import find_faults
 from actiongpt_jax.text.request import Request
 
 _SHOWN_FAILURES = 100
+_BAR_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Job:
         shard: (number from 1, of how many), or None.
         redo: faults for which texts are asked for again, instead of gaps.
         writer: whose texts are asked for again; None for the request's model.
+        limit: with `redo` and no phrases: only the first so many faulty ones.
     """
 
     request: Request
@@ -44,6 +46,7 @@ class Job:
     shard: tuple[int, int] | None = None
     redo: Sequence[str] = ()
     writer: str | None = None
+    limit: int | None = None
 
     def open_cache(self, writable: bool = True) -> DescriptionCache:
         """Opens the cache and reports torn lines; see `DescriptionCache`."""
@@ -75,6 +78,12 @@ class Job:
             if not phrases or phrase in phrases
             if (record.writer, record.prompt) == (writer, self.request.prompt.name)
         ]
+        if not records:
+            raise InputError(
+                f"{self.out} has no descriptions of these phrases by {writer!r} for the"
+                f" prompt {self.request.prompt.name!r} to ask for again; --report lists"
+                " what it has, --writer and --prompt choose"
+            )
         faulty: dict[tuple[str, int], Description] = {}
         for fault in find_faults(records):
             record = fault.record
@@ -90,7 +99,8 @@ class Job:
             faulty.setdefault((record.phrase, record.index), marked)
         gaps: dict[str, tuple[int, ...]] = {}
         for phrase, index in faulty:
-            gaps[phrase] = (*gaps.get(phrase, ()), index)
+            if phrase in gaps or self.limit is None or len(gaps) < self.limit:
+                gaps[phrase] = (*gaps.get(phrase, ()), index)
         return gaps, faulty
 
 
@@ -103,19 +113,27 @@ def _is_of(shard: tuple[int, int] | None, phrase: str) -> bool:
     return shard is None or zlib.crc32(phrase.encode()) % shard[1] == shard[0] - 1
 
 
-def preview(job: Job, price: Price | None) -> Iterator[str]:
-    """Yields what a run would do; asks nobody and changes nothing."""
+def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:
+    """Yields what a run would do; asks nobody and changes nothing.
+
+    Args:
+        job: what is wanted.
+        price: of the model, None if unknown.
+        asks: False if a file and no server is to answer.
+    """
     request = job.request
     with job.open_cache(writable=False) as cache:
-        gaps, faulty = job.plan(cache)
+        gaps, _ = job.plan(cache)
     missing = sum(map(len, gaps.values()))
     wanted = len(job.phrases) * request.k
     calls, tokens_in, tokens_out = estimate_job(request, gaps)
-    yield f"phrases: {len(job.phrases)}, descriptions of each: {request.k}"
-    if faulty:
-        yield f"descriptions to ask for again: {missing}"
+    if job.redo:
+        yield f"descriptions to ask for again: {missing} of {len(gaps)} phrases"
     else:
+        yield f"phrases: {len(job.phrases)}, descriptions of each: {request.k}"
         yield f"descriptions: {wanted}, cached: {wanted - missing}, to ask: {missing}"
+    if not asks:
+        return
     more = ", more where the server does not honour n" if request.at_once else ""
     yield f"requests: {calls} to {request.address}{more if request.k > 1 else ''}"
     yield f"tokens (estimated): {tokens_in} of prompts, {tokens_out} of answers"
@@ -146,7 +164,8 @@ def run_job(
     """
     gaps, replaced = job.plan(cache)
     missing = sum(map(len, gaps.values()))
-    with tqdm(total=missing, unit="text", desc="describe") as bar:
+    # What goes wrong at once is said in one sentence, without an empty bar above it.
+    with tqdm(total=missing, unit="text", desc="describe", delay=_BAR_SECONDS) as bar:
 
         def on_texts(count: int) -> None:
             if budget.price is not None:
@@ -161,7 +180,8 @@ def run_job(
                 gaps,
             )
         )
-    print(_summary(job, cache, budget, outcome, missing))
+    if outcome.written or not isinstance(outcome.stop, InputError):
+        print(_summary(job, cache, budget, outcome, missing))
     list_failures(outcome.failures)
     left = missing - outcome.written
     if isinstance(outcome.stop, JobIncompleteError):

@@ -7,7 +7,7 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.description_record import Description
@@ -67,6 +67,7 @@ class Answer:
     call: Mapping[str, Any] | None = None
 
 
+@runtime_checkable
 class Provider(Protocol):
     """Writes texts when asked."""
 

@@ -36,7 +36,7 @@ class Price:
     output: float
     batch: float = 0.5
 
-    def cost(self, input_tokens: float, output_tokens: float) -> float:
+    def cost(self, input_tokens: int | float, output_tokens: int | float) -> float:
         """Returns dollars."""
         return (self.input * input_tokens + self.output * output_tokens) / _MILLION
 
@@ -71,7 +71,7 @@ def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
         known = isinstance(row, dict) and {"input", "output"} <= set(row)
         if not known or not all(_is_price(row.get(name, 0.5)) for name in _FIELDS):
             raise InputError(f"{path}: the row of {model!r} must be as in {form}")
-        prices[model] = Price(**{name: row[name] for name in _FIELDS if name in row})
+        prices[model] = Price(**{n: float(row[n]) for n in _FIELDS if n in row})
     return prices
 
 

@@ -417,7 +417,7 @@ def test_redo(server, capsys):
     assert "truncated              2  50.0%" in capsys.readouterr().out
     server.plan()
     run(server, "--k", 2, "--redo", "truncated,echo", "--dry-run")
-    assert "ask for again: 2" in capsys.readouterr().out
+    assert "ask for again: 2 of 2 phrases" in capsys.readouterr().out
     run(server, "--k", 2, "--redo", "truncated,echo")
     assert len(server.calls) == 2 and len(lines()) == 6
     assert json.loads(lines()[-1])["redo"] == "truncated"
@@ -426,6 +426,14 @@ def test_redo(server, capsys):
     run(server, "--k", 2, "--redo", "truncated,echo")
     run(server, "--k", 2)
     assert len(server.calls) == 2
+
+
+def test_redo_of_what_is_not_there(server):
+    write_phrases(2)
+    server.plan()
+    run(server)
+    with pytest.raises(InputError, match="by 'x' for the prompt 'detail'"):
+        run(server, "--redo", "echo", "--writer", "x")
 
 
 def test_redo_of_duplicates_uses_seeds(server):

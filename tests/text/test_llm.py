@@ -294,8 +294,8 @@ def test_prices(tmp_path):
         '{"m": {"input": 1, "output": 2}, "m-mini": {"input": 0, "output": 1}}'
     )
     prices = read_prices(path)
-    assert find_price(prices, "m-2026") == Price(1, 2)
-    assert find_price(prices, "m-mini-2026") == Price(0, 1)
+    assert find_price(prices, "m-2026") == Price(1.0, 2.0)
+    assert find_price(prices, "m-mini-2026") == Price(0.0, 1.0)
     assert find_price(prices, "model") is None
     assert find_price(prices, "gpt-6-luna") is not None
     for content in ("[]", "{", '{"m": 3}', '{"m": {"input": -1, "output": 2}}'):
@@ -306,7 +306,7 @@ def test_prices(tmp_path):
 
 def test_a_budget_waits_for_what_is_under_way():
     async def run():
-        budget = Budget(Price(1, 1), limit=1.0)
+        budget = Budget(Price(1.0, 1.0), limit=1.0)
         await budget.reserve(0.6)
         waiting = asyncio.create_task(budget.reserve(0.6))
         done, _ = await asyncio.wait([waiting], timeout=0)
