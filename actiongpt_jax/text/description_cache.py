@@ -10,8 +10,9 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
+from typing import Any
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.description_record import Description, from_json, to_json
@@ -31,6 +32,7 @@ class DescriptionCache:
         file: where this process writes.
         keys: of all records with a text, of all shards.
         notes: sentences about torn lines.
+        settings: (writer, prompt, how it was asked) of what a model wrote.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class DescriptionCache:
         self.notes: list[str] = []
         self.keys: set[str] = set()
         self.later_keys: set[str] = set()
+        self.settings: set[tuple[str, str, str]] = set()
         self._stream: io.FileIO | None = None
         others = sorted(self.file.parent.glob("*.jsonl")) if self._is_folder else []
         for file in others:
@@ -123,6 +126,10 @@ class DescriptionCache:
         keys: dict[str, bool] = {}
         for record in _records(file):
             keys[record.key] = bool(record.text.strip())
+            # A text that was asked again keeps the place of one asked otherwise.
+            if record.parameters is not None and record.redo is None:
+                asked = ask_setting(record.prompt_version, record.parameters)
+                self.settings.add((record.writer, record.prompt, asked))
         own = file == self.file
         start, tail = _tail(file)
         if tail and own:
@@ -146,6 +153,11 @@ class DescriptionCache:
                     f" end) and {cut}; its description is asked again"
                 )
         return {key for key, has_text in keys.items() if has_text}
+
+
+def ask_setting(version: str | None, parameters: Mapping[str, Any]) -> str:
+    """Returns what must be equal of texts that are used together."""
+    return json.dumps([version, parameters], sort_keys=True)
 
 
 def _own_file(path: pathlib.Path, shard: tuple[int, int] | None) -> pathlib.Path:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.text.describing import Describer, Outcome, find_gaps
-from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.text.description_cache import DescriptionCache, ask_setting
 from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.llm import Provider
@@ -51,9 +51,24 @@ class Job:
     def open_cache(self, writable: bool = True) -> DescriptionCache:
         """Opens the cache and reports torn lines; see `DescriptionCache`."""
         cache = DescriptionCache(self.out, self.shard, writable)
-        for note in cache.notes:
+        for note in [*cache.notes, *self._warnings(cache)]:
             print(note, file=sys.stderr)
         return cache
+
+    def _warnings(self, cache: DescriptionCache) -> Iterator[str]:
+        request, name = self.request, self.request.prompt.name
+        mine = ask_setting(request.prompt.version, request.parameters)
+        others = {
+            asked
+            for writer, prompt, asked in cache.settings
+            if (writer, prompt) == (request.model, name) and asked != mine
+        }
+        if others and not self.redo:
+            yield (
+                f"warning: {self.out} has descriptions by {request.model!r} for the"
+                f" prompt {name!r} that were asked with {min(others)}, not with {mine};"
+                " they are not used together: choose another --out"
+            )
 
     def plan(
         self, cache: DescriptionCache
