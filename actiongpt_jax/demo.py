@@ -11,10 +11,17 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from actiongpt_jax import cli, train
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.geometry.rotations import (
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+)
 from actiongpt_jax.inference.generate import (
     generate_motion,
     load_trained,
@@ -24,7 +31,7 @@ from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.plot import strip
 
-_PICTURED = ("kick", "raise", "walk", "squat", "wave", "jump")
+_PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -84,10 +91,17 @@ def draw_strip(workdir: pathlib.Path, path: pathlib.Path) -> None:
     for item, generated in zip(chosen, generate_motion(trained, requests), strict=True):
         start = store.sequences[item.sequence].start
         rows = slice(start + item.start, start + item.end)
-        real = Motion(store.rotations[rows], store.translation[rows])
+        real = _canonical(store.rotations[rows], store.translation[rows])
         motions += [real, generated]
         captions += [f"{item.phrase} (real)", f"{item.phrase} (generated)"]
     strip(motions, path, captions=captions)
+
+
+def _canonical(rotations: np.ndarray, translation: np.ndarray) -> Motion:
+    """Turns a motion to face where generated ones do."""
+    features = rot_velocity.encode(axis_angle_to_matrix(rotations), translation)
+    matrices, moved = rot_velocity.decode(features)
+    return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
 
 
 def _choose(items: Sequence[Segment]) -> list[Segment]:

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -158,6 +159,8 @@ class _Run:
             unit="step",
             disable=not self.main,
             leave=False,
+            # A log file needs no line for every step.
+            mininterval=0.5 if sys.stderr.isatty() else 30.0,
         )
         if start == 0:
             self._evaluate(state, 0, writer)
