@@ -66,7 +66,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--prompt", default=prompts.DEFAULT, help="answers to this prompt (detail)")
     add("--writer", help="descriptions by this writer (the first in the file)")
     add("--aggregate", default=aggregate.DEFAULT, choices=aggregate.METHODS)
-    add("--batch-size", type=int, help="texts at once (32, on accelerators 128)")
+    add("--batch-size", type=int, help="texts at once (8, on accelerators 128)")
     args = parser.parse_args(argv)
     for flag, value in (("--k", args.k), ("--batch-size", args.batch_size)):
         if value is not None and value < 1:

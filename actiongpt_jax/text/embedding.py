@@ -32,7 +32,7 @@ class Embedding:
 
 def default_batch_size() -> int:
     """Returns how many texts go through the encoder at once on this machine."""
-    return 32 if jax.default_backend() == "cpu" else 128
+    return 8 if jax.default_backend() == "cpu" else 128
 
 
 def encode_pieces(

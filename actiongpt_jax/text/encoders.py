@@ -7,6 +7,7 @@ tensors and what it leaves alone are named.
 
 import functools
 import hashlib
+import math
 import os
 import pathlib
 from typing import Any
@@ -26,6 +27,9 @@ from actiongpt_jax.text.encoder_source import find_folder
 from actiongpt_jax.text.tokenization import Tokenizer
 from actiongpt_jax.text.weights import Tensors, read_weights
 
+# Activations of about this many tokens stay in the cache of a CPU: at BERT's width and
+# 64 x 128 tokens, a fifth faster than all at once.
+_CPU_TOKENS = 1024
 _FAMILIES: dict[str, Any] = {
     "bert": bert,
     "distilbert": bert,
@@ -75,6 +79,8 @@ class TextEncoder:
     ) -> TextFeatures:
         """Encodes a padded batch; compiled once per shape.
 
+        On a CPU a large batch goes through in slices.
+
         Args:
             input_ids: (B, N) word pieces.
             attention_mask: (B, N) 1 or True = real; None means all are.
@@ -106,7 +112,20 @@ class TextEncoder:
         types = None if token_type_ids is None else jnp.asarray(token_type_ids)
         # Stored states shall not depend on the device: no TF32 on GPUs.
         with jax.default_matmul_precision("highest"):
-            return self._apply(self.variables, jnp.asarray(input_ids), mask, types)
+            if isinstance(input_ids, Tracer) or jax.default_backend() != "cpu":
+                return self._apply(self.variables, jnp.asarray(input_ids), mask, types)
+            parts = [
+                self._apply(
+                    self.variables,
+                    jnp.asarray(input_ids[rows]),
+                    mask[rows],
+                    None if types is None else types[rows],
+                )
+                for rows in _slices(*input_ids.shape)
+            ]
+            if len(parts) == 1:
+                return parts[0]
+            return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -123,6 +142,12 @@ class TextEncoder:
             digest.update(f"{jax.tree_util.keystr(path)}{leaf.shape}".encode())
             digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()[:32]
+
+
+def _slices(batch: int, length: int) -> list[slice]:
+    count = max(1, math.ceil(batch * length / _CPU_TOKENS))
+    rows = max(1, math.ceil(batch / count))
+    return [slice(first, first + rows) for first in range(0, max(batch, 1), rows)]
 
 
 def load(source: str | os.PathLike) -> TextEncoder:

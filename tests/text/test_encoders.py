@@ -107,6 +107,19 @@ def test_padding_changes_nothing_real(bert_folder):
     np.testing.assert_allclose(pooled_of(long), pooled_of(short), atol=ATOL)
 
 
+def test_slices_of_a_large_batch_change_nothing(bert_folder, monkeypatch):
+    encoder = encoders.load(bert_folder)
+    ids = np.random.default_rng(0).integers(1, 40, (13, 7))
+    mask = np.arange(7) < np.arange(1, 14)[:, None]
+    types = (np.arange(7) > 3).astype(int) * np.ones_like(ids)
+    whole = encoder.encode(ids, mask, types)
+    monkeypatch.setattr(encoders, "_CPU_TOKENS", 30)
+    sliced = encoder.encode(ids, mask, types)
+    assert sliced.tokens.shape == whole.tokens.shape
+    np.testing.assert_allclose(sliced.tokens, whole.tokens, atol=ATOL)
+    np.testing.assert_allclose(pooled_of(sliced), pooled_of(whole), atol=ATOL)
+
+
 def hub_forms(kind):
     """What checkpoints on the hub do to the names of a bare encoder."""
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
