@@ -145,7 +145,8 @@ class Describer:
                 self._failed_in_a_row = 0
                 continue
             self._failed_in_a_row += 1
-            if self._failed_in_a_row >= _HOPELESS:
+            # What a file lacks it lacks at once, and all of it is to be listed.
+            if self._failed_in_a_row >= _HOPELESS and self._provider.tries > 1:
                 self.stop(
                     JobIncompleteError(
                         f"{self._failed_in_a_row} phrases failed in a row, the last"

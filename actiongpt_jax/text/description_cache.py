@@ -210,7 +210,7 @@ def _records(file: pathlib.Path) -> Iterator[Description]:
             where = f"{file}:{number}"
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if not line.endswith(b"\n"):
                     return
                 raise InputError(
@@ -236,7 +236,7 @@ def _tail(file: pathlib.Path) -> tuple[int, bytes]:
 def _is_whole(tail: bytes) -> bool:
     try:
         return isinstance(json.loads(tail), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

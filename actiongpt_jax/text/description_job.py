@@ -225,7 +225,10 @@ async def _run(describer: Describer, gaps: Mapping[str, Sequence[int]]) -> Outco
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
-        # A second time it is meant: the calls under way are given up.
+        print(
+            "\nwaiting for the calls under way; interrupt again to give them up",
+            file=sys.stderr,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         describer.stop(

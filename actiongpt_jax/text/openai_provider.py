@@ -218,7 +218,7 @@ async def _list_models(client: openai.AsyncOpenAI) -> list[str]:
 def _parse(text: str, secret: Secret) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise TryAgainError(

@@ -75,6 +75,7 @@ def test_zeros_after_a_power_failure_are_a_torn_line(tmp_path):
         b'{"phrase": "walk", "index": 0}\n',
         b'{"phrase": "walk", "index": 0, "text": "a"}\n{"phrase": 3}\nx',
         b"[1, 2",
+        b"[" * 100_000 + b"\n",
     ],
 )
 @pytest.mark.parametrize("writable", [True, False])
