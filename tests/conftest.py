@@ -1,6 +1,8 @@
 """Shared test settings: golden files, and JAX set up for exact comparison."""
 
+import os
 import pathlib
+import tempfile
 
 import jax
 import numpy as np
@@ -11,6 +13,17 @@ import pytest
 jax.config.update("jax_default_matmul_precision", "highest")
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_configure(config):
+    """Has all processes of a test run share the programs that one has compiled."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set in pytest-xdist's workers
+        folder = tempfile.TemporaryDirectory(prefix="actiongpt_jax_tests_")
+        config.add_cleanup(folder.cleanup)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    cache = os.environ["JAX_COMPILATION_CACHE_DIR"]
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _require(path: pathlib.Path) -> pathlib.Path:

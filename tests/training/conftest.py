@@ -27,19 +27,17 @@ def stores(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def training(stores, tmp_path_factory):
+def training(stores):
     """Returns `start(workdir, *flags, devices=1) -> Popen` of a training process.
 
-    All share one cache of compiled programs, so that only the first one compiles.
+    All share the test run's cache of compiled programs: only the first one compiles.
     """
-    cache = tmp_path_factory.mktemp("xla")
 
     def start(workdir, *flags: str, devices: int = 1) -> subprocess.Popen:
         motion, text = stores
         environment = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         }
