@@ -77,7 +77,7 @@ def overfit(args, workdir):
     """Trains on 16 segments of at most 64 frames, without dropout."""
     config = configure(args, *SMALL, "--config.train.num_steps=1200")
     config.data.limit, config.data.max_frames, config.data.max_shapes = 16, 64, 1
-    config.data.val_split = "none"
+    config.train.eval_epochs = 1000
     config.model.dropout = 0.0
     config.train.learning_rate = 1e-3
     config.losses.lmd_kl = 1e-5
