@@ -45,12 +45,14 @@ class FeedForward(nn.Module):
         dropout: rate after the activation.
         dtype: of the products.
         activation: elementwise function.
+        out_in: layout of the second kernel, see `Dense`; good for training.
     """
 
     ff_size: int
     dropout: float = 0.1
     dtype: DTypeLike = jnp.float32
     activation: Activation = gelu
+    out_in: bool = True
 
     @nn.compact
     def __call__(
@@ -61,7 +63,7 @@ class FeedForward(nn.Module):
         hidden = self.activation(hidden)
         if seeds is not None and self.dropout > 0:
             hidden = dropout(hidden, seeds, self.dropout)
-        return Dense(x.shape[-1], out_in=True, dtype=self.dtype, name="linear2")(hidden)
+        return Dense(x.shape[-1], self.out_in, self.dtype, name="linear2")(hidden)
 
 
 class EncoderLayer(nn.Module):
@@ -76,6 +78,7 @@ class EncoderLayer(nn.Module):
         pre_norm: norms act on what enters a sublayer, not on the sum after it.
         causal: no token attends to a later one.
         activation: of the feed-forward part.
+        out_in: as of `FeedForward`.
     """
 
     num_heads: int
@@ -86,6 +89,7 @@ class EncoderLayer(nn.Module):
     pre_norm: bool = False
     causal: bool = False
     activation: Activation = gelu
+    out_in: bool = True
 
     @nn.compact
     def __call__(
@@ -111,7 +115,12 @@ class EncoderLayer(nn.Module):
             self.num_heads, self.dropout, self.dtype, self.causal, name="self_attn"
         )
         feed_forward = FeedForward(
-            self.ff_size, self.dropout, self.dtype, self.activation, name="ff"
+            self.ff_size,
+            self.dropout,
+            self.dtype,
+            self.activation,
+            self.out_in,
+            name="ff",
         )
         norm1 = LayerNorm(self.eps, name="norm1")
         norm2 = LayerNorm(self.eps, name="norm2")
@@ -196,6 +205,7 @@ class Encoder(nn.Module):
     pre_norm: bool = False
     causal: bool = False
     activation: Activation = gelu
+    out_in: bool = True
 
     @nn.compact
     def __call__(
@@ -229,6 +239,7 @@ class Encoder(nn.Module):
                 self.pre_norm,
                 self.causal,
                 self.activation,
+                self.out_in,
                 name=f"layer_{i}",
             )
             last = i == self.num_layers - 1

@@ -76,6 +76,7 @@ class Bert(nn.Module):
             self.ff_size,
             dropout=0.0,
             eps=self.eps,
+            out_in=False,
             name="encoder",
         )
         tokens = stack(x, mask_to_bias(mask))

@@ -93,6 +93,7 @@ class ClipText(nn.Module):
             pre_norm=True,
             causal=True,
             activation=ACTIVATIONS[self.activation],
+            out_in=False,
             name="encoder",
         )
         x = stack(word[input_ids] + position[: input_ids.shape[1]], mask_to_bias(mask))

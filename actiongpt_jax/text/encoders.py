@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -69,7 +70,8 @@ class TextEncoder:
         self.limit = limit
         self.width = width
         self._vocab_size = vocab_size
-        self._apply = jax.jit(module.apply)
+        self._trace: Callable[..., Any] = module.apply
+        self._apply = jax.jit(module.apply, compiler_options=_compiler_options())
 
     def encode(
         self,
@@ -110,22 +112,20 @@ class TextEncoder:
             attention_mask = np.ones(input_ids.shape, bool)
         mask = jnp.asarray(attention_mask).astype(bool)
         types = None if token_type_ids is None else jnp.asarray(token_type_ids)
+        inputs = jnp.asarray(input_ids), mask, types
         # Stored states shall not depend on the device: no TF32 on GPUs.
         with jax.default_matmul_precision("highest"):
-            if isinstance(input_ids, Tracer) or jax.default_backend() != "cpu":
-                return self._apply(self.variables, jnp.asarray(input_ids), mask, types)
+            if any(isinstance(array, Tracer) for array in inputs):
+                return self._trace(self.variables, *inputs)
             parts = [
                 self._apply(
-                    self.variables,
-                    jnp.asarray(input_ids[rows]),
-                    mask[rows],
-                    None if types is None else types[rows],
+                    self.variables, *(a if a is None else a[rows] for a in inputs)
                 )
                 for rows in _slices(*input_ids.shape)
             ]
-            if len(parts) == 1:
-                return parts[0]
-            return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)
+        if len(parts) == 1:
+            return parts[0]
+        return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -144,7 +144,17 @@ class TextEncoder:
         return digest.hexdigest()[:32]
 
 
+def _compiler_options() -> dict[str, str] | None:
+    # Without the library that XLA prefers, its own matrix product runs: 3 to 12 %
+    # faster at BERT's sizes in float32.
+    if jax.default_backend() != "cpu":
+        return None
+    return {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
 def _slices(batch: int, length: int) -> list[slice]:
+    if jax.default_backend() != "cpu":
+        return [slice(None)]
     count = max(1, math.ceil(batch * length / _CPU_TOKENS))
     rows = max(1, math.ceil(batch / count))
     return [slice(first, first + rows) for first in range(0, max(batch, 1), rows)]

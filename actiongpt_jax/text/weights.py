@@ -83,7 +83,7 @@ class Tensors:
     def take_layer(
         self, start: str, names: Mapping[str, str], width: int, ff_size: int
     ) -> dict[str, Any]:
-        """Returns the parameters of a `nn.transformer.EncoderLayer`.
+        """Returns the parameters of an `EncoderLayer` of `out_in=False`.
 
         Args:
             start: what stands before the names.
@@ -110,7 +110,7 @@ class Tensors:
             "norm1": self.take_norm(start + names["norm1"], width),
             "ff": {
                 "linear1": {"kernel": first.T, "bias": first_bias},
-                "linear2": {"kernel_out_in": second, "bias": second_bias},
+                "linear2": {"kernel": second.T, "bias": second_bias},
             },
             "norm2": self.take_norm(start + names["norm2"], width),
         }
