@@ -75,7 +75,7 @@ def full(args, workdir):
 
 def overfit(args, workdir):
     """Trains on 16 segments of at most 64 frames, without dropout."""
-    config = configure(args, *SMALL, "--config.train.num_steps=1200")
+    config = configure(args, *SMALL, "--config.train.num_steps=400")
     config.data.limit, config.data.max_frames, config.data.max_shapes = 16, 64, 1
     config.train.eval_epochs = 1000
     config.model.dropout = 0.0
@@ -90,7 +90,7 @@ def overfit(args, workdir):
 
 
 def text_matters(args, workdir):
-    train(configure(args, *SMALL, "--config.train.num_steps=1500"), workdir)
+    train(configure(args, *SMALL, "--config.train.num_steps=500"), workdir)
     trained = load_trained(workdir)
     store, embeddings = open_store(args.data), open_embeddings(args.text)
     items = segments(store, "val")
