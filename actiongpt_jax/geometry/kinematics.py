@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
-from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
+from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton, tree_levels
 
 Compat = Literal["reference"] | None
 
@@ -50,20 +50,43 @@ def forward_kinematics(
         )
     offsets = jnp.asarray(skeleton.offsets, rotations.dtype)
     offsets = jnp.broadcast_to(offsets, rotations.shape[:-1])
+    return place_joints(rotations, translation, offsets, skeleton.parents)[0]
 
-    levels = [np.array(level) for level in skeleton.levels]
-    parents = np.array(skeleton.parents)
+
+def place_joints(
+    rotations: Float[Array, "*batch J 3 3"],
+    translation: Float[Array, "*batch 3"],
+    offsets: Float[Array, "*batch J 3"],
+    parents: tuple[int, ...],
+) -> tuple[Float[Array, "*batch J 3"], Float[Array, "*batch J 3 3"]]:
+    """Places joints whose bones may differ from pose to pose.
+
+    Args:
+        rotations: (..., J, 3, 3) parent-relative.
+        translation: (..., 3) metres.
+        offsets: (..., J, 3) metres from the parent at rest; the root's is its
+            position for zero translation.
+        parents: of the joints, see `skeletons.Skeleton`.
+
+    Returns:
+        (..., J, 3) joints and (..., J, 3, 3) orientations in the world.
+    """
+    levels = [np.array(level) for level in tree_levels(parents)]
     placed = translation[..., None, :] + _joints(offsets, levels[0])
     turned = _joints(rotations, levels[0], 3)
-    by_level = [placed]
+    joints_by_level, turns_by_level = [placed], [turned]
     for above, level in zip(levels, levels[1:], strict=False):
-        rows = np.searchsorted(above, parents[level])
+        rows = np.searchsorted(above, np.array(parents)[level])
         frames = _joints(turned, rows, 3)
         placed = _joints(placed, rows) + rot.rotate(frames, _joints(offsets, level))
         turned = rot.compose(frames, _joints(rotations, level, 3))
-        by_level.append(placed)
+        joints_by_level.append(placed)
+        turns_by_level.append(turned)
     order = np.argsort(np.concatenate(levels))
-    return _joints(jnp.concatenate(by_level, -2), order)
+    return (
+        _joints(jnp.concatenate(joints_by_level, -2), order),
+        _joints(jnp.concatenate(turns_by_level, -3), order, 3),
+    )
 
 
 def facing(

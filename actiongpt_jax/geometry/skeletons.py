@@ -6,6 +6,23 @@ import functools
 import numpy as np
 
 
+@functools.cache
+def tree_levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Sorts joints by depth: level n holds the joints n bones away from the root.
+
+    Args:
+        parents: index of each joint's parent, -1 for the root; every parent stands
+            before its children.
+    """
+    depths = []
+    for parent in parents:
+        depths.append(0 if parent < 0 else depths[parent] + 1)
+    return tuple(
+        tuple(j for j, depth in enumerate(depths) if depth == level)
+        for level in range(max(depths) + 1)
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
     """A kinematic tree at rest.
@@ -29,13 +46,7 @@ class Skeleton:
     @functools.cached_property
     def levels(self) -> tuple[tuple[int, ...], ...]:
         """Joints by depth: level 0 is the root, level n the joints n bones away."""
-        depths = []
-        for parent in self.parents:
-            depths.append(0 if parent < 0 else depths[parent] + 1)
-        return tuple(
-            tuple(j for j, depth in enumerate(depths) if depth == level)
-            for level in range(max(depths) + 1)
-        )
+        return tree_levels(self.parents)
 
     @functools.cached_property
     def rest_joints(self) -> np.ndarray:
