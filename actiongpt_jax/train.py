@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-from jax.experimental import multihost_utils
 
 from actiongpt_jax import cli, embed, prepare
 from actiongpt_jax.config import Config, load_config, split_spec
@@ -57,7 +56,8 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     corpus = folder / f"builtin-{config.data.builtin}"
     k = config.text.k or 4
     motion, text = corpus / "motion", corpus / f"text-k{k}"
-    if jax.process_index() == 0:
+
+    def make() -> None:
         if not motion.exists():
             count = str(config.data.builtin)
             prepare.main(["synthetic", "--out", str(motion), "--sequences", count])
@@ -67,8 +67,8 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
                 ["--descriptions", descriptions, "--encoder", "minilm"]
                 + ["--k", str(k), "--out", str(text)]
             )
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("built-in data")
+
+    parallel.run_on_first(make, f"the built-in data in {corpus}")
     config.data.store, config.text.store = str(motion), str(text)
 
 

@@ -5,16 +5,22 @@ the state given once (`in_axes=None`) and the batch split along its first axis.
 """
 
 import pathlib
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from actiongpt_jax.errors import InputError
 
 AXIS = "batch"
+
+# How long the processes of a run wait for each other at its start.
+_PATIENCE_S = 120
 
 
 def initialize(
@@ -29,7 +35,8 @@ def initialize(
         process_id: 0 to num_processes - 1; None under 'auto'.
 
     Raises:
-        InputError: if only some of the three are given.
+        InputError: if only some of the three are given, one cannot be right, or
+            process 0 is not reached in two minutes.
     """
     if coordinator is None:
         if num_processes is not None or process_id is not None:
@@ -38,15 +45,93 @@ def initialize(
             )
         return
     if coordinator == "auto":
-        jax.distributed.initialize(initialization_timeout=120)
+        jax.distributed.initialize(initialization_timeout=_PATIENCE_S)
         return
     if num_processes is None or process_id is None:
         raise InputError(
             "--coordinator HOST:PORT needs --num_processes and --process_id"
         )
+    if not 0 <= process_id < num_processes:
+        raise InputError(
+            "--process_id must be from 0 to --num_processes minus 1, got "
+            f"--process_id {process_id} --num_processes {num_processes}"
+        )
+    # Beforehand, because jax ends the whole process where one of these fails.
+    host, port = _split_address(coordinator)
+    if process_id == 0:
+        _check_free(port)
+    else:
+        _await_coordinator(host, port)
     jax.distributed.initialize(
-        coordinator, num_processes, process_id, initialization_timeout=120
+        coordinator, num_processes, process_id, initialization_timeout=_PATIENCE_S
     )
+
+
+def _split_address(coordinator: str) -> tuple[str, int]:
+    host, colon, port = coordinator.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() else 0
+    if not host or not colon or not 0 < number < 65536:
+        raise InputError(
+            "--coordinator must be HOST:PORT of process 0 with a port from 1 to 65535, "
+            f"such as node0:12345, or 'auto', got {coordinator!r}"
+        )
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        socket.getaddrinfo(host, number)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"--coordinator {coordinator}: no machine is called {host!r} "
+            f"({error}); give the name or address of the one that runs process 0"
+        ) from error
+    return host, number
+
+
+def _check_free(port: int) -> None:
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise InputError(
+            f"--coordinator: process 0 cannot listen on port {port} "
+            f"({error.strerror}); choose another, from 1024 on, on all processes"
+        ) from error
+
+
+def _await_coordinator(host: str, port: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"--coordinator {host}:{port} did not answer for {_PATIENCE_S} s "
+                    f"({error}); start process 0 there, or open the port"
+                ) from error
+        time.sleep(0.2)
+
+
+def run_on_first(work: Callable[[], None], what: str) -> None:
+    """Has process 0 do something that the others need, while they wait.
+
+    Args:
+        work: makes files that every process sees.
+        what: names them in the error of the others.
+
+    Raises:
+        InputError: on the others, if `work` failed on process 0.
+    """
+    done = False
+    try:
+        if jax.process_index() == 0:
+            work()
+        done = True
+    finally:
+        # Said in either case, so that nobody waits for a process that gave up.
+        if jax.process_count() > 1:
+            done = bool(multihost_utils.broadcast_one_to_all(np.int32(done)))
+    if not done:
+        raise InputError(f"process 0 could not make {what}; its own message says why")
 
 
 def use_compilation_cache(folder: pathlib.Path) -> None:
