@@ -198,6 +198,12 @@ def check_values(config: Config) -> None:
     rate = _lookup(config, "model.dropout", 0.0)
     if not 0 <= rate < 1:
         raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
+    nfeats = _lookup(config, "model.nfeats", 135)
+    if nfeats != 135:
+        raise InputError(
+            "config.model.nfeats must be 135, the width of the rotation features, "
+            f"got {nfeats}"
+        )
     width = _lookup(config, "model.latent_dim", None)
     heads = _lookup(config, "model.num_heads", None)
     if width is not None and (width % 2 or (heads is not None and width % heads)):

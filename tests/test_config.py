@@ -75,6 +75,7 @@ def test_words_choose_text_and_k():
         "model.dropout=1.0",
         "model.latent_dim=17",
         "model.num_heads=3",
+        "model.nfeats=263",
     ],
 )
 def test_values_that_would_show_late_or_never(override):
