@@ -211,7 +211,8 @@ def test_masked_batches_equal_one_by_one(protocol, filler):
     assert_same(figures, alone, rtol=2e-6, atol=1e-7)
     unmasked = ape_ave(*pads, LENGTHS, protocol=protocol)
     if protocol == "paper":
-        assert_same(unmasked, figures, rtol=2e-6)
+        # The same sums in two programs: a few roundings of 6e-8, 1.7e-7 seen.
+        assert_same(unmasked, figures, rtol=5e-7)
     else:  # as published: the floor is taken from the padding too
         assert abs(unmasked["ape_root"] - figures["ape_root"]) != 0
 
