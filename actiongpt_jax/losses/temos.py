@@ -3,8 +3,11 @@
 Source: TEMOS, arXiv:2204.14109, section 3.3.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
@@ -31,9 +34,6 @@ def terms(
     """
     target, frame_mask = batch["features"], batch["frame_mask"]
     item_mask = frame_mask.any(-1)
-    standard = Gaussian(
-        jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu)
-    )
 
     def reconstruction(features: jax.Array) -> Term:
         total, count = masked_term(smooth_l1(features, target), frame_mask)
@@ -41,6 +41,28 @@ def terms(
             longest = batch.get("longest", frame_mask.sum(-1).max())
             count = (item_mask.sum() * longest * target.shape[-1]).astype(jnp.float32)
         return total, count
+
+    return seven_terms(outputs, item_mask, reconstruction)
+
+
+def seven_terms(
+    outputs: TemosOutputs,
+    item_mask: Bool[Array, " b"],
+    reconstruction: Callable[[jax.Array], Term],
+) -> dict[str, Term]:
+    """Computes the terms of one action.
+
+    Args:
+        outputs: of `models.Temos`.
+        item_mask: (B,) False = filler row.
+        reconstruction: (B, T, F) decoded features -> their term.
+
+    Returns:
+        name -> (sum, count).
+    """
+    standard = Gaussian(
+        jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu)
+    )
 
     def divergence(q: Gaussian, p: Gaussian) -> Term:
         return masked_term(kl_divergence(q, p), item_mask)

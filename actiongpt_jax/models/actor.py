@@ -9,10 +9,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.models.text_encoder import pool, pool_gaussian
+from actiongpt_jax.models.text_encoder import (
+    add_positions,
+    pool,
+    pool_gaussian,
+    project,
+)
 from actiongpt_jax.nn.attention import Dense, mask_to_bias
-from actiongpt_jax.nn.dropout import dropout, dropout_seeds
-from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.nn.transformer import Decoder
 from actiongpt_jax.structs import Gaussian
 
@@ -55,10 +58,7 @@ class MotionEncoder(nn.Module):
         Returns:
             Gaussian over (B, D); without `vae` the (B, D) embedding.
         """
-        batch, frames, nfeats = features.shape
-        embedded = Dense(self.latent_dim, dtype=self.dtype, name="skel_embedding")(
-            features.reshape(batch * frames, nfeats)
-        ).reshape(batch, frames, self.latent_dim)
+        embedded = project(self, features, "skel_embedding")
         heads = 2 if self.vae else 1
         bias = jnp.pad(mask_to_bias(mask), ((0, 0), (heads, 0)))
         if self.vae:
@@ -99,10 +99,8 @@ class MotionDecoder(nn.Module):
             (B, T, F) float32 normalised features, exactly 0 where not wanted.
         """
         batch, frames = mask.shape
-        queries = sinusoids(frames, self.latent_dim).astype(self.dtype)
-        queries = jnp.broadcast_to(queries, (batch, frames, self.latent_dim))
-        if not deterministic and self.dropout > 0:
-            queries = dropout(queries, dropout_seeds(self, 1)[0], self.dropout)
+        zeros = jnp.zeros((batch, frames, self.latent_dim), self.dtype)
+        queries = add_positions(self, zeros, deterministic)
         decoder = Decoder(
             self.num_layers,
             self.num_heads,

@@ -3,7 +3,7 @@
 Source: TEMOS, arXiv:2204.14109; with Action-GPT's text, arXiv:2211.15603.
 """
 
-from typing import cast
+from typing import ClassVar, cast
 
 import flax.linen as nn
 import flax.struct
@@ -61,6 +61,8 @@ class Temos(nn.Module):
     text_mask: str = "bool"
     dtype: DTypeLike = jnp.float32
 
+    text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
+
     def setup(self):
         """Creates the three parts."""
         sizes = {
@@ -71,7 +73,7 @@ class Temos(nn.Module):
             "dropout": self.dropout,
             "dtype": self.dtype,
         }
-        self.text_encoder = TextEncoder(text_mask=self.text_mask, **sizes)
+        self.text_encoder = self.text_encoder_type(text_mask=self.text_mask, **sizes)
         self.motion_encoder = MotionEncoder(**sizes)
         self.motion_decoder = MotionDecoder(nfeats=self.nfeats, **sizes)
 
@@ -79,6 +81,7 @@ class Temos(nn.Module):
         self,
         tokens: Float[Array, "b n e"],
         mask: Bool[Array, "b n"],
+        *,
         deterministic: bool = True,
     ) -> Gaussian:
         """Encodes (B, N, E) token states under a (B, N) mask; True = real."""
@@ -117,7 +120,9 @@ class Temos(nn.Module):
             noise: text and motion, (B, D) standard normal; zeros give the means.
             deterministic: no dropout.
         """
-        text = self.encode_text(batch["tokens"], batch["token_mask"], deterministic)
+        text = self.encode_text(
+            batch["tokens"], batch["token_mask"], deterministic=deterministic
+        )
         motion = self.encode_motion(
             batch["features"], batch["frame_mask"], deterministic
         )

@@ -74,13 +74,121 @@ class TextEncoder(nn.Module):
         Returns:
             Gaussian over (B, D).
         """
-        batch, length, width = tokens.shape
         # ReLU before the projection, as published.
-        projected = Dense(self.latent_dim, dtype=self.dtype, name="projection")(
-            jax.nn.relu(tokens).reshape(batch * length, width)
-        ).reshape(batch, length, self.latent_dim)
+        projected = project(self, jax.nn.relu(tokens), "projection")
         bias = jnp.pad(text_bias(mask, self.text_mask), ((0, 0), (2, 0)))
         return pool_gaussian(self, projected, bias, deterministic)
+
+
+class PastTextEncoder(nn.Module):
+    """`TextEncoder` that also reads how the motion before ended.
+
+    Sequence: mu, logvar, past frames, previous latent, separator, text. One stack
+    encodes the past frames by themselves, and then the whole sequence. Positions are
+    added to text and past frames, each from 0; the other tokens have none.
+
+    Source: TEACH, arXiv:2209.04066, section 3; past frames go through the stack of
+    the text as in its published code (a stack of their own is carried as `unused`).
+
+    Attributes: as of `TextEncoder`.
+    """
+
+    latent_dim: int = 256
+    num_layers: int = 6
+    num_heads: int = 4
+    ff_size: int = 1024
+    dropout: float = 0.1
+    text_mask: str = "bool"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Float[Array, "b n e"],
+        mask: Bool[Array, "b n"],
+        deterministic: bool = True,
+        past: Float[Array, "b p f"] | None = None,
+        z_prev: Float[Array, "b d"] | None = None,
+    ) -> Gaussian:
+        """Encodes texts.
+
+        Args:
+            tokens: (B, N, E) states of a frozen text model.
+            mask: (B, N) True = real token.
+            deterministic: no dropout.
+            past: (B, P, F) normalised features of the last frames before, or None.
+                (To initialise every parameter, give them.)
+            z_prev: (B, D) latent of the motion before, or None.
+
+        Returns:
+            Gaussian over (B, D).
+        """
+        batch = len(tokens)
+        stack = {
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "ff_size": self.ff_size,
+            "dropout": self.dropout,
+            "dtype": self.dtype,
+        }
+        encoder = Encoder(**stack, name="encoder")
+        mu, logvar, separator = (
+            self.param(name, nn.initializers.normal(1.0), (self.latent_dim,))
+            for name in ("mu_token", "logvar_token", "separation_token")
+        )
+        text = project(self, jax.nn.relu(tokens), "projection")
+        text = add_positions(self, text, deterministic)
+        parts = [mu, logvar]
+        if past is not None:
+            past = project(self, past, "skel_embedding")
+            past = add_positions(self, past, deterministic)
+            parts.append(encoder(past, jnp.zeros(past.shape[:2]), deterministic))
+            if self.is_initializing():
+                inert = Encoder(**stack, parent=None)
+                self.variable(
+                    "unused",
+                    "past_encoder",
+                    lambda: inert.init(
+                        self.make_rng("params"), past, jnp.zeros(past.shape[:2])
+                    )["params"],
+                )
+        if z_prev is not None:
+            parts.append(z_prev[:, None])
+        parts += [separator, text]
+        x = jnp.concatenate(
+            [
+                jnp.broadcast_to(part, (batch, 1, self.latent_dim))
+                if part.ndim == 1
+                else part
+                for part in (part.astype(self.dtype) for part in parts)
+            ],
+            axis=1,
+        )
+        bias = jnp.pad(
+            text_bias(mask, self.text_mask),
+            ((0, 0), (x.shape[1] - mask.shape[1], 0)),
+        )
+        pooled = encoder(x, bias, deterministic, num_outputs=2).astype(jnp.float32)
+        return Gaussian(mu=pooled[:, 0], logvar=pooled[:, 1])
+
+
+def project(
+    module: nn.Module, x: Float[Array, "b n e"], name: str
+) -> Float[Array, "b n d"]:
+    """Maps the last axis to the latent's width through a dense layer of `module`."""
+    batch, length, width = x.shape
+    dense = Dense(module.latent_dim, dtype=module.dtype, name=name, parent=module)
+    return dense(x.reshape(batch * length, width)).reshape(batch, length, -1)
+
+
+def add_positions(
+    module: nn.Module, x: Float[Array, "b n d"], deterministic: bool
+) -> Float[Array, "b n d"]:
+    """Adds positions 0 .. N-1 to (B, N, D), then applies the module's dropout."""
+    x = x + sinusoids(x.shape[1], module.latent_dim).astype(module.dtype)
+    if not deterministic and module.dropout > 0:
+        x = dropout(x, dropout_seeds(module, 1)[0], module.dropout)
+    return x
 
 
 def pool_gaussian(
@@ -120,9 +228,7 @@ def pool(
     batch, width = len(tokens), module.latent_dim
     first = jnp.broadcast_to(jnp.stack(heads), (batch, len(heads), width))
     x = jnp.concatenate([first.astype(module.dtype), tokens], axis=1)
-    x = x + sinusoids(x.shape[1], width).astype(module.dtype)
-    if not deterministic and module.dropout > 0:
-        x = dropout(x, dropout_seeds(module, 1)[0], module.dropout)
+    x = add_positions(module, x, deterministic)
     encoder = Encoder(
         module.num_layers,
         module.num_heads,

@@ -183,3 +183,32 @@ def temos(num_layers: int) -> Layout:
         **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
         **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
     }
+
+
+def teach(num_layers: int) -> Layout:
+    """The whole of TEACH: TEMOS with another text encoder."""
+    prefix, path = "textencoder.", ("text_encoder",)
+    return {
+        **temos(num_layers),
+        **tensor(f"{prefix}seperation_token", (*path, "separation_token")),
+        **linear(f"{prefix}skel_embedding", (*path, "skel_embedding")),
+        # A stack that the published code makes and never calls.
+        **inert(
+            stack(
+                encoder_layer,
+                f"{prefix}motionTransEncoder",
+                (*path, "past_encoder"),
+                num_layers,
+            )
+        ),
+    }
+
+
+def inert(layout: Layout) -> Layout:
+    """The same tensors in the collection `unused`."""
+
+    def moved(entry: Entry) -> Entry:
+        leaves = tuple((("unused", *path[1:]), share) for path, share in entry.leaves)
+        return dataclasses.replace(entry, leaves=leaves)
+
+    return {name: moved(entry) for name, entry in layout.items()}

@@ -72,22 +72,41 @@ def recognise(names: Iterable[str], where: str) -> str:
 
 
 def _temos_fields(state: State) -> Fields:
-    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
-    (ff_size,) = state["textencoder.seqTransEncoder.layers.0.linear1.bias"].shape
     return {
-        "model": {
-            "nfeats": nfeats,
-            "latent_dim": latent_dim,
-            "ff_size": ff_size,
-            # The published `num_head: 6` is spelt so that it never reached the model.
-            "num_heads": 4,
-            "dropout": 0.1,
-            "text_mask": "bool",
-        },
+        "model": _sizes(state),
         # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
         "data": {"heading": "reference"},
         # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5 twice.
         "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
+    }
+
+
+def _teach_fields(state: State) -> Fields:
+    return {
+        "model": {
+            **_sizes(state),
+            # No shape tells; what every published config says.
+            "hist_frames": 5,
+            "z_prev_text": False,
+            "teacher_forcing": False,
+            "motion_mask": "shipped",
+        },
+        "data": {"heading": "reference", "pair_cut": "reference"},
+        "losses": {"lmd_kl": 1e-5, "lmd_latent": 1e-5},
+    }
+
+
+def _sizes(state: State) -> dict[str, Any]:
+    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
+    (ff_size,) = state["textencoder.seqTransEncoder.layers.0.linear1.bias"].shape
+    return {
+        "nfeats": nfeats,
+        "latent_dim": latent_dim,
+        "ff_size": ff_size,
+        # The published `num_head: 6` is spelt so that it never reached the model.
+        "num_heads": 4,
+        "dropout": 0.1,
+        "text_mask": "bool",
     }
 
 
@@ -104,10 +123,23 @@ def _example_temos(state: State) -> tuple[Any, ...]:
     return batch, {"text": noise, "motion": noise}
 
 
+def _example_teach(state: State) -> tuple[Any, ...]:
+    batch, noise = _example_temos(state)
+    return tuple(
+        {f"{name}_{i}": array for name, array in arrays.items() for i in (0, 1)}
+        for arrays in (batch, noise)
+    )
+
+
+_VAE_LAYERS = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
+
 MODELS = {
+    "teach": PublishedModel(
+        torch_layout.teach, _VAE_LAYERS, _teach_fields, _example_teach
+    ),
     "temos": PublishedModel(
         torch_layout.temos,
-        r"(\w+\.seqTrans(?:En|De)coder)\.layers\.(\d+)\.",
+        _VAE_LAYERS,
         _temos_fields,
         _example_temos,
     ),

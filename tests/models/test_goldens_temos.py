@@ -1,12 +1,7 @@
-"""Networks, losses and whole runs against the published code's own numbers.
-
-Tolerances are those of the golden files' README: networks 2e-5, losses 1e-5
-relative, gradients 1e-4 relative, rotations and translations of a whole run 1e-4.
-"""
+"""TEMOS's networks, losses and whole runs against the published code's numbers."""
 
 from typing import Any
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,41 +15,19 @@ from actiongpt_jax.models.build import build
 from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.text.aggregate import aggregate
-
-NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
-
-
-def state_of(case):
-    prefix = "sd/"
-    return {k.removeprefix(prefix): v for k, v in case.items() if k.startswith(prefix)}
-
-
-def sizes_of(case) -> dict[str, Any]:
-    names = ("latent_dim", "ff_size", "num_layers", "num_heads")
-    return {name: int(case[name]) for name in names}
-
-
-def variables_of(case, layout):
-    """Puts the weights of one module into its variables."""
-    leaves, state = {}, state_of(case)
-    for name, entry in layout.items():
-        if not entry.optional:
-            leaves |= entry.split(state.pop(name))
-    assert not state
-    return flax.traverse_util.unflatten_dict(leaves)
-
-
-def run(model, variables, *arguments) -> Any:
-    return jax.jit(model.apply)(variables, *arguments)
-
-
-def frame_mask(lengths, frames):
-    return jnp.arange(frames) < jnp.asarray(lengths)[:, None]
-
-
-def assert_gaussian(found, mu, std):
-    np.testing.assert_allclose(found.mu, mu, rtol=0, atol=NETWORK)
-    np.testing.assert_allclose(jnp.exp(0.5 * found.logvar), std, rtol=0, atol=NETWORK)
+from tests.models.goldens import (
+    LOSS,
+    MOTION,
+    NETWORK,
+    assert_gaussian,
+    assert_gradients,
+    frame_mask,
+    grouped,
+    run,
+    sizes_of,
+    state_of,
+    variables_of,
+)
 
 
 def test_positional_encoding(golden):
@@ -115,17 +88,6 @@ def test_text_encoder(golden):
     case = golden("temos_teach/text_encoder_temos")
     found = text_encoder(case)(case["hidden"], case["mask"])
     assert_gaussian(found, case["mu"], case["std"])
-
-
-def grouped(case):
-    """Returns (B, k, N, E) tokens and (B, k, N) mask of k texts per item."""
-    items = len(case["lengths"]) if "lengths" in case else len(case["v_aggr_shipped"])
-    hidden, mask = case["hidden"], case["mask"]
-    shape = (items, len(hidden) // items)
-    return (
-        hidden.reshape(*shape, *hidden.shape[1:]),
-        mask.reshape(*shape, *mask.shape[1:]),
-    )
 
 
 def test_aggregates_of_texts(golden):
@@ -206,22 +168,6 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     assert expected.keys() == means.keys()
     for term, value in expected.items():
         np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
-
-
-def assert_gradients(found, case):
-    names = [key.removeprefix("grad/") for key in case if key.startswith("grad/")]
-    assert names
-    for name in names:
-        expected = case[f"grad/{name}"]
-        # Relative to the tensor's own largest entry: those that are 0 in exact
-        # arithmetic (the biases of keys) hold rounding noise only.
-        np.testing.assert_allclose(
-            found[name],
-            expected,
-            rtol=0,
-            atol=GRADIENT * np.abs(expected).max(),
-            err_msg=name,
-        )
 
 
 @pytest.mark.parametrize(

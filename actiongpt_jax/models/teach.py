@@ -1,0 +1,182 @@
+"""TEACH: a series of texts, each action given how the one before ended.
+
+Source: TEACH, arXiv:2209.04066; with Action-GPT's text, arXiv:2211.15603.
+"""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from actiongpt_jax.models.temos import Temos, TemosOutputs
+from actiongpt_jax.models.text_encoder import PastTextEncoder
+from actiongpt_jax.structs import Gaussian
+
+
+@flax.struct.dataclass
+class TeachOutputs:
+    """What one training pass over pairs of actions computes.
+
+    Attributes: those of `TemosOutputs`, ending in _0 for the first action and in _1
+        for the second, to which the transition before it belongs.
+    """
+
+    text_0: Gaussian
+    text_1: Gaussian
+    motion_0: Gaussian
+    motion_1: Gaussian
+    z_text_0: jax.Array
+    z_text_1: jax.Array
+    z_motion_0: jax.Array
+    z_motion_1: jax.Array
+    features_text_0: jax.Array
+    features_text_1: jax.Array
+    features_motion_0: jax.Array
+    features_motion_1: jax.Array
+
+    def action(self, number: int) -> TemosOutputs:
+        """Returns the outputs of the first (0) or second (1) action."""
+        names = TemosOutputs.__dataclass_fields__
+        return TemosOutputs(**{n: getattr(self, f"{n}_{number}") for n in names})
+
+
+class Teach(Temos):
+    """`Temos` whose text encoder also reads the last frames of the motion before.
+
+    Attributes: those of `Temos`, and
+        hist_frames: P, past frames that the text encoder reads.
+        z_prev_text: whether it also reads the latent of the action before.
+        teacher_forcing: take past frames in training from the real first action, not
+            from the one generated from its text.
+        motion_mask: 'bool' hides padded frames from the motion encoder. 'shipped' is
+            what the published code does: it attends to them, up to the longest
+            motion in the batch.
+    """
+
+    hist_frames: int = 5
+    z_prev_text: bool = False
+    teacher_forcing: bool = False
+    motion_mask: str = "bool"
+
+    text_encoder_type: ClassVar[type[nn.Module]] = PastTextEncoder
+
+    def encode_text(
+        self,
+        tokens: Float[Array, "b n e"],
+        mask: Bool[Array, "b n"],
+        past: Float[Array, "b p f"] | None = None,
+        z_prev: Float[Array, "b d"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Gaussian:
+        """Encodes texts, given what went before them or not.
+
+        Args:
+            tokens: (B, N, E) states of a frozen text model.
+            mask: (B, N) True = real token.
+            past: (B, P, F) normalised features of the last frames before; None for
+                a first action.
+            z_prev: (B, D) latent of the action before, for models that read it.
+            deterministic: no dropout.
+        """
+        return self.text_encoder(tokens, mask, deterministic, past, z_prev)
+
+    def __call__(
+        self,
+        batch: dict[str, jax.Array],
+        noise: dict[str, jax.Array],
+        deterministic: bool = True,
+    ) -> TeachOutputs:
+        """Runs both branches of training over both actions.
+
+        Args:
+            batch: for i in 0, 1: features_i (B, T_i, F), frame_mask_i (B, T_i),
+                tokens_i (B, N_i, E), token_mask_i (B, N_i); on several devices also
+                longest_i (), frames of the longest item of the global batch.
+            noise: text_0, text_1, motion_0, motion_1, (B, D) standard normal; zeros
+                give the means.
+            deterministic: no dropout.
+        """
+        text, motion, z_text, z_motion = {}, {}, {}, {}
+        features_text, features_motion = {}, {}
+        motion[0], motion[1] = self._encode_motions(batch, deterministic)
+        past = z_prev = None
+        for i in (0, 1):
+            tokens, mask = batch[f"tokens_{i}"], batch[f"token_mask_{i}"]
+            text[i] = self.encode_text(
+                tokens, mask, past, z_prev, deterministic=deterministic
+            )
+            z_text[i] = text[i].sample(noise[f"text_{i}"])
+            z_motion[i] = motion[i].sample(noise[f"motion_{i}"])
+            frame_mask = batch[f"frame_mask_{i}"]
+            # One decode of 2 B items: few large operations, not many small ones.
+            features_text[i], features_motion[i] = jnp.split(
+                self.decode(
+                    jnp.concatenate([z_text[i], z_motion[i]]),
+                    jnp.concatenate([frame_mask] * 2),
+                    deterministic,
+                ),
+                2,
+            )
+            # No stop_gradient: the second action's losses train the first's text.
+            real = batch[f"features_{i}"]
+            source = real if self.teacher_forcing else features_text[i]
+            past = last_frames(source, frame_mask.sum(-1), self.hist_frames)
+            z_prev = z_text[i] if self.z_prev_text else None
+        parts = {
+            "text": text,
+            "motion": motion,
+            "z_text": z_text,
+            "z_motion": z_motion,
+            "features_text": features_text,
+            "features_motion": features_motion,
+        }
+        return TeachOutputs(
+            **{f"{name}_{i}": part[i] for name, part in parts.items() for i in (0, 1)}
+        )
+
+    def _encode_motions(
+        self, batch: dict[str, jax.Array], deterministic: bool
+    ) -> tuple[Gaussian, Gaussian]:
+        """Encodes the real first and second motions in one call of 2 B items."""
+        features, masks = [], []
+        frames = max(batch["frame_mask_0"].shape[1], batch["frame_mask_1"].shape[1])
+        for i in (0, 1):
+            mask = batch[f"frame_mask_{i}"]
+            if self.motion_mask == "shipped":
+                longest = batch.get(f"longest_{i}", mask.sum(-1).max())
+                mask = jnp.broadcast_to(jnp.arange(mask.shape[1]) < longest, mask.shape)
+            missing = (0, frames - mask.shape[1])
+            masks.append(jnp.pad(mask, ((0, 0), missing)))
+            features.append(jnp.pad(batch[f"features_{i}"], ((0, 0), missing, (0, 0))))
+        both = self.encode_motion(
+            jnp.concatenate(features), jnp.concatenate(masks), deterministic
+        )
+        size = len(masks[0])
+        first, second = (
+            Gaussian(both.mu[rows], both.logvar[rows])
+            for rows in (slice(size), slice(size, None))
+        )
+        return first, second
+
+
+def last_frames(
+    features: Float[Array, "b t f"], lengths: Int[Array, " b"], count: int
+) -> Float[Array, "b p f"]:
+    """Returns the last `count` real frames of each item.
+
+    Args:
+        features: (B, T, F).
+        lengths: (B,) real frames, at least `count` (what an item that is shorter
+            yields is not defined but finite).
+        count: P.
+
+    Returns:
+        (B, P, F).
+    """
+    rows = lengths[:, None] - count + jnp.arange(count)
+    rows = jnp.clip(rows, 0, features.shape[1] - 1)
+    return jnp.take_along_axis(features, rows[..., None], axis=1)
