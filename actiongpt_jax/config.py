@@ -23,7 +23,9 @@ else:
 # What the published code does by accident, by the config field that chooses it.
 REFERENCE_DEVIATIONS = {
     "data.heading": "reference",
+    "data.pair_cut": "reference",
     "losses.recons_mean": "padded",
+    "model.motion_mask": "shipped",
     "model.text_mask": "shipped",
     "text.aggregation": "reference_mean",
 }
@@ -33,14 +35,17 @@ REFERENCE_DEVIATIONS = {
 _CHOICES = {
     "compat": (None, "reference"),
     "data.heading": ("yaw", "reference"),
+    "data.pair_cut": ("middle", "reference"),
     "losses.recons_mean": ("frames", "padded"),
+    "model.motion_mask": ("bool", "shipped"),
     "model.text_mask": ("bool", "shipped"),
     "text.source": ("descriptions", "phrase"),
     "train.dtype": ("float32", "bfloat16"),
 }
 _POSITIVE = (
     *("data.limit", "data.max_frames", "data.max_shapes", "data.min_frames"),
-    *("model.ff_size", "model.latent_dim", "model.num_heads", "model.num_layers"),
+    *("model.ff_size", "model.hist_frames", "model.latent_dim", "model.num_heads"),
+    "model.num_layers",
     *("text.k", "train.batch_size", "train.checkpoint_steps", "train.eval_epochs"),
     *("train.keep_checkpoints", "train.log_steps", "train.num_epochs"),
     "train.num_steps",
@@ -65,6 +70,8 @@ def base_config() -> Config:
     # Train on the first so many segments only: to see whether a model can learn.
     config.data.limit = placeholder(int)
     config.data.heading = "yaw"
+    # Where two actions that overlap are cut apart, see `data.segments.cut_pair`.
+    config.data.pair_cut = "middle"
     config.data.train_split = "train"
     config.data.val_split = "val"
     config.data.max_shapes = 8

@@ -186,11 +186,14 @@ def temos(num_layers: int) -> Layout:
 
 
 def teach(num_layers: int) -> Layout:
-    """The whole of TEACH: TEMOS with another text encoder."""
+    """The whole of TEACH."""
     prefix, path = "textencoder.", ("text_encoder",)
+    text = {"embedding": ("projection.1", "projection")}
     return {
-        **temos(num_layers),
+        **tensor(f"{prefix}mu_token", (*path, "mu_token")),
+        **tensor(f"{prefix}logvar_token", (*path, "logvar_token")),
         **tensor(f"{prefix}seperation_token", (*path, "separation_token")),
+        **pooling_encoder(prefix, path, num_layers, **text, tokens=()),
         **linear(f"{prefix}skel_embedding", (*path, "skel_embedding")),
         # A stack that the published code makes and never calls.
         **inert(
@@ -201,6 +204,8 @@ def teach(num_layers: int) -> Layout:
                 num_layers,
             )
         ),
+        **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
+        **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
     }
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.models import from_torch, torch_layout
-from actiongpt_jax.models.build import build
+from actiongpt_jax.models import from_torch
+from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.torch_models import MODELS
 from actiongpt_jax.torch_reader import read_torch
 from tests.models.torch_writer import TorchFile, save_state
 
@@ -64,7 +65,10 @@ def assert_same_bits(found, expected):
         assert found[name].tobytes() == np.ascontiguousarray(tensor).tobytes(), name
 
 
-@pytest.mark.parametrize("name", ["temos_small", "actiongpt_temos_small"])
+@pytest.mark.parametrize(
+    "name",
+    ["temos_small", "actiongpt_temos_small", "teach_small", "actiongpt_teach_small"],
+)
 def test_published_checkpoints_come_back_bit_for_bit(shared_file, name):
     path = shared_file(f"golden/temos_teach/{name}.ckpt")
     config, variables = from_torch.load(path)
@@ -234,7 +238,9 @@ def test_other_models_are_told_by_name(small):
     vector = np.zeros(3, np.float32)
     assert "nothing" in refusal({})
     assert "layers.0.weight" in refusal({"layers.0.weight": vector})
-    assert "teach" in refusal(small | {"textencoder.seperation_token": vector})
+    separated = refusal(small | {"textencoder.seperation_token": vector})
+    assert "taken for teach" in separated
+    assert "textencoder.skel_embedding.weight" in separated
     assert "motionclip" in refusal({"encoder.skelEmbedding.weight": vector})
 
 
@@ -290,24 +296,27 @@ def test_to_state_dict_names_variables_that_do_not_fit(small):
         from_torch.to_state_dict(config, variables)
 
 
-@pytest.fixture(scope="module")
-def official(shared_file):
-    """Torch name -> shape of the published TEMOS."""
-    path = shared_file("golden/temos_teach/temos_params_official.txt")
-    lines = path.read_text().splitlines()
-    split = (line.split(" ", 1) for line in lines)
-    return {name: ast.literal_eval(shape) for name, shape in split}
-
-
-def test_the_published_size_maps_completely(official):
-    config = load_config(str(CONFIGS / "temos.py"))
+@pytest.mark.parametrize(
+    ("name", "count", "trained"),
+    [("temos", 16_065_159, 15_275_655), ("teach", 20_838_791, 15_310_727)],
+)
+def test_the_published_size_maps_completely(shared_file, name, count, trained):
+    path = shared_file(f"golden/temos_teach/{name}_params_official.txt")
+    split = (line.split(" ", 1) for line in path.read_text().splitlines())
+    official = {name: ast.literal_eval(shape) for name, shape in split}
+    config = load_config(str(CONFIGS / f"{name}.py"))
     model = build(config)
-    noise = jnp.zeros((1, config.model.latent_dim))
-    arguments = batch_of(config.model.nfeats, 768), {"text": noise, "motion": noise}
+    batch, noise = batch_of(config.model.nfeats, 768), jnp.zeros((1, 256))
+    arguments = batch, dict.fromkeys(NOISE["temos"], noise)
+    if name == "teach":
+        arguments = tuple(
+            {f"{key}_{i}": array for key, array in tree.items() for i in (0, 1)}
+            for tree in arguments
+        )
     made = jax.eval_shape(lambda: model.init(jax.random.key(0), *arguments))
     leaves: dict[Any, Any] = flax.traverse_util.flatten_dict(made)  # pyright: ignore
     shapes = {path: leaf.shape for path, leaf in leaves.items()}
-    layout = torch_layout.temos(config.model.num_layers)
+    layout = MODELS[name].layout(config.model.num_layers)
     assert list(layout) == list(official)
     mapped = {n: entry for n, entry in layout.items() if not entry.optional}
     assert {n: e.torch_shape(shapes) for n, e in mapped.items()} == {
@@ -315,5 +324,7 @@ def test_the_published_size_maps_completely(official):
     }
     reached = [path for entry in mapped.values() for path, _ in entry.leaves]
     assert sorted(reached) == sorted(shapes)
-    # The published count of trainable numbers, inert ones among them.
-    assert sum(leaf.size for leaf in leaves.values()) == 16_065_159
+    # The published count of trainable numbers, inert ones among them; and without.
+    assert sum(leaf.size for leaf in leaves.values()) == count
+    params = [leaf for path, leaf in leaves.items() if path[0] == "params"]
+    assert sum(leaf.size for leaf in params) == trained
