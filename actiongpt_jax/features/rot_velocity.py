@@ -19,9 +19,6 @@ from actiongpt_jax.geometry.rotations import AnyArray
 
 NUM_JOINTS = 22
 NFEATS = 3 + NUM_JOINTS * 6
-# Canonical bodies face the world's -x in their first frame. That is where the
-# published features put an upright body, so both headings share statistics.
-_CANONICAL_FACING = (-1.0, 0.0)
 
 
 def encode(
@@ -64,9 +61,7 @@ def encode(
         )
     velocity = jnp.diff(translation, axis=-2, prepend=translation[..., :1, :])
     if canonicalize:
-        now = kinematics.facing(rotations[..., 0, 0, :, :], compat)
-        goal = jnp.asarray(_CANONICAL_FACING, now.dtype)
-        turn = kinematics.turn_between(now, jnp.broadcast_to(goal, now.shape))
+        turn = kinematics.turn_to_canonical(rotations[..., 0, 0, :, :], compat)
         turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
         velocity = rot.rotate(turn, velocity)
         root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]

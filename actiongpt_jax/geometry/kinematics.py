@@ -13,6 +13,9 @@ from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton, tree_levels
 
 Compat = Literal["reference"] | None
 
+# Where canonical bodies face in their first frame: the world's -x, which is where
+# the published features put an upright body, so both headings share statistics.
+_CANONICAL_FACING = (-1.0, 0.0)
 # The pelvis's +z axis counts as vertical when its shadow on the ground is shorter
 # than this (6 degrees), so that noise cannot choose the direction.
 _VERTICAL_SHADOW = 0.1
@@ -143,6 +146,20 @@ def turn_between(
     cos = (start * end).sum(-1)
     sin = start[..., 0] * end[..., 1] - start[..., 1] * end[..., 0]
     return rot.rotation_about_z(jnp.stack([cos, sin], -1))
+
+
+def turn_to_canonical(
+    pelvis: Float[AnyArray, "*batch 3 3"], compat: Compat = None
+) -> Float[Array, "*batch 3 3"]:
+    """Returns the turn about the vertical that makes a body face the world's -x.
+
+    Args:
+        pelvis: (..., 3, 3) orientation of joint 0 in a z-up world.
+        compat: see `facing`.
+    """
+    now = facing(pelvis, compat)
+    goal = jnp.asarray(_CANONICAL_FACING, now.dtype)
+    return turn_between(now, jnp.broadcast_to(goal, now.shape))
 
 
 def pelvis_from_joints(

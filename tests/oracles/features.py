@@ -64,3 +64,15 @@ def rifke_inverse(features):
         poses = [turn @ p + ground for p in f[1:61].reshape(20, 3)]
         joints.append([ground + [0, f[0], 0], *poses])
     return np.array(joints)
+
+
+def pose6d(rots, trans, turn=None):
+    """(T, 24, 3, 3), (T, 3) -> (T, 150); `turn` (3, 3) applied to the whole motion."""
+    rots, trans = np.asarray(rots, np.float64), np.asarray(trans, np.float64)
+    turn = np.eye(3) if turn is None else turn
+    rows = []
+    for t in range(len(rots)):
+        frame = [turn @ rots[t, 0], *rots[t, 1:]]
+        move = turn @ (trans[t] - trans[0])
+        rows.append([*np.ravel([m[:2] for m in frame]), *move, 0, 0, 0])
+    return np.array(rows)

@@ -1,0 +1,137 @@
+"""The 25 x 6 pose features that MotionCLIP learns, as 150 columns.
+
+| column | content |
+|---|---|
+| 0:144 | 24 parent-relative rotations as rot6d: SMPL's 22 body joints, left hand, right hand |
+| 144:147 | displacement of the body since the first frame, metres |
+| 147:150 | 0 |
+
+Nothing is normalised. Where the body stood, and how high, is not in the features.
+
+Source: MotionCLIP (arXiv:2203.08063); ACTOR (arXiv:2104.05670).
+"""  # noqa: E501 (a table row)
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.geometry.skeletons import SMPL22
+
+NUM_JOINTS = 24
+NFEATS = (NUM_JOINTS + 1) * 6
+ALIGNMENTS = (None, "yaw", "full")
+
+Align = Literal["yaw", "full"] | None
+
+
+def encode(
+    rotations: Float[AnyArray, "*batch T 24 3 3"],
+    translation: Float[AnyArray, "*batch T 3"],
+    *,
+    align: Align = None,
+    compat: kinematics.Compat = None,
+) -> Float[Array, "*batch T 150"]:
+    """Turns a motion into poses and the way the body went.
+
+    Later frames never change earlier ones, so padding behind a motion does no harm.
+
+    Args:
+        rotations: (..., T, 24, 3, 3) parent-relative; joint 0 in a z-up world;
+            joints 22 and 23 stand for the left and the right hand.
+        translation: (..., T, 3) metres.
+        align: None leaves orientations as they are in the world, as published;
+            'yaw' turns the whole motion about the vertical so that the body of
+            frame 0 faces -x; 'full' takes the whole orientation of frame 0 away
+            (the published `align_pose_frontview`), so that it stands along +y and
+            faces +z.
+        compat: None takes the true displacement of the pelvis; 'reference' that of
+            the right ankle of a body whose pelvis stays in place, which is what
+            MotionCLIP's data hold and official checkpoints need.
+
+    Returns:
+        (..., T, 150) features.
+
+    Raises:
+        InputError: for other shapes, an unknown `align` or `compat`.
+    """
+    rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
+    if rotations.shape[-3:] != (NUM_JOINTS, 3, 3) or rotations.ndim < 4:
+        raise InputError(
+            f"rotations must have shape (..., T, {NUM_JOINTS}, 3, 3), got "
+            f"{rotations.shape}; pass matrices of the 22 body joints and both hands"
+        )
+    if translation.shape != (*rotations.shape[:-3], 3):
+        raise InputError(
+            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
+            f"{translation.shape}; give every frame its own translation"
+        )
+    if align not in ALIGNMENTS:
+        raise InputError(f"align must be None, 'yaw' or 'full', got {align!r}")
+    if compat == "reference":
+        translation = _ankle(rotations)
+    elif compat is not None:
+        raise InputError(f"compat must be None or 'reference', got {compat!r}")
+    displacement = _since_first(translation)
+    if align is not None:
+        first = rotations[..., 0, 0, :, :]
+        turn = (
+            kinematics.turn_to_canonical(first)
+            if align == "yaw"
+            else jnp.swapaxes(first, -1, -2)
+        )
+        turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
+        displacement = rot.rotate(turn, displacement)
+        root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
+        rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
+    rot6d = rot.matrix_to_rot6d(rotations)
+    rot6d = rot6d.reshape(*rot6d.shape[:-2], NUM_JOINTS * 6)
+    return jnp.concatenate([rot6d, displacement, jnp.zeros_like(displacement)], -1)
+
+
+def decode(
+    features: Float[AnyArray, "*batch T 150"],
+) -> tuple[Float[Array, "*batch T 24 3 3"], Float[Array, "*batch T 3"]]:
+    """Turns features back into a motion.
+
+    Args:
+        features: (..., T, 150) as `encode` makes them; the rotations need not be
+            orthonormal, as a network's are not.
+
+    Returns:
+        (rotations (..., T, 24, 3, 3), translation (..., T, 3) metres). The pelvis
+        starts where zero translation puts it, in whatever height the feet then are.
+
+    Raises:
+        InputError: if the last axis is not 150.
+    """
+    features = jnp.asarray(features)
+    if features.shape[-1:] != (NFEATS,) or features.ndim < 2:
+        raise InputError(
+            f"features must have shape (..., T, {NFEATS}), got {features.shape}; "
+            "pass what `encode` or a motion decoder returns"
+        )
+    rotations = rot.rot6d_to_matrix(joint_rows(features))
+    start = NUM_JOINTS * 6
+    return rotations, _since_first(features[..., start : start + 3])
+
+
+def joint_rows(features: Float[Array, "*batch T 150"]) -> Float[Array, "*batch T 24 6"]:
+    """Returns the rot6d of each joint."""
+    rows = features[..., : NUM_JOINTS * 6]
+    return rows.reshape(*features.shape[:-1], NUM_JOINTS, 6)
+
+
+def _ankle(rotations: Array) -> Array:
+    still = jnp.zeros(rotations.shape[:-3] + (3,), rotations.dtype)
+    body = rotations[..., : SMPL22.num_joints, :, :]
+    joints = kinematics.forward_kinematics(body, still)
+    return joints[..., SMPL22.names.index("right_ankle"), :]
+
+
+def _since_first(translation: Array) -> Array:
+    return translation - jnp.broadcast_to(translation[..., :1, :], translation.shape)
