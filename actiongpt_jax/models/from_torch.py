@@ -15,6 +15,7 @@ import numpy as np
 from actiongpt_jax.config import Config, base_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.motionclip import TEXT_LATENTS
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
 from actiongpt_jax.models.torch_models import MODELS, recognise
 from actiongpt_jax.nn.positional import sinusoids
@@ -25,9 +26,15 @@ Variables = dict[str, Any]
 # Rows of the position table that the published modules store.
 _MAX_POSITIONS = 5000
 # Frozen language models travel inside the published checkpoints.
-_SET_ASIDE = ("textencoder.text_model.",)
+_SET_ASIDE = ("textencoder.text_model.", "clip_model.")
 _MODULES = ("textencoder", "motionencoder", "motiondecoder")
-_OVERRIDES = ("num_heads", "text_mask", "dropout")
+# Override -> the words that it may be, of the models that have the field.
+_OVERRIDES = {
+    "num_heads": None,
+    "text_mask": TEXT_MASKS,
+    "text_latent": TEXT_LATENTS,
+    "dropout": None,
+}
 
 
 def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
@@ -67,7 +74,8 @@ def from_state_dict(
         **overrides: `num_heads` (4 by default, which is what the published models
             run; shapes do not tell), `text_mask` ('bool' by default; weights that
             were trained by Action-GPT's published code on batches want 'shipped'),
-            `dropout`.
+            `text_latent` ('raw' by default; MotionCLIP trained with one of the
+            published normalize flags wants 'normalized'), `dropout`.
 
     Returns:
         config: a full config with the model's sizes, and the deviations of the
@@ -104,7 +112,9 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
             f"config.model.name must be one of {', '.join(MODELS)} for PyTorch weights,"
             f" got {sizes.name!r}"
         )
-    layout = MODELS[sizes.name].layout(sizes.num_layers)
+    model = MODELS[sizes.name]
+    variant = {field: sizes[field] for field in model.variants}
+    layout = model.layout(sizes.num_layers, **variant)
     leaves = _flatten(variables)
     wanted = {path: entry for entry in layout.values() for path, _ in entry.leaves}
     missing = [
@@ -142,7 +152,8 @@ def _convert(
     model_name = recognise(map(str, state), where)
     model = MODELS[model_name]
     num_layers = model.count_layers(state)
-    layout = model.layout(num_layers)
+    variant = {field: read(state) for field, read in model.variants.items()}
+    layout = model.layout(num_layers, **variant)
     missing = [
         n for n, entry in layout.items() if n not in state and not entry.optional
     ]
@@ -158,7 +169,7 @@ def _convert(
             f"{where}: tensors must have as many axes as in the published {model_name},"
             f" got others ({error})"
         ) from error
-    fields["model"] |= {"name": model_name, "num_layers": num_layers}
+    fields["model"] |= {"name": model_name, "num_layers": num_layers, **variant}
     _override(fields["model"], overrides, where)
     config = base_config()
     config.update(fields)
@@ -185,9 +196,10 @@ def _flatten(variables: Any) -> dict[tuple[str, ...], Any]:
 
 def _override(fields: dict[str, Any], overrides: Mapping[str, Any], where: str) -> None:
     for name in overrides:
-        if name not in _OVERRIDES:
+        if name not in _OVERRIDES or name not in fields:
+            known = [known for known in _OVERRIDES if known in fields]
             raise InputError(
-                f"override {name!r} is unknown; known are {', '.join(_OVERRIDES)}"
+                f"override {name!r} is unknown; known are {', '.join(known)}"
             )
     fields |= overrides
     heads, width = fields["num_heads"], fields["latent_dim"]
@@ -196,11 +208,12 @@ def _override(fields: dict[str, Any], overrides: Mapping[str, Any], where: str) 
             f"{where}: num_heads must be a whole number that divides the width {width},"
             f" got {heads!r}: give the num_heads that it ran with"
         )
-    if fields["text_mask"] not in TEXT_MASKS:
-        raise InputError(
-            f"override text_mask must be one of {', '.join(TEXT_MASKS)}, got"
-            f" {fields['text_mask']!r}"
-        )
+    for name, words in _OVERRIDES.items():
+        if words is not None and fields.get(name, words[0]) not in words:
+            raise InputError(
+                f"override {name} must be one of {', '.join(words)}, got"
+                f" {fields[name]!r}"
+            )
     if not 0 <= fields["dropout"] < 1:
         raise InputError(
             f"override dropout must be in [0, 1), got {fields['dropout']!r}"

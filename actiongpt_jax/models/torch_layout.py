@@ -22,11 +22,13 @@ class Entry:
         leaves: path of each leaf, collection first, and its share of the axis.
         transposed: torch's (out, in) against (in, out) here.
         optional: a buffer that a state dict may lack.
+        row: torch's (1, n) against (n,) here.
     """
 
     leaves: tuple[tuple[Path, int], ...]
     transposed: bool = False
     optional: bool = False
+    row: bool = False
 
     def split(self, tensor: np.ndarray) -> dict[Path, np.ndarray]:
         """Returns float32 copies of the leaves of a torch tensor."""
@@ -34,7 +36,7 @@ class Entry:
         found, start = {}, 0
         for path, share in self.leaves:
             stop = start + len(tensor) * share // total
-            part = tensor[start:stop]
+            part = tensor[0] if self.row else tensor[start:stop]
             found[path] = np.array(
                 part.T if self.transposed else part, np.float32, order="C"
             )
@@ -45,18 +47,22 @@ class Entry:
         """Returns the torch tensor made of leaves."""
         parts = [np.asarray(leaves[path]) for path, _ in self.leaves]
         parts = [part.T if self.transposed else part for part in parts]
-        return np.ascontiguousarray(np.concatenate(parts))
+        joined = np.concatenate(parts)
+        return np.ascontiguousarray(joined[None] if self.row else joined)
 
     def torch_shape(self, shapes: Mapping[Path, tuple[int, ...]]) -> tuple[int, ...]:
         """Returns the shape of `join` for leaves of those shapes."""
         parts = [shapes[path] for path, _ in self.leaves]
         parts = [part[::-1] if self.transposed else part for part in parts]
-        return (sum(part[0] for part in parts), *parts[0][1:])
+        shape = (sum(part[0] for part in parts), *parts[0][1:])
+        return (1, *shape) if self.row else shape
 
 
-def tensor(name: str, path: Path, transposed: bool = False) -> Layout:
+def tensor(
+    name: str, path: Path, transposed: bool = False, row: bool = False
+) -> Layout:
     """A tensor that is one parameter."""
-    return {name: Entry(((("params", *path), 1),), transposed)}
+    return {name: Entry(((("params", *path), 1),), transposed, row=row)}
 
 
 def linear(prefix: str, path: Path, out_in: bool = False) -> Layout:
@@ -217,3 +223,35 @@ def inert(layout: Layout) -> Layout:
         return dataclasses.replace(entry, leaves=leaves)
 
     return {name: moved(entry) for name, entry in layout.items()}
+
+
+def motionclip(num_layers: int, encoder_tokens: int = 1) -> Layout:
+    """The whole of MotionCLIP, with one learned token or two."""
+    encoder, decoder = ("motion_encoder",), ("motion_decoder",)
+    tokens = {"encoder.muQuery": "emb_token"}
+    if encoder_tokens == 2:
+        tokens = {"encoder.muQuery": "mu_token", "encoder.sigmaQuery": "logvar_token"}
+    found = {}
+    for name, token in tokens.items():
+        found |= tensor(name, (*encoder, token), row=True)
+    return {
+        **found,
+        **linear("encoder.skelEmbedding", (*encoder, "skel_embedding")),
+        **positions("encoder.sequence_pos_encoder.pe", encoder),
+        **stack(
+            encoder_layer,
+            "encoder.seqTransEncoder",
+            (*encoder, "encoder"),
+            num_layers,
+        ),
+        # A bias per class that the published code never reads.
+        **inert(tensor("decoder.actionBiases", ("action_biases",))),
+        **positions("decoder.sequence_pos_encoder.pe", decoder),
+        **stack(
+            decoder_layer,
+            "decoder.seqTransDecoder",
+            (*decoder, "decoder"),
+            num_layers,
+        ),
+        **linear("decoder.finallayer", (*decoder, "final_layer")),
+    }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,17 +28,23 @@ class PublishedModel:
     """What differs between the published models.
 
     Attributes:
-        layout: torch name -> place in the variables, by number of layers.
+        layout: torch name -> place in the variables, by number of layers and
+            `variants`.
         layers: pattern of layer names, with the stack and the index as groups.
         fields: what a config holds beyond the base, by section, from a state dict
             that has every tensor.
         example: arguments of the model's `init`, from such a state dict.
+        variants: field of the model's config that changes the layout -> its value
+            from the names of the tensors.
     """
 
-    layout: Callable[[int], Layout]
+    layout: Callable[..., Layout]
     layers: str
     fields: Callable[[State], Fields]
     example: Callable[[State], tuple]
+    variants: Mapping[str, Callable[[Collection[str]], Any]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def count_layers(self, names: Iterable[str]) -> int:
         """Returns the number of layers of the stack that has most of them."""
@@ -131,6 +137,52 @@ def _example_teach(state: State) -> tuple[Any, ...]:
     )
 
 
+def _motionclip_fields(state: State) -> Fields:
+    nfeats, latent_dim = state["decoder.finallayer.weight"].shape
+    (ff_size,) = state["encoder.seqTransEncoder.layers.0.linear1.bias"].shape
+    return {
+        "model": {
+            "nfeats": nfeats,
+            "latent_dim": latent_dim,
+            "ff_size": ff_size,
+            "num_heads": 4,
+            "dropout": 0.1,
+            "text_latent": "raw",
+            "decode_text": False,
+        },
+        # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
+        "data": {
+            "heading": "reference",
+            "translation": "reference",
+            "window_text": "reference",
+            "num_frames": 60,
+            "clip_frames": 100,
+            "images": "",
+        },
+        # The published `paper-model`; InfoNCE's scale is that of CLIP ViT-B/32.
+        "losses": {
+            **{f"lambda_{name}": 100.0 for name in ("rc", "rcxyz", "vel")},
+            "lambda_velxyz": 0.0,
+            **{
+                f"{domain}_{kind}": float(kind == "cosine")
+                for domain in ("text", "image")
+                for kind in ("cosine", "mse", "ce")
+            },
+            "logit_scale": 4.6052,
+        },
+    }
+
+
+def _example_motionclip(state: State) -> tuple[Any, ...]:
+    nfeats, latent_dim = state["decoder.finallayer.weight"].shape
+    batch = {
+        "poses": jnp.zeros((1, 1, nfeats)),
+        "frame_mask": jnp.ones((1, 1), bool),
+        "text": jnp.zeros((1, latent_dim)),
+    }
+    return (batch,)
+
+
 _VAE_LAYERS = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
 
 MODELS = {
@@ -142,5 +194,12 @@ MODELS = {
         _VAE_LAYERS,
         _temos_fields,
         _example_temos,
+    ),
+    "motionclip": PublishedModel(
+        torch_layout.motionclip,
+        r"(\w+\.seqTrans(?:En|De)coder)\.layers\.(\d+)\.",
+        _motionclip_fields,
+        _example_motionclip,
+        {"encoder_tokens": lambda names: 2 if "encoder.sigmaQuery" in names else 1},
     ),
 }

@@ -92,7 +92,7 @@ def test_aligned_features_do_not_depend_on_where_a_motion_began(align):
     rots, trans = random_motion()
     turn = rotation_oracle.about_z(2.1).astype(np.float32)
     turned = rots.at[:, 0].set(turn @ rots[:, 0])
-    moved = trans @ turn.T + np.float32([3, -2, 1])
+    moved = trans @ turn.T + np.array([3, -2, 1], np.float32)
     expected = encode(rots, trans, align=align)
     # Displacements lose digits to the 3 m they are measured from.
     assert_close(encode(turned, moved, align=align), expected)
@@ -103,7 +103,7 @@ def test_aligned_motions_face_the_same_way_and_keep_their_shape():
     rots, trans = random_motion()
     aligned, moved = decode(encode(rots, trans, align="yaw"))
     facing = kinematics.facing(aligned[0, 0])
-    np.testing.assert_allclose(facing, [-1, 0], rtol=0, atol=1e-5)
+    assert_close(facing, np.array([-1, 0]))
     joints = kinematics.forward_kinematics(rots[:, :22], trans)
     other = kinematics.forward_kinematics(aligned[:, :22], moved)
     distances, expected = (

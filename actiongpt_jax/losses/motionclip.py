@@ -1,0 +1,197 @@
+"""The terms of MotionCLIP.
+
+Source: MotionCLIP, arXiv:2203.08063, section 3.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from actiongpt_jax.config import Config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import pose6d
+from actiongpt_jax.geometry.body import Body, skin
+from actiongpt_jax.geometry.kinematics import forward_kinematics
+from actiongpt_jax.geometry.rotations import rot6d_to_matrix, unit
+from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.losses.terms import Term, masked_term
+from actiongpt_jax.models.motionclip import MotionClipOutputs
+
+# Joints of SMPL and of SMPL-H that the poses' rows 22 and 23 stand for.
+_HANDS = {24: (22, 23), 52: (22, 37)}
+# Finite, so that a batch without a real item has a defined softmax.
+_MASKED = -1e9
+
+
+def terms(
+    outputs: MotionClipOutputs,
+    batch: dict[str, jax.Array],
+    config: Config,
+    *,
+    body: Body | None = None,
+    axis_name: str | None = None,
+) -> dict[str, Term]:
+    """Computes every term of the loss that has a weight, unweighted.
+
+    Items without a real frame (fillers of a last batch) count in no term.
+
+    Args:
+        outputs: of `models.MotionClip`.
+        batch: poses (B, T, 150), frame_mask (B, T).
+        config: `config.losses`, see `weights`; its logit_scale is the logarithm of
+            what the contrastive terms multiply cosines by.
+        body: whose vertices rcxyz and velxyz compare; without one they compare the
+            22 joints of the built-in skeleton. Either way the root stays in place.
+        axis_name: of the device axis, over which contrastive terms gather.
+
+    Returns:
+        name -> (sum, count).
+    """
+    target, mask = batch["poses"], batch["frame_mask"]
+    item_mask, latent = mask.any(-1), outputs.latent
+    target_points = body_points(target, body)
+    found = {}
+    for prefix, poses in (("", outputs.poses), ("gen_", outputs.poses_text)):
+        if poses is None:
+            continue
+        points = body_points(poses, body)
+        found |= {
+            f"{prefix}rc": reconstruction(poses, target, mask),
+            f"{prefix}rcxyz": reconstruction(points, target_points, mask),
+            f"{prefix}vel": velocity(poses, target, mask),
+            f"{prefix}velxyz": velocity(points, target_points, mask),
+        }
+    for domain, vector in (("text", outputs.text), ("image", outputs.image)):
+        if vector is None:
+            continue
+        cosine = (unit(vector) * unit(latent)).sum(-1)
+        scale = config.losses.logit_scale
+        found |= {
+            f"{domain}_cosine": masked_term(1.0 - cosine, item_mask),
+            f"{domain}_mse": masked_term((vector - latent) ** 2, item_mask),
+            f"{domain}_mixed_ce": contrastive(
+                latent, vector, item_mask, scale, axis_name
+            ),
+        }
+    # What is left out costs nothing under jit.
+    return {name: found[name] for name in weights(config) if name in found}
+
+
+def weights(config: Config) -> dict[str, float]:
+    """Returns the weight of every term that has one.
+
+    Args:
+        config: `config.losses` has lambda_{rc,rcxyz,vel,velxyz} and, for text and
+            image, {text,image}_{cosine,mse,ce}. Terms of pictures are left out
+            without `config.data.images`, those of decoded texts (gen_...), which
+            weigh as much as those of motions, without `config.model.decode_text`.
+    """
+    losses = config.losses
+    motion = {
+        name: losses[f"lambda_{name}"] for name in ("rc", "rcxyz", "vel", "velxyz")
+    }
+    found = dict(motion)
+    if config.model.decode_text:
+        found |= {f"gen_{name}": weight for name, weight in motion.items()}
+    for domain in ("text", "image") if config.data.images else ("text",):
+        found |= {
+            f"{domain}_cosine": losses[f"{domain}_cosine"],
+            f"{domain}_mse": losses[f"{domain}_mse"],
+            f"{domain}_mixed_ce": losses[f"{domain}_ce"],
+        }
+    return {name: weight for name, weight in found.items() if weight}
+
+
+def reconstruction(
+    prediction: Float[Array, "b t ..."],
+    target: Float[Array, "b t ..."],
+    mask: Bool[Array, "b t"],
+) -> Term:
+    """Squared error over real frames, as (sum, count of numbers)."""
+    return masked_term((prediction - target) ** 2, mask)
+
+
+def velocity(
+    prediction: Float[Array, "b t ..."],
+    target: Float[Array, "b t ..."],
+    mask: Bool[Array, "b t"],
+) -> Term:
+    """Squared error of the change from each frame to the next real one."""
+    change = jnp.diff(prediction, axis=1) - jnp.diff(target, axis=1)
+    return masked_term(change**2, mask[:, 1:])
+
+
+def body_points(
+    poses: Float[Array, "b t f"], body: Body | None = None
+) -> Float[Array, "b t n 3"]:
+    """Places joints or vertices of the mean shape, the root at rest.
+
+    Args:
+        poses: (B, T, 150).
+        body: of which to take the vertices; None takes the 22 joints of the
+            built-in skeleton.
+
+    Returns:
+        (B, T, N, 3) metres.
+
+    Raises:
+        InputError: for a body that is neither SMPL's nor SMPL-H's.
+    """
+    rotations = rot6d_to_matrix(pose6d.joint_rows(poses))
+    still = jnp.zeros((*poses.shape[:-1], 3), poses.dtype)
+    if body is None:
+        return forward_kinematics(rotations[..., : SMPL22.num_joints, :, :], still)
+    if body.num_joints not in _HANDS:
+        raise InputError(
+            f"the body must have the 24 joints of SMPL or the 52 of SMPL-H, got "
+            f"{body.num_joints}; give one of these models"
+        )
+    left, right = _HANDS[body.num_joints]
+    if right != pose6d.NUM_JOINTS - 1:
+        rest = jnp.eye(3, dtype=rotations.dtype)
+        shape = (*rotations.shape[:-3], right - left - 1, 3, 3)
+        between = jnp.broadcast_to(rest, shape)
+        rotations = jnp.concatenate(
+            [rotations[..., :23, :, :], between, rotations[..., 23:, :, :]], -3
+        )
+    return skin(body, rotations, still)[1]
+
+
+def contrastive(
+    latent: Float[Array, "b d"],
+    other: Float[Array, "b d"],
+    mask: Bool[Array, " b"],
+    logit_scale: float,
+    axis_name: str | None = None,
+) -> Term:
+    """InfoNCE both ways: each item must find its partner among all of the batch.
+
+    Args:
+        latent: (B, D) of motions.
+        other: (B, D) of texts or pictures, in the same order.
+        mask: (B,) True = real item; others are nobody's candidates.
+        logit_scale: logarithm of the factor on cosines.
+        axis_name: of the device axis; the batch is that of all devices.
+
+    Returns:
+        (sum, count) of the items of this device: the mean of the cross-entropies
+        from motions to others and back.
+
+    Source: CLIP, arXiv:2103.00020.
+    """
+    latent, other = unit(latent), unit(other)
+    gathered, partner = (latent, other, mask), jnp.arange(len(latent))
+    if axis_name is not None:
+        gathered = jax.lax.all_gather(gathered, axis_name, tiled=True)
+        partner = partner + jax.lax.axis_index(axis_name) * len(latent)
+    all_latent, all_other, all_mask = gathered
+
+    def cross_entropy(queries, candidates):
+        # Rounded to TF32, cosines times 100 would be off by 0.05.
+        cosine = jnp.matmul(queries, candidates.T, precision=jax.lax.Precision.HIGHEST)
+        logits = jnp.where(all_mask[None], jnp.exp(logit_scale) * cosine, _MASKED)
+        hit = jnp.take_along_axis(logits, partner[:, None], -1)[:, 0]
+        return jax.nn.logsumexp(logits, -1) - hit
+
+    forth, back = cross_entropy(latent, all_other), cross_entropy(other, all_latent)
+    return masked_term((forth + back) / 2, mask)

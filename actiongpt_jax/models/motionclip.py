@@ -1,0 +1,189 @@
+"""MotionCLIP: a motion autoencoder whose latents lie in CLIP's space.
+
+Source: MotionCLIP, arXiv:2203.08063; with Action-GPT's text, arXiv:2211.15603.
+"""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.rotations import unit
+from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
+from actiongpt_jax.structs import Gaussian
+
+TEXT_LATENTS = ("raw", "normalized", "matched")
+
+
+@flax.struct.dataclass
+class MotionClipOutputs:
+    """What one training pass computes.
+
+    Attributes:
+        latent: (B, D) of the motions.
+        poses: (B, T, F) decoded from `latent`.
+        text: (B, D) the texts as latents, see `MotionClip.as_latent`.
+        image: (B, D) the pictures as latents, or None without any.
+        poses_text: (B, T, F) decoded from `text`, or None.
+    """
+
+    latent: jax.Array
+    poses: jax.Array
+    text: jax.Array
+    image: jax.Array | None = None
+    poses_text: jax.Array | None = None
+
+
+class MotionClip(nn.Module):
+    """A motion encoder into the space of a text model's vectors, and a decoder.
+
+    Attributes:
+        nfeats: width of a frame of poses.
+        latent_dim: width of the latent, of every block and of the texts' vectors.
+        num_layers: of each of the two stacks.
+        num_heads: of every attention.
+        ff_size: inner width of the feed-forward parts.
+        dropout: rate of every dropout.
+        encoder_tokens: learned tokens in front of the frames, of which the first
+            becomes the latent: 1 in Action-GPT, 2 in MotionCLIP itself.
+        text_latent: how a text's vector becomes a latent, see `as_latent`.
+        decode_text: decode texts in training too (the published
+            `use_generation_losses`).
+        dtype: of the products; parameters and outputs are float32.
+    """
+
+    nfeats: int = 150
+    latent_dim: int = 512
+    num_layers: int = 8
+    num_heads: int = 4
+    ff_size: int = 1024
+    dropout: float = 0.1
+    encoder_tokens: int = 1
+    text_latent: str = "raw"
+    decode_text: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        """Creates both parts."""
+        if self.encoder_tokens not in (1, 2):
+            raise InputError(
+                f"encoder_tokens must be 1 or 2, got {self.encoder_tokens!r}"
+            )
+        if self.text_latent not in TEXT_LATENTS:
+            raise InputError(
+                f"text_latent must be one of {', '.join(TEXT_LATENTS)}, got "
+                f"{self.text_latent!r}"
+            )
+        sizes = {
+            "latent_dim": self.latent_dim,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "ff_size": self.ff_size,
+            "dropout": self.dropout,
+            "dtype": self.dtype,
+        }
+        self.motion_encoder = MotionEncoder(vae=self.encoder_tokens == 2, **sizes)
+        self.motion_decoder = MotionDecoder(nfeats=self.nfeats, **sizes)
+        if self.is_initializing():
+            # The published decoder has a bias per class that nothing reads.
+            shape = (1, self.latent_dim)
+            self.variable(
+                "unused",
+                "action_biases",
+                lambda: jax.random.normal(self.make_rng("params"), shape),
+            )
+
+    def encode_motion(
+        self,
+        poses: Float[Array, "b t f"],
+        mask: Bool[Array, "b t"],
+        deterministic: bool = True,
+    ) -> Float[Array, "b d"]:
+        """Encodes (B, T, F) poses under a (B, T) mask; True = real."""
+        encoded = self.motion_encoder(poses, mask, deterministic)
+        latent = encoded.mu if isinstance(encoded, Gaussian) else encoded
+        return unit(latent) if self.text_latent == "normalized" else latent
+
+    def decode(
+        self,
+        latent: Float[Array, "b d"],
+        mask: Bool[Array, "b t"],
+        deterministic: bool = True,
+    ) -> Float[Array, "b t f"]:
+        """Decodes (B, D) latents to the (B, T) frames wanted; 0 elsewhere."""
+        if self.text_latent == "normalized":
+            latent = unit(latent)
+        return self.motion_decoder(latent, mask, deterministic)
+
+    def as_latent(self, vector: Float[Array, "b p"]) -> Float[Array, "b d"]:
+        """Turns vectors of texts or pictures into latents for `decode`.
+
+        Training ties the direction of a motion's latent to its text's vector, not
+        the length: CLIP's vectors are about 10 long, latents about sqrt(D). With
+        `text_latent` 'raw' a vector is taken as it is, as published; 'matched'
+        gives it the length of the motions' latents; 'normalized' gives latents and
+        vectors length 1.
+
+        Args:
+            vector: (B, D) as the text model has it, or the mean of k.
+
+        Raises:
+            InputError: if the vectors are not of the latent's width.
+        """
+        if vector.shape[-1] != self.latent_dim:
+            raise InputError(
+                f"model.latent_dim must be the width of the texts' vectors, "
+                f"{vector.shape[-1]}, got {self.latent_dim}; set it, or embed the "
+                "texts with another encoder"
+            )
+        if self.text_latent == "raw":
+            return vector
+        if self.text_latent == "normalized":
+            return unit(vector)
+        return unit(vector) * self._latent_length()
+
+    def __call__(
+        self,
+        batch: dict[str, jax.Array],
+        noise: dict[str, jax.Array] | None = None,
+        deterministic: bool = True,
+    ) -> MotionClipOutputs:
+        """Runs a training pass.
+
+        Args:
+            batch: poses (B, T, F), frame_mask (B, T), text (B, D), and image (B, D)
+                where there are pictures.
+            noise: not read, nothing is sampled.
+            deterministic: no dropout.
+        """
+        mask = batch["frame_mask"]
+        latent = self.encode_motion(batch["poses"], mask, deterministic)
+        text = self.as_latent(batch["text"])
+        image = self.as_latent(batch["image"]) if "image" in batch else None
+        if not self.decode_text:
+            poses = self.decode(latent, mask, deterministic)
+            return MotionClipOutputs(latent, poses, text, image)
+        # One decode of 2 B items: few large operations instead of many small ones.
+        poses, poses_text = jnp.split(
+            self.decode(
+                jnp.concatenate([latent, text]),
+                jnp.concatenate([mask] * 2),
+                deterministic,
+            ),
+            2,
+        )
+        return MotionClipOutputs(latent, poses, text, image, poses_text)
+
+    def _latent_length(self) -> jax.Array:
+        """Root mean square length of the encoder's outputs.
+
+        They leave a layer norm, so it follows from that norm's parameters, exactly
+        where these do not correlate with what they multiply.
+        """
+        params = self.motion_encoder.variables["params"]["encoder"]
+        norm = params[f"layer_{self.num_layers - 1}"]["norm2"]
+        length = jnp.sqrt((norm["scale"] ** 2 + norm["bias"] ** 2).sum())
+        return jax.lax.stop_gradient(length)

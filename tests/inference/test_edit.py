@@ -1,0 +1,40 @@
+import jax
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.edit import edit, interpolate
+
+
+def latents(count, *shape):
+    return np.random.default_rng(0).normal(size=(count, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])
+def test_interpolation_goes_straight_and_reaches_both_ends(shape):
+    start, end = latents(2, *shape)
+    with jax.numpy_rank_promotion("raise"):
+        found = interpolate(start, end, 5)
+    np.testing.assert_array_equal(found[0], start)
+    np.testing.assert_array_equal(found[-1], end)
+    for i, share in enumerate((0, 0.25, 0.5, 0.75, 1)):
+        exact = start.astype(np.float64) * (1 - share) + end * share
+        # Two products and a sum in float32.
+        np.testing.assert_allclose(found[i], exact, rtol=0, atol=1e-6)
+
+
+def test_an_edit_moves_start_to_end_and_back():
+    base, start, end = latents(3, 4, 6)
+    found = edit(base, start, end)
+    np.testing.assert_allclose(found, base - start + end, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(edit(start, start, end), end, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(edit(found, end, start), base, rtol=0, atol=1e-6)
+
+
+def test_wrong_latents_are_errors():
+    with pytest.raises(InputError, match="at least 2 steps"):
+        interpolate(np.zeros(3), np.zeros(3), 1)
+    with pytest.raises(InputError, match=r"start \(3,\), end \(4,\)"):
+        interpolate(np.zeros(3), np.zeros(4), 2)
+    with pytest.raises(InputError, match="the same shape"):
+        edit(np.zeros((2, 3)), np.zeros(3), np.zeros(3))
