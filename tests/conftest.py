@@ -8,6 +8,8 @@ import jax
 import numpy as np
 import pytest
 
+from actiongpt_jax import embed, prepare
+
 # Parity is judged in float32 with full-precision products; on CPUs this is the
 # default, on GPUs it switches TF32 off.
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -47,3 +49,16 @@ def golden():
             return dict(file)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory):
+    """Returns (motion store, embedding store) of twelve built-in sequences."""
+    folder = tmp_path_factory.mktemp("stores")
+    motion, text = folder / "motion", folder / "text"
+    prepare.main(["synthetic", "--out", str(motion), "--sequences", "12"])
+    embed.main(
+        ["--descriptions", str(motion / "descriptions.jsonl"), "--encoder", "minilm"]
+        + ["--k", "2", "--each", "--out", str(text)]
+    )
+    return motion, text

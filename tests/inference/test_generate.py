@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actiongpt_jax import embed, generate, prepare, train
+from actiongpt_jax import generate, train
 from actiongpt_jax.data.amass import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import (
@@ -19,15 +19,10 @@ PHRASE = "walk forward"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(stores, tmp_path_factory):
     """Returns (workdir, embedding store with single descriptions)."""
-    folder = tmp_path_factory.mktemp("generate")
-    motion, text, workdir = folder / "motion", folder / "text", folder / "run"
-    prepare.main(["synthetic", "--out", str(motion), "--sequences", "12"])
-    embed.main(
-        ["--descriptions", str(motion / "descriptions.jsonl"), "--encoder", "minilm"]
-        + ["--k", "2", "--each", "--out", str(text)]
-    )
+    motion, text = stores
+    workdir = tmp_path_factory.mktemp("generate") / "run"
     train.main(
         [
             *("--config", "temos:debug", "--workdir", str(workdir)),

@@ -54,7 +54,8 @@ def test_batched_by_length_is_one_by_one(encoder, shapes):
     assert sum(done) == 45
     # 40 positions in steps of 8, and a last batch of fewer rows.
     assert len({shape for shape, _ in shapes}) <= 6
-    for text, embedding in zip(pieces, batched, strict=True):
+    # Every fourth: each length is compiled when it comes alone.
+    for text, embedding in list(zip(pieces, batched, strict=True))[::4]:
         alone = encoder.encode(text.ids[None], np.ones((1, len(text.ids)), bool))
         np.testing.assert_allclose(embedding.tokens, alone.tokens[0], atol=ATOL)
         np.testing.assert_allclose(pooled_of(embedding), pooled_of(alone)[0], atol=ATOL)

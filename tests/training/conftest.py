@@ -1,4 +1,4 @@
-"""A small corpus and a way to train on it in processes of its own."""
+"""A way to train on the small corpus in processes of its own."""
 
 import os
 import pathlib
@@ -7,30 +7,19 @@ import sys
 
 import pytest
 
-from actiongpt_jax import embed, prepare
-
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
-def stores(tmp_path_factory):
-    """Returns (motion store, embedding store) of twelve built-in sequences."""
-    folder = tmp_path_factory.mktemp("stores")
-    motion, text = folder / "motion", folder / "text"
-    prepare.main(["synthetic", "--out", str(motion), "--sequences", "12"])
-    described = str(motion / "descriptions.jsonl")
-    embed.main(
-        ["--descriptions", described, "--encoder", "minilm", "--k", "2"]
-        + ["--out", str(text)]
-    )
-    return motion, text
+# One layer compiles in half the time of two and is no other case to training.
+SMALL = "--config.model.num_layers=1"
 
 
 @pytest.fixture(scope="session")
 def training(stores):
     """Returns `start(workdir, *flags, devices=1) -> Popen` of a training process.
 
-    All share the test run's cache of compiled programs: only the first one compiles.
+    All share the test run's cache of compiled programs: only the first one compiles,
+    and none does where a test in this process had the same.
     """
 
     def start(workdir, *flags: str, devices: int = 1) -> subprocess.Popen:
@@ -38,6 +27,7 @@ def training(stores):
         environment = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
+            "JAX_DEFAULT_MATMUL_PRECISION": "highest",
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         }
@@ -47,6 +37,7 @@ def training(stores):
             f"--config.data.store={motion}",
             f"--config.text.store={text}",
             "--config.data.max_shapes=2",
+            SMALL,
             *flags,
         ]
         return subprocess.Popen(

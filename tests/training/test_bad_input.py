@@ -18,6 +18,7 @@ def flags(stores):
         f"--config.data.store={motion}",
         f"--config.text.store={text}",
         "--config.data.max_shapes=1",
+        "--config.model.num_layers=1",
     ]
 
 

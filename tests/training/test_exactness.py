@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,11 @@ from actiongpt_jax.training import checkpoints
 
 pytestmark = pytest.mark.xdist_group("training")
 
-STEPS = "--config.train.num_steps=24"
+OFTEN = (
+    "--config.train.num_steps=24",
+    "--config.train.checkpoint_steps=3",
+    "--config.train.log_steps=1",
+)
 
 
 def params_of(workdir):
@@ -33,22 +38,30 @@ def steps_logged(workdir) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def test_killed_at_random_moments_ends_bitwise_equal(training, trained, tmp_path):
-    flags = (STEPS, "--config.train.checkpoint_steps=3", "--config.train.log_steps=1")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    trained(whole, *flags)
+@pytest.fixture(scope="session")
+def whole(trained, tmp_path_factory):
+    """Returns the workdir of an uninterrupted run."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    trained(workdir, *OFTEN)
+    return workdir
+
+
+def test_killed_at_random_moments_ends_bitwise_equal(
+    training, trained, whole, tmp_path
+):
+    killed = tmp_path / "killed"
     draw = random.Random(7)
     # Moments are counted in lines of metrics, not seconds: anywhere within the
     # work that follows them, saving of checkpoints included.
     for target in sorted(draw.sample(range(1, 25), 4)):
-        process = training(killed, *flags)
+        process = training(killed, *OFTEN)
         assert process.stdout is not None
         while process.poll() is None and steps_logged(killed) < target:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    trained(killed, *flags)
+    trained(killed, *OFTEN)
     expected, found = params_of(whole), params_of(killed)
     assert expected.step == found.step == 24
     assert_equal_trees(expected.state, found.state)
@@ -57,11 +70,11 @@ def test_killed_at_random_moments_ends_bitwise_equal(training, trained, tmp_path
     assert steps == list(range(1, 25))
 
 
-def test_finished_run_started_again_changes_nothing(trained, tmp_path):
-    trained(tmp_path, STEPS)
-    before = params_of(tmp_path)
-    trained(tmp_path, STEPS)
-    assert_equal_trees(before.state, params_of(tmp_path).state)
+def test_finished_run_started_again_changes_nothing(trained, whole, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(whole, again)
+    trained(again, *OFTEN)
+    assert_equal_trees(params_of(whole).state, params_of(again).state)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +84,7 @@ def sgd_flags():
         "--config.train.optimizer=sgd",
         "--config.train.learning_rate=0.1",
         "--config.model.dropout=0.0",
+        "--config.data.max_shapes=1",
         "--config.train.num_steps=4",
         "--config.train.batch_size=8",
     )
