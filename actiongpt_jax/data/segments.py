@@ -91,7 +91,7 @@ def segments(
     if labels not in LABELS:
         raise InputError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
     found = []
-    for sequence in _sequences(store, split):
+    for sequence in sequences_of(store, split):
         rows = store.labels_by_sequence[sequence]
         spans = _spans(rows, "frame")
         if not spans and labels == "frame+sequence":
@@ -129,7 +129,7 @@ def pairs(
         In the order of the store.
     """
     found = []
-    for sequence in _sequences(store, split):
+    for sequence in sequences_of(store, split):
         spans = _spans(store.labels_by_sequence[sequence], "frame")
         name = store.sequences[sequence].name
         for index, parts in enumerate(pair_spans(spans)):
@@ -237,7 +237,12 @@ def _spans(rows, kind: str) -> list[Span]:
     return [Span(r.start, r.end, r.phrase) for r in rows if r.kind == kind]
 
 
-def _sequences(store: MotionStore, split: str | None) -> list[int]:
+def sequences_of(store: MotionStore, split: str | None) -> list[int]:
+    """Returns the rows of the sequences of a split, of all for None.
+
+    Raises:
+        InputError: if the store has no such split.
+    """
     known = sorted({row.split for row in store.sequences})
     if split is not None and split not in known:
         raise InputError(

@@ -1,0 +1,209 @@
+"""From stores to what MotionCLIP is trained on: windows with one vector of text.
+
+A raw batch (`WindowBatches.load`, numpy, this process's rows) has
+
+| key | shape | |
+|---|---|---|
+| rotations | (B, T, 24, 3) float32 | axis-angle, radians; both hands last |
+| translation | (B, T, 3) float32 | metres |
+| lengths | (B,) int32 | T; 0 = filler row |
+| text | (B, P) float32 | pooled vector of the text, of k texts the mean |
+| image | (B, P) float32 | of a picture of the clip; only where there are pictures |
+| index | (B,) int32 | row in the global batch |
+| item | (B,) int32 | row in the list of clips; -1 = filler row |
+
+and `pose_batch` turns it, on the device, into poses and masks.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.data.batch_plan import BatchPlan
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.data.windows import Clip, draw_windows, middle_windows, phrases
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import pose6d
+from actiongpt_jax.features.pose6d import Align
+from actiongpt_jax.geometry.kinematics import Compat
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.text.embedding_store import EmbeddingStore
+
+_BODY_JOINTS = 22
+
+
+class WindowBatches:
+    """Reads batches of windows with their text from memory-mapped stores.
+
+    Attributes:
+        plan: which clips make which batch.
+        clips: items of the plan.
+        text_width: P of the pooled vectors.
+    """
+
+    def __init__(
+        self,
+        store: MotionStore,
+        clips: Sequence[Clip],
+        embeddings: EmbeddingStore,
+        plan: BatchPlan,
+        seed: int | None,
+        source: str = "descriptions",
+        images: Sequence[np.ndarray] | None = None,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
+        """Checks that every phrase is there, before any step.
+
+        Args:
+            store: holds the motions.
+            clips: items of the plan, in its order.
+            embeddings: holds the phrases' pooled vectors.
+            plan: of one length, that of a window, for each clip.
+            seed: of the windows, which are drawn anew in each epoch; None takes
+                the middle one of each clip.
+            source: 'descriptions' or 'phrase'.
+            images: (P,) embedding of each clip's picture, see `read_images`.
+            process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
+            process_count: P.
+
+        Raises:
+            InputError: if clips and plan differ, the batch does not divide among
+                processes, a phrase has no pooled vector, or one of another width.
+        """
+        if len(clips) != plan.lengths.size or len(set(plan.lengths.tolist())) != 1:
+            raise InputError(
+                f"the plan must have the window's length for each of the {len(clips)} "
+                f"clips, got {plan.lengths.size} items of "
+                f"{len(set(plan.lengths.tolist()))} lengths; pass [num_frames] * "
+                "len(clips)"
+            )
+        if plan.batch_size % process_count:
+            raise InputError(
+                f"the batch size must be a multiple of the {process_count} "
+                f"processes, got {plan.batch_size}"
+            )
+        self.plan = plan
+        self.clips = clips
+        self._embeddings = embeddings
+        self._source = source
+        widths = {len(self._text(phrase)) for phrase in phrases(clips)}
+        (self.text_width,) = widths  # a store is of one encoder
+        if images is not None and any(len(v) != self.text_width for v in images):
+            width = next(len(v) for v in images if len(v) != self.text_width)
+            raise InputError(
+                f"image embeddings must have the text's width {self.text_width}, got "
+                f"{width}; embed pictures and texts with the same CLIP model"
+            )
+        self._images = images
+        self._seed = seed
+        self._windows = (0, self._draw(0))
+        # Plain views: slicing np.memmap itself makes a costly object each time.
+        self._rotations = np.asarray(store.rotations)
+        self._translation = np.asarray(store.translation)
+        self._hands = None if store.hands is None else np.asarray(store.hands)
+        self._offsets = [store.sequences[clip.sequence].start for clip in clips]
+        rows = plan.batch_size // process_count
+        self._rows = slice(process_index * rows, (process_index + 1) * rows)
+
+    def load(self, step: int) -> dict[str, np.ndarray]:
+        """Returns the raw batch of a global step: this process's rows."""
+        items, frames = self.plan.batch(step)
+        index = np.arange(items.size, dtype=np.int32)[self._rows]
+        items = items[self._rows]
+        epoch = step // self.plan.batches_per_epoch
+        # One assignment: a second thread sees either epoch whole.
+        cached = self._windows
+        if cached[0] != epoch:
+            self._windows = cached = (epoch, self._draw(epoch))
+        windows = [cached[1][item] if item >= 0 else None for item in items]
+
+        # Fresh arrays: on a CPU a device array may share memory with its source.
+        # Filler rows stay at rest.
+        length = int(self.plan.lengths[0])
+        raw = {
+            "rotations": np.zeros((items.size, frames, 24, 3), np.float32),
+            "translation": np.zeros((items.size, frames, 3), np.float32),
+            "lengths": np.where(items < 0, 0, length).astype(np.int32),
+            "text": np.zeros((items.size, self.text_width), np.float32),
+            "index": index,
+            "item": items,
+        }
+        if self._images is not None:
+            raw["image"] = np.zeros_like(raw["text"])
+        for row, (item, window) in enumerate(zip(items, windows, strict=True)):
+            if window is None:
+                continue
+            start, phrase = window
+            first = self._offsets[item] + start
+            source = slice(first, first + length)
+            raw["rotations"][row, :length, :_BODY_JOINTS] = self._rotations[source]
+            raw["translation"][row, :length] = self._translation[source]
+            if self._hands is not None:
+                raw["rotations"][row, :length, _BODY_JOINTS:] = self._hands[source]
+            # The plan rounds lengths up; what is added repeats the last frame.
+            raw["rotations"][row, length:] = raw["rotations"][row, length - 1]
+            raw["translation"][row, length:] = raw["translation"][row, length - 1]
+            raw["text"][row] = self._text(phrase)
+            if self._images is not None:
+                raw["image"][row] = self._images[item]
+        return raw
+
+    def _text(self, phrase: str) -> np.ndarray:
+        return self._embeddings.pooled(phrase, self._source)
+
+    def _draw(self, epoch: int) -> list[tuple[int, str]]:
+        if self._seed is None:
+            return middle_windows(self.clips)
+        return draw_windows(self.clips, self._seed, epoch)
+
+
+def pose_batch(
+    raw: Mapping[str, jax.Array], align: Align = None, compat: Compat = None
+) -> dict[str, jax.Array]:
+    """Turns a raw batch into what models and losses read; pure, for use under jit.
+
+    Args:
+        raw: at least rotations, translation, lengths and text.
+        align: see `features.pose6d.encode`.
+        compat: see `features.pose6d.encode`.
+
+    Returns:
+        poses (B, T, 150) float32, 0 where padded; frame_mask (B, T) bool; text
+        (B, P); image (B, P) where there is one.
+    """
+    poses = pose6d.encode(
+        axis_angle_to_matrix(raw["rotations"]),
+        raw["translation"],
+        align=align,
+        compat=compat,
+    )
+    frame_mask = jnp.arange(poses.shape[1]) < raw["lengths"][:, None]
+    batch = {
+        "poses": jnp.where(frame_mask[..., None], poses, 0.0),
+        "frame_mask": frame_mask,
+        "text": raw["text"],
+    }
+    return batch | {name: raw[name] for name in ("image",) if name in raw}
+
+
+def stack_padded(
+    motions: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stacks motions of different lengths.
+
+    Args:
+        motions: (T_i, F) features each.
+
+    Returns:
+        (B, T, F) float32 with zeros behind the shorter ones, and (B, T) bool, True
+        where there is a frame; T the longest of T_i.
+    """
+    lengths = np.array([len(motion) for motion in motions])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    stacked = np.zeros((*mask.shape, motions[0].shape[-1]), np.float32)
+    for row, motion in enumerate(motions):
+        stacked[row, : len(motion)] = motion
+    return stacked, mask
