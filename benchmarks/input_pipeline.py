@@ -1,15 +1,15 @@
 """How fast are batches made, and does making them keep RAM flat?
 
     python benchmarks/input_pipeline.py
-    python benchmarks/input_pipeline.py --data STORE --text EMBEDDINGS
+    python benchmarks/input_pipeline.py --data STORE --text EMBEDDINGS [--save FILE]
 
 Prints one JSON line per case: `load` reads raw batches, `pipeline` is what training
 waits for (background thread, transfer to the device), `model_batch` is the encoding
 of a batch on the device, part of the step. Times are per batch; `rss_mb` is memory
 of the process's own (mapped pages of the stores belong to the system and are not
-counted), after a warm-up and at the end. Without stores, temporary ones of random
-motion and text are made: segments of `--frames` frames, and a second set of the
-lengths that BABEL's segments have. Run on a quiet machine.
+counted), after a warm-up and at the end. Temporary stores of random motion and text
+are made: segments of `--frames` frames, and a second set of the lengths that BABEL's
+segments have; training segments of given stores come third. Run on a quiet machine.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 
 import jax
 import numpy as np
+import record
 
 from actiongpt_jax.data.batch_plan import BatchPlan
 from actiongpt_jax.data.batching import SegmentBatches, fit_features, model_batch
@@ -119,7 +120,7 @@ def own_memory():
 
 
 def measure(case, batches: SegmentBatches, produce, count, extra):
-    """Prints the times of `next(produce(steps))`."""
+    """Prints and returns the times of `next(produce(steps))`."""
     shapes, times, start_mb = [], [], 0.0
     stream = iter(produce(range(WARM_UP + count)))
     for step in range(WARM_UP + count):
@@ -132,30 +133,27 @@ def measure(case, batches: SegmentBatches, produce, count, extra):
         del raw
     times = times[WARM_UP:]
     frames = set(shapes)
-    print(
-        json.dumps(
-            {
-                "case": case,
-                "batch": batches.plan.batch_size,
-                "frames": shapes[0] if len(frames) == 1 else sorted(frames),
-                "tokens": batches.num_tokens,
-                "batches": count,
-                "batches_per_s": round(count / sum(times), 1),
-                "ms_median": round(1e3 * statistics.median(times), 3),
-                "ms_min": round(1e3 * min(times), 3),
-                "ms_max": round(1e3 * max(times), 3),
-                "padding": round(batches.plan.padding, 4),
-                "rss_mb_start": round(start_mb, 1),
-                "rss_mb_end": round(own_memory(), 1),
-                **extra,
-            }
-        ),
-        flush=True,
-    )
+    row = {
+        "case": case,
+        "batch": batches.plan.batch_size,
+        "frames": shapes[0] if len(frames) == 1 else sorted(frames),
+        "tokens": batches.num_tokens,
+        "batches": count,
+        "batches_per_s": round(count / sum(times), 1),
+        "ms_median": round(1e3 * statistics.median(times), 3),
+        "ms_min": round(1e3 * min(times), 3),
+        "ms_max": round(1e3 * max(times), 3),
+        "padding": round(batches.plan.padding, 4),
+        "rss_mb_start": round(start_mb, 1),
+        "rss_mb_end": round(own_memory(), 1),
+        **extra,
+    }
+    print(json.dumps(row), flush=True)
+    return row
 
 
 def run_cases(name, store, items, embeddings: EmbeddingStore, args):
-    """Measures the three stages on one set of segments."""
+    """Measures the three stages on one set of segments; returns three rows."""
     lengths = np.array([item.end - item.start for item in items])
     started = time.perf_counter()
     plan = BatchPlan(lengths, args.batch, seed=0)
@@ -173,8 +171,10 @@ def run_cases(name, store, items, embeddings: EmbeddingStore, args):
     def load(steps):
         return map(batches.load, steps)
 
-    measure(f"load_{name}", batches, load, args.batches, extra)
-    measure(f"pipeline_{name}", batches, pipeline, args.batches, extra)
+    rows = [
+        measure(f"load_{name}", batches, load, args.batches, extra),
+        measure(f"pipeline_{name}", batches, pipeline, args.batches, extra),
+    ]
 
     normalizer = fit_features(batches)
     convert = jax.jit(model_batch)
@@ -191,7 +191,8 @@ def run_cases(name, store, items, embeddings: EmbeddingStore, args):
             jax.block_until_ready(convert(raw, normalizer))
             yield raw
 
-    measure(f"model_batch_{name}", batches, encode, min(args.batches, 200), extra)
+    count = min(args.batches, 200)
+    return [*rows, measure(f"model_batch_{name}", batches, encode, count, extra)]
 
 
 def main():
@@ -204,23 +205,25 @@ def main():
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--store_frames", type=int, default=200_000)
     parser.add_argument("--batches", type=int, default=2000)
+    parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     if bool(args.data) != bool(args.text):
         parser.error("--data and --text belong together")
-    if args.data:
-        store = open_store(args.data)
-        items = segments(store, "train")
-        run_cases("given", store, items, open_embeddings(args.text), args)
-        return
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         store = make_motion(pathlib.Path(folder), args.store_frames)
         text = make_text(pathlib.Path(folder, "text"), args.tokens, args.width)
         equal = np.full(args.store_frames // args.frames, args.frames)
-        run_cases("equal", store, cut(store, text.phrases, equal), text, args)
+        rows += run_cases("equal", store, cut(store, text.phrases, equal), text, args)
         # The median and spread of BABEL's action segments, roughly.
         rng = np.random.default_rng(0)
         mixed = rng.lognormal(np.log(60), 0.8, len(equal)).clip(15, 750).astype(int)
-        run_cases("mixed", store, cut(store, text.phrases, mixed), text, args)
+        rows += run_cases("mixed", store, cut(store, text.phrases, mixed), text, args)
+    if args.data:
+        store, text = open_store(args.data), open_embeddings(args.text)
+        rows += run_cases("given", store, segments(store, "train"), text, args)
+    if args.save:
+        record.save(args.save, rows, seed=0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Does training on real motion capture work, and does the text matter?
+r"""Does training on real motion capture work, and does the text matter?
 
-    python benchmarks/minibabel.py --data STORE --text EMBEDDINGS [--out runs/minibabel]
+    python benchmarks/minibabel.py --data STORE --text EMBEDDINGS \
+        [--out runs/minibabel] [--save FILE]
 
 Answers three questions on a small store of real motion and prints a JSON line each:
 
@@ -13,11 +14,11 @@ text     a small model on everything: how much worse is validation when every mo
 import argparse
 import json
 import pathlib
-import time
 from typing import Any
 
 import jax
 import numpy as np
+import record
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.data.batch_plan import BatchPlan
@@ -45,14 +46,24 @@ def main():
     parser.add_argument("--text", required=True)
     parser.add_argument("--out", default="runs/minibabel")
     parser.add_argument("--only", choices=("full", "overfit", "text"))
+    parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     cases = {"full": full, "overfit": overfit, "text": text_matters}
+    rows = []
     for name, case in cases.items():
         if args.only in (None, name):
-            started = time.perf_counter()
-            figures = case(args, pathlib.Path(args.out) / name)
-            seconds = round(time.perf_counter() - started, 1)
-            print(json.dumps({"case": name, **figures, "seconds": seconds}), flush=True)
+            rows.append({"case": name, **case(args, pathlib.Path(args.out) / name)})
+            print(json.dumps(rows[-1]), flush=True)
+    if args.save:
+        embeddings, store = open_embeddings(args.text), open_store(args.data)
+        counts = [len(segments(store, split)) for split in ("train", "val")]
+        record.save(
+            args.save,
+            rows,
+            seed=load_config("temos").train.seed,
+            segments=dict(zip(("train", "val"), counts, strict=True)),
+            text=f"{embeddings.encoder}, k = {embeddings.k}",
+        )
 
 
 def configure(args, *overrides):
@@ -70,7 +81,8 @@ def full(args, workdir):
     train(configure(args, *steps), workdir, [ape_ave_terms])
     first, *_, last = records(workdir, "val/loss")
     names = ("val/loss", "val/recons_text2rfeats", "val/ape_root", "val/ape_global")
-    return {name: [round(first[name], 4), round(last[name], 4)] for name in names}
+    figures = {name: [round(r[name], 4) for r in (first, last)] for name in names}
+    return {"steps": last["step"], **figures}
 
 
 def overfit(args, workdir):
@@ -84,6 +96,7 @@ def overfit(args, workdir):
     train(config, workdir)
     figures = [r["train/recons_text2rfeats"] for r in records(workdir, "train/loss")]
     return {
+        "steps": 400,
         "recons_text2rfeats": [round(figures[0], 4), round(figures[-1], 4)],
         "ratio": round(figures[-1] / figures[0], 4),
     }
@@ -130,6 +143,7 @@ def text_matters(args, workdir):
         for name, parts in totals.items()
     }
     return {
+        "steps": 500,
         **{f"val_recons_{name}": round(mean, 4) for name, mean in means.items()},
         "ratio": round(means["shuffled"] / means["own"], 3),
     }

@@ -1,0 +1,48 @@
+"""Writes what a benchmark printed, with where and on what it ran, to a file."""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+
+def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
+    """Writes one JSON object.
+
+    Args:
+        path: file to write; its folder must exist.
+        cases: what was measured, one dict each.
+        **facts: what else a reader must know, such as the seed or the data.
+    """
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        check=False,
+        cwd=pathlib.Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    # Folders of this machine say nothing elsewhere.
+    script, *flags = sys.argv
+    flags = [
+        pathlib.Path(x).name if pathlib.Path(x).is_absolute() else x for x in flags
+    ]
+    record = {
+        "command": " ".join(
+            ["python", f"benchmarks/{pathlib.Path(script).name}", *flags]
+        ),
+        "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}, "
+        f"jax devices: {devices}; load average at the end: {load}",
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "commit": commit.stdout.strip() or "unknown",
+        **facts,
+        "cases": cases,
+    }
+    pathlib.Path(path).write_text(json.dumps(record, indent=1) + "\n")
