@@ -1,6 +1,7 @@
 """Which items make which batch: bucketed by length, repeatable, never replayed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def choose_edges(
     Raises:
         InputError: if there is no item or a length is below 1.
     """
-    lengths = _checked(lengths)
+    lengths = check_lengths(lengths)
     while True:
         edges = np.unique(-(-lengths // multiple) * multiple)
         if edges.size <= _MAX_CANDIDATES:
@@ -70,25 +71,91 @@ def choose_edges(
     return tuple(reversed(chosen))
 
 
-class BatchPlan:
+class Plan:
     """The batches of every epoch, computed from (seed, epoch) alone.
+
+    Every item comes exactly once in an epoch, and every epoch has the same number of
+    batches of each shape. What is missing to whole batches are filler rows.
+
+    Attributes:
+        lengths: of each item, frames; whole numbers from 1.
+        batch_size: B, rows of a batch.
+        batches_per_epoch: the same for every epoch.
+        shapes: padded lengths that occur, ascending.
+        padding: fraction of all frames that are not real, fillers included.
+    """
+
+    lengths: np.ndarray
+    batches_per_epoch: int
+    shapes: tuple
+    padding: float
+
+    def __init__(self, batch_size: int, seed: int, max_shapes: int, shuffle: bool):
+        """Checks what every plan is given.
+
+        Raises:
+            InputError: if a number is out of range.
+        """
+        if batch_size < 1 or max_shapes < 1 or seed < 0:
+            raise InputError(
+                "batch_size and max_shapes must be at least 1 and seed at least 0, "
+                f"got {batch_size}, {max_shapes} and {seed}"
+            )
+        self.batch_size = batch_size
+        self._seed = seed
+        self._shuffle = shuffle
+        self._epoch = (-1, np.empty(0), np.empty(0))
+
+    def batch(self, step: int) -> tuple[np.ndarray, Any]:
+        """Looks up the batch of a global step, of whatever epoch.
+
+        Args:
+            step: 0, 1, ... over all epochs.
+
+        Returns:
+            (B,) int32 items, -1 = filler row; and the padded length, an entry of
+            `shapes`.
+        """
+        epoch, within = divmod(step, self.batches_per_epoch)
+        # One assignment: a second thread sees either epoch whole.
+        cached = self._epoch
+        if cached[0] != epoch:
+            self._epoch = cached = (epoch, *self._make_epoch(epoch))
+        frames = cached[2][within].tolist()
+        shape = tuple(frames) if isinstance(frames, list) else frames
+        return cached[1][within].copy(), shape
+
+    def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (batches, B) items and (batches, ...) padded lengths."""
+        raise NotImplementedError
+
+    def _shuffler(self, epoch: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns what draws an order for an array, the same for the same calls."""
+        # Raw bits are the one thing numpy promises never to change, so a run can
+        # be resumed after an update of numpy.
+        bits = np.random.Philox(np.random.SeedSequence([self._seed, epoch]))
+
+        def shuffled(items: np.ndarray) -> np.ndarray:
+            if not self._shuffle:
+                return items
+            return items[np.argsort(bits.random_raw(len(items)), kind="stable")]
+
+        return shuffled
+
+
+class BatchPlan(Plan):
+    """Batches of items of one length.
 
     An item goes into the shortest bucket that holds it; when a bucket's items do
     not fill its last batch, those left (drawn anew in each epoch) move on to the
-    next longer bucket. Every item comes exactly once in an epoch, and every epoch
-    has the same number of batches of each shape.
+    next longer bucket.
 
     The filler rows that make the whole a multiple of the batch size are spread
     over the batches of the shortest bucket: there a row costs the fewest frames.
     (One last partial batch of the longest items costs five times as many, and on
     small data sets a tenth of all work; an item in it would also weigh the most.)
 
-    Attributes:
-        lengths: (n,) frames of each item.
-        batch_size: B, rows of a batch.
-        batches_per_epoch: the same for every epoch.
-        shapes: padded lengths that occur, ascending, at most `max_shapes`.
-        padding: fraction of all frames that are not real, fillers included.
+    Attributes: those of `Plan`; lengths (n,), shapes at most `max_shapes` numbers.
     """
 
     def __init__(
@@ -116,13 +183,8 @@ class BatchPlan:
             InputError: if there is no item, a length or the batch size is below
                 1, or an item is longer than the last edge.
         """
-        self.lengths = _checked(lengths)
-        if batch_size < 1 or max_shapes < 1 or seed < 0:
-            raise InputError(
-                "batch_size and max_shapes must be at least 1 and seed at least 0, "
-                f"got {batch_size}, {max_shapes} and {seed}"
-            )
-        self.batch_size = batch_size
+        super().__init__(batch_size, seed, max_shapes, shuffle)
+        self.lengths = check_lengths(lengths)
         if edges is None:
             edges = choose_edges(self.lengths, max_shapes, batch_size=batch_size)
         self._edges = np.asarray(edges, np.int64)
@@ -135,42 +197,14 @@ class BatchPlan:
                 f"the last edge must hold the longest item ({self.lengths.max()} "
                 f"frames), got {self._edges[-1]}; pass larger edges"
             )
-        self._seed = seed
-        self._shuffle = shuffle
         self._bucket = np.searchsorted(self._edges, self.lengths)
-        self._epoch = self._make_epoch(0)
-        frames = self._epoch[2]
+        _, frames = self._make_epoch(0)
         self.batches_per_epoch = int(frames.size)
         self.shapes = tuple(int(edge) for edge in np.unique(frames))
         self.padding = 1 - float(self.lengths.sum() / (frames.sum() * batch_size))
 
-    def batch(self, step: int) -> tuple[np.ndarray, int]:
-        """Looks up the batch of a global step, of whatever epoch.
-
-        Args:
-            step: 0, 1, ... over all epochs.
-
-        Returns:
-            (B,) int32 items, -1 = filler row; and the padded length.
-        """
-        epoch, within = divmod(step, self.batches_per_epoch)
-        # One assignment: a second thread sees either epoch whole.
-        cached = self._epoch
-        if cached[0] != epoch:
-            self._epoch = cached = self._make_epoch(epoch)
-        return cached[1][within].copy(), int(cached[2][within])
-
-    def _make_epoch(self, epoch: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """Returns epoch, (batches, B) items, (batches,) padded lengths."""
-        # Raw bits are the one thing numpy promises never to change, so a run can
-        # be resumed after an update of numpy.
-        bits = np.random.Philox(np.random.SeedSequence([self._seed, epoch]))
-
-        def shuffled(items: np.ndarray) -> np.ndarray:
-            if not self._shuffle:
-                return items
-            return items[np.argsort(bits.random_raw(len(items)), kind="stable")]
-
+    def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        shuffled = self._shuffler(epoch)
         order = shuffled(np.arange(self.lengths.size))
         fillers = -self.lengths.size % self.batch_size
         left = np.empty(0, np.int64)
@@ -189,19 +223,24 @@ class BatchPlan:
             frames.append(np.full(count, edge))
             fillers = 0
         sequence = shuffled(np.arange(sum(map(len, frames))))
-        return epoch, np.concatenate(rows)[sequence], np.concatenate(frames)[sequence]
+        return np.concatenate(rows)[sequence], np.concatenate(frames)[sequence]
 
 
-def _checked(lengths: np.ndarray) -> np.ndarray:
+def check_lengths(lengths: np.ndarray, axes: int = 1) -> np.ndarray:
+    """Returns the lengths of items, (n,) or with 2 axes (n, m), as int64.
+
+    Raises:
+        InputError: if there is none, or one is below 1.
+    """
     lengths = np.asarray(lengths, np.int64)
-    if lengths.ndim != 1 or lengths.size == 0:
+    if lengths.ndim != axes or lengths.size == 0:
         raise InputError(
             "lengths must hold at least one item, got none; check the split and the "
             "limits on frames"
         )
     if lengths.min() < 1:
-        item = int(lengths.argmin())
+        item = int(lengths.argmin()) // int(np.prod(lengths.shape[1:], initial=1))
         raise InputError(
-            f"every length must be at least 1 frame, got {lengths[item]} at item {item}"
+            f"every length must be at least 1 frame, got {lengths.min()} at item {item}"
         )
     return lengths

@@ -16,15 +16,17 @@ and `model_batch` turns it, on the device, into features and masks.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from actiongpt_jax.data.batch_plan import BatchPlan
+from actiongpt_jax.data.batch_plan import BatchPlan, Plan
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.prefetch import prefetch
-from actiongpt_jax.data.segments import Segment
+from actiongpt_jax.data.segments import Pair, Segment, phrases
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer
@@ -36,34 +38,34 @@ _JOINTS = 22
 _TOKEN_MULTIPLE = 8
 
 
-def padded_tokens(
-    embeddings: EmbeddingStore, phrases: Iterable[str], source: str
-) -> int:
+def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str) -> int:
     """Returns the tokens of the longest of the phrases, rounded up to a multiple of 8.
 
     Raises:
         InputError: if the store lacks one of the phrases.
     """
-    longest = embeddings.max_tokens(sorted(set(phrases)), source)
+    longest = embeddings.max_tokens(sorted(set(texts)), source)
     return max(-(-longest // _TOKEN_MULTIPLE), 1) * _TOKEN_MULTIPLE
 
 
-class SegmentBatches:
-    """Reads batches of segments with their text from memory-mapped stores.
+class ItemBatches:
+    """Reads stretches of motion and their texts from memory-mapped stores.
 
-    Nothing is kept between batches: RAM does not grow with the stores.
+    Nothing is kept between batches: RAM does not grow with the stores. Subclasses
+    say what a batch is made of.
 
     Attributes:
         plan: which items make which batch.
+        frames: (n,) whole length of each item.
         num_tokens: N, the same for every batch, so that text adds no shapes.
     """
 
     def __init__(
         self,
         store: MotionStore,
-        segments: Sequence[Segment],
+        items: Sequence[Segment | Pair],
         embeddings: EmbeddingStore,
-        plan: BatchPlan,
+        plan: Plan,
         source: str = "descriptions",
         num_tokens: int | None = None,
         process_index: int = 0,
@@ -73,31 +75,33 @@ class SegmentBatches:
 
         Args:
             store: holds the motions.
-            segments: items of the plan, in its order.
+            items: of the plan, in its order.
             embeddings: holds the phrases' tokens.
-            plan: of the segments' lengths.
+            plan: of the items' lengths.
             source: 'descriptions' or 'phrase'.
             num_tokens: N; None takes the longest phrase's, rounded up to 8.
             process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
             process_count: P.
 
         Raises:
-            InputError: if plan and segments differ, a phrase is missing or longer
-                than `num_tokens`, or the batch does not divide among processes.
+            InputError: if plan and items differ, a phrase is missing or longer than
+                `num_tokens`, or the batch does not divide among processes.
         """
-        lengths = np.array([s.end - s.start for s in segments])
-        if not np.array_equal(lengths, plan.lengths):
+        self.frames = np.array([item.end - item.start for item in items])
+        if not np.array_equal(
+            self.frames, plan.lengths.reshape(len(plan.lengths), -1).sum(1)
+        ):
             raise InputError(
-                f"the plan must be made of the segments' lengths, got "
-                f"{plan.lengths.size} items for {len(segments)} segments; pass "
-                "[s.end - s.start for s in segments]"
+                f"the plan must be made of the items' lengths, got "
+                f"{len(plan.lengths)} in the plan for {len(items)} items; pass the "
+                "frames of each item, and to a plan of pairs those of both actions"
             )
         if plan.batch_size % process_count:
             raise InputError(
                 f"the batch size must be a multiple of the {process_count} "
                 f"processes, got {plan.batch_size}"
             )
-        needed = padded_tokens(embeddings, (s.phrase for s in segments), source)
+        needed = padded_tokens(embeddings, phrases(items), source)
         if num_tokens is not None and num_tokens < needed:
             raise InputError(
                 f"num_tokens must hold the longest phrase's tokens, {needed} when "
@@ -109,9 +113,8 @@ class SegmentBatches:
         self._rotations = np.asarray(store.rotations)
         self._translation = np.asarray(store.translation)
         self._starts = np.array(
-            [store.sequences[s.sequence].start + s.start for s in segments]
+            [store.sequences[item.sequence].start + item.start for item in items]
         )
-        self._phrases = [s.phrase for s in segments]
         self._embeddings = embeddings
         self._source = source
         rows = plan.batch_size // process_count
@@ -119,31 +122,29 @@ class SegmentBatches:
 
     def load(self, step: int) -> dict[str, np.ndarray]:
         """Returns the raw batch of a global step: this process's rows."""
-        items, frames = self.plan.batch(step)
+        items, shape = self.plan.batch(step)
         index = np.arange(items.size, dtype=np.int32)[self._rows]
         items = items[self._rows]
-        return {
-            **self.load_motion(items, frames),
-            **self._load_text(items),
-            "index": index,
-            "item": items,
-        }
+        return {**self._load(items, shape), "index": index, "item": items}
+
+    def _load(self, items: np.ndarray, shape: Any) -> dict[str, np.ndarray]:
+        raise NotImplementedError
 
     def load_motion(self, items: np.ndarray, frames: int) -> dict[str, np.ndarray]:
         """Reads motions behind each other's padding.
 
         Args:
-            items: (B,) segments; -1 = filler row.
+            items: (B,) rows in the list of items; -1 = filler row.
             frames: T.
 
         Returns:
-            rotations, translation and lengths of the raw batch. Padded frames
-            repeat the last real one; filler rows are the rest pose.
+            rotations (B, T, 22, 3), translation (B, T, 3) and lengths (B,) int32.
+            Padded frames repeat the last real one; filler rows are the rest pose.
         """
         # Fresh arrays: on a CPU a device array may share memory with its source.
         rotations = np.empty((items.size, frames, _JOINTS, 3), np.float32)
         translation = np.empty((items.size, frames, 3), np.float32)
-        lengths = np.where(items < 0, 0, self.plan.lengths[items]).astype(np.int32)
+        lengths = np.where(items < 0, 0, self.frames[items]).astype(np.int32)
         for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
             for out, source in (
                 (rotations[row], self._rotations),
@@ -157,17 +158,55 @@ class SegmentBatches:
                 out[length:] = source[end - 1]
         return {"rotations": rotations, "translation": translation, "lengths": lengths}
 
-    def _load_text(self, items: np.ndarray) -> dict[str, np.ndarray]:
-        shape = (items.size, self.num_tokens, self._embeddings.width)
+    def load_text(
+        self, row_phrases: Sequence[str | None]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reads the tokens of each row's phrase; None = filler row.
+
+        Returns:
+            (B, N, E) float16 tokens, 0 where there are no more, and (B,) int32 how
+            many are real.
+        """
+        shape = (len(row_phrases), self.num_tokens, self._embeddings.width)
         tokens = np.empty(shape, np.float16)
-        lengths = np.zeros(items.size, np.int32)
-        for row, item in enumerate(items):
-            if item >= 0:
-                found = self._embeddings.tokens(self._phrases[item], self._source)
+        lengths = np.zeros(len(row_phrases), np.int32)
+        for row, phrase in enumerate(row_phrases):
+            if phrase is not None:
+                found = self._embeddings.tokens(phrase, self._source)
                 lengths[row] = len(found)
                 tokens[row, : len(found)] = found
             tokens[row, lengths[row] :] = 0
-        return {"tokens": tokens, "token_lengths": lengths}
+        return tokens, lengths
+
+
+class SegmentBatches(ItemBatches):
+    """Batches of single actions, see the table above.
+
+    Attributes and arguments: those of `ItemBatches`; items are segments, their plan
+    a `BatchPlan`.
+    """
+
+    def __init__(
+        self,
+        store: MotionStore,
+        segments: Sequence[Segment],
+        embeddings: EmbeddingStore,
+        plan: Plan,
+        **options: Any,
+    ):
+        """Opens; arguments and errors as of `ItemBatches`."""
+        super().__init__(store, segments, embeddings, plan, **options)
+        self._phrases = [segment.phrase for segment in segments]
+
+    def _load(self, items: np.ndarray, shape: int) -> dict[str, np.ndarray]:
+        tokens, token_lengths = self.load_text(
+            [self._phrases[item] if item >= 0 else None for item in items]
+        )
+        return {
+            **self.load_motion(items, shape),
+            "tokens": tokens,
+            "token_lengths": token_lengths,
+        }
 
 
 def model_batch(
@@ -184,20 +223,20 @@ def model_batch(
         features (B, T, 135) float32, normalised, 0 where padded; frame_mask
         (B, T) bool; tokens (B, N, E) float32; token_mask (B, N) bool.
     """
-    features = _features(raw["rotations"], raw["translation"], heading)
-    frame_mask = _mask(raw["lengths"], features.shape[1])
+    features = encode_features(raw["rotations"], raw["translation"], heading)
+    frame_mask = mask_of(raw["lengths"], features.shape[1])
     return {
         "features": jnp.where(
             frame_mask[..., None], normalizer.normalize(features), 0.0
         ),
         "frame_mask": frame_mask,
         "tokens": raw["tokens"].astype(jnp.float32),
-        "token_mask": _mask(raw["token_lengths"], raw["tokens"].shape[1]),
+        "token_mask": mask_of(raw["token_lengths"], raw["tokens"].shape[1]),
     }
 
 
-def fit_features(batches: SegmentBatches, heading: str = "yaw") -> Normalizer:
-    """Fits a normalizer to the real frames of all segments, in one pass.
+def fit_features(batches: ItemBatches, heading: str = "yaw") -> Normalizer:
+    """Fits a normalizer to the real frames of all items, in one pass.
 
     The order is not the seed's and every process reads all rows: the result is the
     same for all seeds and in all processes.
@@ -209,9 +248,8 @@ def fit_features(batches: SegmentBatches, heading: str = "yaw") -> Normalizer:
     Returns:
         Mean and standard deviation of the 135 features.
     """
-    plan = batches.plan
-    plan = BatchPlan(plan.lengths, plan.batch_size, 0, shuffle=False, edges=plan.shapes)
-    encode = jax.jit(_features, static_argnames="heading")
+    plan = BatchPlan(batches.frames, batches.plan.batch_size, 0, 4, shuffle=False)
+    encode = jax.jit(encode_features, static_argnames="heading")
 
     def frames() -> Iterator[np.ndarray]:
         loads = prefetch(
@@ -226,7 +264,10 @@ def fit_features(batches: SegmentBatches, heading: str = "yaw") -> Normalizer:
     return fit_normalizer(frames())
 
 
-def _features(rotations: jax.Array, translation: jax.Array, heading: str) -> jax.Array:
+def encode_features(
+    rotations: Float[Array, "b t j 3"], translation: Float[Array, "b t 3"], heading: str
+) -> Float[Array, "b t f"]:
+    """Returns the features, not normalised, of axis-angle rotations; see `load`."""
     if heading not in ("yaw", "reference"):
         raise InputError(f"heading must be 'yaw' or 'reference', got {heading!r}")
     return rot_velocity.encode(
@@ -237,5 +278,6 @@ def _features(rotations: jax.Array, translation: jax.Array, heading: str) -> jax
     )
 
 
-def _mask(lengths: jax.Array, size: int) -> jax.Array:
+def mask_of(lengths: Int[Array, " b"], size: int) -> Bool[Array, "b t"]:
+    """Returns (B, size), True at the first `lengths` places of each row."""
     return jnp.arange(size) < lengths[:, None]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from actiongpt_jax.evaluation.ape_ave import ape_ave_sums
 from actiongpt_jax.features import rot_velocity
@@ -15,11 +16,14 @@ def ape_ave_terms(
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Compares the motions generated from text with the real ones, on 22 joints.
 
-    The protocol is 'paper' of `evaluation.ape_ave`; latents are at their means.
+    The protocol is 'paper' of `evaluation.ape_ave`; latents are at their means. The
+    actions of a pair count as motions of their own.
 
     Args:
-        outputs: features_text (B, T, 135), normalised.
-        batch: features (B, T, 135), normalised; frame_mask (B, T).
+        outputs: features_text (B, T, 135), normalised; of pairs features_text_0 and
+            features_text_1.
+        batch: features (B, T, 135), normalised, and frame_mask (B, T); of pairs
+            each with _0 and _1.
         normalizer: of the features.
 
     Returns:
@@ -31,10 +35,23 @@ def ape_ave_terms(
             *rot_velocity.decode(normalizer.unnormalize(features))
         )
 
-    mask = batch["frame_mask"]
+    parts = ("",) if "features" in batch else ("_0", "_1")
+    masks = [batch[f"frame_mask{part}"] for part in parts]
+    frames = max(mask.shape[1] for mask in masks)
+
+    def together(arrays: list[jax.Array]) -> jax.Array:
+        """Puts the actions below each other: one program for both."""
+        return jnp.concatenate(
+            [
+                jnp.pad(a, [(0, 0), (0, frames - a.shape[1])] + [(0, 0)] * (a.ndim - 2))
+                for a in arrays
+            ]
+        )
+
+    mask = together(masks)
     return ape_ave_sums(
-        joints(outputs.features_text),
-        joints(batch["features"]),
+        joints(together([getattr(outputs, f"features_text{part}") for part in parts])),
+        joints(together([batch[f"features{part}"] for part in parts])),
         mask.sum(-1),
         protocol="paper",
         mask=mask,

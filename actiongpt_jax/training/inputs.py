@@ -4,14 +4,13 @@ import dataclasses
 import pathlib
 
 import jax
-import numpy as np
 
 from actiongpt_jax.config import Config
-from actiongpt_jax.data.batching import BatchPlan, SegmentBatches
+from actiongpt_jax.data.batching import ItemBatches
 from actiongpt_jax.data.motion_store import MotionStore, open_store
-from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
+from actiongpt_jax.training.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +19,13 @@ class Inputs:
 
     Attributes:
         train: batches in a new order every epoch.
-        val: every validation segment once, or None without any.
-        train_segments: in the order that a batch's `item` refers to.
+        val: every validation item once, or None without any.
+        train_items: in the order that a batch's `item` refers to.
     """
 
-    train: SegmentBatches
-    val: SegmentBatches | None
-    train_segments: list[Segment]
+    train: ItemBatches
+    val: ItemBatches | None
+    train_items: list
 
     @property
     def per_epoch(self) -> int:
@@ -59,44 +58,41 @@ def open_inputs(config: Config) -> Inputs:
     _fill_text(config, embeddings)
     for section in (config.data, config.text):
         section.store = str(pathlib.Path(section.store).absolute())
-    train_segments = _segments(config, store, config.data.train_split)
-    train_segments = train_segments[: config.data.limit]
-    if not train_segments:
+    task = TASKS[config.model.name]
+    train_items = task.items(config, store, config.data.train_split)
+    train_items = train_items[: config.data.limit]
+    if not train_items:
         raise InputError(
-            f"motion store {config.data.store} has no segment of "
+            f"motion store {config.data.store} has no {task.noun} of "
             f"{config.data.min_frames} to {config.data.max_frames} frames in split "
             f"{config.data.train_split!r} with "
             f"config.data.labels={config.data.labels!r}"
         )
-    val_segments = _segments(config, store, config.data.val_split)
-    train = _batches(config, store, embeddings, train_segments, shuffle=True)
+    val_items = task.items(config, store, config.data.val_split)
+    train = _batches(config, store, embeddings, train_items, shuffle=True)
     val = None
-    if val_segments:
-        val = _batches(config, store, embeddings, val_segments, shuffle=False)
-    return Inputs(train, val, train_segments)
-
-
-def _segments(config: Config, store: MotionStore, split: str) -> list[Segment]:
-    data = config.data
-    return segments(store, split, data.labels, data.min_frames, data.max_frames)
+    if val_items:
+        val = _batches(config, store, embeddings, val_items, shuffle=False)
+    return Inputs(train, val, train_items)
 
 
 def _batches(
     config: Config,
     store: MotionStore,
     embeddings: EmbeddingStore,
-    items: list[Segment],
+    items: list,
     shuffle: bool,
-) -> SegmentBatches:
-    plan = BatchPlan(
-        np.array([item.end - item.start for item in items]),
+) -> ItemBatches:
+    task = TASKS[config.model.name]
+    plan = task.plan(
+        items,
         config.train.batch_size,
-        seed=config.train.seed,
+        config.train.seed,
         # Validation is rare: fewer programs to compile count more than padding.
-        max_shapes=config.data.max_shapes if shuffle else 2,
+        config.data.max_shapes if shuffle else 2,
         shuffle=shuffle,
     )
-    return SegmentBatches(
+    return task.batches(
         store,
         items,
         embeddings,
@@ -167,6 +163,7 @@ def check_same_run(
     for section, field in [
         *(("model", field) for field in config.model),
         ("data", "heading"),
+        ("data", "pair_cut"),
         *(("text", field) for field in _FIXED_TEXT),
     ]:
         now, then = config[section].get(field), saved[section].get(field)

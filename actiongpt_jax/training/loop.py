@@ -16,10 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
-from actiongpt_jax.data.batching import fit_features, model_batch, prefetch
+from actiongpt_jax.data.batching import fit_features
+from actiongpt_jax.data.prefetch import prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.training import checkpoints, parallel
@@ -32,12 +32,11 @@ from actiongpt_jax.training.inputs import (
 from actiongpt_jax.training.optim import make_optimizer
 from actiongpt_jax.training.state import TrainState, count_parameters, create_state
 from actiongpt_jax.training.step import make_eval_step, make_train_step
+from actiongpt_jax.training.tasks import TASKS
 from actiongpt_jax.training.writers import MetricWriter
 
 # Adds terms to an evaluation: (outputs, batch, normalizer) -> {name: (sum, count)}.
 Evaluator = Callable[[Any, dict[str, jax.Array], Normalizer], dict[str, Term]]
-
-LOSSES = {"temos": temos_losses}
 
 
 def train(
@@ -78,11 +77,12 @@ def train(
         normalizer = fit_features(inputs.train, config.data.heading)
 
     model, tx = build(config), make_optimizer(config)
-    names, losses = NOISE[config.model.name], LOSSES[config.model.name]
-    terms_fn = functools.partial(losses.terms, config=config)
+    names, task = NOISE[config.model.name], TASKS[config.model.name]
+    terms_fn = functools.partial(task.terms, config=config)
+    weights = task.weights(config)
 
     def to_model(raw: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        batch = model_batch(raw, normalizer, config.data.heading)
+        batch = task.to_model(raw, normalizer, config.data.heading)
         return {**batch, "index": raw["index"]}
 
     def eval_terms(outputs, batch):
@@ -92,7 +92,7 @@ def train(
         return found
 
     axis = devices.axis_name
-    step_fn = make_train_step(model, terms_fn, losses.weights(config), tx, names, axis)
+    step_fn = make_train_step(model, terms_fn, weights, tx, names, axis)
     eval_fn = make_eval_step(model, eval_terms, names, axis)
     run_step = devices.compile(
         lambda s, raw: step_fn(s, to_model(raw)), donate_state=True
@@ -111,7 +111,6 @@ def train(
     else:
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     state = devices.place_state(state)
-    weights = losses.weights(config)
     run = _Run(
         config, workdir, inputs, normalizer, devices, weights, run_step, run_eval
     )
@@ -201,13 +200,13 @@ class _Run:
         (self.workdir / "config.json").write_text(to_json(self.config) + "\n")
         plan, trained = self.inputs.train.plan, count_parameters(state.params)
         inert = count_parameters(state.unused)
-        text = self.config.text
+        text, noun = self.config.text, TASKS[self.config.model.name].noun
         tqdm.write(
             f"{self.config.model.name}: {trained:,} parameters ({trained + inert:,} "
             f"with the inert ones of the published layout); text: {text.source}, "
             f"{text.encoder}, k={text.k}\n"
-            f"{len(self.inputs.train_segments)} segments in {self.per_epoch} batches "
-            f"of {self.config.train.batch_size} per epoch, padded to "
+            f"{len(self.inputs.train_items)} {noun}s in {self.per_epoch} batches of "
+            f"{self.config.train.batch_size} per epoch, padded to "
             f"{list(plan.shapes)} frames ({plan.padding:.1%} padding)\n"
             f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
             f"{jax.process_count()} process(es)\n"
@@ -228,7 +227,7 @@ class _Run:
             if not (
                 math.isfinite(figures["loss"]) and math.isfinite(figures["grad_norm"])
             ):
-                keys = [self.inputs.train_segments[i].key for i in items if i >= 0]
+                keys = [self.inputs.train_items[i].key for i in items if i >= 0]
                 raise InputError(
                     f"the loss is {figures['loss']} (gradient norm "
                     f"{figures['grad_norm']}) at step {step} on items "
@@ -286,9 +285,9 @@ class _Run:
             epoch = step / self.per_epoch
             shown = ("recons_text2rfeats", "ape_root", "ape_global", "ave_global")
             line = ", ".join(
-                f"{name} {figures[f'val/{name}']:.4f}"
-                for name in shown
-                if f"val/{name}" in figures
+                f"{name.removeprefix('val/')} {value:.4f}"
+                for name, value in figures.items()
+                if any(word in name for word in shown)
             )
             tqdm.write(f"step {step} (epoch {epoch:.1f}): validation {line}")
         self.clock = time.perf_counter()

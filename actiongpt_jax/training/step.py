@@ -34,11 +34,18 @@ def latent_noise(
 
 
 def _with_longest(batch: Batch, axis_name: str | None) -> Batch:
-    """Adds the frames of the global batch's longest item, which one term needs."""
-    longest = batch["frame_mask"].sum(-1).max()
+    """Adds to every frame mask the frames of the global batch's longest item.
+
+    Some of what the published code does depends on them.
+    """
+    masks = {name: a for name, a in batch.items() if name.startswith("frame_mask")}
+    longest = {
+        name.replace("frame_mask", "longest"): mask.sum(-1).max()
+        for name, mask in masks.items()
+    }
     if axis_name is not None:
         longest = jax.lax.pmax(longest, axis_name)
-    return {**batch, "longest": longest}
+    return {**batch, **longest}
 
 
 def make_train_step(

@@ -342,7 +342,7 @@ def test_fit_features_is_the_same_for_every_seed_and_process(store, embeddings):
 def test_bad_input_is_named_before_any_step(store, embeddings):
     segments = make_segments(store, LENGTHS)
     plan = BatchPlan(np.array(LENGTHS), 4, 0)
-    with pytest.raises(InputError, match="segments' lengths"):
+    with pytest.raises(InputError, match="items' lengths"):
         SegmentBatches(store, segments[1:], embeddings, plan)
     with pytest.raises(InputError, match="3 processes"):
         SegmentBatches(store, segments, embeddings, plan, process_count=3)

@@ -1,0 +1,142 @@
+"""Which pairs of actions make which batch: bucketed by two lengths."""
+
+import numpy as np
+
+from actiongpt_jax.data.batch_plan import Plan, check_lengths
+
+# Padded lengths are rounded up to multiples of it.
+_MULTIPLE = 4
+# Rounds in which every item is offered one exchange; after so many, a pair of items
+# of one group is hardly more often together than any two that could be.
+_ROUNDS = 32
+
+
+class PairPlan(Plan):
+    """Batches of items of two lengths.
+
+    The items are divided once into groups of whole batches that share a shape (see
+    `divide`). In each epoch, items of different groups change places where each fits
+    the other's shape: it is not always the same ones that meet, while the number of
+    batches of each shape, and with it the padding, stays as it is.
+
+    Attributes: those of `Plan`; lengths (n, 2), shapes at most `max_shapes` pairs.
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        seed: int,
+        max_shapes: int = 16,
+        *,
+        shuffle: bool = True,
+    ):
+        """Plans.
+
+        Args:
+            lengths: (n, 2) frames of the first action, and of the second with the
+                transition before it.
+            batch_size: B.
+            seed: not negative.
+            max_shapes: how many pairs of padded lengths there may be.
+            shuffle: False leaves items in their groups, in the order given.
+
+        Raises:
+            InputError: if there is no item, or a number is out of range.
+        """
+        super().__init__(batch_size, seed, max_shapes, shuffle)
+        self.lengths = check_lengths(lengths, axes=2)
+        # Fillers need no frame: they fit everywhere.
+        fillers = np.zeros((-len(self.lengths) % batch_size, 2), np.int64)
+        self._padded = np.concatenate([self.lengths, fillers])
+        groups = divide(self._padded, batch_size, max_shapes)
+        self._slots = np.concatenate(groups)
+        self._group = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+        self._tops = np.array([_top(self._padded[group]) for group in groups])
+        frames = self._tops[self._group[::batch_size]]
+        self.batches_per_epoch = len(frames)
+        self.shapes = tuple(sorted({tuple(top) for top in self._tops.tolist()}))
+        self.padding = 1 - float(self.lengths.sum() / (frames.sum() * batch_size))
+
+    def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        shuffled = self._shuffler(epoch)
+        slots = self._slots.copy()
+        if self._shuffle:
+            for _ in range(_ROUNDS):
+                self._exchange(slots, shuffled(np.arange(slots.size)))
+        for group in range(len(self._tops)):
+            places = np.flatnonzero(self._group == group)
+            slots[places] = shuffled(np.sort(slots[places]))
+        table = slots.reshape(-1, self.batch_size)
+        table = np.where(table < len(self.lengths), table, -1).astype(np.int32)
+        sequence = shuffled(np.arange(len(table)))
+        frames = self._tops[self._group[:: self.batch_size]]
+        return table[sequence], frames[sequence]
+
+    def _exchange(self, slots: np.ndarray, order: np.ndarray) -> None:
+        """Offers the slots at even places of `order` those that follow them."""
+        a, b = order[: order.size // 2 * 2].reshape(-1, 2).T
+        fits = (self._padded[slots[a]] <= self._tops[self._group[b]]).all(1)
+        fits &= (self._padded[slots[b]] <= self._tops[self._group[a]]).all(1)
+        a, b = a[fits], b[fits]
+        slots[a], slots[b] = slots[b], slots[a]
+
+
+def divide(lengths: np.ndarray, batch_size: int, max_groups: int) -> list[np.ndarray]:
+    """Divides items into groups of whole batches, with few padded frames.
+
+    Starts from one group and keeps making the cut that saves most: through items
+    ordered by their first length, their second, or the sum of both, between whole
+    batches. (The best of all divisions is out of reach.)
+
+    Args:
+        lengths: (n, 2) frames, n a multiple of the batch size.
+        batch_size: B.
+        max_groups: how many groups there may be.
+
+    Returns:
+        Rows of each group.
+    """
+    groups = [np.arange(len(lengths))]
+    cuts = [_best_cut(lengths, batch_size)]
+    while len(groups) < max_groups:
+        i = int(np.argmax([gain for gain, _ in cuts]))
+        gain, (left, right) = cuts[i]
+        if gain <= 0:
+            break
+        group = groups[i]
+        groups[i : i + 1] = [group[left], group[right]]
+        cuts[i : i + 1] = [_best_cut(lengths[g], batch_size) for g in groups[i : i + 2]]
+    return groups
+
+
+def _best_cut(
+    lengths: np.ndarray, batch_size: int
+) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+    """Returns the frames that the best cut of one group saves, and its two parts."""
+    count = len(lengths)
+    whole = count * int(_top(lengths).sum())
+    best, parts = 0, (np.arange(count), np.arange(0))
+    at = np.arange(batch_size, count, batch_size)
+    if not at.size:
+        return best, parts
+    for key in (lengths[:, 0], lengths[:, 1], lengths.sum(1)):
+        order = np.lexsort((lengths.sum(1), key))
+        sorted_ = lengths[order]
+        below = _round_up(np.maximum.accumulate(sorted_)).sum(1)
+        above = _round_up(np.maximum.accumulate(sorted_[::-1])[::-1]).sum(1)
+        frames = at * below[at - 1] + (count - at) * above[at]
+        i = int(frames.argmin())
+        if whole - frames[i] > best:
+            best = int(whole - frames[i])
+            parts = order[: at[i]], order[at[i] :]
+    return best, parts
+
+
+def _top(lengths: np.ndarray) -> np.ndarray:
+    """Returns the (2,) padded lengths that hold all of (n, 2) lengths."""
+    return _round_up(lengths.max(0))
+
+
+def _round_up(lengths: np.ndarray) -> np.ndarray:
+    return -(-lengths // _MULTIPLE) * _MULTIPLE
