@@ -3,10 +3,13 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
+
+_READER_LEFT = 128 + signal.SIGPIPE
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,18 +24,41 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     """Calls `main(argv)` and ends the process with 0, 1 (gaps) or 2 (bad input).
 
     Only errors that name the user's input are turned into a sentence; a fault of
-    this library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 keeps all.
+    this library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 keeps all. A reader
+    that has seen enough (`| head`) ends the process without a word, with the code
+    that shells give a process ended by SIGPIPE.
     """
+    code = 0
     try:
         main(sys.argv[1:])
+    except SystemExit:
+        _flush()
+        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        code = 130
+    except BrokenPipeError:
+        code = _READER_LEFT
     except (InputError, JobIncompleteError, OSError) as error:
         if os.environ.get("ACTIONGPT_JAX_TRACEBACK") == "1":
             raise
         print(f"error: {_sentence(error)}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, JobIncompleteError) else 2)
+        code = 1 if isinstance(error, JobIncompleteError) else 2
+    if not _flush():
+        code = code or _READER_LEFT
+    if code:
+        sys.exit(code)
+
+
+def _flush() -> bool:
+    """Writes out what was printed; returns False if nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit; what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _sentence(error: Exception) -> str:

@@ -7,8 +7,6 @@ The key is read from the environment variable OPENAI_API_KEY.
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import Iterable, Sequence
 
 from actiongpt_jax import cli
@@ -82,11 +80,7 @@ def _describe(args: argparse.Namespace, shard: tuple[int, int] | None) -> None:
 
 
 def _show(lines: Iterable[str]) -> None:
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        # `| head` has seen enough; what is left to flush at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
