@@ -1,15 +1,16 @@
 """Many texts through an encoder: sorted by length, so that little is padding."""
 
+import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import aggregate
-from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.encoders import TextEncoder, parallel_calls
 from actiongpt_jax.text.tokenization import Pieces
 
 # Batches are padded to multiples of this: at most 64 shapes for 512 positions, and
@@ -64,28 +65,54 @@ def encode_pieces(
     batch_size = batch_size or default_batch_size()
     # Longest first: a machine that is too small says so at once.
     order = sorted(range(len(pieces)), key=lambda i: -extents[i])
-    results: list[Embedding | None] = [None] * len(pieces)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    batches = [
+        order[start : start + batch_size] for start in range(0, len(order), batch_size)
+    ]
+
+    def encode(rows: Sequence[int]) -> list[Embedding]:
         length = min(_round_up(extents[rows[0]], _LENGTH_STEP), encoder.limit)
         count = min(batch_size, 1 << (len(rows) - 1).bit_length())
-        ids = np.full((count, length), encoder.tokenizer.pad_id, np.int32)
-        mask = np.zeros((count, length), bool)
-        for row, i in enumerate(rows):
-            ids[row, : len(pieces[i].ids)] = pieces[i].ids
-            mask[row, : len(pieces[i].ids)] = True
-        features = encoder.encode(ids, mask)
-        tokens = np.asarray(features.tokens)
-        pooled = None if features.pooled is None else np.asarray(features.pooled)
-        for row, i in enumerate(rows):
-            # Copies: a view would keep the whole padded batch in memory.
-            results[i] = Embedding(
-                tokens[row, : extents[i]].copy(),
-                None if pooled is None else pooled[row].copy(),
-            )
-        if on_batch is not None:
-            on_batch(len(rows))
+        return _encode_batch(
+            encoder,
+            [pieces[i].ids for i in rows],
+            [extents[i] for i in rows],
+            (count, length),
+        )
+
+    results: list[Embedding | None] = [None] * len(pieces)
+    threads = concurrent.futures.ThreadPoolExecutor(parallel_calls())
+    try:
+        for rows, embeddings in zip(batches, threads.map(encode, batches), strict=True):
+            for i, embedding in zip(rows, embeddings, strict=True):
+                results[i] = embedding
+            if on_batch is not None:
+                on_batch(len(rows))
+    finally:
+        threads.shutdown(cancel_futures=True)
     return [embedding for embedding in results if embedding is not None]
+
+
+def _encode_batch(
+    encoder: TextEncoder,
+    texts: Sequence[Int[np.ndarray, " _"]],
+    extents: Sequence[int],
+    shape: tuple[int, int],
+) -> list[Embedding]:
+    ids = np.full(shape, encoder.tokenizer.pad_id, np.int32)
+    mask = np.zeros(shape, bool)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = True
+    features = encoder.encode(ids, mask)
+    tokens = np.asarray(features.tokens)
+    pooled = None if features.pooled is None else np.asarray(features.pooled)
+    # Copies: a view would keep the whole padded batch in memory.
+    return [
+        Embedding(
+            tokens[row, :extent].copy(), None if pooled is None else pooled[row].copy()
+        )
+        for row, extent in enumerate(extents)
+    ]
 
 
 def _round_up(length: int, step: int) -> int:
