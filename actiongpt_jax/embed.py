@@ -15,7 +15,7 @@ from tqdm import tqdm
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import aggregate, encoders, prompts, store_builder, store_index
+from actiongpt_jax.text import aggregate, encoders, store_builder, store_index
 from actiongpt_jax.text.embedding_inputs import gather
 
 
@@ -63,7 +63,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--out", required=True, help="the store to make")
     add("--each", action="store_true", help="store every single description too")
     add("--shard", metavar="I/N", help="only this part of the phrases, 1/N to N/N")
-    add("--prompt", default=prompts.DEFAULT, help="answers to this prompt (detail)")
+    add("--prompt", help="answers to this prompt (the only one, of several detail)")
     add("--writer", help="descriptions by this writer (the first in the file)")
     add("--aggregate", default=aggregate.DEFAULT, choices=aggregate.METHODS)
     add("--batch-size", type=int, help="texts at once (8, on accelerators 128)")

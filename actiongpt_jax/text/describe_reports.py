@@ -13,7 +13,6 @@ from actiongpt_jax.text.descriptions import (
     write_published,
 )
 from actiongpt_jax.text.llm import clean
-from actiongpt_jax.text.prompts import DEFAULT
 from actiongpt_jax.text.quality import find_faults, report
 
 _NO_LIMIT = 1 << 30
@@ -54,30 +53,25 @@ def diff_lines(args: argparse.Namespace) -> Iterable[str]:
 def export_lines(args: argparse.Namespace) -> Iterable[str]:
     """Writes the published form and says so."""
     read = read_descriptions(args.out)
-    chosen = read.select(
-        args.prompt or _only_prompt(read), args.writer, args.k if args.k else 1
-    )
+    chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
     texts = {
         phrase: [clean(record.text) for record in records[: args.k]]
         for phrase, records in chosen.items()
     }
     write_published(args.export, texts)
-    return [f"{args.export}: {sum(map(len, texts.values()))} texts of {len(texts)}"]
+    count = sum(map(len, texts.values()))
+    return [f"{args.export}: {count} texts of {len(texts)} phrases"]
 
 
 def _of_writer(
     read: Descriptions, args: argparse.Namespace, writer: str | None
 ) -> Texts:
-    chosen = read.select(args.prompt or _only_prompt(read), writer, k=0)
+    chosen = read.select(args.prompt, writer, k=0)
     return {phrase: _texts(records) for phrase, records in chosen.items() if records}
 
 
 def _texts(records: list[Description]) -> list[Description]:
     return [record for record in records if record.text.strip()]
-
-
-def _only_prompt(read: Descriptions) -> str:
-    return read.prompts[0] if len(read.prompts) == 1 else DEFAULT
 
 
 def _piece_counter(encoder: str) -> Callable[[str], int]:

@@ -245,13 +245,16 @@ async def _run(describer: Describer, gaps: Mapping[str, Sequence[int]]) -> Outco
 def _summary(
     job: Job, cache: DescriptionCache, budget: Budget, outcome: Outcome, missing: int
 ) -> str:
-    parts = [
-        f"{cache.file}: {outcome.written} of {missing} missing descriptions written",
-        f"{outcome.calls} calls",
-    ]
+    parts = [f"{cache.file}: nothing to ask for"]
+    if missing:
+        parts = [
+            f"{cache.file}: {outcome.written} of {missing} missing descriptions"
+            " written",
+            f"{outcome.calls} calls",
+        ]
     if budget.input_tokens or budget.output_tokens:
         parts.append(f"{budget.input_tokens} + {budget.output_tokens} tokens")
-    if budget.price is not None:
+    if budget.price is not None and missing:
         parts.append(f"${budget.spent:.4f}")
     whole = len(job.phrases) - len(find_gaps(job.request, job.phrases, cache.keys))
     if not job.redo:

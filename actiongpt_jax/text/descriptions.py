@@ -72,12 +72,13 @@ class Descriptions(Mapping[str, Sequence[Description]]):
         )
 
     def select(
-        self, prompt: str = DEFAULT_PROMPT, writer: str | None = None, k: int = 1
+        self, prompt: str | None = None, writer: str | None = None, k: int = 1
     ) -> dict[str, list[Description]]:
         """Picks the descriptions of one prompt and writer, at least k a phrase.
 
         Args:
-            prompt: name of the prompt.
+            prompt: name of the prompt; None takes the only one there is, of several
+                'detail'.
             writer: who wrote them; None takes the first writer in the file.
             k: how many every phrase must have. Empty texts do not count.
 
@@ -89,6 +90,8 @@ class Descriptions(Mapping[str, Sequence[Description]]):
                 than k texts, or the same index twice from different settings.
         """
         known = self.prompts
+        if prompt is None:
+            prompt = known[0] if len(known) == 1 else DEFAULT_PROMPT
         if prompt not in known:
             raise InputError(
                 f"{self.path} must hold descriptions for the prompt {prompt!r} but has"
@@ -205,6 +208,7 @@ def write_published(
 
 def _replace(path: str | os.PathLike, pieces: Iterable[str]) -> pathlib.Path:
     path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with unfinished.open("w", encoding="utf-8") as file:

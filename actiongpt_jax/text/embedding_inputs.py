@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import aggregate, prompts
+from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.store_shard import Settings
 
@@ -32,7 +32,7 @@ def gather(
     k: int,
     how: str = aggregate.DEFAULT,
     each: bool = False,
-    prompt: str = prompts.DEFAULT,
+    prompt: str | None = None,
     writer: str | None = None,
 ) -> Inputs:
     """Chooses descriptions and adds phrases that have none.
@@ -43,7 +43,7 @@ def gather(
         k: descriptions joined per phrase.
         how: they are joined.
         each: keep every single description, not the first k only.
-        prompt: that they answer.
+        prompt: that they answer; None takes the only one, of several 'detail'.
         writer: of them; None takes the first in the file.
 
     Raises:

@@ -55,12 +55,14 @@ def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
             optionally "batch": share of that}}; None for the built-in ones.
 
     Raises:
-        InputError: if the file is something else.
+        InputError: if there is no such file, or something else in it.
     """
     prices = dict(PRICES)
     if path is None:
         return prices
     form = '{"model": {"input": 0.1, "output": 0.5}}, dollars per million tokens'
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"--prices must be a JSON file, {form}, but {path} is none")
     try:
         table = json.loads(pathlib.Path(path).read_bytes())
     except ValueError as error:

@@ -70,7 +70,8 @@ def lines(path="c.jsonl"):
 def test_a_third_of_the_calls_fails(server):
     phrases = write_phrases(300)
     server.plan(rate=1 / 3, kinds=FAULTS, delay=0.002)
-    run(server, "--concurrency", 12, "--timeout", 0.5)
+    # Long enough that a busy machine answers in time: only calls that hang may fail.
+    run(server, "--concurrency", 12, "--timeout", 2)
     state = server.state()
     assert 4 < state["most_running"] <= 12
     found = texts()
@@ -80,7 +81,7 @@ def test_a_third_of_the_calls_fails(server):
     written = [json.loads(line)["text"] for line in lines()]
     assert len(written) == 1200 and sorted(written) == sorted(state["sent"])
     # Each fault did occur.
-    assert {call["outcome"] for call in state["calls"]} >= set(FAULTS) - {"hang"}
+    assert {call["outcome"] for call in state["calls"]} >= set(FAULTS)
     calls = len(state["calls"])
     run(server)
     assert len(server.calls) == calls
@@ -152,6 +153,9 @@ def test_more_descriptions_later(server, capsys):
     assert [call["body"]["n"] for call in server.calls] == [2, 2, 3, 3]
     assert all(len(of_phrase) == 5 for of_phrase in texts().values())
     assert "warning" not in capsys.readouterr().err
+    run(server, "--k", 5)
+    said = capsys.readouterr().out
+    assert said == "c.jsonl: nothing to ask for, 2 of 2 phrases have 5\n"
     run(server, "--k", 2, "--temperature", 0.5)
     assert len(server.calls) == 6
     assert "warning: c.jsonl has descriptions by" in capsys.readouterr().err

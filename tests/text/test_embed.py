@@ -84,6 +84,9 @@ def test_prompt_writer_and_torn_line(bert_folder, tmp_path, monkeypatch, capsys)
         assert len(open_embeddings(tmp_path / name).tokens("walk")) == length
     printed = capsys.readouterr()
     assert "descriptions by 'one' for the prompt 'detail'" in printed.out
+    path.write_text(lines[-1] + "\n")
+    assert run(monkeypatch, *argv, "--out", tmp_path / "only") == 0
+    assert "by 'one' for the prompt 'action'" in capsys.readouterr().out
     assert f"{path}:4" in printed.err
 
 

@@ -302,6 +302,8 @@ def test_prices(tmp_path):
         path.write_text(content)
         with pytest.raises(InputError, match="prices.json"):
             read_prices(path)
+    with pytest.raises(InputError, match=r"--prices must be a JSON file.*absent"):
+        read_prices(tmp_path / "absent")
 
 
 def test_a_budget_waits_for_what_is_under_way():
