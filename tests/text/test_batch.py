@@ -198,6 +198,20 @@ def test_large_jobs_are_split(limits, sizes, server):
     assert counts() == dict.fromkeys(phrases, 4)
 
 
+def test_no_batch_is_larger_than_openai_takes():
+    request = Request(MODEL, make_prompt("phrase"), k=1)
+    many = {f"walk {number}": (0,) for number in range(50_001)}
+    parts = BatchState(CACHE).add(request, many)
+    assert [part.requests for part in parts] == [50_000, 1]
+    # 210 MB of requests, of 5 MB each.
+    long = Request(MODEL, make_prompt("x" * 5_000_000 + " {phrase}"), k=1)
+    state = BatchState(CACHE)
+    parts = state.add(long, {f"walk {number}": (0,) for number in range(42)})
+    sizes = [(state.folder / part.name).stat().st_size for part in parts]
+    assert len(sizes) == 2 and sum(sizes) > 210e6
+    assert 195e6 < max(sizes) <= 200e6
+
+
 def test_what_does_not_go_with_batches(server):
     server.plan()
     pathlib.Path("prices.json").write_text(

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from transformers import CLIPTokenizerFast
 
+from actiongpt_jax import embed
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.clip import ClipText, end_of_text
@@ -18,12 +20,14 @@ from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.text.safetensors_file import open_tensors
 from actiongpt_jax.text.store_builder import build_store
 from actiongpt_jax.text.store_shard import Settings
+from tests.models.torch_writer import TorchFile
 from tests.oracles import clip as oracle
 from tests.text.clip_folder import (
     END,
     NUM_HEADS,
     NUM_LAYERS,
     PROJECTION,
+    VOCABULARY,
     config,
     state_dict,
     write_folder,
@@ -158,6 +162,20 @@ def test_goldens_rewritten_as_hub_folders_load(
     np.testing.assert_allclose(pooled_of(features), case["text_embeds"], atol=ATOL)
 
 
+def test_torch_file_alone(tmp_path):
+    plain = encoders.load(write_folder(tmp_path / "plain"))
+    folder = write_folder(tmp_path / "clip", content=nested(config()))
+    (folder / "model.safetensors").unlink()
+    file = TorchFile()
+    stored = {name: file.tensor(t) for name, t in vision(state_dict()).items()}
+    file.write(folder / "pytorch_model.bin", stored)
+    read = encoders.load(folder)
+    assert read.weight_hash == plain.weight_hash
+    np.testing.assert_array_equal(
+        pooled_of(read.encode(IDS)), pooled_of(plain.encode(IDS))
+    )
+
+
 def test_bare_text_half_has_no_vector(tmp_path):
     sd = state_dict()
     del sd["text_projection.weight"]
@@ -221,6 +239,52 @@ def test_tokenizer_ends_what_it_cuts(tmp_path):
     assert (long.cut, len(long.ids), long.ids[-1]) == (5 * 9 + 2 - 20, 20, END)
     assert (long.ids[:-1] == END).sum() == 0
     assert list(empty.ids) == [END - 1, END]
+
+
+def test_the_real_limit_of_77(tmp_path):
+    sd = state_dict()
+    positions = "text_model.embeddings.position_embedding.weight"
+    sd[positions] = np.resize(sd[positions], (77, sd[positions].shape[1]))
+    content = config(max_position_embeddings=77)
+    encoder = encoders.load(write_folder(tmp_path / "clip", sd, content))
+    text = " ".join(["jump"] * 75)
+    fits, long = encoder.tokenizer([text, f"{text}, left and right"])
+    assert (len(fits.ids), fits.cut) == (77, 0)
+    assert (len(long.ids), long.cut) == (77, 4)
+    np.testing.assert_array_equal(long.ids, fits.ids)
+    # What is cut off does not count, and the vector is read at the end of the text.
+    kept, cut = (embed_texts(encoder, [t]) for t in (text, f"{text}, left and right"))
+    np.testing.assert_array_equal(pooled_of(cut), pooled_of(kept))
+    states, pooled = oracle.encode(sd, NUM_LAYERS, NUM_HEADS, fits.ids[None], [76])
+    np.testing.assert_allclose(kept.tokens, states[0], atol=ATOL)
+    np.testing.assert_allclose(pooled_of(kept), pooled[0], atol=ATOL)
+
+
+@pytest.mark.parametrize("files", ["vocabulary and merges", "tokenizer.json", "all"])
+def test_folders_of_the_hub_become_stores(files, tmp_path):
+    folder = write_folder(tmp_path / "clip", content=nested(config(eos_token_id=END)))
+    written = CLIPTokenizerFast.from_pretrained(folder)
+    if files != "vocabulary and merges":
+        written.save_pretrained(folder)
+        assert (folder / "tokenizer.json").is_file()
+    if files == "tokenizer.json":
+        (folder / "vocab.json").unlink()
+        (folder / "merges.txt").unlink()
+    (tmp_path / "d.json").write_text(json.dumps({"walk": ["Left leg, jump " * 9]}))
+    out = tmp_path / "store"
+    embed.main(
+        ["--descriptions", str(tmp_path / "d.json"), "--encoder", str(folder)]
+        + ["--k", "1", "--out", str(out)]
+    )
+    pieces = [VOCABULARY[f"{piece}</w>"] for piece in ("left", "leg", ",", "jump")]
+    ids = [END - 1, *(pieces * 9)[:18], END]
+    states, pooled = oracle.encode(
+        state_dict(), NUM_LAYERS, NUM_HEADS, np.array([ids]), [19]
+    )
+    store = open_embeddings(out)
+    # Token states are stored in half precision.
+    np.testing.assert_allclose(store.tokens("walk"), states[0], atol=2e-3)
+    np.testing.assert_allclose(store.pooled("walk"), pooled[0], atol=ATOL)
 
 
 def test_tokenizer_without_merges(tmp_path):

@@ -200,20 +200,26 @@ def test_half_precision_weights_are_widened(dtype, make_folder, make_state_dict)
     np.testing.assert_allclose(encoder.encode(IDS, MASK).tokens, expected, atol=ATOL)
 
 
-def test_torch_file_alone(make_folder, make_state_dict):
-    sd = make_state_dict("bert")
-    folder = make_folder("bert")
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_torch_file_alone(kind, make_folder, make_state_dict):
+    folder = make_folder(kind)
     whole = encoders.load(folder)
     (folder / "model.safetensors").unlink()
     path = folder / "pytorch_model.bin"
     file = TorchFile()
-    stored = {f"bert.{name}": file.tensor(tensor) for name, tensor in sd.items()}
-    file.write(path, stored)
+    stored = hub_forms(kind)["prefixed"](make_state_dict(kind))
+    file.write(path, {name: file.tensor(tensor) for name, tensor in stored.items()})
     read = encoders.load(folder)
     assert read.weight_hash == whole.weight_hash
     np.testing.assert_array_equal(
         read.encode(IDS, MASK).tokens, whole.encode(IDS, MASK).tokens
     )
+
+
+def test_torch_file_with_something_else(make_folder):
+    folder = make_folder()
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
     TorchFile().write(path, {"epoch": 3})
     with pytest.raises(InputError, match="tensors by name"):
         encoders.load(folder)
