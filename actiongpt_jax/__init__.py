@@ -16,8 +16,9 @@ _EXPORTS = {
     "Temos": "actiongpt_jax.models.temos",
     "forward_kinematics": "actiongpt_jax.geometry.kinematics",
     "generate_motion": "actiongpt_jax.inference.generate",
+    "generate_sequence": "actiongpt_jax.inference.generate",
     "load_config": "actiongpt_jax.config",
-    "load_trained": "actiongpt_jax.inference.generate",
+    "load_trained": "actiongpt_jax.inference.trained",
     "open_embeddings": "actiongpt_jax.text.embedding_store",
     "open_store": "actiongpt_jax.data.motion_store",
 }

@@ -1,7 +1,12 @@
 """Generates motions from phrases with a trained model.
 
-python -m actiongpt_jax.generate --workdir runs/temos --text "walk" --seconds 3 \
-    --samples 4 --out motions
+python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
+    --text "sit down" --seconds 2 --out motions
+
+With a TEACH model several texts make one series; with TEMOS each makes a motion of its
+own. `--series` chooses: 'past' reads how the motion before ended, 'independent'
+generates each action by itself and joins them, 'joined' puts all texts into one prompt,
+'off' makes a motion of each text.
 """
 
 import collections
@@ -12,17 +17,25 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from tqdm import tqdm
+
 from actiongpt_jax import cli
+from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.amass import save_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.generate import (
-    DIVERSE,
-    FPS,
-    generate_motion,
-    load_trained,
-    plan_samples,
-)
+from actiongpt_jax.inference.continuing import ALIGN
+from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import DIVERSE, plan_series
+from actiongpt_jax.inference.series import (
+    SERIES,
+    series_frames,
+    series_mode,
+    series_prompts,
+)
+from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.structs import Motion
+from actiongpt_jax.training.parallel import use_compilation_cache
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,8 +45,11 @@ def main(argv: Sequence[str]) -> None:
     add("--workdir", required=True, help="of a training run")
     add("--checkpoint", default="latest", help="latest, best or a step")
     add("--text", action="append", required=True, help="a phrase; may be repeated")
-    add("--seconds", action="append", type=float, help="one, or one per --text (3)")
-    add("--samples", type=int, default=1, help="motions of each phrase")
+    add("--seconds", action="append", type=float, help="one per --text (3 each)")
+    add("--series", choices=SERIES, help="what several texts make (see above)")
+    add("--align", choices=ALIGN, default="full", help="how actions are joined")
+    add("--window", type=int, default=WINDOW, help="frames that lead over")
+    add("--samples", type=int, default=1, help="motions of each phrase or series")
     add("--diverse", choices=DIVERSE, default="latent", help="what samples differ by")
     add("--fact", type=float, default=1.0, help="scale of the latent's deviation")
     add("--mean", action="store_true", help="the mean latent, as --fact 0")
@@ -45,49 +61,54 @@ def main(argv: Sequence[str]) -> None:
     )
     add("--out", default="motions", help="folder of the npz files")
     args = parser.parse_args(argv)
-    seconds = args.seconds or [3.0]
-    if len(seconds) not in (1, len(args.text)):
-        raise InputError(
-            f"--seconds must be given once or once per --text, got {len(seconds)} for "
-            f"{len(args.text)} texts"
-        )
     which = int(args.checkpoint) if args.checkpoint.isdecimal() else args.checkpoint
-    if not all(map(math.isfinite, [*seconds, args.fact])):
-        raise InputError(
-            f"--seconds and --fact must be finite, got {seconds}, {args.fact}"
-        )
+    if not math.isfinite(args.fact):
+        raise InputError(f"--fact must be finite, got {args.fact}")
+    use_compilation_cache(cache_folder() / "xla")
     trained = load_trained(args.workdir, which)
+    mode = series_mode(args.series, trained)
+    frames = series_frames(args.seconds, args.text, mode)
     embedder = PhraseEmbedder(trained.config, args.embeddings, args.descriptions)
     warnings.showwarning = lambda message, *_, **__: print(
         f"warning: {message}", file=sys.stderr
     )
-    requests = [
-        request
-        for i, text in enumerate(args.text)
-        for request in plan_samples(
+    series = [
+        requests
+        for texts, lengths in series_prompts(args.text, frames, mode)
+        for requests in plan_series(
             embedder,
-            text,
-            round(seconds[i % len(seconds)] * FPS),
+            texts,
+            lengths,
             args.samples,
             args.diverse,
             0.0 if args.mean else args.fact,
             args.seed,
         )
     ]
-    out = pathlib.Path(args.out)
+    progress = tqdm(total=sum(map(len, series)), unit="action", leave=False)
+    motions = generate_sequence(
+        trained,
+        series,
+        align=args.align,
+        window=args.window,
+        read_past=mode == "past",
+        on_action=progress.update,
+    )
+    progress.close()
+    _write(motions, pathlib.Path(args.out), args.layout)
+
+
+def _write(motions: Sequence[Motion], out: pathlib.Path, layout: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     # Texts given twice, or alike but for their punctuation, share a count.
     written = collections.Counter()
-    for request, motion in zip(
-        requests, generate_motion(trained, requests), strict=True
-    ):
-        name = (
-            re.sub(r"[^a-z0-9]+", "_", request.text.lower()).strip("_")[:60] or "motion"
-        )
+    for motion in motions:
+        caption = ", then ".join(motion.text)
+        name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:60] or "motion"
         path = out / f"{name}_{written[name]}.npz"
         written[name] += 1
-        save_motion(path, motion, layout=args.layout)
-        print(f"{path}: {request.text!r}, {len(motion.translation)} frames")
+        save_motion(path, motion, layout=layout)
+        print(f"{path}: {caption!r}, {len(motion.translation)} frames")
 
 
 if __name__ == "__main__":

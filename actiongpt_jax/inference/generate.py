@@ -1,147 +1,22 @@
 """Motions from text with a trained model."""
 
-import dataclasses
 import functools
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.features import rot_velocity
-from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
-from actiongpt_jax.inference.phrases import PhraseEmbedder
-from actiongpt_jax.models.build import build
+from actiongpt_jax.inference.continuing import ALIGN, Align, next_action, past_frames
+from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.structs import Motion
-from actiongpt_jax.training import checkpoints
 
-FPS = 30.0
 # Frames and tokens are rounded up to these, so that few shapes are compiled.
 _FRAME_STEP, _TOKEN_STEP = 32, 16
-DIVERSE = ("latent", "descriptions", "both")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A model ready to generate.
-
-    Attributes:
-        config: of its training.
-        model: Linen module.
-        variables: what `model.apply` takes.
-        normalizer: of its features.
-        step: training steps done.
-    """
-
-    config: Config
-    model: nn.Module
-    variables: dict[str, Any]
-    normalizer: Normalizer
-    step: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """One motion to generate.
-
-    Attributes:
-        text: the phrase, for the result's caption.
-        tokens: (n, E) its embeddings.
-        num_frames: length at 30 fps.
-        seed: (run seed, number of the sample) of the latent noise.
-        fact: factor on the latent's deviation from its mean; 0 gives the mean.
-    """
-
-    text: str
-    tokens: np.ndarray
-    num_frames: int
-    seed: tuple[int, int] = (0, 0)
-    fact: float = 1.0
-
-
-def load_trained(workdir: str | pathlib.Path, which: str | int = "latest") -> Trained:
-    """Opens a workdir's checkpoint.
-
-    Args:
-        workdir: of a training run.
-        which: 'latest', 'best' or a step.
-
-    Raises:
-        FileNotFoundError: if there is no checkpoint.
-    """
-    restored = checkpoints.restore(workdir, which)
-    if restored is None:
-        raise FileNotFoundError(
-            f"{workdir} has no checkpoint; train one with `python -m "
-            f"actiongpt_jax.train --config configs/temos.py:demo --workdir {workdir}`"
-        )
-    return Trained(
-        config=restored.config,
-        model=build(restored.config),
-        variables=jax.device_put(restored.variables),
-        normalizer=restored.normalizer,
-        step=restored.step,
-    )
-
-
-def plan_samples(
-    embedder: PhraseEmbedder,
-    phrase: str,
-    num_frames: int,
-    samples: int = 1,
-    diverse: str = "latent",
-    fact: float = 1.0,
-    seed: int = 0,
-) -> list[Request]:
-    """Lists the requests for several motions of one phrase.
-
-    Args:
-        embedder: of the model's text.
-        phrase: what to do.
-        num_frames: at 30 fps.
-        samples: how many motions.
-        diverse: where they differ: 'latent' draws each from the latent
-            distribution of all descriptions together; 'descriptions' takes the
-            mean latent of each single description; 'both' draws from those.
-        fact: factor on the latent's deviation from its mean.
-        seed: of the draws.
-
-    Raises:
-        InputError: for an unknown `diverse`, lengths below 1, a seed out of
-            range, or fewer descriptions than samples that must differ by them.
-    """
-    if diverse not in DIVERSE:
-        raise InputError(
-            f"--diverse must be one of {', '.join(DIVERSE)}, got {diverse!r}"
-        )
-    if samples < 1 or num_frames < 1:
-        raise InputError(
-            f"a motion must have at least one frame and sample, got {num_frames} "
-            f"frames and {samples} samples"
-        )
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed must be from 0 to 2^32 - 1, got {seed}")
-    if diverse == "latent":
-        texts = [embedder.tokens(phrase)] * samples
-    else:
-        singles = embedder.singles(phrase)
-        if diverse == "descriptions" and samples > len(singles):
-            raise InputError(
-                f"{phrase!r} has {len(singles)} descriptions, too few for {samples} "
-                "samples that differ by description only; use --diverse both"
-            )
-        texts = [singles[i % len(singles)] for i in range(samples)]
-    fact = 0.0 if diverse == "descriptions" else fact
-    return [
-        Request(phrase, tokens, num_frames, (seed, i), fact)
-        for i, tokens in enumerate(texts)
-    ]
+WINDOW = 8
 
 
 def generate_motion(
@@ -162,69 +37,192 @@ def generate_motion(
     Raises:
         InputError: if embeddings are not of the width the model was trained with.
     """
+    return _generate(trained, [(request,) for request in requests], batch_size)
+
+
+def generate_sequence(
+    trained: Trained,
+    series: Sequence[Sequence[Request]],
+    *,
+    align: Align = "full",
+    window: int = WINDOW,
+    read_past: bool = True,
+    batch_size: int = 16,
+    on_action: Callable[[int], Any] | None = None,
+) -> list[Motion]:
+    """Generates one motion per series of requests, each action joined to the last.
+
+    A series depends on its own requests only. What is held in memory does not grow
+    with its length, but for the result.
+
+    Args:
+        trained: the model.
+        series: in any number; each holds the actions' requests in order of time.
+        align: how an action goes on from the last: 'full' turns and shifts it,
+            'translation' only shifts it, 'none' leaves it as generated.
+        window: frames at the start of each later action that lead over (slerp);
+            they count in its length.
+        read_past: False has the model forget what went before: the actions are
+            generated independently and only joined.
+        batch_size: rows of one call.
+        on_action: called with the number of actions that each call has made.
+
+    Returns:
+        Motions in the order of the series, facing -x at the origin in frame 0;
+        their `lengths` are those asked for.
+
+    Raises:
+        InputError: if an action is too short for the window and the frames that the
+            next one reads, `align` is unknown, or as `generate_motion`.
+    """
+    if align not in ALIGN:
+        raise InputError(f"align must be one of {', '.join(ALIGN)}, got {align!r}")
+    if window < 0:
+        raise InputError(f"window must be 0 or more frames, got {window}")
+    for requests in series:
+        _check_lengths(trained, requests, window, read_past)
+    return _generate(trained, series, batch_size, align, window, read_past, on_action)
+
+
+def _check_lengths(
+    trained: Trained, requests: Sequence[Request], window: int, read_past: bool
+) -> None:
+    past = past_frames(trained.model) if read_past else 0
+    for i, request in enumerate(requests):
+        if trained.config.get("compat") == "reference":
+            least = window + 2 if i else past
+        else:
+            least = window + max(past, 1) if i else past
+        if len(requests) > 1 and request.num_frames < least:
+            parts = f"{window} that lead over and {least - window}" if i else f"{past}"
+            raise InputError(
+                f"action {i + 1}, {request.text!r}, must be at least {least} frames "
+                f"({least / FPS:.2f} s) long: {parts} of its own, got "
+                f"{request.num_frames}; make it longer or --window smaller"
+            )
+
+
+def _generate(
+    trained: Trained,
+    series: Sequence[Sequence[Request]],
+    batch_size: int,
+    align: Align = "full",
+    window: int = 0,
+    read_past: bool = True,
+    on_action: Callable[[int], Any] | None = None,
+) -> list[Motion]:
     width = trained.config.text.width
-    for request in requests:
+    for request in (request for requests in series for request in requests):
         if width is not None and request.tokens.shape[-1] != width:
             raise InputError(
                 f"embeddings of {request.text!r} have width "
                 f"{request.tokens.shape[-1]}, the model was trained with {width}; "
                 f"embed with its encoder {trained.config.text.encoder!r}"
             )
-    motions: list[Motion | None] = [None] * len(requests)
-    order = sorted(range(len(requests)), key=lambda i: requests[i].num_frames)
+    motions: list[Motion | None] = [None] * len(series)
+    # Series of one length, of much the same frames, share a batch.
+    order = sorted(
+        range(len(series)),
+        key=lambda i: (len(series[i]), [r.num_frames for r in series[i]]),
+    )
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        batch = [requests[i] for i in rows]
-        features = _sample(trained.model, trained.variables, *_pad(batch, batch_size))
-        rotations, translation = jax.device_get(_decode(features, trained.normalizer))
-        for i, request, r, t in zip(rows, batch, rotations, translation, strict=False):
+        batch = [series[i] for i in rows]
+        parts = _generate_batch(
+            trained, batch, batch_size, align, window, read_past, on_action
+        )
+        for i, own in zip(rows, parts, strict=True):
             motions[i] = Motion(
-                rotations=r[: request.num_frames],
-                translation=t[: request.num_frames],
+                rotations=np.concatenate([rotations for rotations, _ in own]),
+                translation=np.concatenate([translation for _, translation in own]),
                 fps=FPS,
-                text=(request.text,),
-                lengths=(request.num_frames,),
+                text=tuple(request.text for request in series[i]),
+                lengths=tuple(request.num_frames for request in series[i]),
             )
     return [motion for motion in motions if motion is not None]
 
 
-def _pad(batch: Sequence[Request], rows: int):
-    frames = _round_up(max(request.num_frames for request in batch), _FRAME_STEP)
-    length = _round_up(max(len(request.tokens) for request in batch), _TOKEN_STEP)
-    # A whole batch or a power of two: single requests need not pay for sixteen.
-    rows = min(rows, 1 << (len(batch) - 1).bit_length())
-    tokens = np.zeros((rows, length, batch[0].tokens.shape[-1]), np.float32)
+def _generate_batch(
+    trained: Trained,
+    batch: Sequence[Sequence[Request]],
+    batch_size: int,
+    align: Align,
+    window: int,
+    read_past: bool,
+    on_action: Callable[[int], Any] | None,
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Returns the (rotations, translation) of every action of every series."""
+    found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
+    before = None
+    # A whole batch or a power of two: single series need not pay for sixteen.
+    rows = min(batch_size, 1 << (len(batch) - 1).bit_length())
+    heading = trained.config.data.heading
+    for number in range(max(map(len, batch))):
+        requests = [r[number] if number < len(r) else None for r in batch]
+        lead = window if number else 0
+        arrays = _pad(requests, rows, lead)
+        action, before = next_action(
+            trained.model,
+            trained.variables,
+            trained.normalizer,
+            *arrays[:2],
+            _noise(*arrays[2:4], number, trained.model.latent_dim),
+            arrays[4],
+            before,
+            align=align,
+            window=lead,
+            heading_compat="reference" if heading == "reference" else None,
+        )
+        if not read_past:
+            before = before.replace(past=None)
+        rotations, translation = jax.device_get((action.rotations, action.translation))
+        for row, request in enumerate(requests):
+            if request is not None:
+                frames = slice(request.num_frames)
+                # Copies: views would keep every padded batch alive.
+                own = rotations[row, frames].copy(), translation[row, frames].copy()
+                found[row].append(own)
+        if on_action is not None:
+            on_action(sum(request is not None for request in requests))
+    return found
+
+
+def _pad(requests: Sequence[Request | None], rows: int, lead: int):
+    """Returns tokens, their mask, seeds, factors and the mask of wanted frames."""
+    real = [request for request in requests if request is not None]
+    frames = _round_up(max(r.num_frames - lead for r in real), _FRAME_STEP)
+    length = _round_up(max(len(r.tokens) for r in real), _TOKEN_STEP)
+    tokens = np.zeros((rows, length, real[0].tokens.shape[-1]), np.float32)
     token_mask = np.zeros((rows, length), bool)
     frame_mask = np.zeros((rows, frames), bool)
     seeds = np.zeros((rows, 2), np.uint32)
-    fact = np.zeros(rows, np.float32)
-    for row, request in enumerate(batch):
+    fact = np.zeros((rows, 1), np.float32)
+    for row, request in enumerate(requests):
+        if request is None:
+            continue
         count = len(request.tokens)
         tokens[row, :count] = request.tokens
         token_mask[row, :count] = True
-        frame_mask[row, : request.num_frames] = True
+        frame_mask[row, : request.num_frames - lead] = True
         seeds[row] = request.seed
         fact[row] = request.fact
-    return tokens, token_mask, frame_mask, seeds, fact
+    return tokens, token_mask, seeds, fact, frame_mask
 
 
 def _round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _sample(model, variables, tokens, token_mask, frame_mask, seeds, fact):
-    text = model.apply(variables, tokens, token_mask, method="encode_text")
+def _noise(seeds: np.ndarray, fact: np.ndarray, number: int, width: int) -> jax.Array:
+    return fact * _normal(seeds, jnp.uint32(number), width)
+
+
+@functools.partial(jax.jit, static_argnames="width")
+def _normal(seeds: jax.Array, number: jax.Array, width: int) -> jax.Array:
+    """Draws (B, D) per row from its (seed, sample) and the action's number."""
 
     def draw(seed):
         key = jax.random.fold_in(jax.random.PRNGKey(seed[0]), seed[1])
-        return jax.random.normal(key, (model.latent_dim,))
+        return jax.random.normal(jax.random.fold_in(key, number), (width,))
 
-    latent = text.sample(jax.vmap(draw)(seeds), fact[:, None])
-    return model.apply(variables, latent, frame_mask, method="decode")
-
-
-@jax.jit
-def _decode(features: jax.Array, normalizer: Normalizer) -> tuple[jax.Array, jax.Array]:
-    rotations, translation = rot_velocity.decode(normalizer.unnormalize(features))
-    return matrix_to_axis_angle(rotations), jnp.asarray(translation)
+    return jax.vmap(draw)(seeds)

@@ -6,12 +6,10 @@ import pytest
 from actiongpt_jax import generate, train
 from actiongpt_jax.data.amass import load_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.generate import (
-    generate_motion,
-    load_trained,
-    plan_samples,
-)
+from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.trained import load_trained
 
 pytestmark = pytest.mark.xdist_group("training")
 

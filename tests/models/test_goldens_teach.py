@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.inference.continuing import next_action
 from actiongpt_jax.losses import teach as losses
 from actiongpt_jax.models import from_torch, torch_layout
 from actiongpt_jax.models.build import NOISE, build
@@ -16,6 +19,8 @@ from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.text.aggregate import aggregate
 from tests.models.goldens import (
     LOSS,
+    MOTION,
+    NETWORK,
     assert_gaussian,
     assert_gradients,
     frame_mask,
@@ -136,3 +141,56 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     assert expected.keys() == means.keys()
     for term, value in expected.items():
         np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
+
+
+MODES = {
+    "align_slerp8": {"align": "full", "window": 8},
+    "align": {"align": "full", "window": 0},
+    "transonly_slerp8": {"align": "translation", "window": 8},
+    "raw": {"align": "none", "window": 0},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("sample", ["mean", "fact0.7"])
+@pytest.mark.parametrize("variant", ["teach", "actiongpt_teach"])
+def test_from_texts_to_series(golden, shared_file, variant, mode, sample):
+    case = golden(f"temos_teach/{variant}_e2e")
+    path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
+    config, variables = from_torch.load(path)
+    model = build(config)
+    # The files' normalisation adds nothing to the deviation when it is undone.
+    normalizer = Normalizer(case["feats_mean"], case["feats_std"])
+    fact = {"mean": 0.0, "fact0.7": float(case["fact"])}[sample]
+    window, before, features, parts = MODES[mode]["window"], None, [], []
+    for i, length in enumerate(case["lengths"]):
+        tokens, mask = case[f"hidden_{i}"], case[f"mask_{i}"]
+        if variant.startswith("actiongpt"):
+            tokens, mask = (x[None] for x in aggregate(tokens, mask, "reference_mean"))
+        lead = window if i else 0
+        action, before = next_action(
+            model,
+            variables,
+            normalizer,
+            tokens,
+            mask,
+            fact * case[f"eps_{i}"],
+            jnp.ones((1, length - lead), bool),
+            before,
+            align=MODES[mode]["align"],
+            window=lead,
+            heading_compat="reference",
+        )
+        features.append(np.pad(action.features[0], ((lead, 0), (0, 0))))
+        parts.append((action.rotations[0], action.translation[0]))
+    found = np.concatenate(features)
+    expected = case[f"{mode}/{sample}/feats"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=NETWORK)
+    rotations = axis_angle_to_matrix(jnp.concatenate([p[0] for p in parts]))
+    translation = np.concatenate([p[1] for p in parts])
+    np.testing.assert_allclose(
+        rotations, case[f"{mode}/{sample}/rots"], rtol=0, atol=MOTION
+    )
+    np.testing.assert_allclose(
+        translation, case[f"{mode}/{sample}/trans"], rtol=0, atol=MOTION
+    )

@@ -1,0 +1,139 @@
+"""One action after another: each is generated and joined to the motion so far.
+
+Source: TEACH, arXiv:2209.04066, section 3.4.
+"""
+
+import functools
+from typing import Any, Literal
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry.interpolation import align_to, slerp_between
+from actiongpt_jax.geometry.kinematics import Compat
+from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
+from actiongpt_jax.models.teach import last_frames
+
+Align = Literal["full", "translation", "none"]
+ALIGN: tuple[Align, ...] = ("full", "translation", "none")
+
+
+@flax.struct.dataclass
+class SoFar:
+    """How the motions of a batch of series ended.
+
+    Attributes:
+        past: (B, P, F) their last frames as normalised features; None for models
+            that read none.
+        latent: (B, D) of the last action.
+        rotations: (B, 22, 3, 3) the last pose.
+        translation: (B, 3) its place, metres.
+    """
+
+    past: jax.Array | None
+    latent: jax.Array
+    rotations: jax.Array
+    translation: jax.Array
+
+
+@flax.struct.dataclass
+class Action:
+    """A generated action.
+
+    Attributes:
+        features: (B, T, F) normalised, as decoded; 0 where not wanted.
+        rotations: (B, W + T, 22, 3) axis-angle, radians; the first W frames lead
+            over from the motion so far.
+        translation: (B, W + T, 3) metres.
+    """
+
+    features: jax.Array
+    rotations: jax.Array
+    translation: jax.Array
+
+
+def past_frames(model: nn.Module) -> int:
+    """Returns P, the frames of the motion so far that a model reads; 0 for none."""
+    return getattr(model, "hist_frames", 0)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("model", "align", "window", "heading_compat")
+)
+def next_action(
+    model: nn.Module,
+    variables: Any,
+    normalizer: Normalizer,
+    tokens: Float[Array, "b n e"],
+    token_mask: Bool[Array, "b n"],
+    noise: Float[Array, "b d"],
+    frame_mask: Bool[Array, "b t"],
+    before: SoFar | None,
+    *,
+    align: Align = "full",
+    window: int = 0,
+    heading_compat: Compat = None,
+) -> tuple[Action, SoFar]:
+    """Generates the next action of each of B series.
+
+    Args:
+        model: of text to motion.
+        variables: its variables.
+        normalizer: of its features.
+        tokens: (B, N, E) the action's text.
+        token_mask: (B, N) True = real token.
+        noise: (B, D) what is added to the latent's mean in standard deviations.
+        frame_mask: (B, T) True = frame wanted, without the `window` frames.
+        before: how the motion so far ended; None for a first action. Its `past` may
+            be None for a model that could read it: then the text counts alone.
+        align: 'full' turns and shifts the action so that it goes on where and as the
+            motion so far ended; 'translation' only shifts it; 'none' leaves it as
+            generated, moving on at the speed of its first frame.
+        window: W, frames that lead from one to the other (slerp).
+        heading_compat: 'reference' takes the heading that the features take with
+            `data.heading='reference'`.
+
+    Returns:
+        The action, and how the motion ends with it.
+    """
+    context = {}
+    if before is not None and before.past is not None:
+        context["past"] = before.past
+        if getattr(model, "z_prev_text", False):
+            context["z_prev"] = before.latent
+    text: Any = model.apply(
+        variables, tokens, token_mask, **context, method="encode_text"
+    )
+    latent = text.sample(noise)
+    features: Any = model.apply(variables, latent, frame_mask, method="decode")
+    raw = normalizer.unnormalize(features)
+    rotations, translation = rot_velocity.decode(raw)
+    if before is not None:
+        last = before.rotations, before.translation
+        if align == "none":
+            step = raw[:, 0, 1:3] * (window + 1)
+            ground = translation[..., :2] + (before.translation[:, :2] + step)[:, None]
+            translation = jnp.concatenate([ground, translation[..., 2:]], -1)
+        else:
+            rotations, translation = align_to(
+                *last, rotations, translation, align, compat=heading_compat
+            )
+        if window:
+            lead = slerp_between(*last, rotations[:, 0], translation[:, 0], window)
+            rotations = jnp.concatenate([lead[0], rotations], axis=1)
+            translation = jnp.concatenate([lead[1], translation], axis=1)
+    count = frame_mask.sum(-1)
+    end = count + rotations.shape[1] - frame_mask.shape[1] - 1
+    rows = jnp.arange(len(end)), jnp.maximum(end, 0)
+    past = None
+    if size := past_frames(model):
+        # An action shorter than P is preceded by zeros, as published.
+        padded = jnp.pad(features, ((0, 0), (size, 0), (0, 0)))
+        past = last_frames(padded, count + size, size)
+    after = SoFar(past, latent, rotations[rows], translation[rows])
+    return Action(features, matrix_to_axis_angle(rotations), translation), after

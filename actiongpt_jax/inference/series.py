@@ -1,0 +1,68 @@
+"""What several texts given at once make: one series, or a motion each."""
+
+import math
+from collections.abc import Sequence
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.continuing import past_frames
+from actiongpt_jax.inference.requests import FPS
+from actiongpt_jax.inference.trained import Trained
+
+# 'past': each action reads how the motion before ended. 'independent': each by itself,
+# then joined. 'joined': all texts in one prompt. 'off': a motion of each text. The
+# second and third are the baselines of the TEACH paper.
+SERIES = ("past", "independent", "joined", "off")
+# Ten minutes are 18,000 frames: attention over more would fill any memory.
+_MAX_SECONDS = 600.0
+
+
+def series_mode(wanted: str | None, trained: Trained) -> str:
+    """Returns the mode asked for, or the model's own.
+
+    Raises:
+        InputError: for 'past' with a model that reads none.
+    """
+    reads_past = past_frames(trained.model) > 0
+    if wanted == "past" and not reads_past:
+        raise InputError(
+            "--series past needs a model that reads the motion before, got "
+            f"{trained.config.model.name}; use --series independent or joined"
+        )
+    return wanted or ("past" if reads_past else "off")
+
+
+def series_frames(
+    seconds: Sequence[float] | None, texts: Sequence[str], mode: str
+) -> list[int]:
+    """Returns the frames of each text; without `seconds` three seconds each.
+
+    Raises:
+        InputError: if there is not one duration per text (where texts do not belong
+            together, one serves all), or one is out of range.
+    """
+    seconds = list(seconds or [3.0] * len(texts))
+    if len(seconds) == 1 and mode == "off":
+        seconds *= len(texts)
+    if len(seconds) != len(texts):
+        raise InputError(
+            f"--seconds must be given once per --text, got {len(seconds)} for "
+            f"{len(texts)} texts"
+        )
+    for value in seconds:
+        if not (math.isfinite(value) and 0 < value <= _MAX_SECONDS):
+            raise InputError(
+                f"--seconds must be finite, above 0 and at most {_MAX_SECONDS:g}, got "
+                f"{value}"
+            )
+    return [max(round(value * FPS), 1) for value in seconds]
+
+
+def series_prompts(
+    texts: Sequence[str], frames: Sequence[int], mode: str
+) -> list[tuple[list[str], list[int]]]:
+    """Returns the (texts, frames) of each series to generate."""
+    if mode == "off":
+        return [([text], [count]) for text, count in zip(texts, frames, strict=True)]
+    if mode == "joined":
+        return [([", ".join(texts)], [sum(frames)])]
+    return [(list(texts), list(frames))]
