@@ -1,6 +1,7 @@
 """Descriptions from a server that speaks OpenAI's protocol."""
 
 import asyncio
+import datetime
 import json
 import os
 from typing import Any
@@ -204,6 +205,8 @@ async def check_model(request: Request, timeout: float = 30.0) -> str:
             " --base-url usually ends in /v1"
         )
     date = getattr(model, "shutdown_date", None)
+    if isinstance(date, int | float):  # as the protocol's other times
+        date = datetime.datetime.fromtimestamp(date, datetime.UTC).date()
     until = f"shuts down on {date}" if date else "no shutdown announced"
     return f"{where} has the model {model.id}: {until}"
 

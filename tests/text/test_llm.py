@@ -189,9 +189,11 @@ def test_retired_models(server):
 
 
 def test_check(server):
-    server.plan(models={MODEL: "2027-01-14", "other": None})
-    said = asyncio.run(check_model(make(server)))
-    assert MODEL in said and "shuts down on 2027-01-14" in said
+    models = {MODEL: "2027-01-14", "other": None, "timed": 1_799_884_800}
+    server.plan(models=models)
+    for name in (MODEL, "timed"):
+        said = asyncio.run(check_model(make(server, model=name)))
+        assert f"model {name}: shuts down on 2027-01-14" in said
     assert "no shutdown" in asyncio.run(check_model(make(server, model="other")))
     with pytest.raises(InputError, match=rf"has {MODEL}, other"):
         asyncio.run(check_model(make(server, model="absent")))
