@@ -234,17 +234,21 @@ def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
     name, colon, words = spec.partition(":")
     path = pathlib.Path(name)
     if not path.is_file() and path.suffix == "" and len(path.parts) == 1:
-        installed = importlib.util.find_spec("actiongpt_jax.configs")
-        folders = list(installed.submodule_search_locations or []) if installed else []
-        for folder in folders:
-            if (candidate := pathlib.Path(folder) / f"{name}.py").is_file():
-                path = candidate
+        path = _installed_configs().get(name, path)
     if not path.is_file():
         raise InputError(
-            f"config file {name} does not exist; use configs/temos.py, or the bare "
-            "name of an installed config such as temos:demo"
+            f"config file {name} does not exist; give the path of one, or the bare "
+            f"name of an installed config ({', '.join(sorted(_installed_configs()))}) "
+            "with or without words, such as temos:demo"
         )
     return path, words if colon else None
+
+
+def _installed_configs() -> dict[str, pathlib.Path]:
+    installed = importlib.util.find_spec("actiongpt_jax.configs")
+    folders = list(installed.submodule_search_locations or []) if installed else []
+    files = [file for folder in folders for file in pathlib.Path(folder).glob("*.py")]
+    return {file.stem: file for file in files if file.stem != "__init__"}
 
 
 def _check_field(config: Config, field: str) -> None:
