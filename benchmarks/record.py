@@ -37,7 +37,7 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
         "command": " ".join(
             ["python", f"benchmarks/{pathlib.Path(script).name}", *flags]
         ),
-        "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}, "
+        "machine": f"{len(os.sched_getaffinity(0))} core(s) of {platform.machine()}, "
         f"jax devices: {devices}; load average at the end: {load}",
         "python": platform.python_version(),
         "jax": jax.__version__,
