@@ -10,8 +10,6 @@ import pytest
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import parallel
 
-pytestmark = pytest.mark.xdist_group("training")
-
 
 def message_of(*arguments) -> str:
     with pytest.raises(InputError) as caught:
