@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from concurrent import futures
 
 import jax
 import numpy as np
@@ -122,7 +123,9 @@ def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_
         )
         for i in range(2)
     ]
-    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    # Read side by side: one that waits for its reader keeps the other waiting.
+    with futures.ThreadPoolExecutor() as readers:
+        outputs = list(readers.map(lambda p: p.communicate(timeout=600)[0], processes))
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "2 process(es)" in outputs[0]
     assert_close_params(one_device, params_of(tmp_path).state["params"])
