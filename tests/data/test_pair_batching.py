@@ -1,0 +1,315 @@
+"""Raw batches of pairs, and what TEACH is given of them."""
+
+import functools
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.data.pair_batching import (
+    PairBatches,
+    action_lengths,
+    pair_model_batch,
+)
+from actiongpt_jax.data.pair_plan import PairPlan
+from actiongpt_jax.data.segments import Pair
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.store_builder import Settings, build_store
+from tests.data.test_batching import IDENTITY, PHRASES, WIDTH, Letters, row
+from tests.oracles import features as feature_oracle
+from tests.oracles import rotations as rotation_oracle
+
+# Features of order 1 in float32 against float64.
+assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
+
+
+@pytest.fixture(scope="module")
+def store():
+    rng = np.random.default_rng(1)
+    n = 400
+    rotations = np.cumsum(0.03 * rng.standard_normal((n, 22, 3)), 0) + [0.9, 0.4, 0.2]
+    translation = np.cumsum(0.02 * rng.standard_normal((n, 3)), 0) + [3.0, -2.0, 0.9]
+    return MotionStore(
+        path=pathlib.Path("memory"),
+        rotations=rotations.astype(np.float32),
+        translation=translation.astype(np.float32),
+        hands=None,
+        sequences=[row("a", 0, 150), row("b", 150, 250)],
+        labels=[],
+        meta={},
+    )
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory):
+    out = tmp_path_factory.mktemp("text") / "letters"
+    build_store(out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean"))
+    return open_embeddings(out)
+
+
+def make_pairs(store, lengths, seed=0):
+    """Pairs of the given (first, transition, second) frames anywhere in the store."""
+    rng = np.random.default_rng(seed)
+    names = list(PHRASES)
+    result = []
+    for i, parts in enumerate(lengths):
+        sequence = int(rng.integers(len(store.sequences)))
+        frames = sum(parts)
+        start = int(rng.integers(store.sequences[sequence].length - frames + 1))
+        result.append(
+            Pair(
+                key=f"p{i}",
+                sequence=sequence,
+                start=start,
+                end=start + frames,
+                lengths=tuple(parts),
+                phrases=(names[i % 3], names[(i // 3 + i + 1) % 3]),
+            )
+        )
+    return result
+
+
+def make_batches(
+    store, embeddings, lengths, batch_size=4, seed=0, max_shapes=2, **options
+):
+    items = make_pairs(store, lengths)
+    plan = PairPlan(action_lengths(items), batch_size, seed, max_shapes)
+    return PairBatches(store, items, embeddings, plan, **options), items
+
+
+# Two shapes: each is compiled alone.
+LENGTHS = [
+    *[(20, 0, 9), (12, 4, 8), (17, 3, 5), (9, 0, 12), (20, 1, 11), (5, 0, 4)],
+    *[(16, 8, 20), (20, 0, 28), (18, 5, 15), (15, 9, 16), (11, 0, 27)],
+]
+
+
+@functools.lru_cache
+def convert(heading="yaw"):
+    return jax.jit(functools.partial(pair_model_batch, heading=heading))
+
+
+PART = st.tuples(st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
+
+
+@given(
+    st.lists(PART, min_size=1, max_size=12),
+    st.integers(1, 7),
+    st.sampled_from(["descriptions", "phrase"]),
+    st.integers(0, 30),
+)
+@settings(deadline=None, max_examples=50)
+def test_raw_batch_is_the_pairs_and_the_texts_of_both_actions(
+    store, embeddings, lengths, batch_size, source, step
+):
+    batches, pairs = make_batches(store, embeddings, lengths, batch_size, source=source)
+    raw = batches.load(step)
+    items, shape = batches.plan.batch(step)
+    tokens = ((batch_size, batches.num_tokens, WIDTH), "float16")
+    assert {name: (a.shape, a.dtype.name) for name, a in raw.items()} == {
+        "rotations": ((batch_size, sum(shape), 22, 3), "float32"),
+        "translation": ((batch_size, sum(shape), 3), "float32"),
+        "lengths": ((batch_size, 2), "int32"),
+        "frame_mask_0": ((batch_size, shape[0]), "bool"),
+        "frame_mask_1": ((batch_size, shape[1]), "bool"),
+        "tokens_0": tokens,
+        "tokens_1": tokens,
+        "token_lengths_0": ((batch_size,), "int32"),
+        "token_lengths_1": ((batch_size,), "int32"),
+        "index": ((batch_size,), "int32"),
+        "item": ((batch_size,), "int32"),
+    }
+    np.testing.assert_array_equal(raw["item"], items)
+    np.testing.assert_array_equal(raw["index"], np.arange(batch_size))
+    for b, item in enumerate(items):
+        first, transition, second = pairs[item].lengths if item >= 0 else (0, 0, 0)
+        frames = (first, transition + second)
+        assert tuple(raw["lengths"][b]) == frames
+        for i in (0, 1):
+            mask, count = raw[f"frame_mask_{i}"][b], raw[f"token_lengths_{i}"][b]
+            assert mask[: frames[i]].all() and not mask[frames[i] :].any()
+            assert not raw[f"tokens_{i}"][b, count:].any()
+            if item >= 0:
+                expected = embeddings.tokens(pairs[item].phrases[i], source)
+                np.testing.assert_array_equal(raw[f"tokens_{i}"][b, :count], expected)
+            else:
+                assert count == 0
+        if item < 0:
+            assert not raw["rotations"][b].any() and not raw["translation"][b].any()
+            continue
+        motion = store.frames(pairs[item].sequence, pairs[item].start, pairs[item].end)
+        for name, expected in zip(("rotations", "translation"), motion, strict=True):
+            np.testing.assert_array_equal(raw[name][b, : sum(frames)], expected)
+
+
+def features_of(store, pair, heading):
+    """Features of the whole pair, turned once, in float64."""
+    motion = store.frames(pair.sequence, pair.start, pair.end)
+    matrices = [
+        [rotation_oracle.axis_angle_to_matrix(joint) for joint in frame]
+        for frame in motion[0]
+    ]
+    # What the published code takes for the heading is 0 for a body that faces -y.
+    yaw = float(motion[0][0, 0, 2]) - np.pi / 2 if heading == "reference" else None
+    return feature_oracle.rot_velocity(matrices, motion[1], yaw)
+
+
+@pytest.mark.parametrize("heading", ["yaw", "reference"])
+def test_both_actions_are_stretches_of_one_motion(store, embeddings, heading):
+    batches, pairs = make_batches(store, embeddings, LENGTHS)
+    rng = np.random.default_rng(0)
+    normalizer = Normalizer(
+        rng.standard_normal(135).astype(np.float32),
+        rng.uniform(0.5, 2, 135).astype(np.float32),
+    )
+    seen = 0
+    for step in range(batches.plan.batches_per_epoch):
+        raw = batches.load(step)
+        batch = jax.device_get(convert(heading)(raw, normalizer))
+        for b, item in enumerate(raw["item"]):
+            if item < 0:
+                continue
+            whole = features_of(store, pairs[item], heading)
+            whole = (whole - normalizer.mean) / normalizer.std
+            # The transition belongs to the second action.
+            cut = pairs[item].lengths[0]
+            for i, part in enumerate((whole[:cut], whole[cut:])):
+                assert_close(batch[f"features_{i}"][b, : len(part)], part)
+                assert batch[f"frame_mask_{i}"][b].sum() == len(part)
+                assert not batch[f"features_{i}"][b, len(part) :].any()
+            seen += 1
+    assert seen == len(pairs)
+
+
+def test_the_second_action_goes_on_from_the_first(store, embeddings):
+    batches, pairs = make_batches(store, embeddings, LENGTHS)
+    raw = batches.load(0)
+    batch = jax.device_get(convert()(raw, IDENTITY))
+    b = int(np.argmax(raw["item"] >= 0))
+    pair = pairs[raw["item"][b]]
+    start = pair.start + pair.lengths[0]
+    _, translation = store.frames(pair.sequence, start - 1, start + 1)
+    step = np.linalg.norm(np.diff(translation[:, :2], axis=0))
+    velocity = batch["features_1"][b, 0, 1:3]
+    # A motion by itself starts with velocity 0; this one arrives from somewhere.
+    assert step > 1e-3
+    np.testing.assert_allclose(np.linalg.norm(velocity), step, rtol=1e-4)
+    assert not batch["features_0"][b, 0, 1:3].any()
+
+
+def test_what_is_padded_has_no_influence(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS)
+    for step in range(batches.plan.batches_per_epoch):
+        raw = batches.load(step)
+        real = np.arange(raw["rotations"].shape[1]) < raw["lengths"].sum(1)[:, None]
+        garbage = np.random.default_rng(step).uniform(-9, 9, raw["rotations"].shape)
+        garbage = garbage.astype(np.float32)
+        changed = raw | {
+            "rotations": np.where(real[..., None, None], raw["rotations"], garbage),
+            "translation": np.where(
+                real[..., None], raw["translation"], garbage[:, :, 0]
+            ),
+        }
+        clean, dirty = convert()(raw, IDENTITY), convert()(changed, IDENTITY)
+        for name, array in clean.items():
+            np.testing.assert_array_equal(dirty[name], array)
+
+
+def test_masks_and_filler_rows(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16, max_shapes=1)
+    raw = batches.load(0)
+    normalizer = Normalizer(np.full(135, 7, np.float32), np.full(135, 2, np.float32))
+    batch = jax.device_get(convert()(raw, normalizer))
+    tokens = raw["tokens_0"].shape
+    shapes = {
+        "features_0": ((16, 20, 135), "float32"),
+        "frame_mask_0": ((16, 20), "bool"),
+        "features_1": ((16, 28, 135), "float32"),
+        "frame_mask_1": ((16, 28), "bool"),
+    } | {
+        f"{name}_{i}": value
+        for i in (0, 1)
+        for name, value in {
+            "tokens": (tokens, "float32"),
+            "token_mask": (tokens[:2], "bool"),
+        }.items()
+    }
+    assert {name: (a.shape, a.dtype.name) for name, a in batch.items()} == shapes
+    fillers = raw["item"] < 0
+    assert fillers.sum() == 5
+    for i in (0, 1):
+        frames, texts = batch[f"frame_mask_{i}"], batch[f"token_mask_{i}"]
+        np.testing.assert_array_equal(frames.sum(1), raw["lengths"][:, i])
+        np.testing.assert_array_equal(texts.sum(1), raw[f"token_lengths_{i}"])
+        assert not frames[fillers].any() and not texts[fillers].any()
+        assert (frames[:, :-1] >= frames[:, 1:]).all()
+        assert np.isfinite(batch[f"features_{i}"]).all()
+        assert not batch[f"features_{i}"][~frames].any()
+        assert not batch[f"tokens_{i}"][~texts].any()
+
+
+def test_an_epoch_compiles_once_per_shape(store, embeddings):
+    batches, _ = make_batches(store, embeddings, LENGTHS, max_shapes=2)
+    shapes = set()
+    for step in range(2 * batches.plan.batches_per_epoch):
+        raw = batches.load(step)
+        shapes.add(tuple(sorted((name, a.shape) for name, a in raw.items())))
+    assert len(shapes) == len(batches.plan.shapes) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_processes_together_load_the_whole_batch(store, embeddings, count):
+    whole, _ = make_batches(store, embeddings, LENGTHS, batch_size=8)
+    parts = [
+        make_batches(
+            store,
+            embeddings,
+            LENGTHS,
+            batch_size=8,
+            process_index=p,
+            process_count=count,
+        )[0]
+        for p in range(count)
+    ]
+    for step in range(4):
+        raws = [part.load(step) for part in parts]
+        assert len(raws[0]["index"]) == 8 // count
+        for name, array in whole.load(step).items():
+            np.testing.assert_array_equal(
+                np.concatenate([r[name] for r in raws]), array
+            )
+
+
+def test_action_lengths():
+    pairs = [
+        Pair("p", 0, 10, 45, (20, 5, 10), ("sit", "walk")),
+        Pair("q", 0, 0, 30, (12, 0, 18), ("walk", "sit")),
+    ]
+    np.testing.assert_array_equal(action_lengths(pairs), [(20, 15), (12, 18)])
+    assert action_lengths([]).shape == (0, 2)
+
+
+def test_bad_input_is_named_before_any_step(store, embeddings):
+    pairs = make_pairs(store, LENGTHS)
+    plan = PairPlan(action_lengths(pairs), 4, 0)
+    with pytest.raises(InputError, match="both actions"):
+        PairBatches(store, pairs[1:], embeddings, plan)
+    with pytest.raises(InputError, match="3 processes"):
+        PairBatches(store, pairs, embeddings, plan, process_count=3)
+    with pytest.raises(InputError, match="num_tokens"):
+        PairBatches(store, pairs, embeddings, plan, num_tokens=8)
+    # A phrase that only second actions have.
+    last = pairs[-1]
+    unknown = Pair(
+        *(last.key, last.sequence, last.start, last.end, last.lengths), ("sit", "fly")
+    )
+    with pytest.raises(InputError, match="'fly'"):
+        PairBatches(store, [*pairs[:-1], unknown], embeddings, plan)
+    with pytest.raises(InputError, match="'north'"):
+        convert("north")(PairBatches(store, pairs, embeddings, plan).load(0), IDENTITY)

@@ -1,0 +1,180 @@
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.config import load_config
+from actiongpt_jax.losses import teach as losses
+from actiongpt_jax.losses import temos as temos_losses
+from actiongpt_jax.models.teach import TeachOutputs
+from actiongpt_jax.structs import Gaussian
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+BATCH, NFEATS, WIDTH = 3, 5, 4
+# The longest items are shorter than their arrays.
+FRAMES = (8, 11)
+LENGTHS = (np.array([6, 4, 1]), np.array([2, 7, 9]))
+
+
+def config_of(**changes):
+    config = load_config(str(CONFIGS / "teach.py"))
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.fixture
+def case():
+    """Outputs and a batch whose arrays differ in length from action to action."""
+    keys = iter(jax.random.split(jax.random.key(0), 32))
+
+    def draw(*shape):
+        return 2.0 * jax.random.normal(next(keys), (BATCH, *shape))
+
+    outputs, batch = {}, {}
+    for i in (0, 1):
+        mask = jnp.arange(FRAMES[i]) < LENGTHS[i][:, None]
+        motions = ("target", "features_text", "features_motion")
+        for name in motions:
+            drawn = jnp.where(mask[..., None], draw(FRAMES[i], NFEATS), 0.0)
+            if name == "target":
+                batch |= {f"features_{i}": drawn, f"frame_mask_{i}": mask}
+            else:
+                outputs[f"{name}_{i}"] = drawn
+        for name in ("text", "motion"):
+            outputs[f"{name}_{i}"] = Gaussian(draw(WIDTH), draw(WIDTH))
+            outputs[f"z_{name}_{i}"] = draw(WIDTH)
+    return TeachOutputs(**outputs), batch
+
+
+def huber(a, b):
+    distance = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    return np.where(distance < 1, distance**2 / 2, distance - 0.5)
+
+
+def kl(q, p_mu=0.0, p_logvar=0.0):
+    mu, logvar = np.asarray(q.mu, np.float64), np.asarray(q.logvar, np.float64)
+    spread = np.exp(logvar) + (mu - p_mu) ** 2
+    return 0.5 * (spread / np.exp(p_logvar) - 1 + p_logvar - logvar)
+
+
+def mean_of_means(found, target, lengths):
+    """The mean over items of each one's mean over its own frames."""
+    return np.mean(
+        [
+            huber(f[:n], t[:n]).mean()
+            for f, t, n in zip(found, target, lengths, strict=True)
+        ]
+    )
+
+
+def test_every_term_is_the_mean_of_its_definition(case):
+    outputs, batch = case
+    found = losses.terms(outputs, batch, config_of())
+    expected = {}
+    for i in (0, 1):
+        action, target, lengths = outputs.action(i), batch[f"features_{i}"], LENGTHS[i]
+        text, motion = action.text, action.motion
+        expected |= {
+            f"recons_rfeats2rfeats_{i}": mean_of_means(
+                action.features_motion, target, lengths
+            ),
+            f"recons_text2rfeats_{i}": mean_of_means(
+                action.features_text, target, lengths
+            ),
+            f"kl_text2motion_{i}": kl(text, motion.mu, motion.logvar).mean(),
+            f"kl_motion2text_{i}": kl(motion, text.mu, text.logvar).mean(),
+            f"kl_text_{i}": kl(text).mean(),
+            f"kl_motion_{i}": kl(motion).mean(),
+            f"latent_manifold_{i}": huber(action.z_text, action.z_motion).mean(),
+        }
+    assert len(expected) == 14
+    assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
+    for name, (total, count) in found.items():
+        # float32 against float64.
+        np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
+
+
+def test_a_long_motion_weighs_no_more_than_a_short_one(case):
+    outputs, batch = case
+    target = {f"features_{i}": jnp.zeros_like(batch[f"features_{i}"]) for i in (0, 1)}
+    wrong = {
+        f"features_text_{i}": jnp.where(batch[f"frame_mask_{i}"][..., None], 1.5, 0.0)
+        .at[1:]
+        .set(0.0)
+        for i in (0, 1)
+    }
+    found = losses.terms(outputs.replace(**wrong), batch | target, config_of())
+    for i in (0, 1):
+        total, count = found[f"recons_text2rfeats_{i}"]
+        # |1.5| - 0.5 in one of three items, whatever its length.
+        np.testing.assert_allclose((total, count), (1.0, BATCH), rtol=1e-6)
+
+
+def test_filler_items_and_further_padding_count_in_nothing(case):
+    outputs, batch = case
+
+    def grown(array):
+        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
+        if array.shape[1] in FRAMES:
+            space[1] = (0, 3)
+        fill = False if array.dtype == bool else 50.0
+        return jnp.pad(array, space, constant_values=fill)
+
+    expected = losses.terms(outputs, batch, config_of())
+    outputs, batch = jax.tree.map(grown, (outputs, batch))
+    found = losses.terms(outputs, batch, config_of())
+    for name in expected:
+        # The same numbers, summed in another order.
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+
+
+def test_a_batch_of_fillers_only_counts_nothing_and_is_finite(case):
+    outputs, batch = case
+    empty = {
+        f"frame_mask_{i}": jnp.zeros_like(batch[f"frame_mask_{i}"]) for i in (0, 1)
+    }
+
+    def loss(outputs):
+        found = losses.terms(outputs, batch | empty, config_of())
+        assert all(count == 0 for _, count in found.values())
+        return sum(total for total, _ in found.values())
+
+    total, gradient = jax.value_and_grad(loss)(outputs)
+    assert total == 0
+    assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
+
+
+def test_terms_of_two_halves_add_up(case):
+    outputs, batch = case
+    whole = losses.terms(outputs, batch, config_of())
+    halves = []
+    for part in (slice(0, 1), slice(1, None)):
+        half = jax.tree.map(lambda a, p=part: a[p], case)
+        halves.append(losses.terms(half[0], half[1], config_of()))
+    for name, term in whole.items():
+        added = np.asarray(halves[0][name]) + np.asarray(halves[1][name])
+        np.testing.assert_allclose(added, term, rtol=1e-6)
+
+
+def test_latent_terms_are_those_of_temos(case):
+    outputs, batch = case
+    found = losses.terms(outputs, batch, config_of())
+    for i in (0, 1):
+        own = {name: batch[f"{name}_{i}"] for name in ("features", "frame_mask")}
+        single = temos_losses.terms(
+            outputs.action(i), own, load_config(str(CONFIGS / "temos.py"))
+        )
+        for name, term in single.items():
+            if not name.startswith("recons"):
+                np.testing.assert_array_equal(found[f"{name}_{i}"], term)
+
+
+def test_weights_come_from_the_config():
+    config = config_of(**{"losses.lmd_kl": 0.5, "losses.lmd_latent": 0.25})
+    for name, weight in losses.weights(config).items():
+        kind = name.split("_")[0]
+        assert weight == {"recons": 1.0, "kl": 0.5, "latent": 0.25}[kind]
+    # Both are 1e-5 in the published config.
+    assert set(losses.weights(config_of()).values()) == {1.0, 1e-5}
