@@ -1,0 +1,316 @@
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.config import base_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import pose6d
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.losses import motionclip as losses
+from actiongpt_jax.models.motionclip import MotionClipOutputs
+from tests.oracles import body as body_oracle
+from tests.oracles import kinematics as kinematics_oracle
+from tests.oracles import rotations as rotation_oracle
+
+BATCH, FRAMES, WIDTH = 4, 6, 5
+LENGTHS = np.array([6, 4, 1, 3])
+MOTION = ("rc", "rcxyz", "vel", "velxyz")
+LOSS = 1e-5  # float32 against float64, and the published tolerance
+
+
+def config_of(**changes):
+    """Every term has a weight of its own."""
+    config = base_config()
+    config.model.decode_text = True
+    config.data.images = "some"
+    config.losses.logit_scale = 1.5
+    for i, name in enumerate(MOTION, 1):
+        config.losses[f"lambda_{name}"] = 10.0 * i
+    for i, domain in enumerate(("text", "image")):
+        for j, kind in enumerate(("cosine", "mse", "ce"), 1):
+            config.losses[f"{domain}_{kind}"] = 0.1 * j + i
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def draw(seed=0, batch=BATCH, lengths=LENGTHS):
+    """Outputs and a batch, all of random numbers."""
+    rng = np.random.default_rng(seed)
+    mask = np.arange(FRAMES) < lengths[:, None]
+
+    def poses():
+        drawn = rng.normal(size=(batch, FRAMES, 150)).astype(np.float32)
+        return jnp.asarray(np.where(mask[..., None], drawn, 0))
+
+    def vectors():
+        return jnp.asarray(rng.normal(size=(batch, WIDTH)), jnp.float32)
+
+    outputs = MotionClipOutputs(vectors(), poses(), vectors(), vectors(), poses())
+    return outputs, {"poses": poses(), "frame_mask": jnp.asarray(mask)}
+
+
+terms = jax.jit(functools.partial(losses.terms, config=config_of()))
+
+
+def means(found):
+    return {name: float(total / count) for name, (total, count) in found.items()}
+
+
+def cross_entropy(logits):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.log(np.exp(shifted).sum(-1)) - np.diag(shifted)
+
+
+def by_hand(outputs, batch, config, points):
+    """Every term's mean in float64; `points` turns (150,) poses to (N, 3)."""
+    mask = np.asarray(batch["frame_mask"])
+    target = np.asarray(batch["poses"], np.float64)
+    places = {}
+
+    def motion(prefix, poses):
+        poses = np.asarray(poses, np.float64)
+        squares = {name: [] for name in MOTION}
+        for b, t in np.argwhere(mask):
+            here = (poses[b, t], target[b, t])
+            squares["rc"].append((here[0] - here[1]) ** 2)
+            now = points(here[0]), points(here[1])
+            squares["rcxyz"].append(((now[0] - now[1]) ** 2).ravel())
+            if t:
+                step = poses[b, t] - poses[b, t - 1] - target[b, t] + target[b, t - 1]
+                squares["vel"].append(step**2)
+                before = places[b, t - 1]
+                step = now[0] - before[0] - now[1] + before[1]
+                squares["velxyz"].append((step**2).ravel())
+            places[b, t] = now
+        return {
+            prefix + name: np.mean(np.concatenate(rows))
+            for name, rows in squares.items()
+        }
+
+    found = motion("", outputs.poses) | motion("gen_", outputs.poses_text)
+    real = mask.any(-1)
+    latent = np.asarray(outputs.latent, np.float64)[real]
+    for domain in ("text", "image"):
+        vector = np.asarray(getattr(outputs, domain), np.float64)[real]
+        a, b = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (latent, vector))
+        logits = np.exp(config.losses.logit_scale) * a @ b.T
+        both = cross_entropy(logits) + cross_entropy(logits.T)
+        found |= {
+            f"{domain}_cosine": (1 - (a * b).sum(-1)).mean(),
+            f"{domain}_mse": ((latent - vector) ** 2).mean(),
+            f"{domain}_mixed_ce": both.mean() / 2,
+        }
+    return found
+
+
+def matrices(pose):
+    return np.array(
+        [rotation_oracle.rot6d_to_matrix(r) for r in pose[:144].reshape(24, 6)]
+    )
+
+
+def joints_by_hand(pose):
+    skeleton = losses.SMPL22
+    return kinematics_oracle.forward_kinematics(
+        matrices(pose)[:22], np.zeros(3), skeleton.parents, skeleton.offsets
+    )
+
+
+def test_every_term_is_the_mean_of_its_definition():
+    outputs, batch = draw()
+    config = config_of()
+    found = means(terms(outputs, batch))
+    expected = by_hand(outputs, batch, config, joints_by_hand)
+    assert found.keys() == expected.keys() == losses.weights(config).keys()
+    for name, value in expected.items():
+        # Random rot6d rows amplify the rounding of joints.
+        rtol = 1e-4 if "xyz" in name else LOSS
+        np.testing.assert_allclose(found[name], value, rtol=rtol, err_msg=name)
+
+
+def make_body(joints, seed=0):
+    rng = np.random.default_rng(seed)
+    return Body(
+        v_template=rng.normal(size=(9, 3)).astype(np.float32),
+        shapedirs=np.zeros((9, 3, 1), np.float32),
+        posedirs=0.05 * rng.normal(size=(9, 3, 9 * joints - 9)).astype(np.float32),
+        J_regressor=rng.dirichlet(np.ones(9), joints).astype(np.float32),
+        weights=rng.dirichlet(np.ones(joints), 9).astype(np.float32),
+        parents=(-1, *(int(rng.integers(i)) for i in range(1, joints))),
+    )
+
+
+@pytest.mark.parametrize("joints", [24, 52])
+def test_vertices_of_a_body_and_where_its_hands_are(joints):
+    outputs, batch = draw()
+    body = make_body(joints)
+    hands = {24: (22, 23), 52: (22, 37)}[joints]
+
+    def points(pose):
+        rotations = np.tile(np.eye(3), (joints, 1, 1))
+        rotations[[*range(22), *hands]] = matrices(pose)
+        return body_oracle.skin(body, rotations, np.zeros(3), np.zeros(1))[1]
+
+    found = means(terms(outputs, batch, body=body))
+    expected = by_hand(outputs, batch, config_of(), points)
+    for name in ("rcxyz", "velxyz", "gen_rcxyz"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+
+
+def test_another_body_is_an_error():
+    with pytest.raises(InputError, match="24 joints of SMPL or the 52"):
+        losses.body_points(jnp.zeros((1, 2, 150)), make_body(25))
+
+
+def test_published_losses(golden):
+    case = golden("motionclip/losses")
+
+    def frames(name):
+        x = np.moveaxis(case[name], -1, 1)
+        return x.reshape(*x.shape[:2], -1)
+
+    for suffix in ("", "_xyz"):
+        pair = frames(f"output{suffix}"), frames(f"x{suffix}")
+        for name, term in (("rc", losses.reconstruction), ("vel", losses.velocity)):
+            total, count = term(*pair, case["mask"])
+            expected = case[f"loss/{name}{suffix[1:]}"]
+            np.testing.assert_allclose(total / count, expected, rtol=LOSS)
+    outputs = MotionClipOutputs(
+        latent=case["z"],
+        poses=frames("output"),
+        text=case["clip_text_features_4B"].reshape(3, 4, -1).mean(1),
+        image=case["clip_images_emb"],
+    )
+    batch = {"poses": jnp.asarray(frames("x")), "frame_mask": case["mask"]}
+    scale = float(case["logit_scale_param"])
+    config = config_of(**{"losses.logit_scale": scale})
+    found = means(
+        jax.jit(functools.partial(losses.terms, config=config))(outputs, batch)
+    )
+    for name, value in json.loads(str(case["clip_loss_dict"])).items():
+        if "_ce_from_" not in name:
+            np.testing.assert_allclose(found[name], value, rtol=LOSS, err_msg=name)
+
+
+def test_filler_items_and_further_padding_count_in_nothing():
+    case = draw()
+    expected = terms(*case)
+
+    def grown(array):
+        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
+        if array.shape[1:2] == (FRAMES,):
+            space[1] = (0, 3)
+        fill = False if array.dtype == bool else 50.0
+        return jnp.pad(array, space, constant_values=fill)
+
+    found = terms(*jax.tree.map(grown, case))
+    for name in expected:
+        # The same numbers, summed in another order.
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-6, err_msg=name)
+
+
+def test_terms_of_devices_add_up_to_those_of_the_batch():
+    """Two devices, played by a vectorised axis, with a filler on one of them."""
+    lengths = np.array([6, 4, 3, 0])
+    case = draw(lengths=lengths)
+    config = config_of()
+
+    def loss(outputs, batch, axis_name=None):
+        found = losses.terms(outputs, batch, config, axis_name=axis_name)
+        if axis_name is not None:
+            counts = jax.lax.psum({n: c for n, (_, c) in found.items()}, axis_name)
+        else:
+            counts = {n: c for n, (_, c) in found.items()}
+        weights = losses.weights(config)
+        total = sum(weights[n] * s / counts[n] for n, (s, _) in found.items())
+        return total, found
+
+    whole, whole_terms = jax.jit(loss)(*case)
+    gradient = jax.jit(jax.grad(lambda *x: loss(*x)[0]))(*case)
+    split = jax.tree.map(lambda a: a.reshape(2, 2, *a.shape[1:]), case)
+    on_devices = jax.vmap(
+        jax.value_and_grad(functools.partial(loss, axis_name="batch"), has_aux=True),
+        axis_name="batch",
+    )
+    (parts, part_terms), part_gradient = jax.jit(on_devices)(*split)
+    np.testing.assert_allclose(parts.sum(), whole, rtol=LOSS)
+    for name, term in whole_terms.items():
+        added = [x.sum() for x in part_terms[name]]
+        np.testing.assert_allclose(added, term, rtol=LOSS, err_msg=name)
+    for found, expected in zip(
+        jax.tree.leaves(part_gradient), jax.tree.leaves(gradient), strict=True
+    ):
+        found = found.reshape(expected.shape)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=LOSS * scale)
+
+
+def test_contrast_is_against_the_whole_batch():
+    a, b = np.random.default_rng(0).normal(size=(2, 4, WIDTH))
+    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+    real = jnp.ones(4, bool)
+    gathered = jax.vmap(
+        lambda a, b, m: losses.contrastive(a, b, m, 2.0, "batch"), axis_name="batch"
+    )(a.reshape(2, 2, -1), b.reshape(2, 2, -1), real.reshape(2, 2))
+    alone = jax.vmap(lambda a, b, m: losses.contrastive(a, b, m, 2.0))(
+        a.reshape(2, 2, -1), b.reshape(2, 2, -1), real.reshape(2, 2)
+    )
+    whole, _ = losses.contrastive(a, b, real, 2.0)
+    np.testing.assert_allclose(gathered[0].sum(), whole, rtol=LOSS)
+    assert alone[0].sum() < 0.9 * whole
+
+
+def test_what_has_no_weight_is_left_out():
+    outputs, batch = draw()
+    config = config_of(**{"losses.lambda_velxyz": 0.0, "losses.text_ce": 0.0})
+    found = losses.terms(outputs, batch, config)
+    assert found.keys() == losses.weights(config).keys()
+    assert not {"velxyz", "gen_velxyz", "text_mixed_ce"} & found.keys()
+    config.data.images = ""
+    config.model.decode_text = False
+    weights = losses.weights(config)
+    assert weights == {
+        "rc": 10.0,
+        "rcxyz": 20.0,
+        "vel": 30.0,
+        "text_cosine": 0.1,
+        "text_mse": 0.2,
+    }
+    bare = dataclasses.replace(outputs, image=None, poses_text=None)
+    assert losses.terms(bare, batch, config).keys() == weights.keys()
+
+
+def test_gradients_are_finite_where_nothing_has_a_direction():
+    outputs, batch = draw()
+    nothing = jax.tree.map(jnp.zeros_like, outputs)
+    weights = losses.weights(config_of())
+
+    @jax.jit
+    def gradient(outputs):
+        def total(outputs):
+            found = losses.terms(outputs, batch, config_of())
+            return sum(weights[n] * s / c for n, (s, c) in found.items())
+
+        return jax.grad(total)(outputs)
+
+    for case in (outputs, nothing):
+        assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient(case)))
+    # What stands where no frame is has no influence.
+    found = gradient(outputs).poses
+    assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
+
+
+def test_the_way_the_body_went_is_in_rc_only():
+    outputs, batch = draw()
+    start = 6 * pose6d.NUM_JOINTS
+    moved = dataclasses.replace(
+        outputs, poses=outputs.poses.at[..., start : start + 3].add(1.0)
+    )
+    before, after = means(terms(outputs, batch)), means(terms(moved, batch))
+    assert after["rc"] > before["rc"]
+    assert after["rcxyz"] == before["rcxyz"]

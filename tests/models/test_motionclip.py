@@ -1,0 +1,222 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.motionclip import TEXT_LATENTS, MotionClip
+from tests.oracles import transformer as oracle
+
+SIZES: dict[str, Any] = {
+    "latent_dim": 8,
+    "num_layers": 2,
+    "num_heads": 2,
+    "ff_size": 12,
+    "nfeats": 6,
+}
+BATCH, FRAMES = 3, 7
+LENGTHS = np.array([7, 4, 1])
+
+
+def batch_of(image=False, width=SIZES["latent_dim"]):
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.normal(size=(BATCH, *shape)).astype(np.float32)
+
+    batch: dict[str, Any] = {
+        "poses": draw(FRAMES, SIZES["nfeats"]),
+        "frame_mask": np.arange(FRAMES) < LENGTHS[:, None],
+        "text": 10 * draw(width),
+    }
+    return batch | ({"image": draw(width)} if image else {})
+
+
+def make(**fields):
+    """A model and variables of which none is 0 or 1."""
+    model = MotionClip(**(SIZES | fields))
+    batch = batch_of(width=model.latent_dim)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), batch)
+    rng = np.random.default_rng(1)
+    return model, jax.tree.map(
+        lambda x: (0.4 * rng.standard_normal(x.shape)).astype(np.float32), shapes
+    )
+
+
+def run(model, variables, batch, **options) -> Any:
+    return jax.jit(lambda b: model.apply(variables, b, **options))(batch)
+
+
+def positions(count, width):
+    rates = np.exp(-np.log(10000.0) * np.arange(0, width, 2) / width)
+    angles = np.arange(count)[:, None] * rates
+    return np.stack([np.sin(angles), np.cos(angles)], -1).reshape(count, width)
+
+
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_oracle(tokens):
+    model, variables = make(encoder_tokens=tokens)
+    batch = batch_of()
+    found = run(model, variables, batch)
+    params, unused = jax.tree.map(
+        lambda x: x.astype(np.float64), (variables["params"], variables["unused"])
+    )
+    width, heads = SIZES["latent_dim"], SIZES["num_heads"]
+    encoder, decoder = params["motion_encoder"], params["motion_decoder"]
+    names = {1: ["emb_token"], 2: ["mu_token", "logvar_token"]}[tokens]
+    first = np.stack([encoder[name] for name in names])
+    x = batch["poses"] @ encoder["skel_embedding"]["kernel"]
+    x = x + encoder["skel_embedding"]["bias"]
+    x = np.concatenate([np.broadcast_to(first, (BATCH, *first.shape)), x], 1)
+    x = x + positions(FRAMES + tokens, width)
+    mask = np.pad(batch["frame_mask"], ((0, 0), (tokens, 0)), constant_values=True)
+    for i in range(SIZES["num_layers"]):
+        x = oracle.encoder_layer(encoder["encoder"][f"layer_{i}"], x, mask, heads)
+    latent = x[:, 0]
+    # Two layers of rounded sums of some ten terms.
+    np.testing.assert_allclose(found.latent, latent, rtol=0, atol=5e-6)
+
+    x = np.broadcast_to(positions(FRAMES, width), (BATCH, FRAMES, width))
+    for i in range(SIZES["num_layers"]):
+        layer = f"layer_{i}"
+        x = oracle.decoder_layer(
+            decoder["decoder"][layer],
+            unused["motion_decoder"]["decoder"][layer],
+            *(x, latent[:, None], batch["frame_mask"], heads),
+        )
+    poses = x @ decoder["final_layer"]["kernel"] + decoder["final_layer"]["bias"]
+    poses = np.where(batch["frame_mask"][..., None], poses, 0)
+    np.testing.assert_allclose(found.poses, poses, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found.text, batch["text"])
+    assert found.image is None and found.poses_text is None
+
+
+@pytest.mark.parametrize("text_latent", TEXT_LATENTS)
+def test_padding_and_neighbours_change_nothing(text_latent):
+    model, variables = make(text_latent=text_latent, decode_text=True)
+    batch = batch_of(image=True)
+    expected = run(model, variables, batch)
+    longer: dict[str, Any] = {
+        name: np.pad(a, [(0, 2), (0, 3), (0, 0)][: a.ndim], constant_values=0)
+        if name in ("poses", "frame_mask")
+        else np.pad(a, [(0, 2), (0, 0)])
+        for name, a in batch.items()
+    }
+    longer["poses"][~longer["frame_mask"]] = 77.0
+    found = run(model, variables, longer)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        a = a[:BATCH, :FRAMES] if a.ndim == 3 else a[:BATCH]
+        # Compiled for another shape: rounding.
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_texts_as_latents():
+    batch = batch_of(image=True)
+    latents = {}
+    for how in TEXT_LATENTS:
+        model, variables = make(text_latent=how, decode_text=True)
+        found = run(model, variables, batch)
+        latents[how] = found
+        # What is decoded in training is what generation decodes.
+        decoded: Any = model.apply(
+            variables, found.text, batch["frame_mask"], method="decode"
+        )
+        np.testing.assert_allclose(found.poses_text, decoded, rtol=0, atol=1e-5)
+        for vector, latent in (("text", found.text), ("image", found.image)):
+            cosine = (batch[vector] * latent).sum(-1) / (
+                np.linalg.norm(batch[vector], axis=-1) * np.linalg.norm(latent, axis=-1)
+            )
+            np.testing.assert_allclose(cosine, 1.0, atol=1e-6)
+    lengths = {h: np.linalg.norm(f.text, axis=-1) for h, f in latents.items()}
+    np.testing.assert_array_equal(latents["raw"].text, batch["text"])
+    np.testing.assert_allclose(lengths["normalized"], 1.0, atol=1e-6)
+    unit = np.linalg.norm(latents["normalized"].latent, axis=-1)
+    np.testing.assert_allclose(unit, 1.0, atol=1e-6)
+    assert np.ptp(lengths["matched"]) < 1e-4
+    raw = latents["raw"].latent
+    np.testing.assert_allclose(latents["matched"].latent, raw, rtol=0, atol=1e-6)
+
+
+def test_matched_texts_are_as_long_as_the_latents_of_motions():
+    model, variables = make(text_latent="matched", latent_dim=32)
+    rng = np.random.default_rng(2)
+    poses = rng.normal(size=(400, 2, SIZES["nfeats"])).astype(np.float32) * 3
+    mask = np.ones((400, 2), bool)
+    latents: Any = jax.jit(
+        lambda p: model.apply(variables, p, mask, method="encode_motion")
+    )(poses)
+    text: Any = model.apply(
+        variables, rng.normal(size=(1, 32)).astype(np.float32), method="as_latent"
+    )
+    length = np.sqrt((np.asarray(latents) ** 2).sum(-1).mean())
+    # The norm's weights and what they multiply are independent, as in training.
+    np.testing.assert_allclose(np.linalg.norm(text), length, rtol=0.15)
+    fresh = MotionClip(**SIZES, text_latent="matched")
+    drawn = fresh.init(jax.random.key(0), batch_of())
+    text = fresh.apply(drawn, jnp.ones((1, SIZES["latent_dim"])), method="as_latent")
+    expected = np.sqrt(SIZES["latent_dim"])
+    np.testing.assert_allclose(np.linalg.norm(text), expected, rtol=1e-6)
+
+
+def test_gradients_reach_every_parameter_and_are_finite():
+    model, variables = make(encoder_tokens=2, decode_text=True)
+    batch = batch_of()
+
+    @jax.jit
+    def gradient(params, batch):
+        def loss(params):
+            out: Any = model.apply({"params": params}, batch)
+            return sum((x**2).sum() for x in (out.latent, out.poses, out.poses_text))
+
+        return jax.grad(loss)(params)
+
+    grads = gradient(variables["params"], batch)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
+        assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0, path
+    empty = batch | {"frame_mask": np.zeros((BATCH, FRAMES), bool)}
+    grads = gradient(variables["params"], empty)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+
+
+def test_what_acts_on_nothing_is_no_parameter():
+    model, variables = make()
+    assert "action_biases" in variables["unused"]
+    batch = batch_of()
+    without = run(model, {"params": variables["params"]}, batch)
+    np.testing.assert_array_equal(run(model, variables, batch).poses, without.poses)
+
+
+def test_dropout_acts_in_training_only():
+    model, variables = make(dropout=0.5)
+    batch = batch_of()
+
+    def train(seed):
+        rngs = {"dropout": jax.random.key(seed)}
+        return run(model, variables, batch, deterministic=False, rngs=rngs)
+
+    assert not np.allclose(train(0).latent, train(1).latent)
+    np.testing.assert_array_equal(train(0).poses, train(0).poses)
+
+
+def test_bfloat16_is_close_and_comes_back_as_float32():
+    model, variables = make()
+    batch = batch_of()
+    exact = run(model, variables, batch)
+    found = run(model.copy(dtype=jnp.bfloat16), variables, batch)
+    assert found.poses.dtype == found.latent.dtype == jnp.float32
+    # Three digits, through four layers.
+    np.testing.assert_allclose(found.latent, exact.latent, rtol=0, atol=0.1)
+
+
+def test_bad_input_is_an_error():
+    batch = batch_of()
+    with pytest.raises(InputError, match="encoder_tokens must be 1 or 2, got 3"):
+        make(encoder_tokens=3)
+    with pytest.raises(InputError, match="one of raw, normalized, matched, got 'unit'"):
+        make(text_latent="unit")
+    model, variables = make()
+    narrow = batch | {"text": np.zeros((BATCH, 5), np.float32)}
+    with pytest.raises(InputError, match="width of the texts' vectors, 5, got 8"):
+        model.apply(variables, narrow)
