@@ -16,13 +16,15 @@ SMALL = "--config.model.num_layers=1"
 
 @pytest.fixture(scope="session")
 def training(stores):
-    """Returns `start(workdir, *flags, devices=1) -> Popen` of a training process.
+    """Returns `start(workdir, *flags, devices=1, model=...) -> Popen` of training.
 
     All share the test run's cache of compiled programs: only the first one compiles,
     and none does where a test in this process had the same.
     """
 
-    def start(workdir, *flags: str, devices: int = 1) -> subprocess.Popen:
+    def start(
+        workdir, *flags: str, devices: int = 1, model: str = "temos"
+    ) -> subprocess.Popen:
         motion, text = stores
         environment = {
             **os.environ,
@@ -33,7 +35,7 @@ def training(stores):
         }
         command = [
             *(sys.executable, "-m", "actiongpt_jax.train"),
-            *("--config", "configs/temos.py:debug", "--workdir", str(workdir)),
+            *("--config", f"configs/{model}.py:debug", "--workdir", str(workdir)),
             f"--config.data.store={motion}",
             f"--config.text.store={text}",
             "--config.data.max_shapes=2",
@@ -54,10 +56,10 @@ def training(stores):
 
 @pytest.fixture(scope="session")
 def trained(training):
-    """Returns `run(workdir, *flags, devices=1) -> its output`; it must succeed."""
+    """Returns `run(workdir, *flags, ...) -> its output`; it must succeed."""
 
-    def run(workdir, *flags: str, devices: int = 1) -> str:
-        process = training(workdir, *flags, devices=devices)
+    def run(workdir, *flags: str, **options) -> str:
+        process = training(workdir, *flags, **options)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
         return output

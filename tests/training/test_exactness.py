@@ -1,6 +1,7 @@
 """A killed run ends like an uninterrupted one; devices and processes do not matter."""
 
 import contextlib
+import functools
 import json
 import random
 import shutil
@@ -93,9 +94,15 @@ def sgd_flags():
 
 @pytest.fixture(scope="session")
 def one_device(trained, sgd_flags, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("one") / "run"
-    trained(workdir, *sgd_flags)
-    return params_of(workdir).state["params"]
+    """Returns `params(model)` after a run on one device, each made once."""
+
+    @functools.cache
+    def params(model="temos"):
+        workdir = tmp_path_factory.mktemp("one") / "run"
+        trained(workdir, *sgd_flags, model=model)
+        return params_of(workdir).state["params"]
+
+    return params
 
 
 def assert_close_params(a, b):
@@ -103,10 +110,13 @@ def assert_close_params(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6), a, b)
 
 
-def test_four_devices_take_the_same_steps(trained, sgd_flags, one_device, tmp_path):
-    output = trained(tmp_path, *sgd_flags, devices=4)
+@pytest.mark.parametrize("model", ["temos", "teach"])
+def test_four_devices_take_the_same_steps(
+    trained, sgd_flags, one_device, tmp_path, model
+):
+    output = trained(tmp_path, *sgd_flags, devices=4, model=model)
     assert "4 cpu device(s)" in output
-    assert_close_params(one_device, params_of(tmp_path).state["params"])
+    assert_close_params(one_device(model), params_of(tmp_path).state["params"])
 
 
 def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_path):
@@ -128,13 +138,13 @@ def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_
         outputs = list(readers.map(lambda p: p.communicate(timeout=600)[0], processes))
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "2 process(es)" in outputs[0]
-    assert_close_params(one_device, params_of(tmp_path).state["params"])
+    assert_close_params(one_device(), params_of(tmp_path).state["params"])
 
 
 def test_training_moves_every_parameter(trained, sgd_flags, one_device, tmp_path):
     trained(tmp_path, *sgd_flags, "--config.train.num_steps=1")
     start = params_of(tmp_path).state["params"]
-    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, one_device)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, one_device())
     still = [
         jax.tree_util.keystr(path)
         for path, value in jax.tree_util.tree_leaves_with_path(moved)
