@@ -1,47 +1,79 @@
 """How fast is a training step, as a share of what the machine's matrix product does?
 
     python benchmarks/train_step.py --model temos
+    python benchmarks/train_step.py --model temos teach
     python benchmarks/train_step.py --model temos --host_devices 2
 
-Prints one JSON line per case: a training step (dropout on), and generation
-(encode text, sample, decode). `flops` counts the matrix products of the textbook
-formulation, whatever was computed; `utilisation` is the rate over that of a plain
-2048-cube product measured in the same process, before and after (median of both).
-Random weights and data, full masks. Run on a quiet machine.
+Prints one JSON line per case: a training step (dropout on), and generation (encode
+text, sample, decode). `flops` counts the matrix products of the textbook formulation,
+whatever was computed; `utilisation` is the rate over that of a plain 2048-cube product
+measured in the same process, between the steps (median). With several models their
+steps take turns, and a last line gives the ratio of their medians. A step of TEACH
+takes pairs of --frames and --frames_1 frames. Random weights and data, full masks. Run
+on a quiet machine.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
+WIDTH, FF, LAYERS, TEXT, NFEATS, PAST = 256, 1024, 6, 768, 135, 5
 
-def textbook_flops(
-    batch, frames, tokens, width=256, ff=1024, layers=6, text=768, nfeats=135
-):
-    """Returns matrix-product operations (forward, generation) of TEMOS."""
 
-    def encoder(length):
-        per_token = 2 * width * (4 * width + 2 * ff)
-        return layers * (length * per_token + 4 * length * length * width)
+def textbook_flops(model, batch, frames, frames_1, tokens):
+    """Returns matrix-product operations (forward, generation of one action)."""
 
-    def decoder(length):
-        # Attention to the one memory token is not counted: its queries are inert.
-        return encoder(length)
+    def stack(length):
+        # Attention to the decoder's one memory token is not counted: its queries and
+        # keys are inert.
+        per_token = 2 * WIDTH * (4 * WIDTH + 2 * FF)
+        return LAYERS * (length * per_token + 4 * length * length * WIDTH)
 
-    read_text = 2 * tokens * text * width + encoder(tokens + 2)
-    read_motion = 2 * frames * nfeats * width + encoder(frames + 2)
-    write = decoder(frames) + 2 * frames * width * nfeats
-    return batch * (read_text + read_motion + 2 * write), batch * (read_text + write)
+    project = 2 * tokens * TEXT * WIDTH
+
+    def read_motion(count):
+        return 2 * count * NFEATS * WIDTH + stack(count + 2)
+
+    def write(count):
+        return stack(count) + 2 * count * WIDTH * NFEATS
+
+    if model == "temos":
+        read = project + stack(tokens + 2)
+        training = read + read_motion(frames) + 2 * write(frames)
+    else:
+        read = project + stack(tokens + 3)
+        past = 2 * PAST * NFEATS * WIDTH + stack(PAST)
+        training = read + project + past + stack(tokens + 3 + PAST)
+        for count in (frames, frames_1):
+            training += read_motion(count) + 2 * write(count)
+    return batch * training, batch * (read + write(frames))
+
+
+@dataclasses.dataclass
+class Case:
+    """Something compiled that is run again and again."""
+
+    name: str
+    model: str
+    run: Callable[[], Any]
+    flops: int
+    compile_s: float
+    more: dict[str, Any]
+    times: list[float] = dataclasses.field(default_factory=list)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=["temos"], default="temos")
+    models = ["temos", "teach"]
+    parser.add_argument("--model", choices=models, nargs="+", default=["temos"])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--frames_1", type=int, default=105, help="of second actions")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--steps", type=int, default=9)
@@ -52,7 +84,54 @@ def main():
     if args.host_devices > 1:
         flag = f"--xla_force_host_platform_device_count={args.host_devices}"
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " " + flag
+    import jax
 
+    cases = [case for model in args.model for case in cases_of(model, args)]
+    gemm = []
+    for _ in range(args.steps):
+        # In turns: a slower spell of the machine meets all of them.
+        gemm.append(matmul_rate())
+        for case in cases:
+            started = time.perf_counter()
+            jax.block_until_ready(case.run())
+            case.times.append(time.perf_counter() - started)
+    rate = statistics.median(gemm)
+    for case in cases:
+        median = statistics.median(case.times)
+        figures = {
+            "case": case.name,
+            "model": case.model,
+            "batch": args.batch,
+            "frames": args.frames,
+            "tokens": args.tokens,
+            "dtype": args.dtype,
+            "devices": jax.device_count(),
+            "platform": jax.devices()[0].platform,
+            "jax": jax.__version__,
+            "compile_s": round(case.compile_s, 2),
+            "step_ms": {
+                "median": round(1e3 * median, 1),
+                "min": round(1e3 * min(case.times), 1),
+            },
+            "flops": case.flops,
+            "gflops": round(case.flops / median / 1e9, 1),
+            "gemm_gflops": round(rate, 1),
+            "utilisation": round(case.flops / median / 1e9 / rate, 3),
+            **case.more,
+        }
+        print(json.dumps(figures), flush=True)
+    steps = [case for case in cases if case.name == "train"]
+    if len(steps) > 1:
+        first, second = (statistics.median(case.times) for case in steps)
+        line = {
+            "case": f"{steps[1].model} over {steps[0].model}",
+            "ratio": round(second / first, 3),
+        }
+        print(json.dumps(line), flush=True)
+
+
+def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
+    """Compiles a model's training step and its generation."""
     import functools
 
     import jax
@@ -60,40 +139,63 @@ def main():
     import numpy as np
 
     from actiongpt_jax.config import load_config
-    from actiongpt_jax.losses import temos as losses
     from actiongpt_jax.models.build import NOISE, build
     from actiongpt_jax.training.optim import make_optimizer
     from actiongpt_jax.training.parallel import DataParallel
     from actiongpt_jax.training.state import count_parameters, create_state
     from actiongpt_jax.training.step import make_train_step
+    from actiongpt_jax.training.tasks import TASKS
 
-    config_file = os.path.join(
-        os.path.dirname(__file__), "..", "configs", f"{args.model}.py"
+    folder = os.path.join(os.path.dirname(__file__), "..", "configs")
+    config = load_config(
+        os.path.join(folder, f"{name}.py"), [f"--config.train.dtype={args.dtype}"]
     )
-    config = load_config(config_file, [f"--config.train.dtype={args.dtype}"])
-    model, tx = build(config), make_optimizer(config)
+    model, tx, task = build(config), make_optimizer(config), TASKS[name]
     rng = np.random.default_rng(0)
-    shape = (args.batch, args.frames)
-    batch = {
-        "features": rng.standard_normal((*shape, 135), np.float32),
-        "frame_mask": np.ones(shape, bool),
-        "tokens": rng.standard_normal((args.batch, args.tokens, 768), np.float32),
-        "token_mask": np.ones((args.batch, args.tokens), bool),
-        "index": np.arange(args.batch, dtype=np.int32),
-    }
+
+    def action(frames, part):
+        features = rng.standard_normal((args.batch, frames, NFEATS), np.float32)
+        tokens = rng.standard_normal((args.batch, args.tokens, TEXT), np.float32)
+        return {
+            f"features{part}": features,
+            f"frame_mask{part}": np.ones(features.shape[:2], bool),
+            f"tokens{part}": tokens,
+            f"token_mask{part}": np.ones(tokens.shape[:2], bool),
+        }
+
+    single = action(args.frames, "")
+    batch: dict[str, Any] = single
+    if name == "teach":
+        batch = action(args.frames, "_0") | action(args.frames_1, "_1")
+    batch = batch | {"index": np.arange(args.batch, dtype=np.int32)}
     parallel = DataParallel(args.batch)
     step = make_train_step(
         model,
-        functools.partial(losses.terms, config=config),
-        losses.weights(config),
+        functools.partial(task.terms, config=config),
+        task.weights(config),
         tx,
-        NOISE[args.model],
+        NOISE[name],
         parallel.axis_name,
     )
-    noise = {name: jnp.zeros((args.batch, model.latent_dim)) for name in NOISE["temos"]}
-    state = parallel.place_state(create_state(model, tx, batch, noise, seed=0))
-    variables = {"params": state.params}
-    params = count_parameters(state.params)
+    noise = {n: jnp.zeros((args.batch, model.latent_dim)) for n in NOISE[name]}
+    started = time.perf_counter()
+    state = create_state(model, tx, batch, noise, seed=0)
+    init_s = time.perf_counter() - started
+    variables = jax.device_put(jax.tree.map(np.asarray, {"params": state.params}))
+    more = {"params": count_parameters(state.params), "init_s": round(init_s, 2)}
+    if name == "teach":
+        more["frames_1"] = args.frames_1
+
+    state, placed = parallel.place_state(state), parallel.place_batch(batch)
+    started = time.perf_counter()
+    run = parallel.compile(step, donate_state=True).lower(state, placed).compile()
+    compile_s = time.perf_counter() - started
+    temp = getattr(run.memory_analysis(), "temp_size_in_bytes", 0)
+
+    def train():
+        nonlocal state
+        state, metrics = run(state, placed)
+        return state, metrics
 
     @jax.jit
     def generate(variables, tokens, token_mask, frame_mask, rng):
@@ -101,80 +203,35 @@ def main():
         latent = text.sample(jax.random.normal(rng, text.mu.shape))
         return model.apply(variables, latent, frame_mask, method="decode")
 
-    gen_args = (
-        batch["tokens"],
-        batch["token_mask"],
-        batch["frame_mask"],
-        jax.random.key(0),
-    )
-    variables = jax.tree.map(np.asarray, variables)  # The state's own are donated.
-    gemm = [matmul_rate(jax, jnp)]
-
-    placed = parallel.place_batch(batch)
+    inputs = (single["tokens"], single["token_mask"], single["frame_mask"])
+    inputs = (*inputs, jax.random.key(0))
     started = time.perf_counter()
-    run = parallel.compile(step, donate_state=True).lower(state, placed).compile()
-    compile_s = time.perf_counter() - started
-    memory = run.memory_analysis()
-    state, metrics = run(state, placed)
-    jax.block_until_ready(metrics)
-    times = []
-    for _ in range(args.steps):
-        started = time.perf_counter()
-        state, metrics = run(state, placed)
-        jax.block_until_ready(state)
-        times.append(time.perf_counter() - started)
-    gemm.append(matmul_rate(jax, jnp))
-
-    started = time.perf_counter()
-    run_generate = generate.lower(variables, *gen_args).compile()
+    run_generate = generate.lower(variables, *inputs).compile()
     gen_compile_s = time.perf_counter() - started
-    device_variables = jax.device_put(variables)
-    jax.block_until_ready(run_generate(device_variables, *gen_args))
-    gen_times = []
-    for _ in range(args.steps):
-        started = time.perf_counter()
-        jax.block_until_ready(run_generate(device_variables, *gen_args))
-        gen_times.append(time.perf_counter() - started)
-    gemm.append(matmul_rate(jax, jnp))
 
-    forward, generation = textbook_flops(args.batch, args.frames, args.tokens)
-    common = {
-        "model": args.model,
-        "batch": args.batch,
-        "frames": args.frames,
-        "tokens": args.tokens,
-        "dtype": args.dtype,
-        "devices": jax.device_count(),
-        "platform": jax.devices()[0].platform,
-        "jax": jax.__version__,
-        "params": params,
-    }
-
-    def report(case, compile_s, times, flops, **more):
-        median, rate = statistics.median(times), statistics.median(gemm)
-        figures = {
-            "case": case,
-            **common,
-            "compile_s": round(compile_s, 2),
-            "step_ms": {
-                "median": round(1e3 * median, 1),
-                "min": round(1e3 * min(times), 1),
-            },
-            "flops": flops,
-            "gflops": round(flops / median / 1e9, 1),
-            "gemm_gflops": round(rate, 1),
-            "utilisation": round(flops / median / 1e9 / rate, 3),
-            **more,
-        }
-        print(json.dumps(figures), flush=True)
-
-    temp = getattr(memory, "temp_size_in_bytes", 0)
-    report("train", compile_s, times, 3 * forward, temp_mib=round(temp / 2**20))
-    report("generate", gen_compile_s, gen_times, generation)
+    forward, generation = textbook_flops(
+        name, args.batch, args.frames, args.frames_1, args.tokens
+    )
+    jax.block_until_ready((train(), run_generate(variables, *inputs)))
+    more_train = {**more, "temp_mib": round(temp / 2**20)}
+    return [
+        Case("train", name, train, 3 * forward, compile_s, more_train),
+        Case(
+            "generate",
+            name,
+            lambda: run_generate(variables, *inputs),
+            generation,
+            gen_compile_s,
+            more,
+        ),
+    ]
 
 
-def matmul_rate(jax, jnp, size=2048, repeats=5):
+def matmul_rate(size=2048, repeats=3):
     """Returns the median GFLOP/s of a float32 product of two `size`-squares."""
+    import jax
+    import jax.numpy as jnp
+
     a = jax.random.normal(jax.random.key(1), (size, size), jnp.float32)
     product = jax.jit(lambda a: a @ a)
     product(a).block_until_ready()
