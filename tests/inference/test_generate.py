@@ -6,7 +6,7 @@ import pytest
 from actiongpt_jax import generate, train
 from actiongpt_jax.data.amass import load_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.generate import generate_motion
+from actiongpt_jax.inference.generate import WINDOW, generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
@@ -16,21 +16,31 @@ pytestmark = pytest.mark.xdist_group("inference")
 PHRASE = "walk forward"
 
 
-@pytest.fixture(scope="module")
-def run(stores, tmp_path_factory):
-    """Returns (workdir, embedding store with single descriptions)."""
+def train_two_steps(config, stores, workdir):
     motion, text = stores
-    workdir = tmp_path_factory.mktemp("generate") / "run"
     train.main(
         [
-            *("--config", "temos:debug", "--workdir", str(workdir)),
+            *("--config", f"{config}:debug", "--workdir", str(workdir)),
             f"--config.data.store={motion}",
             f"--config.text.store={text}",
             "--config.data.max_shapes=1",
             "--config.train.num_steps=2",
+            "--config.model.num_layers=1",
         ]
     )
     return workdir, text
+
+
+@pytest.fixture(scope="module")
+def run(stores, tmp_path_factory):
+    """Returns (workdir, embedding store with single descriptions)."""
+    return train_two_steps("temos", stores, tmp_path_factory.mktemp("temos") / "run")
+
+
+@pytest.fixture(scope="module")
+def teach_run(stores, tmp_path_factory):
+    """Returns the workdir of a model that reads what went before."""
+    return train_two_steps("teach", stores, tmp_path_factory.mktemp("teach") / "run")[0]
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +161,11 @@ def test_wrong_commands_are_one_sentence(run, tmp_path):
     workdir = ["--workdir", str(run[0]), "--text", PHRASE, "--out", str(tmp_path)]
     for arguments, word in [
         ([*workdir, "--seconds", "1", "--seconds", "2"], "--seconds"),
-        ([*workdir, "--seconds", "0"], "frame"),
+        ([*workdir, "--seconds", "0"], "above 0"),
+        ([*workdir, "--seconds", "1e12"], "at most 600"),
+        ([*workdir, "--fact", "inf"], "--fact"),
+        ([*workdir, "--series", "past"], "temos"),
+        ([*workdir, "--series", "all"], "--series"),
         ([*workdir, "--samples", "0"], "sample"),
         ([*workdir, "--seconds", "nan"], "finite"),
         ([*workdir, "--seed", "-1"], "--seed"),
@@ -163,3 +177,114 @@ def test_wrong_commands_are_one_sentence(run, tmp_path):
             generate.main(arguments)
         assert word in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+SERIES = (
+    *("--text", PHRASE, "--seconds", "1"),
+    *("--text", "jump up", "--seconds", "1.5"),
+    *("--text", PHRASE, "--seconds", "0.5"),
+)
+LENGTHS = (30, 45, 15)
+
+
+def written(workdir, out, *arguments):
+    """Returns name -> motion of the files that a command writes."""
+    generate.main(["--workdir", str(workdir), "--out", str(out), *arguments])
+    return {path.name: load_motion(path) for path in sorted(out.iterdir())}
+
+
+NAME = "walk_forward_then_jump_up_then_walk_forward"
+
+
+def test_command_line_writes_one_series(teach_run, tmp_path, capsys):
+    found = written(teach_run, tmp_path, *SERIES, "--samples", "2")
+    assert list(found) == [f"{NAME}_{i}.npz" for i in (0, 1)]
+    for motion in found.values():
+        assert motion.text == (PHRASE, "jump up", PHRASE)
+        assert motion.lengths == LENGTHS
+        assert motion.rotations.shape == (sum(LENGTHS), 22, 3)
+    first, second = found.values()
+    assert np.abs(first.rotations - second.rotations).max() > 1e-3
+    # The body goes on where it was: at every join the window stays in its place.
+    for join in np.cumsum(LENGTHS)[:-1]:
+        ground = first.translation[join - 1 : join + WINDOW + 1, :2]
+        np.testing.assert_allclose(
+            ground, ground[:1] + np.zeros_like(ground), atol=1e-5
+        )
+    printed = capsys.readouterr().out
+    assert "'walk forward, then jump up, then walk forward', 90 frames" in printed
+
+
+def test_series_of_independent_actions(teach_run, run, tmp_path):
+    modes = ("past", "independent")
+    past, independent = (
+        written(teach_run, tmp_path / mode, *SERIES, "--series", mode, "--mean")
+        for mode in modes
+    )
+    assert list(past) == list(independent) == [f"{NAME}_0.npz"]
+    read, unread = past[f"{NAME}_0.npz"], independent[f"{NAME}_0.npz"]
+    assert read.lengths == unread.lengths == LENGTHS
+    np.testing.assert_allclose(
+        read.rotations[:30], unread.rotations[:30], rtol=0, atol=1e-5
+    )
+    later = slice(30 + WINDOW, 75)
+    assert np.abs(read.rotations[later, 1:] - unread.rotations[later, 1:]).max() > 1e-4
+    # So is a series of a model that reads nothing of what went before.
+    found = written(run[0], tmp_path / "temos", *SERIES, "--series", "independent")
+    assert found[f"{NAME}_0.npz"].lengths == LENGTHS
+
+
+def test_series_in_one_prompt(teach_run, tmp_path, capsys):
+    found = written(teach_run, tmp_path, *SERIES, "--series", "joined")
+    (motion,) = found.values()
+    assert motion.text == ("walk forward, jump up, walk forward",)
+    assert motion.lengths == (sum(LENGTHS),)
+    # Nothing describes all three together.
+    assert "no descriptions of 'walk forward, jump up, " in capsys.readouterr().err
+
+
+def test_no_series_is_a_motion_of_each_text(teach_run, tmp_path):
+    found = written(teach_run, tmp_path, *SERIES, "--series", "off")
+    lengths = {name: motion.lengths for name, motion in found.items()}
+    assert lengths == {
+        "jump_up_0.npz": (45,),
+        "walk_forward_0.npz": (30,),
+        "walk_forward_1.npz": (15,),
+    }
+
+
+def test_alignment_and_window_of_the_command_line(teach_run, tmp_path):
+    found = written(
+        teach_run, tmp_path, *SERIES[:8], "--align", "translation", "--window", "0"
+    )
+    (motion,) = found.values()
+    np.testing.assert_array_equal(
+        motion.translation[30, :2], motion.translation[29, :2]
+    )
+
+
+def test_wrong_series_are_one_sentence(teach_run, tmp_path):
+    command = ["--workdir", str(teach_run), "--out", str(tmp_path / "none")]
+    text = ["--text", PHRASE, "--text", "jump up", "--text", "sit"]
+    for arguments, words in [
+        ([*text, "--seconds", "1", "--seconds", "2"], ["2 for 3 texts"]),
+        ([*text, "--seconds", "1"], ["1 for 3 texts"]),
+        (
+            [*text[:4], "--seconds", "1", "--seconds", "0.4"],
+            ["action 2", "'jump up'", "0.43 s"],
+        ),
+        (
+            [*text[:4], "--seconds", "1", "--seconds", "1", "--window", "40"],
+            ["action 2", "45 frames", "--window"],
+        ),
+        ([*text[:2], "--seconds", "1e12"], ["at most 600"]),
+        ([*text[:4], "--seconds", "1", "--seconds", "-1"], ["above 0"]),
+        ([*text[:2], "--align", "half"], ["--align"]),
+        ([*text[:2], "--window", "-1"], ["window"]),
+    ]:
+        with pytest.raises(InputError) as caught:
+            generate.main([*command, *arguments])
+        message = str(caught.value)
+        assert all(word in message for word in words), message
+        assert "\n" not in message
+    assert not (tmp_path / "none").exists()
