@@ -3,12 +3,17 @@ r"""Does training on real motion capture work, and does the text matter?
     python benchmarks/minibabel.py --data STORE --text EMBEDDINGS \
         [--out runs/minibabel] [--save FILE]
 
-Answers three questions on a small store of real motion and prints a JSON line each:
+Answers five questions on a small store of real motion and prints a JSON line each:
 
-full     the published size (latent 256, 6 layers) for 60 steps: does validation fall?
-overfit  a small model on 16 segments: does reconstruction from text fall to a tenth?
-text     a small model on everything: how much worse is validation when every motion
-         is given another phrase's embedding?
+full     TEMOS at its published size (latent 256, 6 layers), 60 steps: does validation
+         fall?
+overfit  a small TEMOS on 16 segments: does reconstruction from text fall to a tenth?
+text     a small TEMOS on everything: how much worse is validation when every motion is
+         given another phrase's embedding?
+pairs    TEACH at its published size, 60 steps: does validation fall?
+series   a small TEACH on everything, then series of four actions whose phrases have
+         clips in the validation split: how often is an action nearer to the clips of
+         its own phrase than to those of another?
 """
 
 import argparse
@@ -17,6 +22,7 @@ import pathlib
 from typing import Any
 
 import jax
+import nearness
 import numpy as np
 import record
 
@@ -26,6 +32,9 @@ from actiongpt_jax.data.batching import SegmentBatches, model_batch
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import segments
 from actiongpt_jax.evaluation.validation import ape_ave_terms
+from actiongpt_jax.inference.generate import generate_sequence
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.terms import masked_term, smooth_l1
 from actiongpt_jax.text.embedding_store import open_embeddings
@@ -45,13 +54,19 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--text", required=True)
     parser.add_argument("--out", default="runs/minibabel")
-    parser.add_argument("--only", choices=("full", "overfit", "text"))
+    cases = {
+        "full": full,
+        "overfit": overfit,
+        "text": text_matters,
+        "pairs": pairs,
+        "series": series,
+    }
+    parser.add_argument("--only", choices=tuple(cases), nargs="+", default=tuple(cases))
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
-    cases = {"full": full, "overfit": overfit, "text": text_matters}
     rows = []
     for name, case in cases.items():
-        if args.only in (None, name):
+        if name in args.only:
             rows.append({"case": name, **case(args, pathlib.Path(args.out) / name)})
             print(json.dumps(rows[-1]), flush=True)
     if args.save:
@@ -66,9 +81,9 @@ def main():
         )
 
 
-def configure(args, *overrides):
+def configure(args, *overrides, model="temos"):
     stores = (f"--config.data.store={args.data}", f"--config.text.store={args.text}")
-    return load_config("temos", [*stores, *overrides])
+    return load_config(model, [*stores, *overrides])
 
 
 def records(workdir, name):
@@ -100,6 +115,55 @@ def overfit(args, workdir):
         "recons_text2rfeats": [round(figures[0], 4), round(figures[-1], 4)],
         "ratio": round(figures[-1] / figures[0], 4),
     }
+
+
+def pairs(args, workdir):
+    steps = ("--config.train.num_steps=60", "--config.data.max_shapes=3")
+    train(configure(args, *steps, model="teach"), workdir, [ape_ave_terms])
+    first, *_, last = records(workdir, "val/loss")
+    names = ("loss", "recons_text2rfeats_0", "recons_text2rfeats_1", "ape_global")
+    return {
+        "steps": 60,
+        **{f"val/{n}": [round(r[f"val/{n}"], 4) for r in (first, last)] for n in names},
+    }
+
+
+def series(args, workdir, count=32, length=4, steps=500):
+    steps_flag = f"--config.train.num_steps={steps}"
+    train(configure(args, *SMALL, steps_flag, model="teach"), workdir)
+    trained, store = load_trained(workdir), open_store(args.data)
+    held_out = segments(store, "val")
+    known = {item.phrase for item in segments(store, "train")}
+    items = [item for item in held_out if item.phrase in known]
+    frames: dict[str, list[int]] = {}
+    for item in items:
+        frames.setdefault(item.phrase, []).append(item.end - item.start)
+    typical = {
+        phrase: int(np.clip(np.median(counts), 30, 150))
+        for phrase, counts in frames.items()
+    }
+    rng, embedder = np.random.default_rng(0), PhraseEmbedder(trained.config)
+    drawn = [
+        rng.choice(sorted(typical), length, replace=False).tolist()
+        for _ in range(count)
+    ]
+    requests = [
+        plan_series(embedder, phrases, [typical[p] for p in phrases], fact=0.0)[0]
+        for phrases in drawn
+    ]
+    actions, names = [], []
+    for motion in generate_sequence(trained, requests):
+        ends = np.cumsum(motion.lengths)
+        for end, size, phrase in zip(ends, motion.lengths, motion.text, strict=True):
+            rows = slice(end - size, end)
+            actions.append((motion.rotations[rows], motion.translation[rows]))
+            names.append(phrase)
+    distance = nearness.distances(
+        nearness.joints_of(actions), nearness.clips_of(store, items)
+    )
+    found = nearness.own_nearer(distance, names, [item.phrase for item in items])
+    sizes = {"phrases": len(typical), "clips": len(items), "series": count}
+    return {"steps": steps, **sizes, "actions": len(actions), **found}
 
 
 def text_matters(args, workdir):

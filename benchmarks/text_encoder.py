@@ -1,7 +1,7 @@
 """How fast are texts encoded, and how does that compare with PyTorch?
 
     python benchmarks/text_encoder.py
-    python benchmarks/text_encoder.py --peer --out benchmarks/results/NAME.json
+    python benchmarks/text_encoder.py --peer --save benchmarks/results/NAME.json
 
 A model of DistilBERT-base's size with random weights, float32. Two cases, one JSON
 line each: `full`, a batch of 64 texts of 128 tokens; `mixed`, texts of 60 to 110
@@ -19,12 +19,13 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
+
+import record
 
 SIZES = {"dim": 768, "n_layers": 6, "n_heads": 12, "hidden_dim": 3072}
 VOCABULARY, POSITIONS = 30522, 512
@@ -128,7 +129,7 @@ def main():
     parser.add_argument("--longest", type=int, default=110)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="also write the rows to this JSON file")
+    parser.add_argument("--save", help="also write the rows to this JSON file")
     args = parser.parse_args()
 
     import jax
@@ -139,14 +140,7 @@ def main():
     from actiongpt_jax.text.tokenization import Pieces
 
     rng = np.random.default_rng(args.seed)
-    machine = {
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
-        "cores": len(os.sched_getaffinity(0)),
-        "processor": platform.processor() or platform.machine(),
-        "dtype": "float32",
-        "seed": args.seed,
-    }
+    machine = {"jax": jax.__version__, "cores": len(os.sched_getaffinity(0))}
     peer = None
     with tempfile.TemporaryDirectory() as folder:
         write_folder(pathlib.Path(folder), args.seed)
@@ -189,8 +183,8 @@ def main():
             for embedding, other in zip(states["ours"], theirs, strict=True)
         )
     rows.append(report("mixed", int(lengths.sum()), times, gap, machine))
-    if args.out:
-        pathlib.Path(args.out).write_text(json.dumps(rows, indent=1) + "\n")
+    if args.save:
+        record.save(args.save, rows, dtype="float32", seed=args.seed)
 
 
 if __name__ == "__main__":

@@ -54,13 +54,15 @@ def get_config(arg=None):
         config.model.latent_dim = 128 if demo else 16
         config.model.ff_size = 256 if demo else 32
         config.model.num_layers = 3 if demo else 2
-        config.data.max_shapes = 4 if demo else 1
+        config.data.max_shapes = 2 if demo else 1
+        # Few shapes of much the same size: compiling is a large part of a short run.
+        config.data.max_frames = 120 if demo else 750
         # Few steps: the fastest way to something that can be looked at.
         config.model.dropout = 0.0 if demo else 0.1
         config.train.learning_rate = 1e-3
-        config.train.num_steps = 300 if demo else 8
-        config.train.batch_size = 16 if demo else 4
-        config.train.eval_epochs = 8
+        config.train.num_steps = 450 if demo else 8
+        config.train.batch_size = 8 if demo else 4
+        config.train.eval_epochs = 100 if demo else 8
         config.train.checkpoint_steps = 200 if demo else 4
         config.train.log_steps = 10 if demo else 1
     return config

@@ -89,7 +89,7 @@ def _batches(
         config.train.batch_size,
         config.train.seed,
         # Validation is rare: fewer programs to compile count more than padding.
-        config.data.max_shapes if shuffle else 2,
+        config.data.max_shapes if shuffle else min(2, -(-config.data.max_shapes // 2)),
         shuffle=shuffle,
     )
     return task.batches(

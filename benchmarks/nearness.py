@@ -1,0 +1,93 @@
+"""Are generated actions nearer to real clips of their phrase than to other phrases'?"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.data.segments import Segment
+from actiongpt_jax.evaluation.ape_ave import ape_ave
+from actiongpt_jax.geometry.kinematics import forward_kinematics
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+
+
+def clips_of(store: MotionStore, items: Sequence[Segment]) -> list[np.ndarray]:
+    """Returns the joints of real segments, (T, 22, 3) each."""
+    rows = [store.sequences[item.sequence].start for item in items]
+    slices = [
+        slice(row + item.start, row + item.end)
+        for row, item in zip(rows, items, strict=True)
+    ]
+    return joints_of([(store.rotations[s], store.translation[s]) for s in slices])
+
+
+def joints_of(motions: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Returns (T, 22, 3) joints of (rotations (T, 22, 3), translation (T, 3)) pairs."""
+    frames = np.cumsum([0, *(len(translation) for _, translation in motions)])
+    rotations, translation = (np.concatenate(x) for x in zip(*motions, strict=True))
+    joints = forward_kinematics(axis_angle_to_matrix(rotations), translation)
+    return np.split(np.asarray(joints), frames[1:-1])
+
+
+def distances(
+    generated: Sequence[np.ndarray], clips: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Returns (n, m) APE, metres: all joints, over the frames that both have.
+
+    Ground position and yaw of frame 0 are taken from both first.
+    """
+    size = max(len(joints) for joints in (*generated, *clips))
+
+    def pad(joints):
+        return np.pad(joints, ((0, size - len(joints)), (0, 0), (0, 0)), "edge")
+
+    stacked = np.stack([pad(joints) for joints in clips])
+    lengths = np.array([len(joints) for joints in clips])
+    rows = [
+        _to_all(pad(joints), stacked, np.minimum(lengths, len(joints)))
+        for joints in generated
+    ]
+    return np.stack(rows)
+
+
+@jax.jit
+def _to_all(joints: jax.Array, clips: jax.Array, lengths: jax.Array) -> jax.Array:
+    one = functools.partial(ape_ave, protocol="paper")
+    found = jax.vmap(lambda clip, length: one(joints, clip, length))(clips, lengths)
+    return jnp.asarray(found["ape_global"])
+
+
+def own_nearer(
+    distance: np.ndarray, phrases: Sequence[str], clip_phrases: Sequence[str]
+) -> dict[str, float]:
+    """Counts how often the own phrase is the nearer one.
+
+    Args:
+        distance: (n, m) of generated actions to clips.
+        phrases: of the generated actions.
+        clip_phrases: of the clips.
+
+    Returns:
+        pairs: of all (action, other phrase), the share in which the mean distance
+            to the clips of the own phrase is smaller; top1: share of actions to
+            which no other phrase is nearer; chance of either.
+    """
+    names = sorted(set(clip_phrases))
+    of_clip = np.array([names.index(phrase) for phrase in clip_phrases])
+    means = np.stack(
+        [distance[:, of_clip == i].mean(1) for i in range(len(names))], axis=1
+    )
+    own = np.array([names.index(phrase) for phrase in phrases])
+    mine = means[np.arange(len(own)), own]
+    others = np.ones_like(means, bool)
+    others[np.arange(len(own)), own] = False
+    nearer = (mine[:, None] < means) & others
+    return {
+        "pairs": round(float(nearer.sum() / others.sum()), 4),
+        "pairs_chance": 0.5,
+        "top1": round(float((means.argmin(1) == own).mean()), 4),
+        "top1_chance": round(1 / len(names), 4),
+    }
