@@ -71,6 +71,30 @@ class Dense(nn.Module):
         return x @ kernel.astype(self.dtype) + bias
 
 
+@jax.custom_vjp
+def _logits(q: jax.Array, k: jax.Array) -> jax.Array:
+    """Returns q k^T, (B, H, Q, K) float32, of (B, H, Q, d) and (B, H, K, d).
+
+    In bfloat16 its own gradient would multiply float32 by bfloat16, for which GPUs
+    have no fast product; this one is rounded first.
+    """
+    return jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32)
+
+
+def _logits_forward(q, k):
+    return _logits(q, k), (q, k)
+
+
+def _logits_backward(saved, g):
+    q, k = saved
+    g = g.astype(q.dtype)
+    of_q = jnp.einsum("bhqk,bhkd->bhqd", g, k)
+    return of_q, jnp.einsum("bhqk,bhqd->bhkd", g, q)
+
+
+_logits.defvjp(_logits_forward, _logits_backward)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with packed query, key and value projections.
 
@@ -124,12 +148,7 @@ class SelfAttention(nn.Module):
             packed = packed.reshape(batch, tokens, 2, -1, depth)
             k, v = packed.transpose(2, 0, 3, 1, 4)
         # Heads in front: einsums over (b h q d) run at twice the rate of (b q h d).
-        logits = jnp.einsum(
-            "bhqd,bhkd->bhqk",
-            q * (1.0 / math.sqrt(depth)),
-            k,
-            preferred_element_type=jnp.float32,
-        )
+        logits = _logits(q * (1.0 / math.sqrt(depth)), k)
         logits = logits + bias[:, None, None, :]
         if self.causal:
             earlier = np.tri(num_queries, tokens, dtype=bool)
