@@ -41,6 +41,10 @@ PARAMETERS = {
     "temos:demo": (1_425_927, 1_524_999),
     "temos:debug": (31_335, 32_423),
     "temos:k=8,text=phrase": (15_275_655, 16_065_159),
+    "teach": (15_310_727, 20_838_791),
+    "teach:demo": (1_443_463, 1_939_975),
+    "teach:debug": (33_527, 39_063),
+    "teach:k=8,text=phrase": (15_310_727, 20_838_791),
 }
 
 
@@ -121,6 +125,11 @@ def test_parameter_counts(spec):
         "token_mask": jnp.ones((1, 2), bool),
     }
     noise = dict.fromkeys(NOISE["temos"], jnp.zeros((1, config.model.latent_dim)))
+    if config.model.name == "teach":
+        batch, noise = (
+            {f"{name}_{i}": array for name, array in tree.items() for i in (0, 1)}
+            for tree in (batch, noise)
+        )
     model = build(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
     trained = count_parameters(shapes["params"])
