@@ -87,6 +87,8 @@ def generate_sequence(
 def _check_lengths(
     trained: Trained, requests: Sequence[Request], window: int, read_past: bool
 ) -> None:
+    if not requests:
+        raise InputError("a series must hold at least one action, got none")
     past = past_frames(trained.model) if read_past else 0
     for i, request in enumerate(requests):
         if trained.config.get("compat") == "reference":

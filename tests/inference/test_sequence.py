@@ -468,3 +468,5 @@ def test_bad_options_are_named(trained):
     wide = Request("sit", np.zeros((4, WIDTH + 1), np.float32), 30)
     with pytest.raises(InputError, match="'sit' have width 7"):
         one(trained, (series[0], wide))
+    with pytest.raises(InputError, match="at least one action"):
+        generate_sequence(trained, [()])
