@@ -33,11 +33,18 @@ def joints_of(motions: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarr
 
 
 def distances(
-    generated: Sequence[np.ndarray], clips: Sequence[np.ndarray]
+    generated: Sequence[np.ndarray],
+    clips: Sequence[np.ndarray],
+    figure: str = "ape_global",
 ) -> np.ndarray:
-    """Returns (n, m) APE, metres: all joints, over the frames that both have.
+    """Returns (n, m) distances, metres, over the frames that both have.
 
     Ground position and yaw of frame 0 are taken from both first.
+
+    Args:
+        generated: n motions, (T, 22, 3) joints each.
+        clips: m motions.
+        figure: of `evaluation.ape_ave`, protocol 'paper'.
     """
     size = max(len(joints) for joints in (*generated, *clips))
 
@@ -47,17 +54,19 @@ def distances(
     stacked = np.stack([pad(joints) for joints in clips])
     lengths = np.array([len(joints) for joints in clips])
     rows = [
-        _to_all(pad(joints), stacked, np.minimum(lengths, len(joints)))
+        _to_all(pad(joints), stacked, np.minimum(lengths, len(joints)), figure)
         for joints in generated
     ]
     return np.stack(rows)
 
 
-@jax.jit
-def _to_all(joints: jax.Array, clips: jax.Array, lengths: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="figure")
+def _to_all(
+    joints: jax.Array, clips: jax.Array, lengths: jax.Array, figure: str
+) -> jax.Array:
     one = functools.partial(ape_ave, protocol="paper")
     found = jax.vmap(lambda clip, length: one(joints, clip, length))(clips, lengths)
-    return jnp.asarray(found["ape_global"])
+    return jnp.asarray(found[figure])
 
 
 def own_nearer(
