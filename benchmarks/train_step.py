@@ -80,6 +80,7 @@ def main():
     parser.add_argument(
         "--host_devices", type=int, default=1, help="CPU devices to fake"
     )
+    parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     if args.host_devices > 1:
         flag = f"--xla_force_host_platform_device_count={args.host_devices}"
@@ -88,14 +89,19 @@ def main():
 
     cases = [case for model in args.model for case in cases_of(model, args)]
     gemm = []
-    for _ in range(args.steps):
-        # In turns: a slower spell of the machine meets all of them.
-        gemm.append(matmul_rate())
-        for case in cases:
-            started = time.perf_counter()
-            jax.block_until_ready(case.run())
-            case.times.append(time.perf_counter() - started)
+    # Training and generation apart: after a step's gigabytes, generation would run
+    # on cold memory, a third slower.
+    for name in ("train", "generate"):
+        for _ in range(args.steps):
+            # In turns: a slower spell of the machine meets all of them.
+            gemm.append(matmul_rate())
+            for case in cases:
+                if case.name == name:
+                    started = time.perf_counter()
+                    jax.block_until_ready(case.run())
+                    case.times.append(time.perf_counter() - started)
     rate = statistics.median(gemm)
+    rows = []
     for case in cases:
         median = statistics.median(case.times)
         figures = {
@@ -119,15 +125,22 @@ def main():
             "utilisation": round(case.flops / median / 1e9 / rate, 3),
             **case.more,
         }
-        print(json.dumps(figures), flush=True)
+        rows.append(figures)
     steps = [case for case in cases if case.name == "train"]
     if len(steps) > 1:
         first, second = (statistics.median(case.times) for case in steps)
-        line = {
-            "case": f"{steps[1].model} over {steps[0].model}",
-            "ratio": round(second / first, 3),
-        }
-        print(json.dumps(line), flush=True)
+        rows.append(
+            {
+                "case": f"{steps[1].model} over {steps[0].model}",
+                "ratio": round(second / first, 3),
+            }
+        )
+    for row in rows:
+        print(json.dumps(row), flush=True)
+    if args.save:
+        import record
+
+        record.save(args.save, rows)
 
 
 def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
