@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.models.build import build
 from actiongpt_jax.training import checkpoints
@@ -48,7 +48,9 @@ def load_trained(workdir: str | pathlib.Path, which: str | int = "latest") -> Tr
             f"{workdir} has no checkpoint; train one with `python -m "
             f"actiongpt_jax.train --config configs/teach.py:demo --workdir {workdir}`"
         )
-    config = restored.config.copy_and_resolve_references()
+    # Spelt out first: `compat` would bring the text mask back.
+    config = resolve(restored.config).copy_and_resolve_references()
+    config.compat = None
     if "text_mask" in config.model:
         # 'shipped' looks at padding, which a text alone has none of; here texts are
         # padded for the shape's sake.

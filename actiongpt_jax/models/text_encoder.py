@@ -80,7 +80,7 @@ class TextEncoder(nn.Module):
         return pool_gaussian(self, projected, bias, deterministic)
 
 
-class PastTextEncoder(nn.Module):
+class PastTextEncoder(TextEncoder):
     """`TextEncoder` that also reads how the motion before ended.
 
     Sequence: mu, logvar, past frames, previous latent, separator, text. One stack
@@ -92,14 +92,6 @@ class PastTextEncoder(nn.Module):
 
     Attributes: as of `TextEncoder`.
     """
-
-    latent_dim: int = 256
-    num_layers: int = 6
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
-    text_mask: str = "bool"
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -1,5 +1,8 @@
 """Generation: what a motion depends on, diversity, files, errors."""
 
+import dataclasses
+from unittest import mock
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from actiongpt_jax.inference.generate import WINDOW, generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.training import checkpoints
 
 pytestmark = pytest.mark.xdist_group("inference")
 
@@ -289,3 +293,18 @@ def test_wrong_series_are_one_sentence(teach_run, tmp_path):
         assert all(word in message for word in words), message
         assert "\n" not in message
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("change", ["text_mask", "compat"])
+def test_texts_padded_for_their_shape_are_masked(run, tmp_path, change):
+    """The published mask attends to padding, of which a text alone has none."""
+    restored = checkpoints.restore(run[0])
+    assert restored is not None
+    config = restored.config.copy_and_resolve_references()
+    if change == "compat":
+        config.compat = "reference"
+    else:
+        config.model.text_mask = "shipped"
+    saved = dataclasses.replace(restored, config=config)
+    with mock.patch.object(checkpoints, "restore", return_value=saved):
+        assert load_trained(tmp_path).model.text_mask == "bool"
