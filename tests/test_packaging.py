@@ -11,7 +11,7 @@ import pytest
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 # Used if they are there, and said to be missing where not.
-OPTIONAL = {"matplotlib", "tensorboard"}
+OPTIONAL = {"matplotlib", "tensorboard", "PIL", "imageio_ffmpeg", "pygltflib"}
 
 
 @pytest.fixture(scope="module")

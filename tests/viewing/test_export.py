@@ -1,0 +1,217 @@
+"""Exports, each read back by a reader that shares no code with the writer."""
+
+import json
+
+import numpy as np
+import pygltflib
+import pytest
+from scipy.spatial.transform import Rotation
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.structs import Motion
+from actiongpt_jax.viewing.export import SUFFIXES, export
+from tests.oracles import bvh, gltf, kinematics
+
+# What the formats are allowed to lose; the writers lose a hundredth of it.
+MILLIMETRE = 1e-3
+HOSTILE = (
+    '</script><script>alert("1")</script> & \u202eab\u202c \U0001f57a ' + "x" * 9000
+)
+
+
+def tumbling(frames=9, fps=30.0, text=("walk", HOSTILE)):
+    """Large turns of every joint, the gimbal lock of ZXY angles among them."""
+    rng = np.random.default_rng(0)
+    rotations = rng.normal(size=(frames, 22, 3)).astype(np.float32)
+    rotations[2, 5] = [np.pi / 2, 0, 0]
+    rotations[3, 5] = Rotation.from_euler("ZXY", [1.0, np.pi / 2, 0.4]).as_rotvec()
+    rotations[4] *= 3
+    translation = rng.normal(size=(frames, 3)).astype(np.float32) * 3
+    return Motion(rotations, translation, fps, text, (4, frames - 4))
+
+
+def joints_of(motion):
+    """(T, 22, 3) in the z-up world, float64."""
+    matrices = Rotation.from_rotvec(motion.rotations.reshape(-1, 3)).as_matrix()
+    matrices = matrices.reshape(-1, 22, 3, 3)
+    offsets = np.array(SMPL22.offsets)
+    return np.stack(
+        [
+            kinematics.forward_kinematics(m, t, SMPL22.parents, offsets)
+            for m, t in zip(matrices, motion.translation, strict=True)
+        ]
+    )
+
+
+def y_up(joints):
+    """Up is +y, and what faces the world's -y faces +z."""
+    return np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], -1)
+
+
+@pytest.fixture(scope="module")
+def motion():
+    return tumbling()
+
+
+@pytest.fixture(scope="module")
+def document(motion, tmp_path_factory):
+    path = tmp_path_factory.mktemp("glb") / "motion.glb"
+    export(path, motion)
+    assert path.stat().st_size < 500_000
+    return pygltflib.GLTF2.load_binary(str(path))
+
+
+def test_glb_skeleton_moves_as_the_motion(motion, document):
+    expected = y_up(joints_of(motion))
+    names = {node.name: index for index, node in enumerate(document.nodes)}
+    for frame in range(len(expected)):
+        world = gltf.world_matrices(document, frame)
+        found = [world[names[name]][:3, 3] for name in SMPL22.names]
+        np.testing.assert_allclose(found, expected[frame], rtol=0, atol=MILLIMETRE)
+    animation = document.animations[0]
+    times = {sampler.input for sampler in animation.samplers}
+    (time,) = (gltf.accessor(document, t)[:, 0] for t in times)
+    np.testing.assert_allclose(time, np.arange(9) / 30, rtol=0, atol=1e-6)  # float32
+
+
+def test_glb_bones_hang_on_their_parents(document):
+    world = gltf.world_matrices(document)
+    for joint, parent in enumerate(SMPL22.parents):
+        if parent >= 0:
+            assert joint in document.nodes[parent].children
+        rest = world[joint][:3, 3]
+        np.testing.assert_allclose(rest, SMPL22.rest_joints[joint], atol=1e-6)
+    assert world[15][1, 3] > world[0][1, 3] > world[7][1, 3]  # head, pelvis, ankle
+
+
+def test_glb_quaternions_do_not_jump_in_sign(document):
+    for sampler in document.animations[0].samplers[1:]:
+        values = gltf.accessor(document, sampler.output)
+        assert ((values[1:] * values[:-1]).sum(-1) >= 0).all()
+
+
+def test_glb_body_follows_its_joints(motion, document):
+    """Each limb's surface lies round its bone, at the radius it has at rest."""
+    joints = y_up(joints_of(motion))[5]
+    vertices = gltf.skinned_vertices(document, 5)
+    attributes = document.meshes[0].primitives[0].attributes
+    rest = gltf.accessor(document, attributes.POSITION)
+    owner = gltf.accessor(document, attributes.JOINTS_0)[:, 0]
+    from_rest = np.linalg.norm(rest - SMPL22.rest_joints[owner], axis=-1)
+    now = np.linalg.norm(vertices - joints[owner], axis=-1)
+    np.testing.assert_allclose(now, from_rest, rtol=0, atol=MILLIMETRE)
+    # Left is red, right is blue.
+    colours = gltf.accessor(document, attributes.COLOR_0)
+    left, right = rest[:, 0] > 0.3, rest[:, 0] < -0.3
+    assert (colours[left, 0] > colours[left, 2]).all()
+    assert (colours[right, 2] > colours[right, 0]).all()
+
+
+def test_glb_faces_look_outward(document):
+    primitive = document.meshes[0].primitives[0]
+    places = gltf.accessor(document, primitive.attributes.POSITION).astype(float)
+    normals = gltf.accessor(document, primitive.attributes.NORMAL)
+    faces = gltf.accessor(document, primitive.indices).reshape(-1, 3)
+    a, b, c = (places[faces[:, i]] for i in range(3))
+    across = np.cross(b - a, c - a)
+    assert ((across * normals[faces].mean(1)).sum(-1) > -1e-12).all()
+
+
+@pytest.mark.parametrize("adds_offset", [False, True])
+def test_bvh_moves_as_the_motion(motion, tmp_path, adds_offset):
+    path = tmp_path / "motion.bvh"
+    export(path, motion)
+    names, found, seconds = bvh.read(path.read_text(), adds_offset=adds_offset)
+    assert sorted(names) == sorted(SMPL22.names)
+    expected = y_up(joints_of(motion))
+    for joint, name in enumerate(SMPL22.names):
+        np.testing.assert_allclose(
+            found[name], expected[:, joint], rtol=0, atol=MILLIMETRE
+        )
+    assert seconds == pytest.approx(1 / 30, abs=1e-8)
+
+
+def test_bvh_angles_do_not_jump_by_full_turns(tmp_path):
+    frames = 100
+    rotations = np.zeros((frames, 22, 3), np.float32)
+    for frame, angle in enumerate(np.linspace(0, 6 * np.pi, frames)):
+        turn = Rotation.from_euler("z", angle) * Rotation.from_euler("x", np.pi / 2)
+        rotations[frame, 0] = turn.as_rotvec()
+    path = tmp_path / "turning.bvh"
+    export(path, Motion(rotations, np.zeros((frames, 3), np.float32)))
+    rows = path.read_text().split("Frame Time:")[1].splitlines()[1:]
+    values = np.array([[float(v) for v in row.split()] for row in rows])
+    # Three full turns in 100 frames are 11 degrees a frame.
+    assert np.abs(np.diff(values, axis=0)).max() < 15
+
+
+@pytest.mark.parametrize(("layout", "columns"), [("smplh", 156), ("smplx", 165)])
+def test_npz_holds_the_motion(motion, tmp_path, layout, columns):
+    path = tmp_path / "motion.npz"
+    export(path, motion, layout)
+    with np.load(path, allow_pickle=False) as file:
+        assert file["poses"].shape == (9, columns)
+        assert file["mocap_frame_rate"] == 30
+        body = file["poses"][:, :66].reshape(9, 22, 3)
+        again = Motion(body, file["trans"])
+        assert not file["poses"][:, 66:].any()
+    np.testing.assert_allclose(
+        joints_of(again), joints_of(motion), rtol=0, atol=MILLIMETRE
+    )
+
+
+def test_json_holds_the_motion(motion, tmp_path):
+    path = tmp_path / "motion.json"
+    export(path, motion)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    expected = joints_of(motion)
+    np.testing.assert_allclose(content["joints"], expected, rtol=0, atol=MILLIMETRE)
+    again = Motion(np.array(content["rotations"]), np.array(content["translation"]))
+    np.testing.assert_allclose(joints_of(again), expected, rtol=0, atol=MILLIMETRE)
+    assert (content["text"], content["lengths"]) == (list(motion.text), [4, 5])
+    assert content["names"] == list(SMPL22.names)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_real_capture_keeps_its_joints(shared_file, tmp_path, suffix):
+    from actiongpt_jax.data.amass import load_motion
+
+    folder = shared_file("data/minibabel/amass")
+    motion = load_motion(sorted(folder.rglob("*_poses.npz"))[0])
+    motion = Motion(motion.rotations[:40], motion.translation[:40], motion.fps)
+    path = tmp_path / f"take{suffix}"
+    export(path, motion)
+    expected = joints_of(motion)
+    if suffix == ".glb":
+        document = pygltflib.GLTF2.load_binary(str(path))
+        worlds = [gltf.world_matrices(document, frame) for frame in range(40)]
+        found = np.array([[w[j][:3, 3] for j in range(22)] for w in worlds])
+        expected = y_up(expected)
+    elif suffix == ".bvh":
+        _, places, _ = bvh.read(path.read_text(), adds_offset=False)
+        found = np.stack([places[name] for name in SMPL22.names], 1)
+        expected = y_up(expected)
+    elif suffix == ".npz":
+        found = joints_of(load_motion(path))
+    else:
+        found = json.loads(path.read_text())["joints"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=MILLIMETRE)
+
+
+def test_wrong_exports_are_one_sentence(motion, tmp_path):
+    empty = Motion(np.zeros((0, 22, 3)), np.zeros((0, 3)))
+    other = Motion(np.zeros((3, 24, 3)), np.zeros((3, 3)))
+    broken = Motion(np.full((3, 22, 3), np.nan), np.zeros((3, 3)))
+    for given, name, words in [
+        (motion, "x.fbx", "must end in one of .glb, .bvh, .npz, .json"),
+        (motion, "x", "must end in one of"),
+        (empty, "x.glb", "got 0"),
+        (other, "x.bvh", "(3, 24, 3)"),
+        (broken, "x.json", "finite"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            export(tmp_path / name, given)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
