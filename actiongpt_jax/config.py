@@ -24,6 +24,8 @@ else:
 REFERENCE_DEVIATIONS = {
     "data.heading": "reference",
     "data.pair_cut": "reference",
+    "data.translation": "reference",
+    "data.window_text": "reference",
     "losses.recons_mean": "padded",
     "model.motion_mask": "shipped",
     "model.text_mask": "shipped",
@@ -34,15 +36,22 @@ REFERENCE_DEVIATIONS = {
 # them. All are looked at before any work, and nowhere else.
 _CHOICES = {
     "compat": (None, "reference"),
+    "data.align": ("none", "yaw", "full"),
     "data.heading": ("yaw", "reference"),
+    "data.labels": ("frame", "frame+sequence"),
     "data.pair_cut": ("middle", "reference"),
+    "data.translation": ("pelvis", "reference"),
+    "data.window_text": ("covering", "reference"),
     "losses.recons_mean": ("frames", "padded"),
     "model.motion_mask": ("bool", "shipped"),
+    "model.text_latent": ("raw", "normalized", "matched"),
     "model.text_mask": ("bool", "shipped"),
     "text.source": ("descriptions", "phrase"),
     "train.dtype": ("float32", "bfloat16"),
+    "train.schedule": ("constant", "cosine"),
 }
 _POSITIVE = (
+    *("data.clip_frames", "data.num_frames", "model.encoder_tokens"),
     *("data.limit", "data.max_frames", "data.max_shapes", "data.min_frames"),
     *("model.ff_size", "model.hist_frames", "model.latent_dim", "model.num_heads"),
     "model.num_layers",
@@ -50,6 +59,8 @@ _POSITIVE = (
     *("train.keep_checkpoints", "train.log_steps", "train.num_epochs"),
     "train.num_steps",
 )
+# Width of a frame, where it is not that of the rotation features.
+_NFEATS = {"motionclip": 150}
 
 
 def base_config() -> Config:
@@ -94,6 +105,10 @@ def base_config() -> Config:
     config.train.dtype = "float32"
     config.train.optimizer = "adamw"
     config.train.learning_rate = 1e-4
+    # The rate rises from 0 for so many steps, and then stays or, with 'cosine', falls
+    # to a twentieth at the last step. Published runs have neither.
+    config.train.warmup_steps = 0
+    config.train.schedule = "constant"
     # torch's defaults, which every published run uses.
     config.train.b1, config.train.b2, config.train.eps = 0.9, 0.999, 1e-8
     config.train.weight_decay = 0.01
@@ -202,13 +217,16 @@ def check_values(config: Config) -> None:
         value = _lookup(config, field, None)
         if value is not None and value < 1:
             raise InputError(f"config.{field} must be at least 1, got {value}")
+    if (steps := _lookup(config, "train.warmup_steps", 0)) < 0:
+        raise InputError(f"config.train.warmup_steps must be 0 or more, got {steps}")
     rate = _lookup(config, "model.dropout", 0.0)
     if not 0 <= rate < 1:
         raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
-    nfeats = _lookup(config, "model.nfeats", 135)
-    if nfeats != 135:
+    wide = _NFEATS.get(_lookup(config, "model.name", ""), 135)
+    nfeats = _lookup(config, "model.nfeats", wide)
+    if nfeats != wide:
         raise InputError(
-            "config.model.nfeats must be 135, the width of the rotation features, "
+            f"config.model.nfeats must be {wide}, the width of the model's features, "
             f"got {nfeats}"
         )
     width = _lookup(config, "model.latent_dim", None)

@@ -11,9 +11,9 @@ import jax
 
 from actiongpt_jax import cli, embed, prepare
 from actiongpt_jax.config import Config, load_config, split_spec
-from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.training import parallel
 from actiongpt_jax.training.loop import train
+from actiongpt_jax.training.tasks import TASKS
 
 
 def main(argv: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     workdir = pathlib.Path(args.workdir or default_workdir(args.config))
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
-    train(config, workdir, evaluators=[ape_ave_terms])
+    train(config, workdir, evaluators=[TASKS[config.model.name].evaluator])
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
 

@@ -45,6 +45,10 @@ PARAMETERS = {
     "teach:demo": (1_443_463, 1_939_975),
     "teach:debug": (33_527, 39_063),
     "teach:k=8,text=phrase": (15_310_727, 20_838_791),
+    "motionclip": (38_010_006, 42_213_014),
+    "motionclip:demo": (6_927_510, 7_814_934),
+    "motionclip:debug": (1_648_342, 1_944_406),
+    "motionclip:k=8,text=phrase": (38_010_006, 42_213_014),
 }
 
 
@@ -130,6 +134,13 @@ def test_parameter_counts(spec):
             {f"{name}_{i}": array for name, array in tree.items() for i in (0, 1)}
             for tree in (batch, noise)
         )
+    if config.model.name == "motionclip":
+        batch = {
+            "poses": jnp.zeros((1, 2, config.model.nfeats)),
+            "frame_mask": jnp.ones((1, 2), bool),
+            "text": jnp.zeros((1, config.model.latent_dim)),
+        }
+        noise = {}
     model = build(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
     trained = count_parameters(shapes["params"])

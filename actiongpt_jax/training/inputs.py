@@ -6,11 +6,14 @@ import pathlib
 import jax
 
 from actiongpt_jax.config import Config
-from actiongpt_jax.data.batching import ItemBatches
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
-from actiongpt_jax.training.tasks import TASKS
+from actiongpt_jax.training.tasks import TASKS, Batches
+
+_PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "body"))
+# What the published models read, where it is not DistilBERT.
+_ENCODERS = {"motionclip": "openai/clip-vit-base-patch32"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Inputs:
         train_items: in the order that a batch's `item` refers to.
     """
 
-    train: ItemBatches
-    val: ItemBatches | None
+    train: Batches
+    val: Batches | None
     train_items: list
 
     @property
@@ -45,27 +48,28 @@ def open_inputs(config: Config) -> Inputs:
     """
     if not config.data.store or not config.text.store:
         missing = "config.data.store" if not config.data.store else "config.text.store"
+        encoder = _ENCODERS.get(config.model.name, "distilbert-base-uncased")
         raise InputError(
             f"{missing} is not set; make a motion store with `python -m "
             "actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE` and "
             "embeddings with `python -m actiongpt_jax.embed --descriptions FILE "
-            "--encoder distilbert-base-uncased --k 4 --out EMBEDDINGS`, then give both "
+            f"--encoder {encoder} --k 4 --out EMBEDDINGS`, then give both "
             "as --config.data.store=STORE --config.text.store=EMBEDDINGS, or train on "
             f"built-in data with --config {config.model.name}:demo"
         )
     store = open_store(pathlib.Path(config.data.store))
     embeddings = open_embeddings(pathlib.Path(config.text.store))
     _fill_text(config, embeddings)
-    for section in (config.data, config.text):
-        section.store = str(pathlib.Path(section.store).absolute())
+    for section, name in _PATHS:
+        if path := config[section].get(name):
+            config[section][name] = str(pathlib.Path(path).absolute())
     task = TASKS[config.model.name]
     train_items = task.items(config, store, config.data.train_split)
     train_items = train_items[: config.data.limit]
     if not train_items:
         raise InputError(
             f"motion store {config.data.store} has no {task.noun} of "
-            f"{config.data.min_frames} to {config.data.max_frames} frames in split "
-            f"{config.data.train_split!r} with "
+            f"{task.sizes(config)} in split {config.data.train_split!r} with "
             f"config.data.labels={config.data.labels!r}"
         )
     val_items = task.items(config, store, config.data.val_split)
@@ -82,9 +86,10 @@ def _batches(
     embeddings: EmbeddingStore,
     items: list,
     shuffle: bool,
-) -> ItemBatches:
+) -> Batches:
     task = TASKS[config.model.name]
     plan = task.plan(
+        config,
         items,
         config.train.batch_size,
         config.train.seed,
@@ -93,11 +98,12 @@ def _batches(
         shuffle=shuffle,
     )
     return task.batches(
+        config,
         store,
         items,
         embeddings,
         plan,
-        source=config.text.source,
+        shuffle=shuffle,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -142,10 +148,13 @@ def check_workdir(workdir: pathlib.Path) -> None:
 # may change, but then the end is not that of an uninterrupted run.
 _FIXED_TEXT = ("source", "encoder", "k", "aggregation", "width", "weight_hash")
 _EXACT = {
-    "data": ("store", "labels", "min_frames", "max_frames", "limit", "train_split"),
+    "data": (
+        *("store", "labels", "min_frames", "max_frames", "limit", "train_split"),
+        *("window_text", "num_frames", "clip_frames", "images"),
+    ),
     "losses": None,
     "text": ("store",),
-    "train": ("batch_size", "seed", "dtype", "optimizer", "learning_rate"),
+    "train": ("batch_size", "seed", "dtype", "learning_rate"),
 }
 
 
@@ -164,17 +173,29 @@ def check_same_run(
         *(("model", field) for field in config.model),
         ("data", "heading"),
         ("data", "pair_cut"),
+        ("data", "align"),
+        ("data", "translation"),
         *(("text", field) for field in _FIXED_TEXT),
+        # They are part of the optimizer's state.
+        ("train", "optimizer"),
+        ("train", "schedule"),
+        ("train", "warmup_steps"),
+        ("train", "grad_clip"),
     ]:
-        now, then = config[section].get(field), saved[section].get(field)
+        now = config[section].get(field)
+        # A field younger than the checkpoint was what it now is by default.
+        then = saved[section].get(field, now)
         if now != then:
             raise InputError(
                 f"workdir {workdir} was trained with {section}.{field}={then!r} and "
                 f"cannot continue with {now!r}; use another --workdir"
             )
+    exact = _EXACT
+    if config.train.schedule != "constant":
+        exact = {**_EXACT, "train": (*_EXACT["train"], "num_steps", "num_epochs")}
     return [
         f"{section}.{field} was {saved[section].get(field)!r}, is {now!r}"
-        for section, fields in _EXACT.items()
+        for section, fields in exact.items()
         for field in fields or config[section]
-        if (now := config[section].get(field)) != saved[section].get(field)
+        if (now := config[section].get(field)) != saved[section].get(field, now)
     ]

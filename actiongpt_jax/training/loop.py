@@ -2,13 +2,11 @@
 
 import collections
 import dataclasses
-import functools
 import math
 import pathlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
-from actiongpt_jax.data.batching import fit_features
 from actiongpt_jax.data.prefetch import prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import (
@@ -32,11 +28,8 @@ from actiongpt_jax.training.inputs import (
 from actiongpt_jax.training.optim import make_optimizer
 from actiongpt_jax.training.state import TrainState, count_parameters, create_state
 from actiongpt_jax.training.step import make_eval_step, make_train_step
-from actiongpt_jax.training.tasks import TASKS
+from actiongpt_jax.training.tasks import TASKS, Evaluator
 from actiongpt_jax.training.writers import MetricWriter
-
-# Adds terms to an evaluation: (outputs, batch, normalizer) -> {name: (sum, count)}.
-Evaluator = Callable[[Any, dict[str, jax.Array], Normalizer], dict[str, Term]]
 
 
 def train(
@@ -67,22 +60,22 @@ def train(
     parallel.use_compilation_cache(cache_folder() / "xla")
     devices = parallel.DataParallel(config.train.batch_size)
     restored = checkpoints.restore(workdir)
-    inputs = open_inputs(config)
+    inputs, task = open_inputs(config), TASKS[config.model.name]
     if restored is not None:
         for change in check_same_run(config, restored.config, workdir):
             if jax.process_index() == 0:
                 tqdm.write(f"note: {change}; the run continues, but not exactly")
         normalizer = restored.normalizer
     else:
-        normalizer = fit_features(inputs.train, config.data.heading)
+        normalizer = task.fit(inputs.train, config)
 
-    model, tx = build(config), make_optimizer(config)
-    names, task = NOISE[config.model.name], TASKS[config.model.name]
-    terms_fn = functools.partial(task.terms, config=config)
-    weights = task.weights(config)
+    num_steps = config.train.num_steps or config.train.num_epochs * inputs.per_epoch
+    model, tx = build(config), make_optimizer(config, num_steps)
+    names, axis = NOISE[config.model.name], devices.axis_name
+    terms_fn, weights = task.terms(config, axis), task.weights(config)
 
     def to_model(raw: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        batch = task.to_model(raw, normalizer, config.data.heading)
+        batch = task.to_model(raw, normalizer, config)
         return {**batch, "index": raw["index"]}
 
     def eval_terms(outputs, batch):
@@ -91,7 +84,6 @@ def train(
             found |= evaluator(outputs, batch, normalizer)
         return found
 
-    axis = devices.axis_name
     step_fn = make_train_step(model, terms_fn, weights, tx, names, axis)
     eval_fn = make_eval_step(model, eval_terms, names, axis)
     run_step = devices.compile(
@@ -112,7 +104,8 @@ def train(
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     state = devices.place_state(state)
     run = _Run(
-        config, workdir, inputs, normalizer, devices, weights, run_step, run_eval
+        *(config, workdir, inputs, normalizer, devices, weights),
+        *(run_step, run_eval, num_steps),
     )
     return run.go(state)
 
@@ -129,12 +122,10 @@ class _Run:
     weights: dict[str, float]
     run_step: Callable
     run_eval: Callable
+    num_steps: int
 
     def __post_init__(self):
-        train_config, self.per_epoch = self.config.train, self.inputs.per_epoch
-        self.num_steps = (
-            train_config.num_steps or train_config.num_epochs * self.per_epoch
-        )
+        self.per_epoch = self.inputs.per_epoch
         self.main = jax.process_index() == 0
         # Figures of steps that the device may still be computing.
         self.pending = collections.deque()
@@ -283,7 +274,10 @@ class _Run:
         if writer is not None:
             writer.write(step, figures)
             epoch = step / self.per_epoch
-            shown = ("recons_text2rfeats", "ape_root", "ape_global", "ave_global")
+            shown = (
+                *("recons_text2rfeats", "ape_root", "ape_global", "ave_global"),
+                *("joint_error", "text_cosine"),
+            )
             line = ", ".join(
                 f"{name.removeprefix('val/')} {value:.4f}"
                 for name, value in figures.items()

@@ -1,6 +1,7 @@
-"""What differs between the models in training: items, batches, losses."""
+"""What differs between the models in training: items, batches, losses, figures."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,13 @@ import numpy as np
 
 from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.data.batch_plan import BatchPlan, Plan
-from actiongpt_jax.data.batching import ItemBatches, SegmentBatches, model_batch
+from actiongpt_jax.data.batching import (
+    ItemBatches,
+    SegmentBatches,
+    fit_features,
+    model_batch,
+)
+from actiongpt_jax.data.image_embeddings import read_images
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.pair_batching import (
     PairBatches,
@@ -18,12 +25,24 @@ from actiongpt_jax.data.pair_batching import (
 )
 from actiongpt_jax.data.pair_plan import PairPlan
 from actiongpt_jax.data.segments import pairs, segments
+from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
+from actiongpt_jax.data.windows import clips
+from actiongpt_jax.evaluation.autoencoding import joint_error_terms
+from actiongpt_jax.evaluation.validation import ape_ave_terms
+from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.losses import motionclip as motionclip_losses
 from actiongpt_jax.losses import teach as teach_losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
+from actiongpt_jax.text.embedding_store import EmbeddingStore
 
 Raw = Mapping[str, jax.Array]
+Batches = ItemBatches | WindowBatches
+# (outputs, batch) -> {name: (sum, count)}; pure.
+Terms = Callable[[Any, dict[str, jax.Array]], dict[str, Term]]
+# Adds terms to an evaluation: (outputs, batch, normalizer) -> {name: (sum, count)}.
+Evaluator = Callable[[Any, dict[str, jax.Array], Normalizer], dict[str, Term]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,20 +52,50 @@ class Task:
     Attributes:
         noun: what its items are called.
         items: (config, store, split) -> list, each with a `key`.
-        plan: (items, batch size, seed, max_shapes, shuffle=...) -> Plan.
-        batches: class of its batches.
-        to_model: (raw batch, normalizer, heading) -> batch; pure.
-        terms: (outputs, batch, config) -> {name: (sum, count)}; pure.
+        sizes: config -> words for the lengths that items have.
+        plan: (config, items, batch size, seed, max_shapes, shuffle=...) -> Plan.
+        batches: (config, store, items, embeddings, plan, shuffle=...,
+            process_index=..., process_count=...) -> its batches.
+        fit: (batches of the training split, config) -> Normalizer.
+        to_model: (raw batch, normalizer, config) -> batch; pure.
+        terms: (config, name of the device axis or None) -> Terms.
         weights: config -> {name: weight}.
+        evaluator: what each validation adds to the terms.
     """
 
     noun: str
     items: Callable[[Config, MotionStore, str], list]
+    sizes: Callable[[Config], str]
     plan: Callable[..., Plan]
-    batches: type[ItemBatches]
-    to_model: Callable[[Raw, Normalizer, str], dict[str, jax.Array]]
-    terms: Callable[..., dict[str, Term]]
+    batches: Callable[..., Batches]
+    fit: Callable[[Any, Config], Normalizer]
+    to_model: Callable[[Raw, Normalizer, Config], dict[str, jax.Array]]
+    terms: Callable[[Config, str | None], Terms]
     weights: Callable[[Config], dict[str, float]]
+    evaluator: Evaluator
+
+
+def _frames(config: Config) -> str:
+    return f"{config.data.min_frames} to {config.data.max_frames} frames"
+
+
+def _fit(batches: ItemBatches, config: Config) -> Normalizer:
+    return fit_features(batches, config.data.heading)
+
+
+def _item_batches(
+    kind: type[ItemBatches],
+    config: Config,
+    store: MotionStore,
+    items: list,
+    embeddings: EmbeddingStore,
+    plan: Plan,
+    *,
+    shuffle: bool,
+    **process: int,
+) -> ItemBatches:
+    del shuffle  # the plan's
+    return kind(store, items, embeddings, plan, source=config.text.source, **process)
 
 
 def _segments(config: Config, store: MotionStore, split: str) -> list:
@@ -54,8 +103,20 @@ def _segments(config: Config, store: MotionStore, split: str) -> list:
     return segments(store, split, data.labels, data.min_frames, data.max_frames)
 
 
-def _segment_plan(items: Sequence[Any], *sizes: Any, **options: Any) -> BatchPlan:
+def _segment_plan(
+    config: Config, items: Sequence[Any], *sizes: Any, **options: Any
+) -> BatchPlan:
+    del config
     return BatchPlan(np.array([i.end - i.start for i in items]), *sizes, **options)
+
+
+def _segment_batch(raw: Raw, normalizer: Normalizer, config: Config):
+    return model_batch(raw, normalizer, config.data.heading)
+
+
+def _segment_terms(config: Config, axis_name: str | None) -> Terms:
+    del axis_name  # nothing in them spans items
+    return functools.partial(temos_losses.terms, config=config)
 
 
 def _pairs(config: Config, store: MotionStore, split: str) -> list:
@@ -64,27 +125,128 @@ def _pairs(config: Config, store: MotionStore, split: str) -> list:
     return pairs(store, split, data.min_frames, data.max_frames, compat=compat)
 
 
-def _pair_plan(items: Sequence[Any], *sizes: Any, **options: Any) -> PairPlan:
+def _pair_plan(
+    config: Config, items: Sequence[Any], *sizes: Any, **options: Any
+) -> PairPlan:
+    del config
     return PairPlan(action_lengths(items), *sizes, **options)
+
+
+def _pair_batch(raw: Raw, normalizer: Normalizer, config: Config):
+    return pair_model_batch(raw, normalizer, config.data.heading)
+
+
+def _pair_terms(config: Config, axis_name: str | None) -> Terms:
+    del axis_name
+    return functools.partial(teach_losses.terms, config=config)
+
+
+def _clips(config: Config, store: MotionStore, split: str) -> list:
+    data = resolve(config).data
+    return clips(
+        store,
+        split,
+        data.labels,
+        data.num_frames,
+        data.clip_frames,
+        compat="reference" if data.window_text == "reference" else None,
+    )
+
+
+def _window_sizes(config: Config) -> str:
+    data = config.data
+    return f"{data.num_frames} labelled frames out of {data.clip_frames}"
+
+
+def _window_plan(
+    config: Config, items: Sequence[Any], *sizes: Any, **options: Any
+) -> BatchPlan:
+    lengths = np.full(len(items), config.data.num_frames)
+    return BatchPlan(lengths, *sizes, **options)
+
+
+def _window_batches(
+    config: Config,
+    store: MotionStore,
+    items: list,
+    embeddings: EmbeddingStore,
+    plan: BatchPlan,
+    *,
+    shuffle: bool,
+    **process: int,
+) -> WindowBatches:
+    images = config.data.images
+    return WindowBatches(
+        store,
+        items,
+        embeddings,
+        plan,
+        # Validation looks at the same windows every time.
+        config.train.seed if shuffle else None,
+        source=config.text.source,
+        images=read_images(images, items) if images else None,
+        **process,
+    )
+
+
+def _no_normalizer(batches: WindowBatches, config: Config) -> Normalizer:
+    """Poses are not normalised."""
+    del batches, config
+    width = pose6d.NFEATS
+    return Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
+
+
+def _window_batch(raw: Raw, normalizer: Normalizer, config: Config):
+    del normalizer
+    data = resolve(config).data
+    return pose_batch(
+        raw,
+        align=None if data.align == "none" else data.align,
+        compat="reference" if data.translation == "reference" else None,
+    )
+
+
+def _window_terms(config: Config, axis_name: str | None) -> Terms:
+    return functools.partial(
+        motionclip_losses.terms, config=config, axis_name=axis_name
+    )
 
 
 TASKS = {
     "temos": Task(
-        "segment",
-        _segments,
-        _segment_plan,
-        SegmentBatches,
-        model_batch,
-        temos_losses.terms,
-        temos_losses.weights,
+        noun="segment",
+        items=_segments,
+        sizes=_frames,
+        plan=_segment_plan,
+        batches=functools.partial(_item_batches, SegmentBatches),
+        fit=_fit,
+        to_model=_segment_batch,
+        terms=_segment_terms,
+        weights=temos_losses.weights,
+        evaluator=ape_ave_terms,
     ),
     "teach": Task(
-        "pair",
-        _pairs,
-        _pair_plan,
-        PairBatches,
-        pair_model_batch,
-        teach_losses.terms,
-        teach_losses.weights,
+        noun="pair",
+        items=_pairs,
+        sizes=_frames,
+        plan=_pair_plan,
+        batches=functools.partial(_item_batches, PairBatches),
+        fit=_fit,
+        to_model=_pair_batch,
+        terms=_pair_terms,
+        weights=teach_losses.weights,
+        evaluator=ape_ave_terms,
+    ),
+    "motionclip": Task(
+        noun="clip",
+        items=_clips,
+        sizes=_window_sizes,
+        plan=_window_plan,
+        batches=_window_batches,
+        fit=_no_normalizer,
+        to_model=_window_batch,
+        terms=_window_terms,
+        weights=motionclip_losses.weights,
+        evaluator=joint_error_terms,
     ),
 }

@@ -1,8 +1,12 @@
 """Bad input to training: one sentence, nothing half-written."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from actiongpt_jax import embed, train
 from actiongpt_jax.errors import InputError
@@ -28,6 +32,11 @@ def message_of(arguments) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def metadata_of(file):
+    with safe_open(file, "numpy") as opened:
+        return opened.metadata()
 
 
 def test_no_store_prints_the_commands_and_the_demo(tmp_path):
@@ -117,3 +126,63 @@ def test_unknown_best_metric_lists_the_known(flags, tmp_path):
     message = message_of([*flags, *workdir, "--config.train.best_metric=val/nope"])
     assert "val/nope" in message
     assert "val/recons_text2rfeats" in message
+
+
+@pytest.fixture
+def clip_flags(stores):
+    motion, text = stores
+    return [
+        *("--config", "motionclip:debug"),
+        f"--config.data.store={motion}",
+        f"--config.text.store={text}",
+    ]
+
+
+def test_motionclip_without_stores_names_a_clip_encoder():
+    message = message_of(["--config", "motionclip"])
+    for word in ("openai/clip-vit-base-patch32", "motionclip:demo"):
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--config.data.num_frames=101", ["100", "101"]),
+        ("--config.data.clip_frames=2000", ["no clip", "2000"]),
+        ("--config.model.latent_dim=256", ["model.latent_dim", "384", "256"]),
+        ("--config.model.nfeats=135", ["nfeats", "150", "135"]),
+        ("--config.data.images=/no/images.safetensors", ["/no/images.safetensors"]),
+        ("--config.data.align=up", ["data.align", "yaw", "up"]),
+        ("--config.model.encoder_tokens=3", ["encoder_tokens", "3"]),
+    ],
+)
+def test_wrong_fields_of_motionclip_are_named(clip_flags, tmp_path, override, words):
+    flags = [*clip_flags, override]
+    if "clip_frames" in override:
+        flags.append("--config.data.num_frames=2000")
+    message = message_of([*flags, "--workdir", str(tmp_path / "run")])
+    for word in words:
+        assert word in message
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_images_of_other_clips(stores, clip_flags, tmp_path):
+    images = tmp_path / "images.safetensors"
+    save_file({"somewhere-0": np.zeros(384, np.float32)}, images)
+    message = message_of([*clip_flags, f"--config.data.images={images}"])
+    assert str(images) in message
+    assert "lacks" in message
+
+
+def test_texts_without_a_vector(clip_flags, stores, tmp_path):
+    """As DistilBERT's are: a store of tokens alone."""
+    text = tmp_path / "text"
+    shutil.copytree(stores[1], text)
+    for file in text.glob("*.safetensors"):
+        tensors, metadata = load_file(file), metadata_of(file)
+        kept = {n: a for n, a in tensors.items() if not n.endswith(".pooled")}
+        assert len(kept) < len(tensors)
+        save_file(kept, file, metadata)
+    message = message_of([*clip_flags, f"--config.text.store={text}"])
+    assert "pooled" in message
+    assert "minilm" in message

@@ -42,29 +42,36 @@ def steps_logged(workdir) -> int:
 
 @pytest.fixture(scope="session")
 def whole(trained, tmp_path_factory):
-    """Returns the workdir of an uninterrupted run."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    trained(workdir, *OFTEN)
+    """Returns `workdir(model)` of an uninterrupted run, each made once."""
+
+    @functools.cache
+    def workdir(model="temos"):
+        path = tmp_path_factory.mktemp("whole") / "run"
+        trained(path, *OFTEN, model=model)
+        return path
+
     return workdir
 
 
+# MotionCLIP draws windows anew in each epoch: what must go on is more.
+@pytest.mark.parametrize(("model", "kills"), [("temos", 4), ("motionclip", 2)])
 def test_killed_at_random_moments_ends_bitwise_equal(
-    training, trained, whole, tmp_path
+    training, trained, whole, tmp_path, model, kills
 ):
     killed = tmp_path / "killed"
     draw = random.Random(7)
     # Moments are counted in lines of metrics, not seconds: anywhere within the
     # work that follows them, saving of checkpoints included.
-    for target in sorted(draw.sample(range(1, 25), 4)):
-        process = training(killed, *OFTEN)
+    for target in sorted(draw.sample(range(1, 25), kills)):
+        process = training(killed, *OFTEN, model=model)
         while process.poll() is None and steps_logged(killed) < target:
             # Read, for a process stands still once its pipe is full.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    trained(killed, *OFTEN)
-    expected, found = params_of(whole), params_of(killed)
+    trained(killed, *OFTEN, model=model)
+    expected, found = params_of(whole(model)), params_of(killed)
     assert expected.step == found.step == 24
     assert_equal_trees(expected.state, found.state)
     lines = [json.loads(x) for x in (killed / "metrics.jsonl").read_text().splitlines()]
@@ -74,9 +81,9 @@ def test_killed_at_random_moments_ends_bitwise_equal(
 
 def test_finished_run_started_again_changes_nothing(trained, whole, tmp_path):
     again = tmp_path / "again"
-    shutil.copytree(whole, again)
+    shutil.copytree(whole(), again)
     trained(again, *OFTEN)
-    assert_equal_trees(params_of(whole).state, params_of(again).state)
+    assert_equal_trees(params_of(whole()).state, params_of(again).state)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +99,15 @@ def sgd_flags():
     )
 
 
+# MotionCLIP's weights of 100 want smaller steps; its contrast is over all devices.
+OF_MODEL = {
+    "motionclip": (
+        "--config.train.learning_rate=1e-4",
+        "--config.losses.text_ce=1.0",
+    )
+}
+
+
 @pytest.fixture(scope="session")
 def one_device(trained, sgd_flags, tmp_path_factory):
     """Returns `params(model)` after a run on one device, each made once."""
@@ -99,7 +115,7 @@ def one_device(trained, sgd_flags, tmp_path_factory):
     @functools.cache
     def params(model="temos"):
         workdir = tmp_path_factory.mktemp("one") / "run"
-        trained(workdir, *sgd_flags, model=model)
+        trained(workdir, *sgd_flags, *OF_MODEL.get(model, ()), model=model)
         return params_of(workdir).state["params"]
 
     return params
@@ -110,11 +126,12 @@ def assert_close_params(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6), a, b)
 
 
-@pytest.mark.parametrize("model", ["temos", "teach"])
+@pytest.mark.parametrize("model", ["temos", "teach", "motionclip"])
 def test_four_devices_take_the_same_steps(
     trained, sgd_flags, one_device, tmp_path, model
 ):
-    output = trained(tmp_path, *sgd_flags, devices=4, model=model)
+    flags = *sgd_flags, *OF_MODEL.get(model, ())
+    output = trained(tmp_path, *flags, devices=4, model=model)
     assert "4 cpu device(s)" in output
     assert_close_params(one_device(model), params_of(tmp_path).state["params"])
 
@@ -141,10 +158,14 @@ def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_
     assert_close_params(one_device(), params_of(tmp_path).state["params"])
 
 
-def test_training_moves_every_parameter(trained, sgd_flags, one_device, tmp_path):
-    trained(tmp_path, *sgd_flags, "--config.train.num_steps=1")
+@pytest.mark.parametrize("model", ["temos", "motionclip"])
+def test_training_moves_every_parameter(
+    trained, sgd_flags, one_device, tmp_path, model
+):
+    flags = *sgd_flags, *OF_MODEL.get(model, ()), "--config.train.num_steps=1"
+    trained(tmp_path, *flags, model=model)
     start = params_of(tmp_path).state["params"]
-    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, one_device())
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, one_device(model))
     still = [
         jax.tree_util.keystr(path)
         for path, value in jax.tree_util.tree_leaves_with_path(moved)

@@ -1,0 +1,92 @@
+"""MotionCLIP with Action-GPT text (arXiv:2203.08063, arXiv:2211.15603).
+
+python -m actiongpt_jax.train --config configs/motionclip.py \
+    --config.data.store=STORE --config.text.store=EMBEDDINGS
+python -m actiongpt_jax.train --config configs/motionclip.py:demo    # built-in data
+"""
+
+from actiongpt_jax.config import base_config, parse_words
+
+
+def get_config(arg=None):
+    """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
+    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
+    config = base_config()
+
+    config.model.name = "motionclip"
+    config.model.nfeats = 150
+    # The width of the texts' vectors: CLIP ViT-B/32 has 512, MiniLM 384.
+    config.model.latent_dim = 512
+    config.model.ff_size = 1024
+    config.model.num_layers = 8
+    config.model.num_heads = 4
+    config.model.dropout = 0.1
+    # Action-GPT; MotionCLIP itself has 2.
+    config.model.encoder_tokens = 1
+    # 'raw' is what is published; see `models.motionclip.MotionClip.as_latent`.
+    config.model.text_latent = "raw"
+    # Decode the texts in training too, and compare with the motions.
+    config.model.decode_text = False
+
+    # The published `paper-model`.
+    config.losses.lambda_rc = 100.0
+    config.losses.lambda_rcxyz = 100.0
+    config.losses.lambda_vel = 100.0
+    config.losses.lambda_velxyz = 0.0
+    config.losses.text_cosine = 1.0
+    config.losses.text_mse = 0.0
+    config.losses.text_ce = 0.0
+    config.losses.image_cosine = 1.0
+    config.losses.image_mse = 0.0
+    config.losses.image_ce = 0.0
+    # Logarithm of 100, as in CLIP ViT-B/32's weights.
+    config.losses.logit_scale = 4.6052
+
+    config.data.labels = "frame+sequence"
+    # The reference joins all labels of a window.
+    config.data.window_text = "covering"
+    # The reference takes an ankle's way for the pelvis's.
+    config.data.translation = "pelvis"
+    # 'yaw' turns every window to face the same way first.
+    config.data.align = "none"
+    config.data.num_frames = 60
+    config.data.clip_frames = 100
+    # Embeddings of pictures of the clips, see `data.image_embeddings`; '' = none.
+    config.data.images = ""
+    # All windows are equally long.
+    config.data.max_shapes = 1
+
+    config.train.batch_size = 20
+    config.train.learning_rate = 1e-4
+    # The paper's model; that for action recognition has 200.
+    config.train.num_epochs = 100
+    config.train.seed = 10
+    config.train.eval_epochs = 10
+    config.train.best_metric = "val/rc"
+
+    if "text" in words:
+        config.text.source = words["text"]
+    if "k" in words:
+        config.text.k = int(words["k"])
+    if "demo" in words or "debug" in words:
+        demo = "demo" in words
+        config.data.builtin = 240 if demo else 12
+        # MiniLM's width, which reads the built-in texts.
+        config.model.latent_dim = 384
+        config.model.ff_size = 512 if demo else 32
+        config.model.num_layers = 3 if demo else 1
+        # MiniLM's vectors have length 1, what leaves the encoder about 20.
+        config.model.text_latent = "matched"
+        # Few steps: the fastest way to something that can be looked at.
+        config.model.dropout = 0.0 if demo else 0.1
+        config.train.learning_rate = 1e-3
+        # At once, this rate throws such a model off for good.
+        config.train.warmup_steps = 100 if demo else 2
+        config.train.schedule = "cosine"
+        config.train.grad_clip = 1.0
+        config.train.num_steps = 400 if demo else 8
+        config.train.batch_size = 20 if demo else 4
+        config.train.eval_epochs = 10 if demo else 8
+        config.train.checkpoint_steps = 200 if demo else 4
+        config.train.log_steps = 10 if demo else 1
+    return config
