@@ -4,6 +4,9 @@ Source: SMPL (Loper et al. 2015), its linear blend skinning with shape and pose
 blend shapes.
 """
 
+import pathlib
+from typing import Any
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -11,9 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import body_file, kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
+
+# Vertices of SMPL's and SMPL-H's surface at the left and right heel.
+_HEELS, _SMPL_VERTICES = (3387, 6787), 6890
 
 
 @flax.struct.dataclass
@@ -49,6 +55,51 @@ class Body:
     def num_betas(self) -> int:
         """Number of shape coefficients S."""
         return self.shapedirs.shape[-1]
+
+
+def load(path: str | pathlib.Path, gender: str | None = None) -> Body:
+    """Reads a body model as its authors give it out; nothing in it is run.
+
+    Args:
+        path: of SMPL or SMPL-H, `.npz` or `.pkl`, or of a folder of such files.
+        gender: 'neutral', 'male' or 'female': which file of a folder, told by its
+            name or its folder's; None where there is only one.
+
+    Returns:
+        The body, float32.
+
+    Raises:
+        InputError: if the file cannot be read, is damaged, or calls anything; if a
+            folder has no such file or several.
+    """
+    found = body_file.read(body_file.choose(pathlib.Path(path), gender))
+    # The root's own entry differs from file to file.
+    parents = (-1, *map(int, found["kintree_table"][0, 1:]))
+    arrays = {name: found[name].astype(np.float32) for name in body_file.FLOATS}
+    return Body(**arrays, parents=parents, faces=found["f"].astype(np.int32))
+
+
+def save(path: str | pathlib.Path, body: Body) -> None:
+    """Writes a body as an `.npz` that `load` reads, fields named as in SMPL's."""
+    arrays: Any = {n: np.asarray(getattr(body, n)) for n in body_file.FLOATS}
+    tree = np.array([body.parents, range(body.num_joints)])
+    faces = np.zeros((0, 3), np.int32) if body.faces is None else body.faces
+    with open(path, "wb") as file:
+        np.savez(file, **arrays, kintree_table=tree, f=np.asarray(faces))
+
+
+def heels(vertices: Float[AnyArray, "*batch V 3"]) -> Float[AnyArray, "*batch 2 3"]:
+    """Picks the left and right heel from (..., 6890, 3) vertices of SMPL(-H).
+
+    Raises:
+        InputError: for a surface of another number of vertices.
+    """
+    if vertices.ndim < 2 or vertices.shape[-2] != _SMPL_VERTICES:
+        raise InputError(
+            f"vertices must have shape (..., {_SMPL_VERTICES}, 3), as SMPL's and "
+            f"SMPL-H's have, got {vertices.shape}; pass those of such a body"
+        )
+    return vertices[..., list(_HEELS), :]
 
 
 def skin(

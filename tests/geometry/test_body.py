@@ -230,3 +230,39 @@ def test_wrong_shapes_are_errors(body):
         bodies.skin(body, rotations, translation, jnp.zeros((4, 5)))
     with pytest.raises(InputError, match=r"broadcast to \(4,\)"):
         bodies.skin(body, rotations, translation, jnp.zeros((3, 4)))
+
+
+def test_model_files_are_read_without_unpickling(tmp_path):
+    rng = np.random.default_rng(3)
+    arrays = {
+        "v_template": rng.normal(size=(10, 3)),
+        "shapedirs": rng.normal(size=(10, 3, 4)),
+        "posedirs": rng.normal(size=(10, 3, 18)),
+        "J_regressor": rng.normal(size=(3, 10)),
+        "weights": rng.random(size=(10, 3)),
+        "kintree_table": np.array([[2**32 - 1, 0, 1], [0, 1, 2]], np.uint32),
+        "f": np.array([[0, 1, 2]], np.uint32),
+    }
+    path = tmp_path / "model.npz"
+    np.savez(path, **arrays)
+    body = bodies.load(path)
+    assert (body.parents, body.num_betas) == ((-1, 0, 1), 4)
+    np.testing.assert_array_equal(body.posedirs, arrays["posedirs"].astype(np.float32))
+    assert body.faces is not None and body.faces.tolist() == [[0, 1, 2]]
+    for change, word in [
+        ({"weights": np.array({"a": 1})}, "weights"),
+        ({"posedirs": np.zeros((10, 3, 9))}, "(10, 3, 18)"),
+    ]:
+        np.savez(path, **{**arrays, **change})
+        with pytest.raises(InputError) as caught:
+            bodies.load(path)
+        assert word in str(caught.value)
+    del arrays["f"]
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match="find f;"):
+        bodies.load(path)
+    path.write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(InputError, match="model.npz"):
+        bodies.load(path)
+    with pytest.raises(InputError, match="No such file"):
+        bodies.load(tmp_path / "none.npz")
