@@ -1,89 +1,80 @@
 """Interprets the pickle of a torch file; cannot call or import anything.
 
-Opcodes act on a stack of plain values. The few globals that checkpoints need are
-names looked up in a table of functions written here; any other name is refused the
-moment it is read.
+Opcodes act on a stack of plain values. Names that a file may call are looked up in
+a table of functions written here; a call of any other name is refused the moment it
+is read. Other objects become inert placeholders, see `torch_objects`.
 
 Source: the opcodes as documented in Python's `pickletools`.
 """
 
+import codecs
+import io
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.torch_objects import (
+    CALLS,
+    STORAGE_TYPES,
+    Foreign,
+    Name,
+    OrderedDict,
+    Storage,
+    Unfinished,
+    key,
+)
 
-_STORAGES = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-    "ComplexFloatStorage": np.complex64,
-    "ComplexDoubleStorage": np.complex128,
-}
-_STORAGE_TYPES = {f"torch.{name}": np.dtype(t) for name, t in _STORAGES.items()}
-_SCALARS = (str, bytes, int, float, bool, type(None))
 _MARK = object()
 
 # (key, type, number of elements) -> flat array.
 ReadStorage = Callable[[str, np.dtype, int], np.ndarray]
 
 
-def interpret(data: bytes, where: str, read_storage: ReadStorage) -> Any:
+def interpret(
+    data: bytes,
+    where: str,
+    read_storage: ReadStorage | None = None,
+    wanted: str = "a pickle as torch.save writes it",
+) -> Any:
     """Returns the object that a pickle describes.
 
     Args:
-        data: the pickle.
+        data: the pickle; what follows it is not looked at.
         where: names its file in errors.
-        read_storage: fetches the numbers of a tensor.
+        read_storage: fetches the numbers of a tensor; None where there are none.
+        wanted: what the file should be, for errors.
 
     Returns:
-        Dicts, lists, tuples, sets, numbers, texts; arrays for tensors.
+        Dicts, lists, tuples, sets, numbers, texts; arrays for tensors and numpy's
+        arrays; `torch_objects.Foreign` for objects of other classes.
 
     Raises:
-        InputError: if it describes anything else.
+        InputError: if it calls anything else or is damaged.
     """
-    return _Machine(where, read_storage).run(data)
-
-
-class _Global(str):
-    """The dotted name of a Python object; inert."""
-
-
-class _OrderedDict(dict):
-    """Stands for an OrderedDict; the only thing whose state may be set."""
-
-
-class _Storage(np.ndarray):
-    """A flat array that is not yet a tensor."""
+    return _Machine(where, read_storage, wanted).run(data)
 
 
 class _Machine:
-    def __init__(self, where: str, read_storage: ReadStorage):
+    def __init__(self, where: str, read_storage: ReadStorage | None, wanted: str):
         self._where = where
         self._read_storage = read_storage
+        self._wanted = wanted
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
     def run(self, data: bytes) -> Any:
         try:
-            for opcode, argument, _ in pickletools.genops(data):
-                self._step(opcode.name, argument)
+            for name, argument in _operations(data):
+                self._step(name, argument)
             (result,) = self._values(self._stack)
         except InputError:
             raise
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise InputError(
-                f"{self._where} must be a pickle as torch.save writes it, got one that"
+                f"{self._where} must be {self._wanted}, got one that"
                 f" is damaged or made by hand ({error}); nothing was run: get the file"
                 " again"
             ) from error
@@ -91,8 +82,8 @@ class _Machine:
 
     def _refuse(self, what: str) -> InputError:
         return InputError(
-            f"{self._where} must hold only tensors and plain containers, got {what};"
-            " refused: nothing was run"
+            f"{self._where} must hold only tensors, plain containers and objects that"
+            f" are mere data, got {what}; refused: nothing was run"
         )
 
     def _step(self, name: str, argument: Any) -> None:
@@ -119,27 +110,44 @@ class _Machine:
             self._top(dict).update(_pairs(values))
         elif name == "ADDITEMS":
             values = self._pop(None)
-            self._top(set).update(map(_key, values))
+            self._top(set).update(map(key, values))
         elif name == "GLOBAL":
-            stack.append(self._global(*argument.split(" ", 1)))
+            stack.append(self._name(*argument.split(" ", 1)))
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(self._global(module, attribute))
+            stack.append(self._name(module, attribute))
         elif name == "BINPERSID":
             stack.append(self._storage(stack.pop()))
         elif name == "REDUCE":
             arguments, function = stack.pop(), stack.pop()
-            if not isinstance(function, _Global) or function not in _CALLS:
+            if not isinstance(function, Name):
                 raise self._refuse("a call of something that is no function")
-            stack.append(_CALLS[function](*arguments))
+            if function not in CALLS:
+                raise self._refuse(f"a call of {function}")
+            stack.append(CALLS[function](*arguments))
+        elif name == "NEWOBJ":
+            arguments, kind = stack.pop(), stack.pop()
+            if not isinstance(kind, Name) or not kind.is_foreign:
+                raise self._refuse("an object of something that is no class")
+            stack.append(Foreign(kind, tuple(arguments)))
         elif name == "BUILD":
-            stack.pop()
-            if not isinstance(stack[-1], _OrderedDict):
-                raise self._refuse("an object with a state of its own")
+            self._build(stack.pop())
         elif name == "INST":
             raise self._refuse(f"{argument.replace(' ', '.')} (opcode INST)")
         elif name not in ("PROTO", "FRAME", "STOP"):
             raise self._refuse(f"the opcode {name}")
+
+    def _build(self, state: Any) -> None:
+        made = self._stack[-1]
+        if isinstance(made, Foreign):
+            made.state = state
+        elif isinstance(made, Unfinished):
+            self._stack[-1] = finished = made.finish(state)
+            for place, value in self._memo.items():
+                if value is made:
+                    self._memo[place] = finished
+        elif not isinstance(made, OrderedDict):
+            raise self._refuse("an object with a state of its own")
 
     def _pop(self, count: int | None) -> list[Any]:
         """Takes the last `count` values off the stack, or those after the mark."""
@@ -159,39 +167,70 @@ class _Machine:
         for value in values:
             if value is _MARK:
                 raise ValueError("a mark among values")
-            # A storage type is the one name that is a value, in a persistent id.
-            if isinstance(value, _Global) and value not in _STORAGE_TYPES:
-                raise self._refuse(str(value))
+            if isinstance(value, Name) and not value.is_foreign:
+                raise self._refuse(value)
+            if isinstance(value, Unfinished):
+                raise TypeError("a numpy object without its numbers")
         return values
 
     def _top(self, kind: type) -> Any:
-        if not isinstance(self._stack[-1], kind):
+        top = self._stack[-1]
+        if isinstance(top, Foreign) and kind is dict:
+            return top.items
+        if isinstance(top, Foreign) and kind is list:
+            return top.entries
+        if not isinstance(top, kind):
             raise TypeError(f"no {kind.__name__} to fill")
-        return self._stack[-1]
+        return top
 
-    def _global(self, module: Any, name: Any) -> _Global:
+    def _name(self, module: Any, name: Any) -> Name:
         if type(module) is not str or type(name) is not str:
-            raise TypeError("a global whose name is no text")
-        dotted = _Global(f"{module}.{name}")
-        if dotted not in _CALLS and dotted not in _STORAGE_TYPES:
+            raise TypeError("a name that is no text")
+        dotted = Name(f"{module}.{name}")
+        if dotted not in CALLS and not dotted.is_foreign:
             raise self._refuse(str(dotted))
         return dotted
 
-    def _storage(self, identity: Any) -> _Storage:
+    def _storage(self, identity: Any) -> Storage:
+        # A sixth part, of old files, is for storages that are parts of others.
+        if self._read_storage is None or type(identity) is not tuple:
+            raise TypeError("a persistent id where none may be")
         if (
-            type(identity) is not tuple
-            or len(identity) != 5
+            len(identity) not in (5, 6)
             or type(identity[0]) is not str
             or identity[0] != "storage"
-            or not isinstance(identity[1], _Global)
+            or not isinstance(identity[1], Name)
             or type(identity[2]) is not str
             or type(identity[4]) is not int
+            or identity[5:] not in ((), (None,))
         ):
             raise TypeError(
                 "a persistent id other than ('storage', type, key, device, n)"
             )
-        _, kind, key, _, count = identity
-        return self._read_storage(key, _STORAGE_TYPES[kind], count).view(_Storage)
+        _, kind, name, _, count = identity[:5]
+        return self._read_storage(name, STORAGE_TYPES[kind], count).view(Storage)
+
+
+def _operations(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Yields the names and arguments of a pickle's opcodes, to its end."""
+    stream = io.BytesIO(data)
+    while code := stream.read(1):
+        opcode = _OPCODES[code.decode("latin-1")]
+        if opcode.name == "STRING":
+            # Python 2's text, in which numpy wrote the bytes of its arrays.
+            yield opcode.name, _python2_text(stream.readline())
+            continue
+        yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None
+        if opcode.name == "STOP":
+            return
+    raise ValueError("it ends early")
+
+
+def _python2_text(line: bytes) -> str:
+    line = line.strip()
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("a text without its quotes")
+    return codecs.escape_decode(line[1:-1])[0].decode("latin-1")
 
 
 def _downwards(stack: list[Any]):
@@ -199,68 +238,17 @@ def _downwards(stack: list[Any]):
     raise ValueError("no mark on the stack")
 
 
-def _tensor(storage, offset, size, stride, *_) -> np.ndarray:
-    if not isinstance(storage, _Storage):
-        raise TypeError("a tensor without storage")
-    if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-        raise ValueError("offset, sizes or strides that are no whole numbers")
-    flat = storage.view(np.ndarray)
-    reach = sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if 0 in size:
-        return np.zeros(size, flat.dtype)
-    if offset + reach >= len(flat):
-        raise ValueError("a tensor that reaches beyond its storage")
-    steps = [step * flat.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(flat[offset:], size, steps, writeable=False)
-
-
-def _parameter(data, *_) -> np.ndarray:
-    if not isinstance(data, np.ndarray) or isinstance(data, _Storage):
-        raise TypeError("a parameter that is no tensor")
-    return data
-
-
-def _ordered_dict(items=()) -> _OrderedDict:
-    return _OrderedDict((_key(key), value) for key, value in items)
-
-
-def _size(values) -> tuple:
-    if not all(type(n) is int for n in values):
-        raise TypeError("a size that is no whole numbers")
-    return tuple(values)
-
-
-def _set(values) -> set:
-    return set(map(_key, values))
-
-
 def _pairs(values: list[Any]) -> dict:
     return {
-        _key(key): value for key, value in zip(values[::2], values[1::2], strict=True)
+        key(name): value for name, value in zip(values[::2], values[1::2], strict=True)
     }
 
 
-def _key(value: Any) -> Any:
-    # hash() of a deeply nested tuple would overflow the C stack.
-    parts = value if type(value) is tuple else (value,)
-    if not all(type(part) in _SCALARS for part in parts):
-        raise TypeError("a key that is no number or text")
-    return value
-
-
-_CALLS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _ordered_dict,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch.Size": _size,
-    "builtins.set": _set,
-    "__builtin__.set": _set,
-}
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _LITERALS = frozenset(
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE BINUNICODE"
     " SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES"
-    " SHORT_BINBYTES BINBYTES8".split()
+    " SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": _MARK}
 _EMPTY = {
@@ -276,5 +264,6 @@ _GROUPS = {
     "TUPLE3": tuple,
     "LIST": list,
     "DICT": _pairs,
+    "FROZENSET": lambda values: frozenset(map(key, values)),
 }
 _COUNTS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}

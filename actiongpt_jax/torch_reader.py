@@ -1,13 +1,16 @@
-"""Reads torch's zip files without torch and without running anything in them.
+"""Reads torch's files without torch and without running anything in them.
 
 Tensors are read-only views of the memory-mapped file, so that a checkpoint costs
 memory only where it is used.
 
 Source: the archive's layout as described in
-https://docs.pytorch.org/docs/stable/notes/serialization.html.
+https://docs.pytorch.org/docs/stable/notes/serialization.html; that of older files as
+written by torch.save with `_use_new_zipfile_serialization=False`.
 """
 
+import mmap
 import os
+import pickletools
 import struct
 import zipfile
 import zlib
@@ -18,58 +21,142 @@ import numpy as np
 from actiongpt_jax import torch_pickle
 from actiongpt_jax.errors import InputError
 
-# torch.save before version 1.6 began with a pickled magic number.
+# torch.save before version 1.6 began with a pickled magic number and version.
 _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+_LEGACY_VERSION = 1001
 _LOCAL_HEADER = 30
+_BROKEN = (
+    zipfile.BadZipFile,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OverflowError,
+    ValueError,
+    zlib.error,
+)
 
 
 def read_torch(path: str | os.PathLike) -> Any:
     """Reads what torch.save wrote.
 
     Args:
-        path: of a file in torch's zip format (torch >= 1.6).
+        path: of a file in torch's zip format, or in that of torch before 1.6.
 
     Returns:
-        The object saved: dicts, lists, tuples, sets, numbers and texts, and numpy
-        arrays for tensors. The arrays are read-only views of the file, which must
-        stay as it is while they are used. Attributes of ordered dicts are dropped.
+        The object saved: dicts, lists, tuples, sets, numbers and texts, numpy
+        arrays for tensors, and `torch_objects.Foreign` for objects of other
+        classes. The arrays are read-only views of the file, which must stay as it
+        is while they are used. Attributes of ordered dicts are dropped.
 
     Raises:
-        InputError: if the file is damaged, is not of that format, or holds anything
-            but tensors and plain containers; nothing in it is ever called.
+        InputError: if the file is damaged, is of neither format, or calls anything
+            but what makes tensors and plain containers; nothing in it is ever called.
         FileNotFoundError: if there is none.
     """
-    path = os.fspath(path)
-    with open(path, "rb") as file:
-        start = file.read(len(_LEGACY_START))
-    if start == _LEGACY_START:
-        raise InputError(
-            f"{path} must be in torch's zip format, got that of torch before 1.6, which"
-            " is not read yet: save it again with a newer torch"
+    return TorchFile(path).content
+
+
+class TorchFile:
+    """A file of torch.save, mapped into memory.
+
+    Attributes:
+        content: as of `read_torch`.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Opens a file; arguments and errors as of `read_torch`."""
+        path = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                start = file.read(len(_LEGACY_START))
+                # Fails for an empty file.
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if start == _LEGACY_START:
+                self.content = _Legacy(path, self._map).load()
+                return
+            data = np.frombuffer(self._map, np.uint8)
+            with zipfile.ZipFile(path) as archive:
+                self.content = _Archive(path, archive, data).load()
+        except InputError:
+            raise
+        except _BROKEN as error:
+            raise InputError(
+                f"{path} must be a whole file written by torch.save, got one that is"
+                f" cut off, damaged or no zip archive ({error}): copy or download it"
+                " again"
+            ) from error
+
+    def forget(self) -> None:
+        """Gives the memory of what was read back; it is read again when used."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class _Legacy:
+    """Five pickles one after the other, then the storages in a row."""
+
+    def __init__(self, path: str, content: mmap.mmap):
+        self._path = path
+        self._content = content
+        self._bytes = np.frombuffer(content, np.uint8)
+        # Where each storage's numbers start, and their type and count.
+        self._places: dict[str, int] = {}
+        self._kinds: dict[str, tuple[np.dtype, int]] = {}
+
+    def load(self) -> Any:
+        content, ends = self._content, [0]
+        for _ in range(5):
+            ends.append(_end_of_pickle(content, ends[-1]))
+        version, facts, saved, names = (
+            content[a:b] for a, b in zip(ends[1:], ends[2:], strict=False)
         )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _Archive(path, archive).load()
-    except InputError:
-        raise
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        NotImplementedError,
-        OverflowError,
-        ValueError,
-        zlib.error,
-    ) as error:
-        raise InputError(
-            f"{path} must be a whole file written by torch.save, got one that is cut"
-            f" off, damaged or no zip archive ({error}): copy or download it again"
-        ) from error
+        facts = self._interpret(facts, "its facts")
+        if self._interpret(version, "its version") != _LEGACY_VERSION:
+            raise ValueError("another version of the format")
+        if not isinstance(facts, dict) or not facts.get("little_endian", False):
+            raise ValueError("numbers of a big-endian machine")
+        # First to learn the storages' types, which tell where each of them lies.
+        self._interpret(saved, "its pickle")
+        position = ends[-1]
+        for name in self._interpret(names, "its list of storages"):
+            dtype, count = self._kinds[name]
+            found = int.from_bytes(content[position : position + 8], "little")
+            if found != count:
+                raise ValueError(f"storage {name} has {found} numbers, not {count}")
+            self._places[name] = position + 8
+            position += 8 + count * dtype.itemsize
+        if position > len(content):
+            raise ValueError("its last storages are missing")
+        return self._interpret(saved, "its pickle")
+
+    def _interpret(self, data: bytes, part: str) -> Any:
+        where = f"{self._path} ({part})"
+        return torch_pickle.interpret(data, where, self._storage)
+
+    def _storage(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if self._kinds.setdefault(name, (dtype, count)) != (dtype, count):
+            raise ValueError(f"storage {name} is of two types")
+        if not 0 <= count * dtype.itemsize <= len(self._bytes):
+            raise ValueError(f"storage {name} is larger than the file")
+        if name not in self._places:
+            return np.zeros(count, dtype)
+        start = self._places[name]
+        return self._bytes[start : start + count * dtype.itemsize].view(dtype)
+
+
+def _end_of_pickle(content: mmap.mmap, start: int) -> int:
+    content.seek(start)
+    stream: Any = content
+    for opcode, _, _ in pickletools.genops(stream):
+        if opcode.name == "STOP":
+            return content.tell()
+    raise ValueError("it ends early")
 
 
 class _Archive:
-    def __init__(self, path: str, archive: zipfile.ZipFile):
+    def __init__(self, path: str, archive: zipfile.ZipFile, data: np.ndarray):
         self._path = path
         self._archive = archive
+        self._bytes = data
         names = archive.namelist()
         pickles = [n for n in names if n.endswith("/data.pkl") and n.count("/") == 1]
         if len(pickles) != 1:
@@ -78,7 +165,6 @@ class _Archive:
                 f" {len(pickles)}: give the checkpoint itself"
             )
         self._prefix = pickles[0].removesuffix("data.pkl")
-        self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)
         order = f"{self._prefix}byteorder"
         self._swapped = order in names and archive.read(order).strip() == b"big"
 

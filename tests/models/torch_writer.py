@@ -53,7 +53,7 @@ def encode(value) -> bytes:
     if value is None or isinstance(value, bool):
         return {None: b"N", True: b"\x88", False: b"\x89"}[value]
     if isinstance(value, int):
-        packed = value.to_bytes(9, "little", signed=True)
+        packed = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
         return b"\x8a" + bytes([len(packed)]) + packed
     if isinstance(value, float):
         return b"G" + struct.pack(">d", value)
@@ -75,11 +75,13 @@ class TorchFile:
 
     def __init__(self):
         self.members: dict[str, bytes] = {}
+        self.counts: dict[str, int] = {}
 
     def tensor(self, array: np.ndarray) -> Raw:
         array = np.ascontiguousarray(array)
         key = str(len(self.members))
         self.members[f"data/{key}"] = array.tobytes()
+        self.counts[f"data/{key}"] = array.size
         stride = tuple(step // array.itemsize for step in array.strides)
         identity = storage_id(array.dtype, key, array.size)
         return tensor(identity, 0, array.shape, stride)
@@ -95,6 +97,19 @@ class TorchFile:
             archive.writestr(f"{prefix}/data.pkl", data)
             for name, content in self.members.items():
                 archive.writestr(f"{prefix}/{name}", content)
+        return path
+
+    def write_legacy(self, path, value):
+        """Writes the format of torch before 1.6."""
+        magic, version = 0x1950A86A20F9469CFC6C, 1001
+        facts = {"protocol_version": version, "little_endian": True, "type_sizes": {}}
+        names = [name.removeprefix("data/") for name in self.members]
+        parts = [magic, version, facts, value, names]
+        content = b"".join(b"\x80\x02" + encode(part) + b"." for part in parts)
+        for name, data in self.members.items():
+            count = self.counts[name]
+            content += count.to_bytes(8, "little") + data
+        path.write_bytes(content)
         return path
 
 
