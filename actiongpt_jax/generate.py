@@ -3,7 +3,7 @@
 python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
     --text "sit down" --seconds 2 --out motions
 
-With a TEACH model several texts make one series; with TEMOS each makes a motion of its
+With a TEACH model several texts make one series; with others each makes a motion of its
 own. `--series` chooses: 'past' reads how the motion before ended, 'independent'
 generates each action by itself and joins them, 'joined' puts all texts into one prompt,
 'off' makes a motion of each text.
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
     add("--align", choices=ALIGN, default="full", help="how actions are joined")
     add("--window", type=int, default=WINDOW, help="frames that lead over")
     add("--samples", type=int, default=1, help="motions of each phrase or series")
-    add("--diverse", choices=DIVERSE, default="latent", help="what samples differ by")
+    add("--diverse", choices=DIVERSE, help="what samples differ by (latent)")
     add("--fact", type=float, default=1.0, help="scale of the latent's deviation")
     add("--mean", action="store_true", help="the mean latent, as --fact 0")
     add("--seed", type=int, default=0)
@@ -69,6 +69,8 @@ def main(argv: Sequence[str]) -> None:
     mode = series_mode(args.series, trained)
     frames = series_frames(args.seconds, args.text, mode)
     embedder = PhraseEmbedder(trained.config, args.embeddings, args.descriptions)
+    # A model without a distribution has no other diversity than its texts'.
+    own = "descriptions" if embedder.pooled and args.samples > 1 else "latent"
     warnings.showwarning = lambda message, *_, **__: print(
         f"warning: {message}", file=sys.stderr
     )
@@ -80,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
             texts,
             lengths,
             args.samples,
-            args.diverse,
+            args.diverse or own,
             0.0 if args.mean else args.fact,
             args.seed,
         )

@@ -3,16 +3,19 @@
 python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
 python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
 python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
+python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
 """
 
+import argparse
 import importlib
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.data import babel, corpus, prepare_report, quality
+from actiongpt_jax.data import babel, corpus, prepare_report, quality, windows
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.errors import InputError
 
 
 def _parser() -> cli.Parser:
@@ -34,6 +37,14 @@ def _parser() -> cli.Parser:
     for kind in (real, made):
         kind.add_argument("--out", required=True, help="folder of the store to make")
         kind.add_argument("--check", action="store_true", help="add a quality report")
+    named = kinds.add_parser(
+        "windows", **exact, help="what MotionCLIP's windows of a store are called"
+    )
+    named.add_argument("store", help="folder of a motion store")
+    named.add_argument("--out", required=True, help="text file to write")
+    named.add_argument("--compat", choices=("reference",), help="join labels by 'and'")
+    named.add_argument("--frames", type=int, default=windows.NUM_FRAMES)
+    named.add_argument("--clip-frames", type=int, default=windows.CLIP_FRAMES)
     check = kinds.add_parser("check", **exact, help="quality of stores or motion files")
     check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
     return parser
@@ -44,6 +55,9 @@ def main(argv: Sequence[str]) -> None:
     args = _parser().parse_args(argv)
     if args.kind == "check":
         print(quality.format_quality(corpus.check_paths(args.paths)))
+        return
+    if args.kind == "windows":
+        _list_windows(args)
         return
     if args.kind == "babel":
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
@@ -59,6 +73,28 @@ def main(argv: Sequence[str]) -> None:
         found = quality.check_store(open_store(args.out))
         quality.save_quality(found, pathlib.Path(args.out, "quality.json"))
         print(quality.format_quality(found))
+
+
+def _list_windows(args: argparse.Namespace) -> None:
+    """Writes the phrases that `describe --phrases` is to describe."""
+    found = windows.clips(
+        open_store(args.store),
+        num_frames=args.frames,
+        clip_frames=args.clip_frames,
+        compat=args.compat,
+    )
+    if not found:
+        raise InputError(
+            f"motion store {args.store} has no clip with {args.frames} labelled frames "
+            f"out of {args.clip_frames}; take shorter windows with --frames"
+        )
+    names = windows.phrases(found)
+    pathlib.Path(args.out).write_text("".join(f"{name}\n" for name in names))
+    print(
+        f"{args.out}: {len(names)} phrases of {sum(c.num_windows for c in found)} "
+        f"windows in {len(found)} clips; describe them with `python -m "
+        f"actiongpt_jax.describe --phrases {args.out}`"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python benchmarks/train_step.py --model temos
     python benchmarks/train_step.py --model temos teach
+    python benchmarks/train_step.py --model motionclip
     python benchmarks/train_step.py --model temos --host_devices 2
 
 Prints one JSON line per case: a training step (dropout on), and generation (encode
@@ -9,8 +10,8 @@ text, sample, decode). `flops` counts the matrix products of the textbook formul
 whatever was computed; `utilisation` is the rate over that of a plain 2048-cube product
 measured in the same process, between the steps (median). With several models their
 steps take turns, and a last line gives the ratio of their medians. A step of TEACH
-takes pairs of --frames and --frames_1 frames. Random weights and data, full masks. Run
-on a quiet machine.
+takes pairs of --frames and --frames_1 frames, one of MotionCLIP 20 windows of 60 frames
+and no tokens. Random weights and data, full masks. Run on a quiet machine.
 """
 
 import argparse
@@ -22,32 +23,39 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-WIDTH, FF, LAYERS, TEXT, NFEATS, PAST = 256, 1024, 6, 768, 135, 5
+TEXT, PAST = 768, 5
+# Batch and frames of a step, where a model's published ones are others.
+SIZES = {"temos": (16, 100), "teach": (16, 100), "motionclip": (20, 60)}
 
 
-def textbook_flops(model, batch, frames, frames_1, tokens):
+def textbook_flops(config, batch, frames, frames_1, tokens):
     """Returns matrix-product operations (forward, generation of one action)."""
+    model, sizes = config.model.name, config.model
+    width, layers, nfeats = sizes.latent_dim, sizes.num_layers, sizes.nfeats
 
     def stack(length):
         # Attention to the decoder's one memory token is not counted: its queries and
         # keys are inert.
-        per_token = 2 * WIDTH * (4 * WIDTH + 2 * FF)
-        return LAYERS * (length * per_token + 4 * length * length * WIDTH)
+        per_token = 2 * width * (4 * width + 2 * sizes.ff_size)
+        return layers * (length * per_token + 4 * length * length * width)
 
-    project = 2 * tokens * TEXT * WIDTH
+    project = 2 * tokens * TEXT * width
 
-    def read_motion(count):
-        return 2 * count * NFEATS * WIDTH + stack(count + 2)
+    def read_motion(count, extra=2):
+        return 2 * count * nfeats * width + stack(count + extra)
 
     def write(count):
-        return stack(count) + 2 * count * WIDTH * NFEATS
+        return stack(count) + 2 * count * width * nfeats
 
+    if model == "motionclip":
+        write_all = batch * write(frames)
+        return write_all + batch * read_motion(frames, sizes.encoder_tokens), write_all
     if model == "temos":
         read = project + stack(tokens + 2)
         training = read + read_motion(frames) + 2 * write(frames)
     else:
         read = project + stack(tokens + 3)
-        past = 2 * PAST * NFEATS * WIDTH + stack(PAST)
+        past = 2 * PAST * nfeats * width + stack(PAST)
         training = read + project + past + stack(tokens + 3 + PAST)
         for count in (frames, frames_1):
             training += read_motion(count) + 2 * write(count)
@@ -69,10 +77,10 @@ class Case:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    models = ["temos", "teach"]
+    models = list(SIZES)
     parser.add_argument("--model", choices=models, nargs="+", default=["temos"])
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--batch", type=int, help="16; of MotionCLIP 20")
+    parser.add_argument("--frames", type=int, help="100; of MotionCLIP 60")
     parser.add_argument("--frames_1", type=int, default=105, help="of second actions")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--dtype", default="float32")
@@ -107,9 +115,6 @@ def main():
         figures = {
             "case": case.name,
             "model": case.model,
-            "batch": args.batch,
-            "frames": args.frames,
-            "tokens": args.tokens,
             "dtype": args.dtype,
             "devices": jax.device_count(),
             "platform": jax.devices()[0].platform,
@@ -145,13 +150,12 @@ def main():
 
 def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
     """Compiles a model's training step and its generation."""
-    import functools
-
     import jax
     import jax.numpy as jnp
     import numpy as np
 
     from actiongpt_jax.config import load_config
+    from actiongpt_jax.inference.latents import text_latents
     from actiongpt_jax.models.build import NOISE, build
     from actiongpt_jax.training.optim import make_optimizer
     from actiongpt_jax.training.parallel import DataParallel
@@ -165,10 +169,12 @@ def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
     )
     model, tx, task = build(config), make_optimizer(config), TASKS[name]
     rng = np.random.default_rng(0)
+    count, frames = args.batch or SIZES[name][0], args.frames or SIZES[name][1]
+    nfeats = config.model.nfeats
 
     def action(frames, part):
-        features = rng.standard_normal((args.batch, frames, NFEATS), np.float32)
-        tokens = rng.standard_normal((args.batch, args.tokens, TEXT), np.float32)
+        features = rng.standard_normal((count, frames, nfeats), np.float32)
+        tokens = rng.standard_normal((count, args.tokens, TEXT), np.float32)
         return {
             f"features{part}": features,
             f"frame_mask{part}": np.ones(features.shape[:2], bool),
@@ -176,28 +182,39 @@ def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
             f"token_mask{part}": np.ones(tokens.shape[:2], bool),
         }
 
-    single = action(args.frames, "")
+    single = action(frames, "")
     batch: dict[str, Any] = single
     if name == "teach":
-        batch = action(args.frames, "_0") | action(args.frames_1, "_1")
-    batch = batch | {"index": np.arange(args.batch, dtype=np.int32)}
-    parallel = DataParallel(args.batch)
+        batch = action(frames, "_0") | action(args.frames_1, "_1")
+    if name == "motionclip":
+        vectors = rng.standard_normal((count, 1, config.model.latent_dim), np.float32)
+        single |= {"tokens": vectors, "token_mask": np.ones((count, 1), bool)}
+        batch = {
+            "poses": single["features"],
+            "frame_mask": single["frame_mask"],
+            "text": vectors[:, 0],
+        }
+    batch = batch | {"index": np.arange(count, dtype=np.int32)}
+    parallel = DataParallel(count)
     step = make_train_step(
         model,
-        functools.partial(task.terms, config=config),
+        task.terms(config, parallel.axis_name),
         task.weights(config),
         tx,
         NOISE[name],
         parallel.axis_name,
     )
-    noise = {n: jnp.zeros((args.batch, model.latent_dim)) for n in NOISE[name]}
+    noise = {n: jnp.zeros((count, model.latent_dim)) for n in NOISE[name]}
     started = time.perf_counter()
     state = create_state(model, tx, batch, noise, seed=0)
     init_s = time.perf_counter() - started
     variables = jax.device_put(jax.tree.map(np.asarray, {"params": state.params}))
-    more = {"params": count_parameters(state.params), "init_s": round(init_s, 2)}
+    more = {"batch": count, "frames": frames, "params": count_parameters(state.params)}
+    more["init_s"] = round(init_s, 2)
     if name == "teach":
         more["frames_1"] = args.frames_1
+    if name != "motionclip":
+        more["tokens"] = args.tokens
 
     state, placed = parallel.place_state(state), parallel.place_batch(batch)
     started = time.perf_counter()
@@ -212,8 +229,8 @@ def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
 
     @jax.jit
     def generate(variables, tokens, token_mask, frame_mask, rng):
-        text: Any = model.apply(variables, tokens, token_mask, method="encode_text")
-        latent = text.sample(jax.random.normal(rng, text.mu.shape))
+        noise = jax.random.normal(rng, (count, model.latent_dim))
+        latent = text_latents(model, variables, tokens, token_mask, noise)
         return model.apply(variables, latent, frame_mask, method="decode")
 
     inputs = (single["tokens"], single["token_mask"], single["frame_mask"])
@@ -223,7 +240,7 @@ def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
     gen_compile_s = time.perf_counter() - started
 
     forward, generation = textbook_flops(
-        name, args.batch, args.frames, args.frames_1, args.tokens
+        config, count, frames, args.frames_1, args.tokens
     )
     jax.block_until_ready((train(), run_generate(variables, *inputs)))
     more_train = {**more, "temp_mib": round(temp / 2**20)}

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.interpolation import align_to, slerp_between
 from actiongpt_jax.geometry.kinematics import Compat
 from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
+from actiongpt_jax.inference.latents import decode_features, text_latents
 from actiongpt_jax.models.teach import last_frames
 
 Align = Literal["full", "translation", "none"]
@@ -31,7 +31,7 @@ class SoFar:
         past: (B, P, F) their last frames as normalised features; None for models
             that read none.
         latent: (B, D) of the last action.
-        rotations: (B, 22, 3, 3) the last pose.
+        rotations: (B, J, 3, 3) the last pose; 22 joints, or 24 with hands.
         translation: (B, 3) its place, metres.
     """
 
@@ -47,7 +47,7 @@ class Action:
 
     Attributes:
         features: (B, T, F) normalised, as decoded; 0 where not wanted.
-        rotations: (B, W + T, 22, 3) axis-angle, radians; the first W frames lead
+        rotations: (B, W + T, J, 3) axis-angle, radians; the first W frames lead
             over from the motion so far.
         translation: (B, W + T, 3) metres.
     """
@@ -85,7 +85,7 @@ def next_action(
         model: of text to motion.
         variables: its variables.
         normalizer: of its features.
-        tokens: (B, N, E) the action's text.
+        tokens: (B, N, E) the action's text, see `latents.text_latents`.
         token_mask: (B, N) True = real token.
         noise: (B, D) what is added to the latent's mean in standard deviations.
         frame_mask: (B, T) True = frame wanted, without the `window` frames.
@@ -106,18 +106,15 @@ def next_action(
         context["past"] = before.past
         if getattr(model, "z_prev_text", False):
             context["z_prev"] = before.latent
-    text: Any = model.apply(
-        variables, tokens, token_mask, **context, method="encode_text"
-    )
-    latent = text.sample(noise)
+    latent = text_latents(model, variables, tokens, token_mask, noise, **context)
     features: Any = model.apply(variables, latent, frame_mask, method="decode")
     raw = normalizer.unnormalize(features)
-    rotations, translation = rot_velocity.decode(raw)
+    rotations, translation, first_step = decode_features(raw, frame_mask)
     if before is not None:
         last = before.rotations, before.translation
         if align == "none":
-            step = raw[:, 0, 1:3] * (window + 1)
-            ground = translation[..., :2] + (before.translation[:, :2] + step)[:, None]
+            start = before.translation[:, :2] + first_step * (window + 1)
+            ground = translation[..., :2] + start[:, None]
             translation = jnp.concatenate([ground, translation[..., 2:]], -1)
         else:
             rotations, translation = align_to(

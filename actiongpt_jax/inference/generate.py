@@ -10,12 +10,17 @@ import numpy as np
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.continuing import ALIGN, Align, next_action, past_frames
+from actiongpt_jax.inference.latents import (
+    FRAME_STEP,
+    TOKEN_STEP,
+    round_up,
+    to_motion,
+)
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.models.build import reads_pooled
 from actiongpt_jax.structs import Motion
 
-# Frames and tokens are rounded up to these, so that few shapes are compiled.
-_FRAME_STEP, _TOKEN_STEP = 32, 16
 WINDOW = 8
 
 
@@ -114,6 +119,8 @@ def _generate(
     on_action: Callable[[int], Any] | None = None,
 ) -> list[Motion]:
     width = trained.config.text.width
+    if reads_pooled(trained.model):
+        width = trained.config.model.latent_dim
     for request in (request for requests in series for request in requests):
         if width is not None and request.tokens.shape[-1] != width:
             raise InputError(
@@ -134,12 +141,11 @@ def _generate(
             trained, batch, batch_size, align, window, read_past, on_action
         )
         for i, own in zip(rows, parts, strict=True):
-            motions[i] = Motion(
-                rotations=np.concatenate([rotations for rotations, _ in own]),
-                translation=np.concatenate([translation for _, translation in own]),
-                fps=FPS,
-                text=tuple(request.text for request in series[i]),
-                lengths=tuple(request.num_frames for request in series[i]),
+            motions[i] = to_motion(
+                np.concatenate([rotations for rotations, _ in own]),
+                np.concatenate([translation for _, translation in own]),
+                tuple(request.text for request in series[i]),
+                tuple(request.num_frames for request in series[i]),
             )
     return [motion for motion in motions if motion is not None]
 
@@ -192,8 +198,8 @@ def _generate_batch(
 def _pad(requests: Sequence[Request | None], rows: int, lead: int):
     """Returns tokens, their mask, seeds, factors and the mask of wanted frames."""
     real = [request for request in requests if request is not None]
-    frames = _round_up(max(r.num_frames - lead for r in real), _FRAME_STEP)
-    length = _round_up(max(len(r.tokens) for r in real), _TOKEN_STEP)
+    frames = round_up(max(r.num_frames - lead for r in real), FRAME_STEP)
+    length = round_up(max(len(r.tokens) for r in real), TOKEN_STEP)
     tokens = np.zeros((rows, length, real[0].tokens.shape[-1]), np.float32)
     token_mask = np.zeros((rows, length), bool)
     frame_mask = np.zeros((rows, frames), bool)
@@ -209,10 +215,6 @@ def _pad(requests: Sequence[Request | None], rows: int, lead: int):
         seeds[row] = request.seed
         fact[row] = request.fact
     return tokens, token_mask, seeds, fact, frame_mask
-
-
-def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step
 
 
 def _noise(seeds: np.ndarray, fact: np.ndarray, number: int, width: int) -> jax.Array:

@@ -8,15 +8,18 @@ import numpy as np
 
 from actiongpt_jax.config import Config
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.build import MODELS, reads_pooled
 from actiongpt_jax.text import encoders
+from actiongpt_jax.text.aggregate import DEFAULT
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embedding import embed_texts
 from actiongpt_jax.text.embedding_store import open_embeddings
 
 
 class PhraseEmbedder:
-    """Token embeddings of phrases as the model was trained on them.
+    """Embeddings of phrases as the model was trained on them.
 
+    To a model that reads one vector per text, a phrase has one token: that vector.
     A phrase's descriptions are taken from a descriptions file if one is given,
     else from the embedding store; a phrase without any is embedded itself, with a
     warning. The text encoder is loaded only when something must be embedded.
@@ -40,6 +43,7 @@ class PhraseEmbedder:
             InputError: if the store is of another encoder than the model's.
         """
         self._text = config.text
+        self.pooled = reads_pooled(MODELS[config.model.name])
         path = store or config.text.store
         exists = bool(path) and pathlib.Path(path).exists()
         self._store = open_embeddings(path) if store or exists else None
@@ -57,9 +61,9 @@ class PhraseEmbedder:
         source = self._text.source
         if source == "descriptions" and self._described and phrase in self._described:
             texts = self._texts(phrase)[: self._text.k]
-            return embed_texts(self._encoder, texts, self._text.aggregation).tokens
+            return self._embed(texts, self._text.aggregation)
         if self._store is not None and self._store.has(phrase, source):
-            return self._store.tokens(phrase, source)
+            return self._stored(phrase, source)
         if source == "descriptions":
             where = ""
             if self._gone is not None:
@@ -71,8 +75,8 @@ class PhraseEmbedder:
                 stacklevel=2,
             )
         if self._store is not None and self._store.has(phrase, "phrase"):
-            return self._store.tokens(phrase, "phrase")
-        return embed_texts(self._encoder, [phrase]).tokens
+            return self._stored(phrase, "phrase")
+        return self._embed([phrase])
 
     def singles(self, phrase: str) -> list[np.ndarray]:
         """Returns the embeddings of a phrase's single descriptions, [(n, E), ...].
@@ -81,15 +85,32 @@ class PhraseEmbedder:
             InputError: if none are known.
         """
         if self._described is not None and phrase in self._described:
-            return [embed_texts(self._encoder, [t]).tokens for t in self._texts(phrase)]
+            return [self._embed([text]) for text in self._texts(phrase)]
         if self._store is not None and phrase in self._store:
             count = self._store.singles(phrase)
             if count:
-                return [self._store.tokens(phrase, index=i) for i in range(count)]
+                return [self._stored(phrase, index=i) for i in range(count)]
         raise InputError(
             f"the single descriptions of {phrase!r} are not known; give their file "
             "with --descriptions, or an embedding store made with --each"
         )
+
+    def _stored(self, phrase: str, source="descriptions", index=None) -> np.ndarray:
+        assert self._store is not None
+        if self.pooled:
+            return self._store.pooled(phrase, source, index)[None]
+        return self._store.tokens(phrase, source, index)
+
+    def _embed(self, texts: list[str], how: str = DEFAULT) -> np.ndarray:
+        found = embed_texts(self._encoder, texts, how)
+        if not self.pooled:
+            return found.tokens
+        if found.pooled is None:
+            raise InputError(
+                f"encoder {self._text.encoder!r} has no vector per text, which this "
+                "model reads; use the one that it was trained with"
+            )
+        return found.pooled[None]
 
     def _texts(self, phrase: str) -> list[str]:
         assert self._described is not None

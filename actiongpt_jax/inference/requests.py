@@ -18,7 +18,7 @@ class Request:
 
     Attributes:
         text: the phrase, for the result's caption.
-        tokens: (n, E) its embeddings.
+        tokens: (n, E) its embeddings; to models that read one vector, (1, P).
         num_frames: length at 30 fps.
         seed: (run seed, number of the sample) of the latent noise.
         fact: factor on the latent's deviation from its mean; 0 gives the mean.
@@ -68,6 +68,11 @@ def plan_samples(
         )
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed must be from 0 to 2^32 - 1, got {seed}")
+    if embedder.pooled and samples > 1 and diverse != "descriptions":
+        raise InputError(
+            f"{samples} samples of this model can differ by description only, since "
+            f"it draws no latents, got --diverse {diverse}; use --diverse descriptions"
+        )
     if diverse == "latent":
         texts = [embedder.tokens(phrase)] * samples
     else:

@@ -23,6 +23,11 @@ NOISE = {
 }
 
 
+def reads_pooled(model: nn.Module | type[nn.Module]) -> bool:
+    """Whether a model reads one vector per text, not its tokens."""
+    return hasattr(model, "as_latent")
+
+
 def build(config: Config) -> nn.Module:
     """Builds the model of a config.
 

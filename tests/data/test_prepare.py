@@ -11,7 +11,10 @@ import pytest
 from actiongpt_jax import cli, prepare
 from actiongpt_jax.data import amass, corpus
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.data.segments import pairs, phrases, segments
+from actiongpt_jax.data.windows import clips
+from actiongpt_jax.data.windows import phrases as phrases_of_windows
 
 
 @pytest.fixture
@@ -301,3 +304,31 @@ def test_synthetic_corpus_goes_through_the_same_readers(tmp_path, write_npz):
     corpus.build_synthetic(write_corpus, other, 3, 7)
     arrays = [contents(path)["rotations.npy"] for path in (out, other)]
     assert arrays[0] == arrays[1]
+
+
+def test_windows_are_listed_for_describe(stores, tmp_path, run):
+    store = open_store(stores[0])
+    listed = {}
+    for compat in ([], ["--compat", "reference"]):
+        out = tmp_path / f"phrases{len(compat)}.txt"
+        code, _, error = run("windows", str(stores[0]), "--out", str(out), *compat)
+        assert (code, error) == (0, "")
+        listed[bool(compat)] = read_phrases(out)
+        found = clips(store, compat="reference" if compat else None)
+        assert listed[bool(compat)] == phrases_of_windows(found)
+    labels = {label.phrase for label in store.labels}
+    assert set(listed[False]) <= labels
+    joined = [phrase for phrase in listed[True] if phrase not in labels]
+    assert joined
+    for phrase in joined:
+        first, _, _ = phrase.partition(" and ")
+        assert any(label.startswith(first) for label in labels)
+
+
+def test_windows_longer_than_any_clip(stores, tmp_path, run):
+    out = tmp_path / "phrases.txt"
+    lengths = ["--frames", "5000", "--clip-frames", "5000"]
+    code, _, error = run("windows", str(stores[0]), "--out", str(out), *lengths)
+    assert code == 2
+    assert "5000" in error
+    assert not out.exists()

@@ -1,0 +1,237 @@
+"""From a published PyTorch checkpoint to a workdir of this library, and back."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from actiongpt_jax.config import Config, to_json
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference import published_settings
+from actiongpt_jax.models import from_torch
+from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.torch_reader import read_torch
+from actiongpt_jax.training import checkpoints
+
+RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
+# What weights were trained on, which they do not tell -> what their config then says.
+TEXTS = {
+    "descriptions": {"source": "descriptions", "k": 4, "aggregation": "reference_mean"},
+    "phrase": {"source": "phrase"},
+}
+_CHECKPOINTS = ("*.ckpt", "*.pth.tar")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a checkpoint does not tell.
+
+    Attributes:
+        stats: mean and standard deviation of the features: a folder with files that
+            end in mean.pt and std.pt (or .npy), or those two files.
+        body: SMPL's or SMPL-H's own model file.
+        texts: what the weights were trained on, a key of `TEXTS`.
+        overrides: as of `from_torch.load`.
+    """
+
+    stats: tuple[pathlib.Path, ...] = ()
+    body: pathlib.Path | None = None
+    texts: str = "descriptions"
+    overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def convert(
+    source: str | pathlib.Path, workdir: str | pathlib.Path, options: Options
+) -> list[str]:
+    """Makes a workdir out of a published checkpoint.
+
+    Args:
+        source: `.ckpt` of TEMOS or TEACH, `.pth.tar` of MotionCLIP, or a folder of
+            their runs, of which the last checkpoint is taken. Settings beside it
+            (`.hydra/config.yaml`, `opt.yaml`) are read.
+        workdir: folder to make; must not hold checkpoints.
+        options: what the checkpoint does not tell.
+
+    Returns:
+        Sentences that tell the user what was found, taken along or assumed.
+
+    Raises:
+        InputError: if the checkpoint or a file beside it cannot be converted.
+        FileNotFoundError: if there is no such file.
+    """
+    path, workdir = find_checkpoint(pathlib.Path(source)), pathlib.Path(workdir)
+    if (workdir / "checkpoints").exists():
+        raise InputError(
+            f"--out must be a folder without checkpoints, got {workdir}; choose another"
+        )
+    found_settings = published_settings.find(path)
+    overrides = published_settings.overrides(found_settings) | options.overrides
+    published = from_torch.open_published(path, **overrides)
+    config, name = published.config, published.config.model.name
+    notes = [f"{path}: {name}, {config.model.num_layers} layers"]
+    # What the checkpoint itself says wins over the file beside it.
+    told = {**found_settings.values, **published.settings}
+    notes += published_settings.apply(config, told, found_settings.path)
+    _set_texts(config, options.texts)
+    normalizer, note = _normalizer(config, options.stats)
+    notes.append(note)
+    body = None if options.body is None else bodies.load(options.body)
+
+    workdir.mkdir(parents=True, exist_ok=True)
+    if body is not None:
+        target = workdir.absolute() / BODY
+        bodies.save(target, body)
+        if "body" in config.losses:
+            config.losses.body = str(target)
+        notes.append(f"body of {body.num_joints} joints: {target}")
+    # The stored positions' own bits, which training here does not carry.
+    if buffers := from_torch.stored_buffers(config, published.variables):
+        write_state_dict(workdir / BUFFERS, buffers)
+    variables = {
+        name: published.variables.get(name, {}) for name in ("params", "unused")
+    }
+    record = {
+        "source": path.name,
+        "sha256": _sha256(path),
+        "bytes": path.stat().st_size,
+        "model": name,
+        "settings": None if found_settings.path is None else found_settings.path.name,
+        "texts": options.texts,
+        "stats": [stats.name for stats in options.stats],
+        "tensors_of_a_language_model_left_out": published.set_aside,
+        **published.facts,
+    }
+    (workdir / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    # What training goes on from: on texts of any store of their width.
+    free = config.copy_and_resolve_references()
+    free.text.update({"encoder": None, "k": None, "aggregation": None})
+    (workdir / "config.json").write_text(to_json(free) + "\n")
+    checkpoints.save_weights(workdir, config, normalizer, variables)
+    return notes
+
+
+def find_checkpoint(source: pathlib.Path) -> pathlib.Path:
+    """Returns the file itself, or a folder's last checkpoint.
+
+    Raises:
+        InputError: if a folder has none.
+        FileNotFoundError: if there is no such file or folder.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist; give a checkpoint's path")
+    if not source.is_dir():
+        return source
+    folders = (source, source / "checkpoints")
+    files = [p for f in folders for kind in _CHECKPOINTS for p in f.glob(kind)]
+    if not files:
+        raise InputError(
+            f"{source} must hold a checkpoint ({' or '.join(_CHECKPOINTS)}), there or "
+            "in checkpoints/, got none; give the file itself"
+        )
+
+    def age(path: pathlib.Path) -> tuple[bool, list[int], str]:
+        numbers = [int(n) for n in re.findall(r"\d+", path.name)]
+        return path.name == "last.ckpt", numbers, path.name
+
+    return max(files, key=age)
+
+
+def state_dict_of(
+    workdir: str | pathlib.Path, which: str | int = "latest"
+) -> tuple[Config, dict[str, np.ndarray]]:
+    """Returns a workdir's weights with the authors' names and layouts.
+
+    Args:
+        workdir: of a training run or a conversion.
+        which: 'latest', 'best' or a step.
+
+    Returns:
+        The config, and torch name -> array; the stored positions of a converted
+        checkpoint have its own bits.
+
+    Raises:
+        InputError: if the model has no published form.
+        FileNotFoundError: if there is no checkpoint.
+    """
+    workdir = pathlib.Path(workdir)
+    restored = checkpoints.restore(workdir, which)
+    if restored is None:
+        raise FileNotFoundError(f"{workdir} has no checkpoint; give a workdir")
+    variables = {name: restored.state.get(name, {}) for name in ("params", "unused")}
+    state = from_torch.to_state_dict(restored.config, variables)
+    if (workdir / BUFFERS).is_file():
+        buffers, _ = open_tensors(workdir / BUFFERS)
+        state |= {name: np.array(table) for name, table in buffers.items()}
+    return restored.config, state
+
+
+def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> None:
+    """Writes a state dict as safetensors, which PyTorch users load by that library."""
+    safetensors.numpy.save_file(state, str(path), metadata={"format": "pt"})
+
+
+def _set_texts(config: Config, texts: str) -> None:
+    if texts not in TEXTS:
+        raise InputError(f"--texts must be one of {', '.join(TEXTS)}, got {texts!r}")
+    config.text.update(TEXTS[texts])
+    if texts == "descriptions" and "text_mask" in config.model:
+        config.model.text_mask = "shipped"
+
+
+def _normalizer(config: Config, stats: tuple[pathlib.Path, ...]):
+    width = config.model.nfeats
+    if not stats:
+        none = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
+        if config.model.name == "motionclip":
+            return none, "poses are not normalised"
+        return none, (
+            "WARNING: no --stats: features are taken as they are, but these weights "
+            "want them normalised by the authors' rfeats_mean.pt and rfeats_std.pt; "
+            "what is generated will be no motion"
+        )
+    found = {}
+    for part in ("mean", "std"):
+        path = _stats_file(stats, part)
+        array = np.load(path) if path.suffix == ".npy" else read_torch(path)
+        floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        if not floats or array.shape != (width,) or not np.isfinite(array).all():
+            raise InputError(
+                f"{path} must hold {width} finite numbers, the {part} of the features, "
+                f"got {array.shape if floats else type(array).__name__}; give the "
+                "file that belongs to these weights"
+            )
+        found[part] = np.array(array, np.float32)
+    if (found["std"] < 0).any():
+        raise InputError(
+            f"{_stats_file(stats, 'std')} must hold no negative number, got "
+            f"{found['std'].min()}; give the file of standard deviations"
+        )
+    return Normalizer(**found), "features are normalised by " + ", ".join(
+        str(_stats_file(stats, part)) for part in ("mean", "std")
+    )
+
+
+def _stats_file(stats: tuple[pathlib.Path, ...], part: str) -> pathlib.Path:
+    files = [p for s in stats for p in (sorted(s.iterdir()) if s.is_dir() else [s])]
+    fitting = [p for p in files if p.suffix in (".pt", ".npy") and part in p.stem]
+    # A folder may hold those of joint features too.
+    fitting = [p for p in fitting if "jfeats" not in p.stem] or fitting
+    if len(fitting) != 1:
+        raise InputError(
+            f"--stats must give one file of the {part} of the features, such as "
+            f"rfeats_{part}.pt, got {len(fitting)} in {', '.join(map(str, stats))}; "
+            "give the two files by name"
+        )
+    return fitting[0]
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,231 @@
+"""Latents of texts and of motions, and the motions of latents, for every model."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from actiongpt_jax.config import resolve
+from actiongpt_jax.data.amass import resample
+from actiongpt_jax.data.batching import encode_features
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import pose6d, rot_velocity
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.models.build import reads_pooled
+from actiongpt_jax.structs import Gaussian, Motion
+
+# Frames and tokens are rounded up to these, so that few shapes are compiled.
+FRAME_STEP, TOKEN_STEP = 32, 16
+_BODY_JOINTS = 22
+
+
+def text_latents(
+    model: nn.Module,
+    variables: Any,
+    tokens: Float[Array, "b n e"],
+    token_mask: Bool[Array, "b n"],
+    noise: Float[Array, "b d"] | None = None,
+    **context: Any,
+) -> Float[Array, "b d"]:
+    """Encodes texts; pure.
+
+    Args:
+        model: any.
+        variables: of it.
+        tokens: (B, N, E) of the texts; to a model that reads one vector per text,
+            (B, 1, P).
+        token_mask: (B, N) True = real token.
+        noise: (B, D) added to the mean in standard deviations, where the model has
+            a distribution; None takes the mean.
+        context: past and z_prev, of models that read them.
+    """
+    if reads_pooled(model):
+        vector: Any = model.apply(variables, tokens[:, 0], method="as_latent")
+        return vector
+    text: Any = model.apply(
+        variables, tokens, token_mask, **context, method="encode_text"
+    )
+    return text.mu if noise is None else text.sample(noise)
+
+
+def decode_features(
+    raw: Float[Array, "b t f"], mask: Bool[Array, "b t"]
+) -> tuple[Float[Array, "b t j 3 3"], Float[Array, "b t 3"], Float[Array, "b 2"]]:
+    """Turns features of any model, not normalised, into motions; pure.
+
+    Poses of 150 columns do not tell where and how high a body stands, nor, by
+    themselves, which way it faces: it is turned to face -x in frame 0, and put down
+    so that the lowest joint of all its frames is on the floor.
+
+    Args:
+        raw: (B, T, 135) or (B, T, 150).
+        mask: (B, T) True = frame wanted.
+
+    Returns:
+        Rotations (B, T, 22 or 24, 3, 3), translation (B, T, 3) metres, and the way
+        on the ground from the first frame to the second (B, 2).
+    """
+    if raw.shape[-1] != pose6d.NFEATS:
+        rotations, translation = rot_velocity.decode(raw)
+        return rotations, translation, raw[:, 0, 1:3]
+    rotations, translation = pose6d.decode(raw)
+    turn = kinematics.turn_to_canonical(rotations[:, 0, 0])[:, None]
+    turn = jnp.broadcast_to(turn, (*translation.shape, 3))
+    root = rot.compose(turn, rotations[:, :, 0])[:, :, None]
+    rotations = jnp.concatenate([root, rotations[:, :, 1:]], 2)
+    translation = rot.rotate(turn, translation)
+    body = rotations[:, :, :_BODY_JOINTS]
+    heights = kinematics.forward_kinematics(body, translation)[..., 2].min(-1)
+    lowest = jnp.where(mask, heights, jnp.inf).min(-1)
+    lowest = jnp.where(mask.any(-1), lowest, 0.0)[:, None, None]
+    translation = translation - lowest * jnp.array([0.0, 0.0, 1.0])
+    # A single frame has no way to go on.
+    step = translation[:, min(1, translation.shape[1] - 1), :2] - translation[:, 0, :2]
+    return rotations, translation, step
+
+
+def encode_texts(trained: Trained, requests: Sequence[Request]) -> np.ndarray:
+    """Returns the (n, D) mean latents of requests' texts."""
+    length = round_up(max(len(r.tokens) for r in requests), TOKEN_STEP)
+    tokens = np.zeros((len(requests), length, requests[0].tokens.shape[-1]), np.float32)
+    mask = np.zeros(tokens.shape[:2], bool)
+    for row, request in enumerate(requests):
+        tokens[row, : len(request.tokens)] = request.tokens
+        mask[row, : len(request.tokens)] = True
+    return np.asarray(_text_latents(trained.model, trained.variables, tokens, mask))
+
+
+def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
+    """Encodes motions of any frame rates.
+
+    Args:
+        trained: the model.
+        motions: hands at rest where they have none.
+
+    Returns:
+        (n, D) latents, of a distribution the means.
+    """
+    even = [_at_30_fps(motion) for motion in motions]
+    frames = round_up(max(len(translation) for _, translation in even), FRAME_STEP)
+    rotations = np.zeros((len(even), frames, 24, 3), np.float32)
+    translation = np.zeros((len(even), frames, 3), np.float32)
+    mask = np.zeros(translation.shape[:2], bool)
+    for row, (own_rotations, own_translation) in enumerate(even):
+        count = len(own_translation)
+        rotations[row, :count], rotations[row, count:] = (
+            own_rotations,
+            own_rotations[-1],
+        )
+        translation[row, :count] = own_translation
+        translation[row, count:] = own_translation[-1]
+        mask[row, :count] = True
+    data = resolve(trained.config).data
+    if trained.config.model.nfeats == pose6d.NFEATS:
+        features = pose6d.encode(
+            rot.axis_angle_to_matrix(rotations),
+            translation,
+            align=None if data.align == "none" else data.align,
+            compat="reference" if data.translation == "reference" else None,
+        )
+    else:
+        features = encode_features(
+            jnp.asarray(rotations[:, :, :_BODY_JOINTS]),
+            jnp.asarray(translation),
+            data.heading,
+        )
+        features = trained.normalizer.normalize(features)
+    features = jnp.where(mask[..., None], features, 0.0)
+    return np.asarray(_motion_latents(trained.model, trained.variables, features, mask))
+
+
+def decode_latents(
+    trained: Trained,
+    latents: np.ndarray,
+    num_frames: Sequence[int],
+    captions: Sequence[str],
+) -> list[Motion]:
+    """Decodes latents to motions that face -x at the origin in frame 0.
+
+    Args:
+        trained: the model.
+        latents: (n, D).
+        num_frames: of each, at 30 fps.
+        captions: of each.
+
+    Raises:
+        InputError: for latents of another width.
+    """
+    width = trained.config.model.latent_dim
+    if latents.ndim != 2 or latents.shape[1] != width:
+        raise InputError(
+            f"latents must be (n, {width}) for this model, got {latents.shape}; encode "
+            "texts or motions with the model that decodes them"
+        )
+    frames = round_up(max(num_frames), FRAME_STEP)
+    mask = np.arange(frames) < np.array(num_frames)[:, None]
+    rotations, translation = jax.device_get(
+        _decode(trained.model, trained.variables, trained.normalizer, latents, mask)
+    )
+    return [
+        to_motion(rotations[i, :count], translation[i, :count], (caption,), (count,))
+        for i, (count, caption) in enumerate(zip(num_frames, captions, strict=True))
+    ]
+
+
+def to_motion(
+    rotations: np.ndarray,
+    translation: np.ndarray,
+    text: tuple[str, ...],
+    lengths: tuple[int, ...],
+) -> Motion:
+    """Makes a motion at 30 fps of (T, 22 or 24, 3) axis-angle and (T, 3)."""
+    hands = rotations[:, _BODY_JOINTS:]
+    return Motion(
+        rotations=rotations[:, :_BODY_JOINTS],
+        translation=translation,
+        fps=FPS,
+        text=text,
+        lengths=lengths,
+        hands=hands if hands.shape[1] else None,
+    )
+
+
+def round_up(value: int, step: int) -> int:
+    """Returns the smallest multiple of `step` that is not below `value`."""
+    return -(-value // step) * step
+
+
+def _at_30_fps(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    hands = motion.hands
+    if hands is None:
+        hands = np.zeros((len(motion.translation), 2, 3), np.float32)
+    joints = np.concatenate([motion.rotations, hands], 1)
+    return resample(joints, motion.translation, motion.fps, FPS)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _text_latents(model, variables, tokens, mask):
+    return text_latents(model, variables, tokens, mask)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _motion_latents(model, variables, features, mask):
+    encoded = model.apply(variables, features, mask, method="encode_motion")
+    return encoded.mu if isinstance(encoded, Gaussian) else encoded
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _decode(model, variables, normalizer: Normalizer, latents, mask):
+    features = model.apply(variables, latents, mask, method="decode")
+    raw = normalizer.unnormalize(features)
+    rotations, translation, _ = decode_features(raw, mask)
+    return rot.matrix_to_axis_angle(rotations), translation

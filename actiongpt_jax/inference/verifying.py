@@ -1,0 +1,228 @@
+"""What a workdir's model is, and whether all of its numbers are sound and used."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.config import REFERENCE_DEVIATIONS, Config, resolve
+from actiongpt_jax.inference.converting import RECORD
+from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.state import count_parameters
+
+_ITEMS, _FRAMES, _TOKENS = 2, 8, 3
+_TEXT_WIDTH = 768
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A model's facts.
+
+    Attributes:
+        config: of its training.
+        step: training steps done here.
+        trained: number of parameters that act.
+        stored: number of parameters with the inert ones of the published layout.
+        digest: sha256 over the names, shapes and bytes of the parameters.
+        deviations: 'field = value' of what the published code does by accident and
+            this model has switched on.
+        normalized: whether its features are normalised.
+        origin: what `convert` has recorded, or an empty dict.
+        problems: sentences; none for a sound model.
+    """
+
+    config: Config
+    step: int
+    trained: int
+    stored: int
+    digest: str
+    deviations: list[str]
+    normalized: bool
+    origin: dict[str, Any]
+    problems: list[str]
+
+    def facts(self) -> dict[str, str]:
+        """Returns name -> value as shown to people."""
+        model, text = self.config.model, self.config.text
+        sizes = ("num_layers", "latent_dim", "ff_size", "num_heads", "nfeats")
+        origin = self.origin
+        weights = f"trained here for {self.step} steps"
+        if origin:
+            weights = f"{origin['source']} (sha256 {origin['sha256']}), converted"
+            weights += f", {self.step} steps of training since" * bool(self.step)
+        return {
+            "model": model.name,
+            "sizes": ", ".join(f"{name} {model[name]}" for name in sizes),
+            "parameters": f"{self.trained:,} that act, {self.stored:,} as the authors "
+            "count (with inert ones)",
+            "hash of the parameters": self.digest,
+            "weights": weights,
+            "texts": f"{text.source}, k={text.k}, encoder {text.encoder}, width "
+            f"{text.width}, aggregation {text.aggregation}",
+            "features": "normalised" if self.normalized else "as they are",
+            "deviations of the reference": ", ".join(self.deviations) or "none",
+        }
+
+    def card(self) -> str:
+        """Returns a model card in Markdown."""
+        facts = self.facts()
+        rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+        problems = "\n".join(f"- {problem}" for problem in self.problems)
+        name, terms = self.config.model.name, "the terms of its training data apply"
+        if self.origin:
+            terms = "the terms of the authors' weights and of their data apply"
+        return (
+            f"# {name}\n\nText to motion (SMPL rotations at 30 fps); {terms}.\n\n"
+            f"| | |\n|---|---|\n{rows}\n\n## Checks\n\n"
+            f"{problems or 'Every array is finite and used.'}\n\n## Config\n\n"
+            f"```json\n{json.dumps(self.config.to_dict(), indent=1)}\n```\n"
+        )
+
+
+def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
+    """Looks at a checkpoint and checks its numbers.
+
+    An array is used if the gradient of the model's outputs by it is not all zero on a
+    random batch.
+
+    Args:
+        workdir: of a training run or a conversion.
+        which: 'latest', 'best' or a step.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint.
+        InputError: if it is damaged.
+    """
+    workdir = pathlib.Path(workdir)
+    restored = checkpoints.restore(workdir, which)
+    if restored is None:
+        raise FileNotFoundError(f"{workdir} has no checkpoint; give a workdir")
+    config = resolve(restored.config)
+    params, unused = restored.state["params"], restored.state.get("unused") or {}
+    mean, std = np.asarray(restored.normalizer.mean), restored.normalizer.std
+    arrays = {
+        **_named("params", params),
+        **_named("unused", unused),
+        **_named("normalizer", {"mean": mean, "std": std}),
+    }
+    problems = [
+        f"{name} holds numbers that are not finite"
+        for name, array in arrays.items()
+        if not np.isfinite(array).all()
+    ]
+    problems += _misfits(config, {"params": params, "unused": unused})
+    if not problems:
+        problems = _idle(config, params)
+    record = workdir / RECORD
+    return Report(
+        config=restored.config,
+        step=restored.step,
+        trained=count_parameters(params),
+        stored=count_parameters(params) + count_parameters(unused),
+        digest=_digest(arrays),
+        deviations=deviations(config),
+        normalized=bool(mean.any() or (np.asarray(std) != 1).any()),
+        origin=json.loads(record.read_text()) if record.is_file() else {},
+        problems=problems,
+    )
+
+
+def deviations(config: Config) -> list[str]:
+    """Lists what the published code does by accident and a config has switched on."""
+    found = []
+    for field, value in REFERENCE_DEVIATIONS.items():
+        section, _, name = field.partition(".")
+        if resolve(config).get(section, {}).get(name) == value:
+            found.append(f"{field}={value}")
+    return found
+
+
+def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
+    flat: Any = flax.traverse_util.flatten_dict({collection: tree}, sep="/")
+    return {name: np.asarray(array) for name, array in flat.items()}
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        if name.startswith("params/"):
+            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
+    """Compares names and shapes with those of the config's model."""
+    model, (batch, *noise) = build(config), _example(config, held["params"])
+    made: Any = jax.eval_shape(model.init, jax.random.key(0), batch, *noise)
+    wanted = {
+        name: leaf.shape
+        for part in ("params", "unused")
+        for name, leaf in flax.traverse_util.flatten_dict(
+            {part: made.get(part, {})}, sep="/"
+        ).items()
+    }
+    found = {
+        name: array.shape
+        for part, tree in held.items()
+        for name, array in _named(part, tree).items()
+    }
+    return [
+        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
+        *(f"{name} is not used" for name in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{name} has shape {found[name]}, not {wanted[name]}"
+            for name in sorted(wanted.keys() & found.keys())
+            if found[name] != wanted[name]
+        ),
+    ]
+
+
+def _idle(config: Config, params: Any) -> list[str]:
+    """Names the arrays that change nothing."""
+    model, example = build(config), _example(config, params)
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        outputs = jax.tree.leaves(model.apply({"params": params}, *example))
+        # Weights of their own, so that no two outputs cancel.
+        keys = jax.random.split(jax.random.key(1), len(outputs))
+        return sum(
+            (jax.random.normal(key, output.shape) * output).sum()
+            for key, output in zip(keys, outputs, strict=True)
+        )
+
+    found = _named("params", jax.device_get(gradient(params)))
+    return [f"{name} is not used" for name, array in found.items() if not array.any()]
+
+
+def _example(config: Config, params: Any) -> tuple[dict[str, jax.Array], ...]:
+    """Returns random arguments of the model's training pass."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal((_ITEMS, *shape)), jnp.float32)
+
+    name, sizes = config.model.name, config.model
+    frames = jnp.ones((_ITEMS, _FRAMES), bool)
+    if name == "motionclip":
+        poses, text = draw(_FRAMES, sizes.nfeats), draw(sizes.latent_dim)
+        return ({"poses": poses, "frame_mask": frames, "text": text},)
+    width = config.text.width or _TEXT_WIDTH
+    batch = {}
+    for suffix in ("_0", "_1") if name == "teach" else ("",):
+        batch |= {
+            f"features{suffix}": draw(_FRAMES, sizes.nfeats),
+            f"frame_mask{suffix}": frames,
+            f"tokens{suffix}": draw(_TOKENS, width),
+            f"token_mask{suffix}": jnp.ones((_ITEMS, _TOKENS), bool),
+        }
+    return batch, {latent: draw(sizes.latent_dim) for latent in NOISE[name]}

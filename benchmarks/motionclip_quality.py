@@ -1,0 +1,188 @@
+r"""What does MotionCLIP learn from little real motion capture?
+
+    python benchmarks/motionclip_quality.py --data STORE --text EMBEDDINGS \
+        [--only full small] [--steps 1500] [--out runs/motionclip] [--save FILE]
+
+Prints a JSON line per case:
+
+full     the published size, 60 steps: does validation fall? Texts' vectors that are
+         narrower than its 512 are filled up with zeros, which keeps their angles.
+small    the size of `motionclip:demo`, --steps steps. On the windows of the validation
+         split: `joint_error`, metres, of the 22 joints with the pelvis in place after
+         encoding and decoding; that of the mean pose of the training split and of
+         copying the nearest training window; how often the phrase nearest to a window's
+         latent, or one of five, is its own; the error when decoding the phrase instead.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import record
+from safetensors.numpy import load_file, save_file
+
+from actiongpt_jax.config import load_config
+from actiongpt_jax.data.batch_plan import BatchPlan
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
+from actiongpt_jax.data.windows import clips, middle_windows, phrases
+from actiongpt_jax.evaluation.autoencoding import joint_error_terms
+from actiongpt_jax.evaluation.recognition import is_recognised, similarities
+from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.losses.motionclip import body_points
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.training.loop import train
+
+BATCH = 20
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--out", default="runs/motionclip")
+    parser.add_argument("--steps", type=int, default=1500, help="of the small model")
+    cases = {"full": full, "small": small}
+    parser.add_argument("--only", choices=tuple(cases), nargs="+", default=tuple(cases))
+    parser.add_argument("--save", help="write the results to this file as well")
+    args = parser.parse_args()
+    rows = []
+    for name, case in cases.items():
+        if name in args.only:
+            rows.append({"case": name, **case(args, pathlib.Path(args.out) / name)})
+            print(json.dumps(rows[-1]), flush=True)
+    if args.save:
+        embeddings = open_embeddings(args.text)
+        record.save(
+            args.save,
+            rows,
+            seed=load_config("motionclip").train.seed,
+            text=f"{embeddings.encoder}, k = {embeddings.k}",
+        )
+
+
+def full(args, workdir):
+    """Trains the published size."""
+    config = load_config("motionclip", [f"--config.data.store={args.data}"])
+    config.text.store = str(widen(args.text, workdir, config.model.latent_dim))
+    config.train.num_steps = 60
+    train(config, workdir, [joint_error_terms])
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    first, *_, last = [r for r in map(json.loads, lines) if "val/loss" in r]
+    names = ("val/loss", "val/rc", "val/text_cosine", "val/joint_error")
+    figures = {name: [round(r[name], 4) for r in (first, last)] for name in names}
+    return {"steps": last["step"], **figures}
+
+
+def widen(text, workdir, width):
+    """Copies an embedding store with zeros behind its pooled vectors."""
+    copy = workdir / "text"
+    if not copy.exists():
+        shutil.copytree(text, copy)
+        for file in copy.glob("*.safetensors"):
+            tensors = load_file(file)
+            for name, array in tensors.items():
+                if name.endswith(".pooled"):
+                    more = width - array.shape[-1]
+                    tensors[name] = np.pad(array, ((0, 0), (0, more)))
+            save_file(tensors, file)
+    return copy
+
+
+def small(args, workdir):
+    """Trains the demo's size and looks at held-out windows."""
+    stores = (f"--config.data.store={args.data}", f"--config.text.store={args.text}")
+    config = load_config("motionclip:demo", stores)
+    config.train.num_steps = args.steps
+    train(config, workdir, [joint_error_terms])
+    trained = load_trained(workdir)
+    store, embeddings = open_store(args.data), open_embeddings(args.text)
+    items = {split: clips(store, split) for split in ("train", "val")}
+    known, real = (poses_of(store, items[split], embeddings) for split in items)
+    latents, decoded, told = [], [], []
+    for start in range(0, len(real["poses"]), BATCH):
+        batch = {name: array[start : start + BATCH] for name, array in real.items()}
+        outputs = run(trained.model, trained.variables, batch)
+        for found, one in zip((latents, decoded, told), outputs, strict=True):
+            found.append(np.asarray(one))
+    names = phrases(items["train"] + items["val"])
+    texts = np.stack([embeddings.pooled(name) for name in names])
+    own = [names.index(phrase) for _, phrase in middle_windows(items["val"])]
+    scores = np.asarray(similarities(np.concatenate(latents), texts))
+    valid = np.eye(len(names), dtype=bool)[own]
+    points, before = joints(real["poses"]), joints(known["poses"])
+    mean = distance(before.mean((0, 1)), points)
+    error = distance(joints(np.concatenate(decoded)), points)
+    most = np.bincount(own).max() / len(own)
+    return {
+        "steps": args.steps,
+        "windows": {split: len(found) for split, found in items.items()},
+        "joint_error": round(error, 4),
+        "mean_pose": round(mean, 4),
+        "ratio": round(error / mean, 4),
+        "nearest_training_window": round(nearest(before, points), 4),
+        "from_text": round(distance(joints(np.concatenate(told)), points), 4),
+        "top1": round(float(np.mean(is_recognised(scores, valid, 1))), 4),
+        "top5": round(float(np.mean(is_recognised(scores, valid, 5))), 4),
+        "phrases": len(names),
+        "top1_chance": round(1 / len(names), 4),
+        "top1_most_frequent": round(float(most), 4),
+    }
+
+
+def poses_of(store, items, embeddings):
+    """Returns poses, mask and text of the middle window of every clip."""
+    plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
+    batches = WindowBatches(store, items, embeddings, plan, None)
+    found = {}
+    for step in range(plan.batches_per_epoch):
+        raw = batches.load(step)
+        order = raw.pop("item")
+        batch = pose_batch(jax.tree.map(jnp.asarray, raw))
+        for name, array in batch.items():
+            rows = found.setdefault(name, [None] * len(items))
+            for row, item in zip(np.asarray(array), order, strict=True):
+                if item >= 0:
+                    rows[item] = row
+    return {name: np.stack(rows) for name, rows in found.items()}
+
+
+@jax.jit
+def _joints(poses):
+    return body_points(poses)
+
+
+def joints(poses):
+    """Returns (n, T, 22, 3) joints with the pelvis in place."""
+    parts = [poses[i : i + BATCH] for i in range(0, len(poses), BATCH)]
+    return np.concatenate([np.asarray(_joints(part)) for part in parts])
+
+
+def distance(found, real):
+    return float(np.linalg.norm(found - real, axis=-1).mean())
+
+
+def nearest(known, real):
+    """Returns the mean distance to the training window that is nearest."""
+    best = [
+        np.linalg.norm(known - one, axis=-1).mean((1, 2)).min()
+        for one in real.astype(np.float32)
+    ]
+    return float(np.mean(best))
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def run(model, variables, batch):
+    """Returns latents, what they decode to, and what the texts decode to."""
+    outputs = model.apply(variables, batch)
+    told = model.apply(variables, outputs.text, batch["frame_mask"], method="decode")
+    return outputs.latent, outputs.poses, told
+
+
+if __name__ == "__main__":
+    main()

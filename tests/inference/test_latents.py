@@ -1,0 +1,224 @@
+"""Latents of texts and motions, what is decoded of them, and `edit`."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from actiongpt_jax import edit, generate, train
+from actiongpt_jax.data.amass import load_motion, resample, save_motion
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.kinematics import facing, forward_kinematics
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.inference.generate import generate_motion, generate_sequence
+from actiongpt_jax.inference.latents import (
+    decode_latents,
+    encode_motions,
+    encode_texts,
+)
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_samples, plan_series
+from actiongpt_jax.inference.sources import nearest_phrases
+from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.structs import Motion
+
+pytestmark = pytest.mark.xdist_group("inference")
+
+PHRASES = ("walk forward", "jump up")
+
+
+def train_two_steps(model, stores, workdir):
+    train.main(
+        [
+            *("--config", f"{model}:debug", "--workdir", str(workdir)),
+            f"--config.data.store={stores[0]}",
+            f"--config.text.store={stores[1]}",
+            "--config.data.max_shapes=1",
+            "--config.train.num_steps=2",
+            "--config.model.num_layers=1",
+        ]
+    )
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def clip_run(stores, tmp_path_factory):
+    return train_two_steps("motionclip", stores, tmp_path_factory.mktemp("clip") / "r")
+
+
+@pytest.fixture(scope="module")
+def clip(clip_run):
+    return load_trained(clip_run)
+
+
+@pytest.fixture(scope="module", params=["temos", "motionclip"])
+def trained(request, stores, tmp_path_factory, clip):
+    if request.param == "motionclip":
+        return clip
+    return load_trained(
+        train_two_steps("temos", stores, tmp_path_factory.mktemp("temos") / "run")
+    )
+
+
+def requests_of(trained, frames=(40, 25)):
+    embedder = PhraseEmbedder(trained.config)
+    return [
+        plan_samples(embedder, phrase, count, fact=0.0)[0]
+        for phrase, count in zip(PHRASES, frames, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def motions(stores):
+    """Two real motions with hands, at 30 fps."""
+    store = open_store(stores[0])
+    rng = np.random.default_rng(0)
+    found = []
+    for sequence, frames in zip(store.sequences, (50, 33), strict=False):
+        rows = slice(sequence.start, sequence.start + frames)
+        hands = rng.normal(0, 0.3, (frames, 2, 3)).astype(np.float32)
+        motion = Motion(store.rotations[rows], store.translation[rows], hands=hands)
+        found.append(motion)
+    return found
+
+
+def joints_of(motion):
+    return np.asarray(
+        forward_kinematics(axis_angle_to_matrix(motion.rotations), motion.translation)
+    )
+
+
+def test_decoded_texts_are_what_is_generated(trained):
+    requests = requests_of(trained)
+    latents = encode_texts(trained, requests)
+    decoded = decode_latents(trained, latents, [40, 25], PHRASES)
+    for phrase, made, other in zip(
+        PHRASES, decoded, generate_motion(trained, requests), strict=True
+    ):
+        assert made.text == (phrase,)
+        # Other shapes, other order of float32 sums.
+        np.testing.assert_allclose(made.rotations, other.rotations, atol=1e-4)
+        np.testing.assert_allclose(made.translation, other.translation, atol=1e-4)
+
+
+def test_motionclip_generates_bodies_with_hands_on_the_floor(clip):
+    for motion, frames in zip(
+        generate_motion(clip, requests_of(clip)), (40, 25), strict=True
+    ):
+        assert motion.rotations.shape == (frames, 22, 3)
+        assert motion.hands is not None
+        assert motion.hands.shape == (frames, 2, 3)
+        # Metres; float32 kinematics of a body of 1.7 m.
+        assert abs(joints_of(motion)[..., 2].min()) < 1e-5
+        np.testing.assert_allclose(motion.translation[0, :2], 0, atol=1e-6)
+        pelvis = np.asarray(axis_angle_to_matrix(motion.rotations[0, 0]))
+        np.testing.assert_allclose(np.asarray(facing(pelvis)), [-1, 0], atol=1e-5)
+
+
+def test_a_motion_of_motionclip_does_not_depend_on_its_batch(clip):
+    requests = requests_of(clip)
+    together = generate_motion(clip, requests)
+    alone = generate_motion(clip, requests[1:])[0]
+    np.testing.assert_allclose(together[1].rotations, alone.rotations, atol=1e-4)
+    np.testing.assert_allclose(together[1].translation, alone.translation, atol=1e-4)
+
+
+def test_actions_of_motionclip_join_without_a_jump(clip):
+    embedder = PhraseEmbedder(clip.config)
+    (series,) = plan_series(embedder, PHRASES, [40, 30])
+    (motion,) = generate_sequence(clip, [series], window=8)
+    assert motion.lengths == (40, 30)
+    moves = np.linalg.norm(np.diff(joints_of(motion)[:, 0, :2], axis=0), axis=-1)
+    # The pelvis moves on by no more at the join than it does anywhere else.
+    assert moves[39:49].max() <= moves[:39].max() + moves[49:].max() + 1e-3
+
+
+def test_only_descriptions_tell_samples_of_motionclip_apart(clip):
+    embedder = PhraseEmbedder(clip.config)
+    with pytest.raises(InputError, match="--diverse descriptions"):
+        plan_samples(embedder, PHRASES[0], 30, samples=2)
+    requests = plan_samples(embedder, PHRASES[0], 30, 2, "descriptions")
+    first, second = encode_texts(clip, requests)
+    assert np.abs(first - second).max() > 1e-3
+    mean = encode_texts(clip, plan_samples(embedder, PHRASES[0], 30))[0]
+
+    def direction(vector):
+        return vector / np.linalg.norm(vector)
+
+    # 'matched' gives texts the length of motions; the mean of k lies between them.
+    between = direction(direction(first) + direction(second))
+    assert direction(mean) @ between > 0.9
+
+
+def test_encoding_a_motion_sees_neither_batch_nor_frame_rate(trained, motions):
+    together = encode_motions(trained, motions)
+    alone = encode_motions(trained, motions[1:])[0]
+    scale = np.abs(together).max()
+    np.testing.assert_allclose(together[1], alone, atol=1e-5 * scale)
+    fast = dataclasses.replace(motions[1], fps=120.0)
+    joints = np.concatenate([fast.rotations, fast.hands], 1)
+    slow_joints, slow_translation = resample(joints, fast.translation, 120.0, 30.0)
+    slow = Motion(slow_joints[:, :22], slow_translation, hands=slow_joints[:, 22:])
+    np.testing.assert_array_equal(
+        encode_motions(trained, [fast]), encode_motions(trained, [slow])
+    )
+
+
+def test_hands_count_for_motionclip_only(clip, motions):
+    without = [dataclasses.replace(motion, hands=None) for motion in motions]
+    difference = encode_motions(clip, motions) - encode_motions(clip, without)
+    assert np.abs(difference).max() > 1e-4
+
+
+def test_the_nearest_phrase_comes_first(clip, motions):
+    embedder = PhraseEmbedder(clip.config)
+    found = nearest_phrases(clip, embedder, motions[0], list(PHRASES))
+    latent = encode_motions(clip, motions[:1])[0].astype(np.float64)
+    texts = encode_texts(clip, requests_of(clip)).astype(np.float64)
+    cosines = texts @ latent / np.linalg.norm(texts, axis=-1) / np.linalg.norm(latent)
+    expected = sorted(zip(PHRASES, cosines, strict=True), key=lambda pair: -pair[1])
+    assert [phrase for phrase, _ in found] == [phrase for phrase, _ in expected]
+    # float32 cosines.
+    np.testing.assert_allclose(
+        [score for _, score in found], [score for _, score in expected], atol=1e-5
+    )
+
+
+def test_latents_of_another_width_are_refused(trained):
+    with pytest.raises(InputError, match="latents must be"):
+        decode_latents(trained, np.zeros((1, 7), np.float32), [30], ["x"])
+
+
+def test_the_command_line_edits(clip_run, clip, motions, tmp_path, capsys):
+    file = save_motion(tmp_path / "mine.npz", motions[0])
+    start = ["--workdir", str(clip_run), "--out", str(tmp_path / "out")]
+    edit.main([*start, "interpolate", "walk forward", str(file), "--steps", "3"])
+    latents = encode_texts(clip, requests_of(clip)[:1])
+    (first,) = decode_latents(clip, latents, [60], ["x"])
+    made = load_motion(tmp_path / "out" / "interpolate_0.npz")
+    np.testing.assert_allclose(made.rotations, first.rotations, atol=1e-4)
+    assert len(list((tmp_path / "out").glob("interpolate_*.npz"))) == 3
+    words = ["change", "walk forward", "--minus", "walk forward", "--plus", "jump up"]
+    edit.main([*start, "--seconds", "1", *words])
+    changed = load_motion(tmp_path / "out" / "change_0.npz")
+    assert len(changed.translation) == 30
+    assert changed.text == ("walk forward - walk forward + jump up",)
+    edit.main([*start, "reconstruct", str(file)])
+    assert (tmp_path / "out" / "reconstruct_0.npz").exists()
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text("\n".join(PHRASES))
+    capsys.readouterr()
+    edit.main([*start, "recognise", str(file), "--among", str(phrases)])
+    printed = capsys.readouterr().out
+    assert all(repr(phrase) in printed for phrase in PHRASES)
+
+
+def test_the_command_line_generates_with_motionclip(clip_run, tmp_path):
+    start = ["--workdir", str(clip_run), "--out", str(tmp_path), "--seconds", "1"]
+    generate.main([*start, "--text", "walk forward", "--samples", "2"])
+    first, second = sorted(tmp_path.glob("walk_forward_*.npz"))
+    difference = load_motion(first).rotations - load_motion(second).rotations
+    assert np.abs(difference).max() > 1e-4
+    with pytest.raises(InputError, match="--series past"):
+        generate.main([*start, "--text", "walk forward", "--series", "past"])
