@@ -1,0 +1,192 @@
+"""Files of body models, read without running anything in them.
+
+Source: the fields of SMPL's and SMPL-H's files, and the classes of chumpy and scipy
+that their pickles name.
+"""
+
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from actiongpt_jax import torch_pickle
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.torch_objects import Foreign
+
+GENDERS = ("neutral", "male", "female")
+FLOATS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+_FIELDS = (*FLOATS, "kintree_table", "f")
+_SPARSE = {
+    "csc_matrix": scipy.sparse.csc_array,
+    "csr_matrix": scipy.sparse.csr_array,
+}
+_SUFFIXES = (".npz", ".pkl")
+
+
+def choose(path: pathlib.Path, gender: str | None) -> pathlib.Path:
+    """Returns the file of a gender; arguments and errors as of `body.load`."""
+    if gender is not None and gender not in GENDERS:
+        raise InputError(
+            f"gender must be one of {', '.join(GENDERS)}, got {gender!r}; or leave it "
+            "out"
+        )
+    if not path.is_dir():
+        return path
+    files = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES)
+    if gender is not None:
+        files = [p for p in files if _gender(p.relative_to(path)) == gender]
+    if len(files) != 1:
+        names = ", ".join(str(p.relative_to(path)) for p in files[:6]) or "none"
+        raise InputError(
+            f"{path} must hold one body model ({' or '.join(_SUFFIXES)}) of gender "
+            f"{gender or 'any'}, got {names}; give the file itself"
+        )
+    return files[0]
+
+
+def _gender(path: pathlib.Path) -> str | None:
+    """Returns the gender that the words of a path name; of the last one."""
+    words = str(path.with_suffix("")).lower()
+    for mark in ("/", "\\", "-", ".", " "):
+        words = words.replace(mark, "_")
+    short = {name[0]: name for name in GENDERS} | {name: name for name in GENDERS}
+    found = [short[word] for word in words.split("_") if word in short]
+    return found[-1] if found else None
+
+
+def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads the fields of a body.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        v_template (V, 3), shapedirs (V, 3, S), posedirs (V, 3, 9 (J - 1)),
+        J_regressor (J, V), weights (V, J), kintree_table (2, J), f (F, 3).
+
+    Raises:
+        InputError: as `body.load`.
+    """
+    if path.suffix not in _SUFFIXES:
+        raise InputError(
+            f"{path} must be a body model as {' or '.join(_SUFFIXES)}, got another "
+            "kind of file; give SMPL's or SMPL-H's as its authors give it out"
+        )
+    try:
+        found = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} must be a readable file of a body model, got: "
+            f"{error.strerror or 'a damaged one'}; check the path"
+        ) from error
+    missing = [name for name in _FIELDS if name not in found]
+    if missing:
+        raise InputError(
+            f"{path} must hold the fields {', '.join(_FIELDS)} of a body model, could "
+            f"not find {', '.join(missing)}; give SMPL's or SMPL-H's file"
+        )
+    arrays = {name: _array(found[name], f"{path}: {name}") for name in _FIELDS}
+    _check(arrays, path)
+    return arrays
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, Any]:
+    field = "the archive"
+    found = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for field in _FIELDS:
+                if field in archive.files:
+                    found[field] = archive[field]
+        return found
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise InputError(
+            f"{path} must be an npz of a body model with plain arrays, could not read "
+            f"{field} ({error}); use SMPL's or SMPL-H's model.npz as it is given out"
+        ) from error
+
+
+def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    found = torch_pickle.interpret(
+        content, str(path), wanted="a body model's pickle as its authors wrote it"
+    )
+    if not isinstance(found, dict):
+        raise InputError(
+            f"{path} must hold a dict of arrays, got a {type(found).__name__}; give a "
+            "body model's file"
+        )
+    return found
+
+
+def _array(value: Any, where: str, depth: int = 8) -> np.ndarray:
+    """Returns the numbers of an array, a sparse matrix or an object of chumpy."""
+    if isinstance(value, Foreign) and depth:
+        kind = value.name.rpartition(".")[2]
+        try:
+            if value.name.startswith("scipy.sparse.") and kind in _SPARSE:
+                parts = tuple(
+                    _array(value.attribute(n), where, 0)
+                    for n in ("data", "indices", "indptr")
+                )
+                shape = value.attribute("_shape")
+                return _SPARSE[kind](parts, shape=shape).toarray()
+            if value.name == "chumpy.reordering.Select":
+                chosen = _array(value.attribute("a"), where, depth - 1).ravel()
+                chosen = chosen[_array(value.attribute("idxs"), where, 0)]
+                shape = value.attribute("preferred_shape")
+                return chosen if shape is None else chosen.reshape(shape)
+            if value.name.startswith("chumpy."):
+                return _array(value.attribute("x"), where, depth - 1)
+        except (ValueError, TypeError, IndexError) as error:
+            raise InputError(
+                f"{where} must be an array, got {value} that is damaged ({error}); "
+                "download the file again"
+            ) from error
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        raise InputError(
+            f"{where} must be an array of numbers, got "
+            f"{value.dtype if isinstance(value, np.ndarray) else repr(value)[:60]}; "
+            "give the file as its authors give it out"
+        )
+    return value
+
+
+def _check(arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
+    vertices, joints = len(arrays["v_template"]), arrays["weights"].shape[-1]
+    betas = arrays["shapedirs"].shape[-1]
+    shapes = {
+        "v_template": (vertices, 3),
+        "shapedirs": (vertices, 3, betas),
+        "posedirs": (vertices, 3, 9 * (joints - 1)),
+        "J_regressor": (joints, vertices),
+        "weights": (vertices, joints),
+        "kintree_table": (2, joints),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise InputError(
+                f"{path}: {name} must have shape {shape} beside the other fields, got "
+                f"{arrays[name].shape}; give a body model's file"
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(
+                f"{path}: {name} must be finite, got numbers that are not; download "
+                "the file again"
+            )
+    parents = arrays["kintree_table"][0]
+    for joint in range(1, joints):
+        if not 0 <= parents[joint] < joint:
+            raise InputError(
+                f"{path}: kintree_table must give joint {joint} a parent before it, "
+                f"got {parents[joint]}; give a body model's file"
+            )
