@@ -209,9 +209,35 @@ PHRASES = (
     _phrase(
         "sneak and look to the right", "sneak + look right", (3.0, 4.2), "sneak, look"
     ),
+    # What a phrase alone cannot tell: words of no training phrase for moves that are
+    # all trained, six alone and six combined anew.
+    _phrase("thank the audience", "stand + bow", (1.8, 2.8), "bow", True),
+    _phrase("catch the bus", "run", (1.7, 2.6), "run", True),
+    _phrase("hurl a javelin", "stand + throw right", (1.8, 2.5), "throw", True),
+    _phrase("stalk a deer", "sneak", (3.0, 4.2), "sneak, walk", True),
+    _phrase("surrender", "stand + raise_arms", (1.5, 2.4), "arm movements", True),
+    _phrase("clear a hurdle", "step_over", (2.6, 3.6), "step, walk", True),
+    _phrase("scout the terrain", "walk + lookout right", (2.6, 3.8), "walk", True),
+    _phrase("win the race", "run + raise_arms", (1.7, 2.6), "run", True),
+    _phrase("talk on a mobile", "walk + phone right", (2.4, 3.6), "walk", True),
+    _phrase("sulk", "stroll + cross_arms", (2.8, 4.0), "walk", True),
+    _phrase("beg for mercy", "kneel left + reach_forward", (2.8, 3.8), "kneel", True),
+    _phrase("patrol the border", "march + look left", (2.4, 3.6), "march", True),
 )
 
 # For benchmarks of composition: these occur in the validation split only, and every
 # part of each occurs, on some side, in training.
 HELD_OUT_PHRASES = tuple(phrase.text for phrase in PHRASES if phrase.held_out)
 BY_TEXT = {phrase.text: phrase for phrase in PHRASES}
+
+
+def _words(text):
+    return {word.removesuffix("ed") for word in text.split()}
+
+
+_TRAINED_WORDS = set().union(*(_words(p.text) for p in PHRASES if not p.held_out))
+# Those of which some word occurs in no training phrase, so that a model of phrases has
+# only the text encoder to tell it what is meant.
+OPAQUE_PHRASES = tuple(
+    text for text in HELD_OUT_PHRASES if not _words(text) <= _TRAINED_WORDS
+)

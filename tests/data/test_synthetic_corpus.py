@@ -6,7 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from actiongpt_jax.data import synthetic
 from actiongpt_jax.data.synthetic import HELD_OUT_PHRASES, PHRASES, write_corpus
+from actiongpt_jax.data.synthetic_phrases import OPAQUE_PHRASES
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.descriptions import read_descriptions
 
@@ -68,6 +70,28 @@ def test_moves_of_held_out_phrases_occur_in_training(corpus):
         if phrase.held_out:
             for name, _ in phrase.parts:
                 assert made_of.get(name, {name}) <= moves
+
+
+def test_opaque_phrases_have_a_word_of_their_own():
+    trained = " ".join(phrase.text for phrase in PHRASES if not phrase.held_out)
+    assert {"act like a frog", "surrender", "sulk"} <= set(OPAQUE_PHRASES)
+    assert "walk backwards with the arms crossed" not in OPAQUE_PHRASES
+    for phrase in HELD_OUT_PHRASES:
+        new = [word for word in phrase.split() if word[:5] not in trained]
+        assert bool(new) == (phrase in OPAQUE_PHRASES), phrase
+    assert 8 <= len(OPAQUE_PHRASES) < len(HELD_OUT_PHRASES) - 8
+
+
+def test_held_out_phrases_change_nothing_of_the_training_split(tmp_path, monkeypatch):
+    fewer = tuple(phrase for phrase in PHRASES if phrase.text not in OPAQUE_PHRASES)
+    write_corpus(tmp_path / "all", 6, seed=0)
+    monkeypatch.setattr(synthetic, "PHRASES", fewer)
+    write_corpus(tmp_path / "fewer", 6, seed=0)
+    one, two = (
+        (tmp_path / name / "babel" / "train.json").read_bytes()
+        for name in ("all", "fewer")
+    )
+    assert one == two
 
 
 def test_files_have_the_amass_layout(corpus):
