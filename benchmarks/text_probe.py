@@ -1,0 +1,202 @@
+r"""What do embeddings of phrases and of descriptions tell of the motion? No training.
+
+    python benchmarks/text_probe.py [--data runs/zero_shot/builtin-240] [--save FILE]
+
+For the built-in corpus that `zero_shot.py` made. The mean motion of each phrase (40
+frames, from the same place and heading) is guessed from its text by kernel ridge
+regression on the training phrases, and by copying the nearest of them. JSON lines, one
+per form of the text:
+
+`ridge`, `copy`: mean distance in metres of joints relative to the pelvis to the real
+clips, for training phrases (each left out in turn), and for unseen ones that are
+transparent or opaque as in `zero_shot.py`; `path`: the same of the pelvis. `side`: for
+how many of the phrases that name one side it is told right, those of the same movement
+left out. First lines: no text at all, and which movements each phrase is made of.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+
+import nearness
+import numpy as np
+import record
+
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import segments
+from actiongpt_jax.data.synthetic_phrases import OPAQUE_PHRASES, PHRASES
+from actiongpt_jax.data.synthetic_texts import describe
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.embedding import embed_texts
+
+FRAMES = 40
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+NO_TEXT = "none: the mean of all training phrases"
+SHARPNESS = 8.0  # of a match of two tokens
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="runs/zero_shot/builtin-240")
+    parser.add_argument("--save", help="write the results to this file as well")
+    args = parser.parse_args()
+    clips = clips_by_phrase(open_store(pathlib.Path(args.data) / "motion"))
+    rows = []
+    for name, kernel in kernels().items():
+        rows.append({"text": name, **judge(kernel, clips)})
+        if name == NO_TEXT:  # every phrase is as near as any other
+            for figure in ("copy", "copy_path", "side"):
+                del rows[-1][figure]
+        print(json.dumps(rows[-1]), flush=True)
+    if args.save:
+        record.save(args.save, rows, phrases=len(PHRASES))
+
+
+def clips_by_phrase(store):
+    """Returns phrase -> (clips, FRAMES, 22, 3) joints, metres."""
+    items = [i for split in ("train", "val") for i in segments(store, split)]
+    clips = {phrase.text: [] for phrase in PHRASES}
+    for item, joints in zip(items, nearness.clips_of(store, items), strict=True):
+        clips[item.phrase].append(resample(upright(joints)))
+    return {phrase: np.stack(found) for phrase, found in clips.items()}
+
+
+def upright(joints):
+    """Takes place and heading of frame 0, by the hips, from the joints."""
+    across = joints[0, 1] - joints[0, 2]
+    angle = np.arctan2(across[1], across[0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    moved = joints - joints[0, 0] * np.array([1, 1, 0])
+    return moved @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def resample(joints):
+    at = np.linspace(0, len(joints) - 1, FRAMES)
+    low = np.minimum(at.astype(int), len(joints) - 2)
+    part = (at - low)[:, None, None]
+    return joints[low] * (1 - part) + joints[low + 1] * part
+
+
+def kernels():
+    """Returns name -> (n, n) likeness of the texts of all phrases."""
+    encoder = encoders.load("minilm")
+    names = [phrase.text for phrase in PHRASES]
+    texts = [[d.text for d in describe(p) if is_full(d)][:4] for p in PHRASES]
+    made_of = [[f"{m} {m}-{side}" for m, side in p.parts] for p in PHRASES]
+    phrase = [embed_texts(encoder, [name]).tokens for name in names]
+    one = [embed_texts(encoder, few[:1]).tokens for few in texts]
+    mean = [embed_texts(encoder, few).tokens for few in texts]
+    concat = [embed_texts(encoder, few, "concat").tokens for few in texts]
+    return {
+        NO_TEXT: np.eye(len(names)),
+        "movements (oracle)": words([" ".join(parts) for parts in made_of]),
+        "phrase, words": words(names),
+        "descriptions, words": words([" ".join(few) for few in texts]),
+        "phrase, mean of tokens": cosine([x.mean(0) for x in phrase]),
+        "k=4 descriptions, mean of tokens": cosine([x.mean(0) for x in mean]),
+        "phrase, tokens": matches(phrase),
+        "k=1 description, tokens": matches(one),
+        "k=4 descriptions, tokens of the mean": matches(mean),
+        "k=4 descriptions, tokens of all": matches(concat),
+    }
+
+
+def is_full(description):
+    return (description.writer, description.prompt) == ("synthetic", "detail")
+
+
+def cosine(vectors):
+    unit = np.stack(vectors).astype(float)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    return unit @ unit.T
+
+
+def words(texts):
+    """Bags of words, rare ones counting more."""
+    bags = [set(re.findall(r"[^\s.,;]+", text.lower())) for text in texts]
+    vocabulary = sorted(set().union(*bags))
+    has = np.array([[word in bag for word in vocabulary] for bag in bags], float)
+    return cosine(has * np.log(len(texts) / has.sum(0)) + 1e-9)
+
+
+def matches(token_sets):
+    """Mean over pairs of tokens of how well they match, as attention would."""
+    centre = np.concatenate(token_sets).mean(0)
+    sets = [np.asarray(x, float) - centre for x in token_sets]
+    sets = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sets]
+    found = np.array(
+        [[np.exp(SHARPNESS * (a @ b.T - 1)).mean() for b in sets] for a in sets]
+    )
+    scale = np.sqrt(np.diag(found))
+    return found / scale / scale[:, None]
+
+
+def judge(kernel, clips):
+    means = np.stack([found.mean(0) for found in clips.values()])
+    seen = np.array([not phrase.held_out for phrase in PHRASES])
+    opaque = np.isin(list(clips), OPAQUE_PHRASES)
+    rows = np.flatnonzero(seen)
+    flat = means.reshape(len(means), -1)
+    left_out = {
+        ridge: [fit(kernel, flat, rows[rows != i], i, ridge) for i in rows]
+        for ridge in RIDGES
+    }
+    ridge = min(RIDGES, key=lambda r: np.abs(left_out[r] - flat[rows]).mean())
+    guess = flat.copy()
+    guess[rows] = left_out[ridge]
+    for i in np.flatnonzero(~seen):
+        guess[i] = fit(kernel, flat, rows, i, ridge)
+    guess = guess.reshape(means.shape)
+    near = np.where(seen & ~np.eye(len(kernel), dtype=bool), kernel, -np.inf).argmax(1)
+    figures = {
+        "ridge": distance(guess, clips),
+        "ridge_path": distance(guess, clips, path=True),
+        "copy": distance(means[near], clips),
+        "copy_path": distance(means[near], clips, path=True),
+    }
+    groups = {"seen": seen, "transparent": ~seen & ~opaque, "opaque": opaque}
+    return {
+        **{
+            name: {g: round(float(x[m].mean()), 4) for g, m in groups.items()}
+            for name, x in figures.items()
+        },
+        "side": side_told(kernel, ridge),
+    }
+
+
+def distance(guesses, clips, path=False):
+    """Returns (n,) mean distances to the clips of each phrase, metres."""
+    found = []
+    for guess, real in zip(guesses, clips.values(), strict=True):
+        pelvis = guess[:, :1], real[:, :, :1]
+        one, other = pelvis if path else (guess - pelvis[0], real - pelvis[1])
+        found.append(np.linalg.norm(one - other, axis=-1).mean())
+    return np.array(found)
+
+
+def fit(kernel, targets, rows, i, ridge):
+    """Returns the ridge regression from texts `rows` at text i."""
+    inner, outer = kernel[np.ix_(rows, rows)], kernel[i, rows]
+    mean = inner.mean(0)
+    outer = outer - outer.mean() - mean + mean.mean()
+    inner = inner - mean - mean[:, None] + mean.mean()
+    inner += ridge * np.trace(inner) / len(rows) * np.eye(len(rows))
+    centre = targets[rows].mean(0)
+    return centre + outer @ np.linalg.solve(inner, targets[rows] - centre)
+
+
+def side_told(kernel, ridge):
+    one_sided = [i for i, phrase in enumerate(PHRASES) if len(phrase.sides) == 1]
+    named = [i for i in one_sided if {"left", "right"} & set(PHRASES[i].text.split())]
+    sides = np.array([2.0 * (1 in phrase.sides) - 1 for phrase in PHRASES])
+    told = []
+    for i in named:
+        moves = {move for move, side in PHRASES[i].parts if side is not None}
+        rows = [j for j in named if not moves & {move for move, _ in PHRASES[j].parts}]
+        told.append(fit(kernel, sides, np.array(rows), i, ridge) * sides[i] > 0)
+    return f"{sum(told)} of {len(told)}"
+
+
+if __name__ == "__main__":
+    main()
