@@ -57,3 +57,9 @@ class Motion:
     text: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     hands: np.ndarray | None = None
+
+    def _repr_html_(self) -> str:
+        """Shows the motion in a notebook."""
+        from actiongpt_jax.viewing import webpage  # a later layer
+
+        return webpage.frame_of(webpage.page([self]))

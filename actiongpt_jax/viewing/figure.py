@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
@@ -78,6 +78,8 @@ def _bones() -> tuple[Bone, ...]:
 
 
 BONES = _bones()
+_place = jax.jit(forward_kinematics, static_argnums=2)
+_facing = jax.jit(facing)
 
 
 def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
@@ -89,19 +91,20 @@ def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
 
 def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
     """Returns the joints of a motion and the tips of `FIGURE`, metres, z-up."""
-    matrices = motion_matrices(motion).astype(np.float32)
-    still = np.broadcast_to(
-        np.eye(3, dtype=np.float32), (len(matrices), len(_TIPS), 3, 3)
-    )
-    matrices = np.concatenate([matrices, still], 1)
-    translation = np.asarray(motion.translation, np.float32)
-    return np.asarray(forward_kinematics(matrices, translation, FIGURE))
+    frames = len(motion.rotations)
+    # Few lengths, so that little is compiled.
+    rows = max(64, 1 << (frames - 1).bit_length())
+    matrices = np.tile(np.eye(3, dtype=np.float32), (rows, FIGURE.num_joints, 1, 1))
+    matrices[:frames, : SMPL22.num_joints] = motion_matrices(motion)
+    translation = np.zeros((rows, 3), np.float32)
+    translation[:frames] = motion.translation
+    return np.asarray(_place(matrices, translation, FIGURE))[:frames]
 
 
 def first_heading(motion: Motion) -> float:
     """Returns the angle on the ground, from +x, in which frame 0 faces, radians."""
     pelvis = motion_matrices(motion)[0, 0].astype(np.float32)
-    x, y = np.asarray(facing(jnp.asarray(pelvis)))
+    x, y = np.asarray(_facing(pelvis))
     return float(np.arctan2(y, x))
 
 

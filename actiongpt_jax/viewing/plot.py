@@ -1,15 +1,16 @@
 """Still pictures of motions: rows of poses over time."""
 
 import pathlib
+import warnings
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.structs import Motion
+from actiongpt_jax.viewing.captions import plain
+from actiongpt_jax.viewing.figure import figure_points, first_heading
+from actiongpt_jax.viewing.files import replaced
 
 _LEFT, _RIGHT, _MIDDLE = "#d1495b", "#30638e", "#444444"
 # Seen from the front left and a little above: neither side hides the other.
@@ -18,11 +19,7 @@ _AZIMUTH, _ELEVATION = np.radians(40.0), np.radians(12.0)
 
 def motion_joints(motion: Motion) -> np.ndarray:
     """Returns (T, 22, 3) joint positions of a motion, metres, z-up."""
-    shape = motion.rotations.shape
-    matrices = Rotation.from_rotvec(motion.rotations.reshape(-1, 3)).as_matrix()
-    matrices = matrices.reshape(*shape, 3).astype(np.float32)
-    translation = jnp.asarray(motion.translation)
-    return np.asarray(forward_kinematics(jnp.asarray(matrices), translation))
+    return figure_points(motion)[:, : SMPL22.num_joints]
 
 
 def strip(
@@ -31,7 +28,8 @@ def strip(
     """Draws one row of poses per motion into a PNG.
 
     Red is the body's left side, blue its right; poses are spread along the row, each
-    at its true height, turned as in the motion; the line below is the floor.
+    at its true height, turned as in the motion; the line below is the floor. On the
+    right is the pelvis's path seen from above, from the dot to the ring.
 
     Args:
         motions: at least one.
@@ -45,36 +43,53 @@ def strip(
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        len(motions), 1, figsize=(1.35 * poses, 2.4 * len(motions)), squeeze=False
+        len(motions), 1, figsize=(0.95 * (poses + 2), 2.4 * len(motions)), squeeze=False
     )
     for row, (motion, axis) in enumerate(zip(motions, axes[:, 0], strict=True)):
         joints = motion_joints(motion)
+        heading = first_heading(motion)
         frames = np.linspace(0, len(joints) - 1, poses).round().astype(int)
         for place, frame in enumerate(frames):
-            _draw_pose(axis, joints[frame], place)
+            _draw_pose(axis, joints[frame], place, heading)
             label = f"{frame / motion.fps:.1f} s"
             axis.text(
                 place, -0.14, label, ha="center", va="top", fontsize=7, color="#888888"
             )
-        axis.axhline(0.0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        floor = [-0.6, poses - 0.4]
+        axis.plot(floor, [0.0, 0.0], color="#bbbbbb", linewidth=0.8, zorder=0)
+        _draw_path(axis, joints[:, 0, :2], poses + 0.6, heading)
         caption = captions[row] if captions else ", then ".join(motion.text)
-        axis.set_title(caption, fontsize=10, loc="left")
-        axis.set_xlim(-0.6, poses - 0.4)
+        caption = plain(caption)
+        # A caption is text: no formulas between dollar signs, no line without end.
+        most = 16 * (poses + 2)
+        caption = caption if len(caption) <= most else caption[: most - 1] + "…"
+        axis.set_title(caption, fontsize=10, loc="left", parse_math=False)
+        axis.set_xlim(-0.6, poses + 1.4)
         axis.set_ylim(-0.3, 2.1)
         axis.set_aspect("equal")
         axis.axis("off")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with replaced(path) as new, warnings.catch_warnings():
+        # An emoji that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.tight_layout()
+        figure.savefig(new, dpi=110)
     plt.close(figure)
 
 
-def _draw_pose(axis, joints: np.ndarray, place: float) -> None:
+def _axes(heading: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ground directions to the viewer's right and towards the viewer."""
+    azimuth = heading + _AZIMUTH
+    near = np.array([np.cos(azimuth), np.sin(azimuth)])
+    return np.array([-near[1], near[0]]), near
+
+
+def _draw_pose(
+    axis, joints: np.ndarray, place: float, heading: float = float(np.pi)
+) -> None:
     """Draws (22, 3) joints around x = `place`, seen from a fixed direction."""
     centred = joints - joints[0] * np.array([1.0, 1.0, 0.0])
-    # Canonical motions face -x in frame 0; the camera looks along +x, turned a bit.
-    cos, sin = np.cos(_AZIMUTH), np.sin(_AZIMUTH)
-    across = centred[:, 0] * sin - centred[:, 1] * cos
-    nearness = -centred[:, 0] * cos - centred[:, 1] * sin
+    right, near = _axes(heading)
+    across, nearness = centred[:, :2] @ right, centred[:, :2] @ near
     height = centred[:, 2] * np.cos(_ELEVATION) - nearness * np.sin(_ELEVATION)
     for joint, parent in enumerate(SMPL22.parents):
         if parent < 0:
@@ -89,3 +104,20 @@ def _draw_pose(axis, joints: np.ndarray, place: float) -> None:
             solid_capstyle="round",
             zorder=2 + nearness[[parent, joint]].mean(),
         )
+
+
+def _draw_path(axis, ground: np.ndarray, place: float, heading: float) -> None:
+    """Draws (T, 2) places around x = `place`, the viewer standing below."""
+    right, near = _axes(heading)
+    seen = np.stack([ground @ right, -ground @ near], -1)
+    low, high = seen.min(0), seen.max(0)
+    seen = (seen - (low + high) / 2) / max(*(high - low), 1.0) * 1.2
+    x, y = seen[:, 0] + place, seen[:, 1] + 1.0
+    axis.plot(x, y, color="#777777", linewidth=1.2)
+    axis.plot(x[:1], y[:1], "o", color="#444444", markersize=4)
+    axis.plot(x[-1:], y[-1:], "o", color="#444444", markersize=6, fillstyle="none")
+    walked = np.linalg.norm(np.diff(ground, axis=0), axis=-1).sum()
+    axis.text(
+        *(place, -0.14, f"{walked:.1f} m, from above"),
+        **{"ha": "center", "va": "top", "fontsize": 7, "color": "#888888"},
+    )

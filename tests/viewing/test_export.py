@@ -12,15 +12,14 @@ from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.export import SUFFIXES, export
 from tests.oracles import bvh, gltf, kinematics
+from tests.viewing.motions import HOSTILE
 
 # What the formats are allowed to lose; the writers lose a hundredth of it.
 MILLIMETRE = 1e-3
-HOSTILE = (
-    '</script><script>alert("1")</script> & \u202eab\u202c \U0001f57a ' + "x" * 9000
-)
+TEXT = ("walk", "".join(HOSTILE))
 
 
-def tumbling(frames=9, fps=30.0, text=("walk", HOSTILE)):
+def tumbling(frames=9, fps=30.0, text=TEXT):
     """Large turns of every joint, the gimbal lock of ZXY angles among them."""
     rng = np.random.default_rng(0)
     rotations = rng.normal(size=(frames, 22, 3)).astype(np.float32)

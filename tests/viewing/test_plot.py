@@ -2,27 +2,13 @@
 
 import matplotlib.image
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing import plot
-
-
-def upright(frames: int) -> Motion:
-    """Stands facing -x, as canonical motions do, the left arm raised."""
-    rotations = np.zeros((frames, 22, 3), np.float32)
-    # y-up body to z-up world facing -y, then a quarter turn to face -x.
-    root = Rotation.from_euler("z", -90, degrees=True) * Rotation.from_euler(
-        "x", 90, degrees=True
-    )
-    rotations[:, 0] = root.as_rotvec()
-    rotations[:, 16] = [0.0, 0.0, np.pi / 2]
-    translation = np.tile(np.array([0, 0, 1.17], np.float32), (frames, 1))
-    return Motion(rotations, translation, text=("raise the left arm",))
+from tests.viewing.motions import HOSTILE, upright
 
 
 def test_viewer_sees_the_front(monkeypatch):
-    joints = plot.motion_joints(upright(1))[0]
+    joints = plot.motion_joints(upright(2))[1]
     assert joints[20, 2] > joints[15, 2]  # left wrist above the head
     assert joints[10, 0] < joints[7, 0]  # toes point to -x
     drawn = []
@@ -48,3 +34,12 @@ def test_strip_writes_a_picture_with_a_row_per_motion(tmp_path):
     second = matplotlib.image.imread(three)
     assert 2.5 < second.shape[0] / first.shape[0] < 3.5
     assert first.std() > 0.01
+
+
+def test_hostile_captions_are_text(tmp_path):
+    for number, text in enumerate(HOSTILE):
+        motion = upright(4, (text,))
+        plot.strip([motion], tmp_path / f"{number}.png", poses=2)
+    sizes = {matplotlib.image.imread(p).shape for p in tmp_path.iterdir()}
+    # No caption moves or shrinks the picture.
+    assert len(sizes) == 1

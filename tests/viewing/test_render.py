@@ -1,0 +1,263 @@
+"""Pictures and videos: what is on them, how long they last, wrong commands."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+from scipy.spatial.transform import Rotation
+
+from actiongpt_jax import render
+from actiongpt_jax.data.amass import save_motion
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.structs import Motion
+from actiongpt_jax.viewing.camera import follow
+from actiongpt_jax.viewing.capsules import capsule_mesh
+from actiongpt_jax.viewing.captions import caption_image, plain
+from actiongpt_jax.viewing.figure import figure_points, first_heading
+from actiongpt_jax.viewing.raster import Panel, draw_frames
+from actiongpt_jax.viewing.surface import motion_surface
+from tests.viewing.motions import HOSTILE, upright
+
+SIZE = 160
+
+
+def sides(image, kind):
+    """Returns (rows, columns) where a picture is red (left) or blue (right)."""
+    array = np.asarray(image.convert("RGB"), np.int64)
+    red, blue = array[..., 0], array[..., 2]
+    found = red > 1.6 * blue if kind == "left" else blue > 1.6 * red
+    return np.nonzero(found)
+
+
+def capsule_body():
+    """A body model of the figure's capsules: no shape, no bends."""
+    mesh = capsule_mesh()
+    count = len(mesh.vertices)
+    weights = np.zeros((count, 22), np.float32)
+    weights[np.arange(count), mesh.joints] = 1.0
+    # Each joint is found as a sum of vertices, whatever the sum.
+    regressor = np.linalg.pinv(mesh.vertices.T) @ SMPL22.rest_joints.T
+    return Body(
+        v_template=mesh.vertices.astype(np.float32),
+        shapedirs=np.zeros((count, 3, 1), np.float32),
+        posedirs=np.zeros((count, 3, 9 * 21), np.float32),
+        J_regressor=regressor.T.astype(np.float32),
+        weights=weights,
+        parents=SMPL22.parents,
+        faces=mesh.faces,
+    )
+
+
+@pytest.mark.parametrize("figure", ["skeleton", "capsules"])
+@pytest.mark.parametrize("turn", [0.0, 2.0])
+def test_the_picture_shows_the_front_upright(figure, turn):
+    motion = upright(20)
+    cos, sin = np.cos(turn), np.sin(turn)
+    about_z = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    root = Rotation.from_matrix(about_z) * Rotation.from_rotvec(motion.rotations[:, 0])
+    motion.rotations[:, 0] = root.as_rotvec()
+    motion.translation = (motion.translation @ about_z.T).astype(np.float32)
+    image = Panel(motion, SIZE, figure).draw(19 / 30)
+    left, right = sides(image, "left"), sides(image, "right")
+    assert left[1].mean() > right[1].mean()  # our right is the left of who faces us
+    assert left[0].min() < right[0].min()  # the left arm is raised
+    assert 0.7 * SIZE < max(left[0].max(), right[0].max()) < SIZE
+
+
+def test_feet_touch_the_drawn_floor():
+    motion = upright(5)
+    points = figure_points(motion)
+    assert abs(points[..., 2].min()) < 0.03
+    camera = follow(points, 30.0, first_heading(motion))
+    toes, _ = camera.project(points[2, 10], 2)
+    ground, _ = camera.project(points[2, 10] * np.array([1, 1, 0]), 2)
+    # A body height is about 1.7 of the picture's 2 units.
+    assert 0 <= ground[1] - toes[1] < 0.05
+
+
+def test_the_camera_follows_and_holds_everything():
+    motion = upright(90)
+    motion.translation[:, 0] *= 4
+    points = figure_points(motion)
+    camera = follow(points, 30.0, first_heading(motion))
+    for frame in range(90):
+        places, _ = camera.project(points[frame], frame)
+        assert np.abs(places).max() < 1
+    assert np.ptp(camera.targets[:, 0]) > 8
+
+
+def test_a_surface_is_drawn_where_its_joints_are():
+    motion = upright(40)
+    surface = motion_surface(motion, capsule_body())
+    # Of what is fixed to a joint, half lies before and half behind it.
+    points = figure_points(motion)
+    mesh = capsule_mesh()
+    head = surface.vertices[:, mesh.joints == 15].mean(1)
+    middle = (points[:, 15] + points[:, 22]) / 2
+    np.testing.assert_allclose(head, middle, rtol=0, atol=0.02)  # caps differ in size
+    image = np.asarray(Panel(motion, SIZE, surface=surface).draw(1.0), np.int64)
+    bluish = (image[..., 2] > image[..., 0] + 15)[:SIZE]
+    assert bluish.mean() > 0.02
+    no_faces = dataclasses.replace(capsule_body(), faces=None)
+    with pytest.raises(InputError, match="faces"):
+        motion_surface(motion, no_faces)
+
+
+def test_the_active_phrase_is_highlighted():
+    def dark(active):
+        image = caption_image(["walk", "jump up high"], active, 300, 14, "#ffffff")
+        return np.nonzero((np.asarray(image.convert("L")) < 70).any(0))[0]
+
+    assert dark(0).max() < dark(1).min()
+    assert (dark(-1).min(), dark(-1).max()) == (dark(0).min(), dark(1).max())
+    many = [f"phrase number {i}" for i in range(60)]
+    assert len(caption_pixels(many, 59)) and len(caption_pixels(many, 0))
+
+
+def caption_pixels(phrases, active):
+    image = caption_image(phrases, active, 200, 12, "#ffffff")
+    return np.nonzero(np.asarray(image.convert("L")) < 70)[0]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_captions_are_text(text, tmp_path):
+    image = caption_image([text, "walk"], 0, 200, 12, "#ffffff")
+    assert image.size[0] == 200 and np.asarray(image).min() < 70
+    assert len(plain(text)) <= len(text)
+    assert "\n" not in plain(text + "\n\x00\u2028.")
+
+
+def test_panels_of_different_lengths_and_rates_share_time():
+    fast, slow = upright(21, fps=20.0), upright(11, fps=10.0)
+    frames = list(draw_frames([Panel(fast, SIZE), Panel(slow, SIZE)], 10.0))
+    assert len(frames) == 11
+    for frame in frames:
+        left, right = (
+            np.asarray(frame.crop((x, 0, x + SIZE, SIZE)), np.int64) for x in (0, SIZE)
+        )
+        # The same moment of the same movement, but for how the path is smoothed.
+        assert np.abs(left - right).mean() < 1.0
+    assert all(size % 2 == 0 for size in frames[0].size)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("motions")
+    for name, frames in (("long", 40), ("short", 25)):
+        save_motion(folder / f"{name}.npz", upright(frames, ("walk", HOSTILE[1])))
+    return str(folder / "long.npz"), str(folder / "short.npz")
+
+
+def test_gif_lasts_as_long_as_the_motion(files, tmp_path):
+    out = tmp_path / "two.gif"
+    render.main([*files, "--out", str(out), "--size", "96"])
+    with Image.open(out) as gif:
+        durations = [f.info["duration"] for f in ImageSequence.Iterator(gif)]
+        assert len(durations) == 40
+        assert gif.info["loop"] == 0
+        assert gif.size[0] == 2 * 96
+    assert sum(durations) == pytest.approx(40 / 30 * 1000, abs=10)  # one tick
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")  # by the reader
+def test_mp4_plays(files, tmp_path):
+    out = tmp_path / "one.mp4"
+    render.main([files[0], "--out", str(out), "--size", "97", "--fps", "15"])
+    reader = imageio_ffmpeg.read_frames(str(out))
+    about = next(reader)
+    assert about["fps"] == 15 and about["codec"] == "h264"
+    width, height = about["size"]
+    frames = [np.frombuffer(f, np.uint8).reshape(height, width, 3) for f in reader]
+    assert len(frames) == 21 and width == 98
+    last = Image.fromarray(frames[-1])
+    assert sides(last, "left")[1].mean() > sides(last, "right")[1].mean()
+
+
+def test_mesh_of_a_body_model(files, tmp_path):
+    body = capsule_body()
+    parents = np.array([body.parents, range(22)], np.int64)
+    arrays = {
+        name: getattr(body, name)
+        for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+    }
+    arrays |= {"kintree_table": parents, "f": np.asarray(body.faces)}
+    np.savez(tmp_path / "b.npz", **arrays)
+    out = tmp_path / "mesh.gif"
+    command = [files[1], "--out", str(out), "--body", str(tmp_path / "b.npz")]
+    render.main([*command, "--size", "96", "--fps", "5"])
+    with Image.open(out) as gif:
+        assert sum(1 for _ in ImageSequence.Iterator(gif)) == 5
+
+
+@pytest.mark.parametrize("suffix", ["png", "html", "glb", "bvh", "npz", "json"])
+def test_every_other_ending(files, tmp_path, suffix, capsys):
+    out = tmp_path / "new" / f"x.{suffix}"
+    render.main([files[0], "--out", str(out), "--poses", "3"])
+    assert out.stat().st_size > 1000
+    assert str(out) in capsys.readouterr().out
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_html_shows_descriptions(files, tmp_path):
+    described = tmp_path / "d.json"
+    described.write_text('{"walk": ["The legs swing."], "fly": ["Nobody does."]}')
+    out = tmp_path / "x.html"
+    render.main([*files, "--out", str(out), "--descriptions", str(described)])
+    content = out.read_text(encoding="utf-8")
+    assert "The legs swing." in content and "Nobody does." not in content
+
+
+def test_wrong_commands_are_one_sentence(files, tmp_path):
+    def npz(name, **arrays):
+        np.savez(tmp_path / name, mocap_framerate=30.0, **arrays)
+        return str(tmp_path / name)
+
+    none = npz("none.npz", trans=np.zeros((3, 3)))
+    empty = npz("empty.npz", poses=np.zeros((0, 156)), trans=np.zeros((0, 3)))
+    other = npz("other.npz", poses=np.zeros((3, 72)), trans=np.zeros((3, 3)))
+    out = ["--out", str(tmp_path / "x.gif")]
+    for arguments, words in [
+        ([none, *out], ["none.npz", "poses"]),
+        ([empty, *out], ["empty.npz", "got 0"]),
+        ([other, *out], ["other.npz", "(3, 72)", "156"]),
+        ([files[0], "--out", "x.fbx"], [".glb", ".html", ".mp4", "x.fbx"]),
+        ([*files, "--out", "x.glb"], ["one motion", "2"]),
+        ([files[0], *out, "--title", "a", "--title", "b"], ["--title"]),
+        ([files[0], *out, "--size", "9"], ["--size", "64"]),
+        ([files[0], *out, "--fps", "nan"], ["--fps"]),
+        ([files[0], *out, "--poses", "1"], ["--poses"]),
+        ([files[0], *out, "--body", "absent.npz"], ["absent.npz"]),
+        (["absent.npz", *out], ["absent.npz"]),
+    ]:
+        with pytest.raises(InputError) as caught:
+            render.main(arguments)
+        message = str(caught.value)
+        assert all(word in message for word in words), message
+        assert "\n" not in message
+    assert not (tmp_path / "x.gif").exists()
+
+
+def test_exit_code_and_one_line(files):
+    done = subprocess.run(
+        [sys.executable, "-m", "actiongpt_jax.render", files[0], "--out", "x.avi"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: --out must end in .*\n", done.stderr)
+
+
+def test_motions_made_by_hand_are_checked():
+    bad = Motion(np.zeros((4, 22, 3)), np.full((4, 3), np.inf))
+    with pytest.raises(InputError, match="finite"):
+        Panel(bad, SIZE)
+    with pytest.raises(InputError, match="lengths"):
+        Panel(Motion(np.zeros((4, 22, 3)), np.zeros((4, 3)), 30.0, ("a",), (3,)), SIZE)

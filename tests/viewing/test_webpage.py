@@ -1,0 +1,214 @@
+"""The page in a real browser: drawn, moved, driven, and proof against its texts."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.structs import Motion
+from actiongpt_jax.viewing.figure import figure_points
+from actiongpt_jax.viewing.webpage import page, write_page
+from tests.viewing.browser import started
+from tests.viewing.motions import HOSTILE, upright
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+TEXTS = {"raise the left arm": ["The left arm rises.", "<i>Up</i> it goes."]}
+NEXT = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# The share of red and of blue that canvas number N shows, and a hash of its pixels.
+LOOK = """(n => {
+  const canvas = document.querySelectorAll("canvas")[n];
+  const {data} = canvas.getContext("2d")
+    .getImageData(0, 0, canvas.width, canvas.height);
+  let red = 0, blue = 0, hash = 0, redX = 0, blueX = 0, low = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    const x = (i / 4) % canvas.width, y = Math.floor(i / 4 / canvas.width);
+    if (r > 1.6 * b) { red++; redX += x; low = Math.max(low, y / canvas.height); }
+    if (b > 1.6 * r) { blue++; blueX += x; }
+    hash = (hash * 31 + r + 7 * g + 13 * b) | 0;
+  }
+  return {red, blue, hash, redX: redX / red, blueX: blueX / blue, low};
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with started(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Returns `open(motions, ...)`: the browser showing their page, paused."""
+
+    def show(motions, titles=(), descriptions=None, heading=""):
+        path = tmp_path / "page.html"
+        write_page(path, motions, titles, descriptions, heading)
+        browser.open(path.as_uri())
+        browser.run("motionViewer.pause()")
+        return browser
+
+    return show
+
+
+def test_page_draws_and_says_nothing(opened):
+    tab = opened([upright(60), upright(40)], ["generated", "reference"], TEXTS, "Two")
+    tab.run("motionViewer.seek(59)")
+    look = tab.run(LOOK + "(0)")
+    assert look["red"] > 300 and look["blue"] > 300
+    # Who faces us has the left side, in red, on our right; the raised arm is there.
+    assert look["redX"] > look["blueX"]
+    assert tab.run("document.querySelector('h1').textContent") == "Two"
+    assert tab.run("document.querySelectorAll('.panel').length") == 2
+    assert (
+        tab.run("document.querySelectorAll('details li')[1].textContent")
+        == (TEXTS["raise the left arm"][1])
+    )
+    assert tab.complaints() == []
+
+
+def test_play_moves_and_scrubbing_lands_on_the_frame(opened):
+    tab = opened([upright(60, fps=30.0), upright(31, fps=15.0), upright(10)])
+    first = tab.run(LOOK + "(0)")
+    tab.run(
+        """(() => { const scrub = document.getElementById("scrub");
+        scrub.value = 30; scrub.dispatchEvent(new Event("input")); })()"""
+    )
+    # In lock-step by time: frame 30 at 30 fps is frame 15 at 15; the short one waits.
+    assert tab.run("motionViewer.frames()") == [30, 15, 9]
+    assert tab.run(LOOK + "(0)")["hash"] != first["hash"]
+    assert "frame 30" in tab.run("document.getElementById('time').textContent")
+    tab.run("document.getElementById('play').click()")
+    tab.run(
+        """new Promise(done => { const look = () => motionViewer.frames()[0] !== 30
+        ? done() : requestAnimationFrame(look); look(); })"""
+    )
+    tab.run("document.getElementById('play').click()")
+    assert tab.run("motionViewer.state.playing") is False
+    assert tab.complaints() == []
+
+
+def test_keyboard(opened):
+    tab = opened([upright(60, ("walk", "raise the left arm"))])
+    tab.run("motionViewer.seek(0)")
+    for _ in range(3):
+        tab.press("ArrowRight", 39)
+    assert tab.run("motionViewer.frames()") == [3]
+    tab.press("End", 35)
+    assert tab.run("motionViewer.frames()") == [59]
+    active = "document.querySelector('.phrases .active').textContent"
+    assert tab.run(active) == "raise the left arm"
+    tab.press("Home", 36)
+    assert tab.run(active) == "walk"
+    tab.press(" ", 32, " ")
+    assert tab.run("motionViewer.state.playing") is True
+    tab.press(" ", 32, " ")
+    before = tab.run(LOOK + "(0)")
+    tab.press("b", 66, "b")
+    tab.run(NEXT)
+    thin = tab.run(LOOK + "(0)")
+    assert thin["red"] < 0.7 * before["red"]
+    tab.press("d", 68, "d")
+    tab.run(NEXT)
+    assert tab.run(LOOK + "(0)")["hash"] != thin["hash"]
+    tab.run("document.querySelectorAll('.phrases button')[1].click()")
+    assert tab.run("motionViewer.frames()") == [30]
+
+
+def test_dragging_orbits_and_pinching_zooms(opened):
+    tab = opened([upright(20)])
+    place = tab.run(
+        """(() => { const box = document.querySelector("canvas")
+        .getBoundingClientRect(); return [box.x + box.width / 2, box.y + 80]; })()"""
+    )
+    azimuth = tab.run("motionViewer.view.azimuth")
+    mouse = {"button": "left", "buttons": 1, "clickCount": 1}
+    for kind, x in (("mousePressed", 0), ("mouseMoved", 60), ("mouseReleased", 60)):
+        tab.call(
+            "Input.dispatchMouseEvent", type=kind, x=place[0] + x, y=place[1], **mouse
+        )
+    assert tab.run("motionViewer.view.azimuth") != azimuth
+    for kind, apart in (("touchStart", 30), ("touchMove", 60), ("touchMove", 90)):
+        points = [
+            {"x": place[0] + side * apart, "y": place[1], "id": side + 1}
+            for side in (-1, 1)
+        ]
+        tab.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    assert tab.run("motionViewer.view.zoom") > 1.3
+    tab.press("r", 82, "r")
+    assert tab.run("motionViewer.view.zoom") == 1
+    assert tab.run("motionViewer.view.azimuth") == pytest.approx(azimuth)
+
+
+def test_feet_are_on_the_floor_and_phones_fit(opened):
+    tab = opened([upright(20)], [HOSTILE[4]])
+    tab.call(
+        "Emulation.setDeviceMetricsOverride",
+        **{"width": 360, "height": 640, "deviceScaleFactor": 2, "mobile": True},
+    )
+    tab.run(NEXT)
+    wide = "document.documentElement.scrollWidth"
+    assert tab.run(wide) <= 360
+    look = tab.run(LOOK + "(0)")
+    assert look["red"] > 300
+    assert 0.5 < look["low"] < 0.98
+    tab.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_hostile_texts_are_text(opened):
+    motion = upright(60, HOSTILE)
+    texts = {phrase: [phrase, *HOSTILE[:2]] for phrase in HOSTILE}
+    tab = opened([motion], [HOSTILE[0]], texts, HOSTILE[1])
+    tab.run("document.querySelector('details').open = true")
+    tab.run(NEXT)
+    shown = tab.run(
+        "[...document.querySelectorAll('.phrases button')].map(b => b.textContent)"
+    )
+    # A lone half of an emoji comes out of the browser as its replacement.
+    assert [s.replace("\ufffd", "\ud83d") for s in shown] == list(HOSTILE)
+    assert tab.run("document.querySelector('h1').textContent") == HOSTILE[1]
+    assert tab.run("typeof window.harmed") == "undefined"
+    assert tab.run("document.images.length") == 0
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints() == []
+
+
+def test_a_notebook_shows_a_motion(browser, tmp_path):
+    content = upright(30, HOSTILE[:2])._repr_html_()
+    assert content.startswith("<iframe")
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!DOCTYPE html><p>cell</p>{content}", encoding="utf-8")
+    browser.open(path.as_uri())
+    assert browser.run("document.querySelectorAll('iframe').length") == 1
+    assert browser.run("document.querySelectorAll('script,img').length") == 0
+    assert browser.complaints() == []
+
+
+def test_page_is_one_small_file_with_the_joints():
+    motion = upright(120)
+    content = page([motion])
+    empty = len(page([upright(1)]))
+    assert empty < 400_000 / 10
+    assert len(content) - empty < 120 * 27 * 3 * 2 * 1.5
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*['\"]?(?!data:)\w+:", content)
+    (data,) = re.findall(r'id="data">(.*?)</script>', content, re.S)
+    (shown,) = json.loads(data)["motions"]
+    root = np.frombuffer(base64.b64decode(shown["root"]), "<f4").reshape(-1, 1, 3)
+    local = np.frombuffer(base64.b64decode(shown["points"]), "<i2")
+    points = root + local.reshape(len(root), -1, 3) * 1e-4
+    # Half a step of the numbers of the page.
+    np.testing.assert_allclose(points, figure_points(motion), rtol=0, atol=6e-5)
+
+
+def test_wrong_pages_are_one_sentence():
+    with pytest.raises(InputError, match="at least one motion"):
+        page([])
+    with pytest.raises(InputError, match="titles must be one per motion"):
+        page([upright(3)], ["a", "b"])
+    with pytest.raises(InputError, match="got 0"):
+        page([Motion(np.zeros((0, 22, 3)), np.zeros((0, 3)))])
