@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,11 +50,16 @@ class PhraseEmbedder:
         self._store = open_embeddings(path) if store or exists else None
         self._gone = path if path and self._store is None else None
         if self._store is not None and self._store.encoder != config.text.encoder:
-            raise InputError(
-                f"embedding store {path} is of encoder {self._store.encoder!r}, the "
-                f"model was trained with {config.text.encoder!r}; give a store of "
-                "that encoder"
-            )
+            # Converted weights do not tell which copy of their encoder they read.
+            unknown = config.text.weight_hash is None
+            if not unknown or self._store.width != config.text.width:
+                raise InputError(
+                    f"embedding store {path} is of encoder {self._store.encoder!r}, "
+                    f"the model was trained with {config.text.encoder!r}; give a "
+                    "store of that encoder"
+                )
+            self._text = config.text.copy_and_resolve_references()
+            self._text.encoder = self._store.encoder
         self._described = read_descriptions(descriptions) if descriptions else None
 
     def tokens(self, phrase: str) -> np.ndarray:
@@ -94,6 +100,14 @@ class PhraseEmbedder:
             f"the single descriptions of {phrase!r} are not known; give their file "
             "with --descriptions, or an embedding store made with --each"
         )
+
+    def describe(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns (n, E) embeddings of texts, as if they were a phrase's descriptions.
+
+        Args:
+            texts: at least one.
+        """
+        return self._embed(list(texts), self._text.aggregation)
 
     def _stored(self, phrase: str, source="descriptions", index=None) -> np.ndarray:
         assert self._store is not None
