@@ -1,0 +1,374 @@
+"""The local page: a real server on loopback, a small untrained TEACH behind it."""
+
+import concurrent.futures
+import http.client
+import json
+import re
+import threading
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from actiongpt_jax import app
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.viewing import studio as studios
+from actiongpt_jax.viewing.server import MOST_BYTES, Server
+from actiongpt_jax.viewing.studio import DOWNLOADS, Studio
+from tests.viewing.browser import started
+from tests.viewing.motions import HOSTILE, upright
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+WIDTH = 8
+KNOWN = {"walk": ["The legs swing.", "One foot after the other."]}
+
+
+class Embedder:
+    """Stands for the text encoder: a text's embedding is drawn by its length."""
+
+    def __init__(self):
+        self.described = []
+
+    def tokens(self, phrase):
+        if phrase not in KNOWN:
+            warnings.warn(f"no descriptions of {phrase!r}", stacklevel=2)
+        return self.describe([phrase])
+
+    def describe(self, texts):
+        self.described.append(tuple(texts))
+        rng = np.random.default_rng(sum(map(len, texts)))
+        return rng.normal(size=(5, WIDTH)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    config = load_config("teach:debug")
+    model = build(config)
+    batch = {
+        "features": jnp.zeros((1, 2, 135)),
+        "frame_mask": jnp.ones((1, 2), bool),
+        "tokens": jnp.zeros((1, 2, WIDTH)),
+        "token_mask": jnp.ones((1, 2), bool),
+    }
+    noise = dict.fromkeys(NOISE["temos"], jnp.zeros((1, config.model.latent_dim)))
+    batch, noise = (
+        {f"{name}_{i}": array for name, array in tree.items() for i in (0, 1)}
+        for tree in (batch, noise)
+    )
+    shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda s: rng.normal(scale=0.2, size=s.shape).astype(np.float32), shapes
+    )
+    normalizer = Normalizer(np.zeros(135, np.float32), np.ones(135, np.float32))
+    return Trained(config, model, variables, normalizer, 0)
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return Embedder()
+
+
+@pytest.fixture(scope="module")
+def server(trained, embedder):
+    studio = Studio(trained, embedder, KNOWN)
+    server = Server(studio)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    studio.close()
+
+
+def ask(server, method, path, body=None, **headers):
+    """Returns (status, headers, body) of one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, named)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, answer.headers, content
+
+
+def order(server, content, **headers):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    headers = {"Content_Type": "application/json", **headers}
+    status, _, answer = ask(server, "POST", "/generate", body, **headers)
+    return status, json.loads(answer)
+
+
+def actions(*phrases, seconds: Any = 1.0):
+    return [{"phrase": phrase, "seconds": seconds} for phrase in phrases]
+
+
+def test_a_series_is_generated_shown_and_downloaded(server):
+    content = {"actions": actions("walk", "sit"), "seed": 3}
+    status, found = order(server, content)
+    assert status == 200
+    assert [m["text"] for m in found["motions"]] == [["walk", "sit"]]
+    assert [m["frames"] for m in found["motions"]] == [60]
+    assert any("sit" in note for note in found["notes"])
+    status, headers, page = ask(server, "GET", f"/result/{found['result']}")
+    assert status == 200 and b"One foot after the other." in page
+    assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
+    starts = {
+        "glb": b"glTF",
+        "bvh": b"HIERARCHY",
+        "npz": b"PK",
+        "smplx.npz": b"PK",
+        "json": b"{",
+        "html": b"<!DOCTYPE",
+        "gif": b"GIF89a",
+        "mp4": b"\0\0\0",
+        "png": b"\x89PNG",
+    }
+    assert set(starts) == set(DOWNLOADS)
+    for ending, start in starts.items():
+        status, headers, content = ask(
+            server, "GET", f"/result/{found['result']}/0.{ending}"
+        )
+        assert status == 200 and content.startswith(start), ending
+        assert headers["Content-Disposition"].endswith(f'"motion_0.{ending}"')
+
+
+def test_edited_descriptions_are_read(server, embedder):
+    embedder.described.clear()
+    content = {"actions": actions("walk")}
+    assert order(server, content)[0] == 200
+    content["actions"][0]["descriptions"] = KNOWN["walk"]
+    assert order(server, content)[0] == 200
+    content["actions"][0]["descriptions"] = ["Both arms rise."]
+    status, found = order(server, content)
+    assert status == 200
+    assert embedder.described == [("walk",), ("walk",), ("Both arms rise.",)]
+    page = ask(server, "GET", f"/result/{found['result']}")[2]
+    assert b"Both arms rise." in page and b"One foot" not in page
+
+
+def test_the_same_order_makes_the_same_motion(server):
+    content = {"actions": actions("walk"), "seed": 5}
+    files = []
+    for seed in (5, 5, 6):
+        content["seed"] = seed
+        name = order(server, content)[1]["result"]
+        files.append(ask(server, "GET", f"/result/{name}/0.json")[2])
+    assert files[0] == files[1] != files[2]
+
+
+def test_samples_seed_and_fact_arrive(server, monkeypatch):
+    asked = []
+
+    def generate(_, series):
+        asked.extend(series)
+        return [upright(30, ("walk",)) for _ in series]
+
+    monkeypatch.setattr(studios, "generate_sequence", generate)
+    content = {"actions": actions("walk", "sit", seconds=1.5), "samples": 3}
+    status, found = order(server, {**content, "seed": 7, "fact": 0.5})
+    assert status == 200
+    titles = [motion["title"] for motion in found["motions"]]
+    assert titles == ["sample 1", "sample 2", "sample 3"]
+    for sample, requests in enumerate(asked):
+        assert [r.text for r in requests] == ["walk", "sit"]
+        assert {(r.seed, r.fact, r.num_frames) for r in requests} == {
+            ((7, sample), 0.5, 45)
+        }
+    last = ask(server, "GET", f"/result/{found['result']}/2.bvh")
+    assert last[0] == 200
+    assert ask(server, "GET", f"/result/{found['result']}/3.bvh")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "JSON"),
+        (b"\xff", "JSON"),
+        (b"[" * 100_000, "JSON"),
+        ([], "object"),
+        ({}, "actions"),
+        ({"actions": []}, "1 to 12"),
+        ({"actions": actions("a"), "path": "/etc"}, "'path'"),
+        ({"actions": actions("a") * 13}, "1 to 12"),
+        ({"actions": [{"phrase": "a"}]}, "lacks seconds"),
+        ({"actions": actions("")}, "phrase"),
+        ({"actions": actions("a" * 10_000)}, "10000 letters"),
+        ({"actions": actions(7)}, "no text"),
+        ({"actions": actions("a", seconds=1e9)}, "seconds must be"),
+        ({"actions": actions("a", seconds=-1)}, "seconds must be"),
+        ({"actions": actions("a", seconds=float("nan"))}, "finite"),
+        ({"actions": actions("a", seconds=True)}, "finite"),
+        ({"actions": actions("a", seconds="3")}, "finite"),
+        (b'{"actions":[{"phrase":"a","seconds":1e999}]}', "finite"),
+        ({"actions": actions(*"abcd", seconds=20)}, "60 seconds"),
+        ({"actions": actions("a"), "fact": float("inf")}, "fact must be"),
+        ({"actions": actions("a"), "samples": 1.5}, "whole"),
+        ({"actions": actions("a"), "samples": 1000}, "samples"),
+        ({"actions": actions("a"), "seed": -1}, "seed"),
+        ({"actions": actions("a"), "seed": 10**400}, "seed"),
+        ({"actions": [{**actions("a")[0], "descriptions": "b"}]}, "list"),
+        ({"actions": [{**actions("a")[0], "descriptions": [1]}]}, "description"),
+        # Too short for what the next action reads of it, by this model.
+        ({"actions": actions("a", "b", seconds=0.1)}, "at least"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_orders_are_one_sentence(server, content, words):
+    status, answer = order(server, content)
+    assert status == 400
+    assert words in answer["error"] and "\n" not in answer["error"]
+    assert len(answer["error"]) < 400
+
+
+def test_requests_of_other_sites_are_refused(server):
+    content = {"actions": actions("walk")}
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"http://localhost:{server.server_port + 1}"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Host": "evil.example"},
+        {"Host": f"evil.example:{server.server_port}"},
+    ):
+        status, answer = order(server, content, **headers)
+        assert status == 403 and answer["error"]
+        assert ask(server, "GET", "/about", **headers)[0] == 403
+    own = f"http://127.0.0.1:{server.server_port}"
+    assert order(server, content, Origin=own)[0] == 200
+    assert order(server, content, Content_Type="text/plain")[0] == 415
+
+
+def test_oversize_and_unmeasured_bodies_are_not_read(server):
+    def status(**headers):
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        connection.putrequest("POST", "/generate")
+        connection.putheader("Content-Type", "application/json")
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()  # and not a byte of the body
+        answer = connection.getresponse()
+        assert json.loads(answer.read())["error"]
+        connection.close()
+        return answer.status
+
+    assert status(Content_Length=str(MOST_BYTES + 1)) == 413
+    assert status(Content_Length="9" * 5000) == 413
+    assert status(Content_Length="-1") == 411
+    assert status() == 411
+    assert status(Transfer_Encoding="chunked") == 411
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../etc/passwd",
+        "/result/../../../../etc/passwd",
+        "/result/%2e%2e%2f%2e%2e",
+        "/result/AAAAAAAAAAAA",
+        "/result/AAAAAAAAAAAA/0.npz",
+        "/result/AAAAAAAAAAAA/0.../etc",
+        "/studio.js",
+        "//etc/passwd",
+    ],
+)
+def test_no_path_leads_to_a_file(server, path):
+    status, _, content = ask(server, "GET", path)
+    assert status == 404 and b"root:" not in content
+    assert ask(server, "POST", path, b"{}", Content_Type="application/json")[0] == 404
+
+
+def test_fifty_at_once_are_queued(server, monkeypatch):
+    running, most = [], []
+
+    def watched(*args, **kwargs):
+        running.append(1)
+        most.append(len(running))
+        try:
+            return generate(*args, **kwargs)
+        finally:
+            running.pop()
+
+    generate = studios.generate_sequence
+    monkeypatch.setattr(studios, "generate_sequence", watched)
+    content = {"actions": actions("walk")}
+    with concurrent.futures.ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(lambda _: order(server, content), range(50)))
+    assert [status for status, _ in answers] == [200] * 50
+    assert len({answer["result"] for _, answer in answers}) == 50
+    assert len(most) == 50 and max(most) == 1
+    assert ask(server, "GET", "/about")[0] == 200
+
+
+def test_a_full_queue_says_so(trained, embedder, monkeypatch):
+    monkeypatch.setattr(studios, "_WAITING", 1)
+    studio = Studio(trained, embedder, KNOWN)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow():
+        entered.set()
+        leave.wait()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(studio._queued, slow)
+        entered.wait()
+        with pytest.raises(studios.BusyError, match="try again later"):
+            studio._queued(slow)
+        leave.set()
+        waiting.result()
+    studio.close()
+
+
+def test_page_in_a_browser(server, tmp_path):
+    with started(tmp_path) as tab:
+        tab.open(server.url)
+        ready = "document.querySelectorAll('fieldset').length"
+        until = (
+            "new Promise(done => {{ const look = () => {} ? done({}) :"
+            " setTimeout(look, 20); look(); }})"
+        )
+        assert tab.run(until.format(ready, ready)) == 1
+        texts = "document.querySelector('textarea').value"
+        assert tab.run(until.format(texts, texts)) == "\n\n".join(KNOWN["walk"])
+        tab.run(
+            "(() => { document.querySelector('fieldset input').value = "
+            + json.dumps(HOSTILE[1])
+            + "; document.querySelectorAll('input[type=number]')[0].value = 1;"
+            " document.getElementById('go').click(); })()"
+        )
+        frame = "document.querySelector('iframe')"
+        assert tab.run(until.format(frame, f"{frame}.title")) == "generated motions"
+        canvas = f"{frame}.contentDocument.querySelector('canvas[data-frame]')"
+        assert tab.run(until.format(canvas, 1)) == 1
+        assert "Done in" in tab.run("document.getElementById('said').textContent")
+        links = tab.run("document.querySelectorAll('#files a').length")
+        assert links == len(DOWNLOADS)
+        assert tab.run("typeof window.harmed") == "undefined"
+        tab.run(
+            "(() => { document.querySelector('form').noValidate = true;"
+            "document.querySelectorAll('input[type=number]')[0].value = 1e9;"
+            " document.getElementById('go').click(); })()"
+        )
+        wrong = "document.querySelector('#said.wrong')"
+        said = tab.run(until.format(wrong, f"{wrong}.textContent"))
+        assert re.match("action 1: seconds must be", said)
+
+
+def test_addresses_that_cannot_be_had(server, trained, embedder, tmp_path):
+    with pytest.raises(InputError, match="--port"):
+        Server(server.studio, port=server.server_port)
+    with pytest.raises(InputError, match="--host"):
+        Server(server.studio, "203.0.113.7")
+    with pytest.raises(InputError, match="--host must name one address"):
+        app.main(["--workdir", str(tmp_path), "--host", "0.0.0.0"])
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        app.main(["--workdir", str(tmp_path)])
