@@ -156,7 +156,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         spec: 'path/to/file.py' or the bare name of an installed config ('teach'),
-            each with optional ':words'.
+            each with optional ':words'; or a run's config.json.
         overrides: command-line flags.
 
     Returns:
@@ -166,22 +166,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
         InputError: for an unknown file, word, field, or a value of the wrong type.
     """
     path, words = split_spec(spec)
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(f"config {path} must be a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InputError(f"config {path} must define get_config(arg)")
-    try:
-        config = module.get_config(words)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(
-            f"config words {words!r} must be whole numbers where {path} reads numbers: "
-            f"{error}"
-        ) from error
+    config = _read_json(path) if path.suffix == ".json" else _run_file(path, words)
     config.lock()
     values = flags.FlagValues()
     argv = ["train", *overrides]
@@ -200,6 +185,38 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
         raise InputError(f"config override is not valid: {error}") from error
     check_values(config)
     return config
+
+
+def _read_json(path: pathlib.Path) -> Config:
+    config = base_config()
+    try:
+        # Into the base, which knows the types of fields that are None.
+        config.update(from_json(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"config {path} must be the config.json of a run, got another file "
+            f"({error})"
+        ) from error
+    return config
+
+
+def _run_file(path: pathlib.Path, words: str | None) -> Config:
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"config {path} must be a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise InputError(f"config {path} must define get_config(arg)")
+    try:
+        return module.get_config(words)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"config words {words!r} must be whole numbers where {path} reads numbers: "
+            f"{error}"
+        ) from error
 
 
 def check_values(config: Config) -> None:

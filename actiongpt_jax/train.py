@@ -11,6 +11,7 @@ import jax
 
 from actiongpt_jax import cli, embed, prepare
 from actiongpt_jax.config import Config, load_config, split_spec
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import parallel
 from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import TASKS
@@ -20,7 +21,8 @@ def main(argv: Sequence[str]) -> None:
     """Reads flags, makes the built-in data where a config wants it, trains."""
     parser = cli.Parser(prog="python -m actiongpt_jax.train", description=__doc__)
     parser.add_argument(
-        "--config", required=True, help="configs/temos.py[:demo], or temos:demo"
+        "--config",
+        help="configs/temos.py[:demo], or temos:demo; default: the --workdir's own",
     )
     parser.add_argument("--workdir", help="default: runs/<config>[-words]")
     parser.add_argument(
@@ -30,13 +32,26 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--num_processes", type=int)
     parser.add_argument("--process_id", type=int)
     args, overrides = parser.parse_known_args(argv)
-    config = load_config(args.config, overrides)
-    workdir = pathlib.Path(args.workdir or default_workdir(args.config))
+    spec = args.config or own_config(args.workdir)
+    config = load_config(spec, overrides)
+    workdir = pathlib.Path(args.workdir or default_workdir(spec))
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
     train(config, workdir, evaluators=[TASKS[config.model.name].evaluator])
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
+
+
+def own_config(workdir: str | None) -> str:
+    """Returns the path of the config that a run or a conversion has left."""
+    path = pathlib.Path(workdir or "") / "config.json"
+    if workdir is None or not path.is_file():
+        where = "" if workdir is None else f"; {workdir} has no config.json"
+        raise InputError(
+            "--config must name a config, such as configs/temos.py, unless --workdir "
+            f"is one that was trained or converted before{where}"
+        )
+    return str(path)
 
 
 def default_workdir(spec: str) -> pathlib.Path:

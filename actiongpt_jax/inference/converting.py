@@ -77,7 +77,7 @@ def convert(
     config, name = published.config, published.config.model.name
     notes = [f"{path}: {name}, {config.model.num_layers} layers"]
     # What the checkpoint itself says wins over the file beside it.
-    told = {**found_settings.values, **published.settings}
+    told = (published.settings, found_settings.values)
     notes += published_settings.apply(config, told, found_settings.path)
     _set_texts(config, options.texts)
     normalizer, note = _normalizer(config, options.stats)

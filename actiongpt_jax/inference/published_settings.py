@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -37,7 +37,6 @@ _FIELDS = {
     },
 }
 _NORMALIZE = ("normalize_encoder_output", "normalize_decoder_input")
-_KINDS = {"lambdas", "clip_lambdas"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +100,13 @@ def overrides(settings: Settings) -> dict[str, Any]:
 
 
 def apply(
-    config: Config, told: Mapping[str, Any], path: pathlib.Path | None
+    config: Config, told: Sequence[Mapping[str, Any]], path: pathlib.Path | None
 ) -> list[str]:
     """Takes over what the settings say and shapes do not.
 
     Args:
         config: of the weights; changed.
-        told: the authors' settings.
+        told: the authors' settings, those that win first.
         path: of their file, for the notes.
 
     Returns:
@@ -115,10 +114,10 @@ def apply(
     """
     changed = []
     for place, field in _FIELDS.items():
-        value = _lookup(told, place)
+        value = next(filter(_is_number, (_lookup(t, place) for t in told)), None)
         section, _, name = field.partition(".")
-        # Every model has a few of them only; interpolations stay texts.
-        if name not in config.get(section, {}) or not isinstance(value, int | float):
+        # Every model has a few of them only.
+        if name not in config.get(section, {}) or value is None:
             continue
         now = config[section][name]
         if isinstance(now, bool) != isinstance(value, bool):
@@ -128,11 +127,19 @@ def apply(
             changed.append(f"{field}={value}")
             with config.unlocked():
                 config[section][name] = value
-    if told.get("align_pose_frontview") is True and "align" in config.data:
+    if (
+        any(t.get("align_pose_frontview") is True for t in told)
+        and "align" in config.data
+    ):
         config.data.align = "full"
         changed.append("data.align=full")
     notes = [f"settings read from {path}"] if path is not None else []
     return notes + (["the run's own settings: " + ", ".join(changed)] * bool(changed))
+
+
+def _is_number(value: Any) -> bool:
+    # Interpolations of YAML stay texts.
+    return isinstance(value, int | float)
 
 
 def _lookup(told: Mapping[str, Any], place: str) -> Any:

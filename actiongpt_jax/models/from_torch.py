@@ -3,8 +3,9 @@
 The model, its sizes and its number of layers are read from names and shapes alone.
 """
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -12,14 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config, base_config
+from actiongpt_jax.config import Config, load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import TEXT_LATENTS
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
+from actiongpt_jax.models.torch_layout import Layout
 from actiongpt_jax.models.torch_models import MODELS, recognise
 from actiongpt_jax.nn.positional import sinusoids
-from actiongpt_jax.torch_reader import read_torch
+from actiongpt_jax.torch_objects import Foreign, plain
+from actiongpt_jax.torch_reader import TorchFile
 
 Variables = dict[str, Any]
 
@@ -41,7 +44,7 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
     """Reads a checkpoint of PyTorch Lightning or a saved state dict.
 
     Args:
-        path: of the file, in torch's zip format.
+        path: of the file.
         **overrides: as in `from_state_dict`; they win over the file's own
             hyper-parameters, of which `num_heads` of the modules is used.
 
@@ -51,16 +54,52 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
     Raises:
         InputError: as `from_state_dict` and `torch_reader.read_torch`.
     """
-    content, where = read_torch(path), os.fspath(path)
+    published = open_published(path, **overrides)
+    return published.config, published.variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a checkpoint holds.
+
+    Attributes:
+        config: as of `from_state_dict`.
+        variables: as of `from_state_dict`.
+        settings: hyper-parameters of the run, as plain dicts, lists and values.
+        facts: what else is told in numbers and texts: epoch, global_step, ...
+        set_aside: number of tensors of a frozen language model, left out.
+    """
+
+    config: Config
+    variables: Variables
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    set_aside: int
+
+
+def open_published(path: str | os.PathLike, **overrides: Any) -> Published:
+    """Reads a checkpoint with all that it tells; arguments as of `load`.
+
+    Little more than the model itself is held in memory.
+    """
+    file, where = TorchFile(path), os.fspath(path)
+    content = file.content
     if not isinstance(content, dict):
         raise InputError(
-            f"{where} must hold a state dict, got a {type(content).__name__}: give a"
-            " model's checkpoint"
+            f"{where} must hold a state dict, got"
+            f" {content if isinstance(content, Foreign) else type(content).__name__}:"
+            " give a model's checkpoint"
         )
+    state, settings, facts = content, {}, {}
     if isinstance(content.get("state_dict"), dict):
-        known = _hyper_parameters(content.get("hyper_parameters"), where)
-        return _convert(content["state_dict"], where, known | overrides)
-    return _convert(content, where, overrides)
+        state = content["state_dict"]
+        settings = plain(content.get("hyper_parameters"))
+        settings = settings if isinstance(settings, dict) else {}
+        overrides = _hyper_parameters(settings, where) | overrides
+        facts = {k: v for k, v in content.items() if type(v) in (int, float, str)}
+    config, variables = _convert(state, where, overrides, file.forget)
+    aside = sum(str(name).startswith(_SET_ASIDE) for name in state)
+    return Published(config, variables, settings, facts, aside)
 
 
 def from_state_dict(
@@ -112,10 +151,7 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
             f"config.model.name must be one of {', '.join(MODELS)} for PyTorch weights,"
             f" got {sizes.name!r}"
         )
-    model = MODELS[sizes.name]
-    variant = {field: sizes[field] for field in model.variants}
-    layout = model.layout(sizes.num_layers, **variant)
-    leaves = _flatten(variables)
+    layout, leaves = _layout(config), _flatten(variables)
     wanted = {path: entry for entry in layout.values() for path, _ in entry.leaves}
     missing = [
         p for p, entry in wanted.items() if p not in leaves and not entry.optional
@@ -137,8 +173,27 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
     return state
 
 
+def stored_buffers(config: Config, variables: Variables) -> dict[str, np.ndarray]:
+    """Returns the buffers that a state dict had, by torch name."""
+    leaves = _flatten(variables)
+    return {
+        name: entry.join(leaves)
+        for name, entry in _layout(config).items()
+        if entry.optional and entry.leaves[0][0] in leaves
+    }
+
+
+def _layout(config: Config) -> Layout:
+    model = MODELS[config.model.name]
+    variant = {field: config.model[field] for field in model.variants}
+    return model.layout(config.model.num_layers, **variant)
+
+
 def _convert(
-    state: Mapping[str, Any], where: str, overrides: Mapping[str, Any]
+    state: Mapping[str, Any],
+    where: str,
+    overrides: Mapping[str, Any],
+    forget: Callable[[], None] = lambda: None,
 ) -> tuple[Config, Variables]:
     state = {k: v for k, v in state.items() if not str(k).startswith(_SET_ASIDE)}
     for name, tensor in state.items():
@@ -171,8 +226,9 @@ def _convert(
         ) from error
     fields["model"] |= {"name": model_name, "num_layers": num_layers, **variant}
     _override(fields["model"], overrides, where)
-    config = base_config()
-    config.update(fields)
+    config = load_config(model_name)
+    with config.unlocked():
+        config.update(fields)
     made = jax.eval_shape(lambda: build(config).init(jax.random.key(0), *example))
     shapes = {path: leaf.shape for path, leaf in _flatten(made).items()}
     leaves = {}
@@ -187,7 +243,8 @@ def _convert(
                 f" got {state[name].shape}"
             )
         leaves |= jax.tree.map(jnp.asarray, entry.split(state[name]))
-    return config.lock(), flax.traverse_util.unflatten_dict(leaves)
+        forget()
+    return config, flax.traverse_util.unflatten_dict(leaves)
 
 
 def _flatten(variables: Any) -> dict[tuple[str, ...], Any]:

@@ -23,6 +23,10 @@ _MARKS = {
 }
 
 
+# Width of its states or vectors -> the frozen text model of the published runs.
+_ENCODERS = {768: "distilbert-base-uncased", 512: "openai/clip-vit-base-patch32"}
+
+
 @dataclasses.dataclass(frozen=True)
 class PublishedModel:
     """What differs between the published models.
@@ -31,8 +35,8 @@ class PublishedModel:
         layout: torch name -> place in the variables, by number of layers and
             `variants`.
         layers: pattern of layer names, with the stack and the index as groups.
-        fields: what a config holds beyond the base, by section, from a state dict
-            that has every tensor.
+        fields: what differs from the model's config here, by section, from a state
+            dict that has every tensor.
         example: arguments of the model's `init`, from such a state dict.
         variants: field of the model's config that changes the layout -> its value
             from the names of the tensors.
@@ -84,6 +88,7 @@ def _temos_fields(state: State) -> Fields:
         "data": {"heading": "reference"},
         # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5 twice.
         "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
+        "text": _text(state["textencoder.projection.1.weight"].shape[1]),
     }
 
 
@@ -99,7 +104,13 @@ def _teach_fields(state: State) -> Fields:
         },
         "data": {"heading": "reference", "pair_cut": "reference"},
         "losses": {"lmd_kl": 1e-5, "lmd_latent": 1e-5},
+        "text": _text(state["textencoder.projection.1.weight"].shape[1]),
     }
+
+
+def _text(width: int) -> dict[str, Any]:
+    """What is known of the texts: their width, and by that the published encoder."""
+    return {"width": width, "encoder": _ENCODERS.get(width)}
 
 
 def _sizes(state: State) -> dict[str, Any]:
@@ -151,25 +162,8 @@ def _motionclip_fields(state: State) -> Fields:
             "decode_text": False,
         },
         # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
-        "data": {
-            "heading": "reference",
-            "translation": "reference",
-            "window_text": "reference",
-            "num_frames": 60,
-            "clip_frames": 100,
-            "images": "",
-        },
-        # The published `paper-model`; InfoNCE's scale is that of CLIP ViT-B/32.
-        "losses": {
-            **{f"lambda_{name}": 100.0 for name in ("rc", "rcxyz", "vel")},
-            "lambda_velxyz": 0.0,
-            **{
-                f"{domain}_{kind}": float(kind == "cosine")
-                for domain in ("text", "image")
-                for kind in ("cosine", "mse", "ce")
-            },
-            "logit_scale": 4.6052,
-        },
+        "data": {"translation": "reference", "window_text": "reference"},
+        "text": _text(latent_dim),
     }
 
 

@@ -48,6 +48,11 @@ class Restored:
     state: dict[str, Any]
 
     @property
+    def has_optimizer(self) -> bool:
+        """Whether it is a run's; converted weights have no optimizer's state."""
+        return "opt_state" in self.state
+
+    @property
     def variables(self) -> dict[str, Any]:
         """What `model.apply` takes."""
         return {"params": self.state["params"]}
@@ -141,6 +146,45 @@ class Checkpoints:
             raise OSError(error.errno, error.strerror, folder) from error
 
 
+def save_weights(
+    workdir: str | pathlib.Path,
+    config: Config,
+    normalizer: Normalizer,
+    variables: dict[str, Any],
+) -> None:
+    """Writes the first checkpoint of a workdir from weights that no run here made.
+
+    It is at step 0 and without an optimizer's state. Nothing is copied on the way:
+    memory holds the weights once.
+
+    Args:
+        workdir: folder without checkpoints; made where absent.
+        config: to train and generate with.
+        normalizer: of the features.
+        variables: collections of arrays: params, unused.
+    """
+    weights = jax.tree.map(np.asarray, {"step": np.zeros((), np.int32), **variables})
+    stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
+    handlers = ocp.type_handlers.create_type_handler_registry(
+        (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False))
+    )
+    with ocp.CheckpointManager(
+        _folder(workdir),
+        options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False),
+        item_handlers={
+            "state": ocp.PyTreeCheckpointHandler(type_handler_registry=handlers),
+            "config": ocp.JsonCheckpointHandler(),
+        },
+    ) as manager:
+        manager.save(
+            0,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave({"train": weights, "normalizer": stats}),
+                config=ocp.args.JsonSave(config.to_dict()),
+            ),
+        )
+
+
 def _open_manager(
     folder: pathlib.Path, options: ocp.CheckpointManagerOptions
 ) -> ocp.CheckpointManager:
@@ -228,11 +272,19 @@ def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
 def into_state(restored: Restored, fresh: TrainState) -> TrainState:
     """Puts restored arrays into a state of the same model and optimizer.
 
+    Args:
+        restored: of a run; of converted weights, whose optimizer starts anew.
+        fresh: the state that a run would start with; shapes alone will do for a
+            checkpoint that has an optimizer.
+
     Raises:
         InputError: if names or shapes differ; lists missing and unexpected apart.
     """
-    wanted = _shapes(serialization.to_state_dict(fresh))
-    found = _shapes(restored.state)
+    start = serialization.to_state_dict(fresh)
+    held = restored.state
+    if not restored.has_optimizer:
+        held = {"opt_state": start["opt_state"], "rng": start["rng"], **held}
+    wanted, found = _shapes(start), _shapes(held)
     missing = sorted(wanted.keys() - found.keys())
     unexpected = sorted(found.keys() - wanted.keys())
     other = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
@@ -242,7 +294,7 @@ def into_state(restored: Restored, fresh: TrainState) -> TrainState:
             f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, of "
             f"other shape {other[:5] or 'nothing'}; use another --workdir"
         )
-    state: Any = serialization.from_state_dict(fresh, restored.state)
+    state: Any = serialization.from_state_dict(fresh, held)
     return state
 
 

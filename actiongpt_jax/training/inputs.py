@@ -169,13 +169,16 @@ def check_same_run(
     Raises:
         InputError: if model, features or text differ.
     """
+    # Of converted weights it is not known what embedded their texts.
+    converted = saved.text.weight_hash is None
+    text = ("width",) if converted else _FIXED_TEXT
     for section, field in [
         *(("model", field) for field in config.model),
         ("data", "heading"),
         ("data", "pair_cut"),
         ("data", "align"),
         ("data", "translation"),
-        *(("text", field) for field in _FIXED_TEXT),
+        *(("text", field) for field in text),
         # They are part of the optimizer's state.
         ("train", "optimizer"),
         ("train", "schedule"),

@@ -100,8 +100,10 @@ def train(
 
     if restored is None:
         state = fresh_state()
-    else:
+    elif restored.has_optimizer:
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
+    else:
+        state = checkpoints.into_state(restored, fresh_state())
     state = devices.place_state(state)
     run = _Run(
         *(config, workdir, inputs, normalizer, devices, weights),

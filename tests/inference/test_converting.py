@@ -1,0 +1,384 @@
+"""Conversions of the authors' checkpoints, from small published ones and made ones."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from actiongpt_jax import convert, generate, train
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference import converting
+from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.models import from_torch
+from actiongpt_jax.models.build import build
+from actiongpt_jax.torch_reader import read_torch
+from actiongpt_jax.training import checkpoints
+from tests.models.goldens import MOTION, NETWORK, frame_mask
+from tests.models.torch_writer import TorchFile, save_state
+
+PUBLISHED = {
+    "temos_teach/temos_small.ckpt": "temos",
+    "temos_teach/actiongpt_temos_small.ckpt": "temos",
+    "temos_teach/teach_small.ckpt": "teach",
+    "temos_teach/actiongpt_teach_small.ckpt": "teach",
+    "motionclip/motionclip_small.pth.tar": "motionclip",
+}
+# Of MiniLM, whose embeddings the tests' store holds.
+WIDTH = 384
+
+
+def write_stats(folder, mean, std):
+    folder.mkdir(exist_ok=True)
+    for name, array in (("rfeats_mean", mean), ("rfeats_std", std)):
+        file = TorchFile()
+        file.write(folder / f"{name}.pt", file.tensor(np.asarray(array, np.float32)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A state dict of a small TEMOS drawn here, which fits the tests' stores."""
+    config = load_config("temos:debug")
+    rng = np.random.default_rng(0)
+    latent = jnp.zeros((1, config.model.latent_dim))
+    batch = {
+        "features": jnp.zeros((1, 2, config.model.nfeats)),
+        "frame_mask": jnp.ones((1, 2), bool),
+        "tokens": jnp.zeros((1, 2, WIDTH)),
+        "token_mask": jnp.ones((1, 2), bool),
+    }
+    shapes = jax.eval_shape(
+        build(config).init,
+        jax.random.key(0),
+        batch,
+        {"text": latent, "motion": latent},
+    )
+    drawn = jax.tree.map(
+        lambda x: 0.1 * rng.standard_normal(x.shape, np.float32), shapes
+    )
+    return from_torch.to_state_dict(config, drawn)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_checkpoints_become_workdirs_and_come_back(
+    shared_file, tmp_path, capsys, name
+):
+    path, workdir = shared_file(f"golden/{name}"), tmp_path / "run"
+    convert.main([str(path), "--out", str(workdir)])
+    assert PUBLISHED[name] in capsys.readouterr().out
+    expected_config, expected = from_torch.load(path)
+    restored = checkpoints.restore(workdir)
+    assert restored is not None and restored.step == 0
+    for collection in ("params", "unused"):
+        found: Any = flax.traverse_util.flatten_dict(restored.state[collection])
+        wanted: Any = flax.traverse_util.flatten_dict(expected[collection])
+        assert found.keys() == wanted.keys()
+        for place, array in wanted.items():
+            assert found[place].tobytes() == np.asarray(array).tobytes(), place
+    assert restored.config.model.latent_dim == expected_config.model.latent_dim
+    assert restored.config.model.num_heads == 4
+    # And back, through a file that PyTorch users can load.
+    out = tmp_path / "back.safetensors"
+    convert.main(["--back", str(workdir), "--out", str(out)])
+    back, state = safetensors.numpy.load_file(out), read_torch(path)
+    state = state.get("state_dict", state)
+    assert back.keys() == state.keys()
+    for key, tensor in state.items():
+        assert back[key].shape == tensor.shape
+        assert back[key].tobytes() == np.ascontiguousarray(tensor).tobytes(), key
+    record = json.loads((workdir / converting.RECORD).read_text())
+    assert record["source"] == path.name and len(record["sha256"]) == 64
+    assert record.get("epoch", 3) == 3
+
+
+def test_a_workdir_gives_the_published_motions(golden, shared_file, tmp_path):
+    case = golden("temos_teach/temos_e2e")
+    path = shared_file("golden/temos_teach/temos_small.ckpt")
+    stats = write_stats(tmp_path / "stats", case["feats_mean"], case["feats_std"])
+    workdir = tmp_path / "run"
+    flags = ["--out", str(workdir), "--stats", str(stats), "--texts", "phrase"]
+    convert.main([str(path), *flags])
+    trained = load_trained(workdir)
+    assert trained.config.text.encoder == "distilbert-base-uncased"
+    wanted = frame_mask(case["lengths"], case["features_mean"].shape[1])
+
+    @jax.jit
+    def run(tokens, mask):
+        apply = trained.model.apply
+        text: Any = apply(trained.variables, tokens, mask, method="encode_text")
+        return apply(trained.variables, text.mu, wanted, method="decode")
+
+    features = run(jnp.asarray(case["hidden"]), jnp.asarray(case["mask"]))
+    np.testing.assert_allclose(features, case["features_mean"], rtol=0, atol=NETWORK)
+    raw = trained.normalizer.unnormalize(features)
+    rotations, translation = rot_velocity.decode(raw)
+    np.testing.assert_allclose(rotations, case["rots"], rtol=0, atol=MOTION)
+    np.testing.assert_allclose(translation, case["trans"], rtol=0, atol=MOTION)
+
+
+@pytest.fixture(scope="module")
+def run_folder(made, tmp_path_factory):
+    """A Lightning run: .hydra/config.yaml, checkpoints/*.ckpt, statistics."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "checkpoints").mkdir()
+    (folder / ".hydra").mkdir()
+    hyper = {"losses": {"lmd_latent": 2e-5}, "textencoder": {"num_heads": 2}}
+    for number in (9, 99):
+        changed = made | {"textencoder.mu_token": made["textencoder.mu_token"] + number}
+        save_state(
+            folder / "checkpoints" / f"latest-epoch={number}.ckpt",
+            changed,
+            hyper_parameters=hyper,
+            epoch=number,
+            global_step=10 * number,
+        )
+    (folder / ".hydra" / "config.yaml").write_text(
+        "data: {batch_size: 4, dtype: seg}\n"
+        "model:\n  losses: {lmd_kl: 3.0e-5, lmd_latent: 9.0}\n"
+        "  optim: {lr: 5.0e-5}\n  latent_dim: ${latent_dim}\n"
+    )
+    rng = np.random.default_rng(1)
+    write_stats(folder / "stats", rng.normal(size=135), 1 + rng.random(135))
+    return folder
+
+
+def test_a_run_folder_with_its_settings(run_folder, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    stats = run_folder / "stats"
+    convert.main([str(run_folder), "--out", str(workdir), "--stats", str(stats)])
+    told = capsys.readouterr().out
+    assert "latest-epoch=99.ckpt" in told and "config.yaml" in told
+    trained = load_trained(workdir)
+    losses, train_config = trained.config.losses, trained.config.train
+    assert (losses.lmd_kl, losses.lmd_latent) == (3e-5, 2e-5)
+    assert (train_config.learning_rate, train_config.batch_size) == (5e-5, 4)
+    assert trained.config.model.num_heads == 2
+    assert trained.config.text.width == WIDTH
+    mean = read_torch(stats / "rfeats_mean.pt")
+    np.testing.assert_array_equal(trained.normalizer.mean, mean)
+    record = json.loads((workdir / converting.RECORD).read_text())
+    assert (record["epoch"], record["global_step"]) == (99, 990)
+
+
+def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
+    motion, text = stores
+    workdir = tmp_path / "run"
+    convert.main(
+        [str(run_folder), "--out", str(workdir), "--stats", str(run_folder / "stats")]
+    )
+    # As converted, on embeddings of an encoder that it was not told of.
+    flags = ["--workdir", str(workdir), "--text", "walk", "--seconds", "0.5", "--mean"]
+    flags += ["--embeddings", str(text)]
+    generate.main([*flags, "--out", str(tmp_path / "before")])
+    train.main(
+        ["--workdir", str(workdir), f"--config.data.store={motion}"]
+        + [f"--config.text.store={text}", "--config.train.num_steps=2"]
+        + ["--config.data.max_shapes=1", "--config.train.checkpoint_steps=1"]
+    )
+    trained = load_trained(workdir)
+    assert trained.step == 2 and trained.config.text.encoder is not None
+    generate.main([*flags, "--out", str(tmp_path / "after")])
+    before, after = (
+        np.load(tmp_path / name / "walk_0.npz")["poses"] for name in ("before", "after")
+    )
+    assert before.shape == after.shape and not np.array_equal(before, after)
+    # Its published form keeps the stored positions and has the new weights.
+    _, state = converting.state_dict_of(workdir)
+    assert state["textencoder.sequence_pos_encoding.pe"].shape[0] == 5000
+
+
+def test_a_workdir_needs_a_config_to_train(tmp_path):
+    with pytest.raises(InputError, match="--config must name a config"):
+        train.main(["--workdir", str(tmp_path)])
+    with pytest.raises(InputError, match="--config must name a config"):
+        train.main([])
+
+
+def test_motionclip_settings_and_body(shared_file, golden, tmp_path):
+    source = shared_file("golden/motionclip/motionclip_small.pth.tar")
+    folder = tmp_path / "exp"
+    folder.mkdir()
+    for number in (2, 10):
+        (folder / f"checkpoint_{number:04d}.pth.tar").write_bytes(source.read_bytes())
+    (folder / "opt.yaml").write_text(
+        "pose_rep: rot6d\nnum_frames: 50\nlambdas: {rc: 7.0, vel: 3}\n"
+        "clip_lambdas: {text: {mse: 0.5}}\nlosses: !!python/tuple [rc, vel]\n"
+        "normalize_encoder_output: true\nnormalize_decoder_input: true\n"
+        "align_pose_frontview: true\nlr: 0.001\n"
+    )
+    case = golden("motionclip/rot2xyz")
+    fields = {k[5:]: case[k] for k in case if k.startswith("smpl/")}
+    names = "v_template shapedirs posedirs J_regressor weights kintree_table f".split()
+    np.savez(tmp_path / "smpl.npz", **{name: fields[name] for name in names})
+    workdir = tmp_path / "run"
+    convert.main(
+        [str(folder), "--out", str(workdir), "--body", str(tmp_path / "smpl.npz")]
+    )
+    restored = checkpoints.restore(workdir)
+    assert restored is not None
+    config = restored.config
+    assert (config.losses.lambda_rc, config.losses.lambda_vel) == (7.0, 3.0)
+    assert (config.losses.text_mse, config.data.num_frames) == (0.5, 50)
+    assert (config.model.text_latent, config.data.align) == ("normalized", "full")
+    assert (config.data.translation, config.data.window_text) == ("reference",) * 2
+    target = workdir / converting.BODY
+    assert bodies.load(target).num_joints == 24
+    assert config.losses.get("body", str(target)) == str(target)
+    record = json.loads((workdir / converting.RECORD).read_text())
+    assert record["source"] == "checkpoint_0010.pth.tar"
+
+    for text, message in [
+        ("pose_rep: rotvec", "rot6d"),
+        ("normalize_encoder_output: true", "both true or both false"),
+        ("x: !!python/object/apply:os.mkdir [trace]", "plain YAML"),
+        ("x: [", "plain YAML"),
+    ]:
+        (folder / "opt.yaml").write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            convert.main([str(folder), "--out", str(tmp_path / "other")])
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "other").exists()
+
+
+def refusal(path, *flags):
+    out = path.parent / "refused"
+    with pytest.raises(InputError) as caught:
+        convert.main([str(path), "--out", str(out), *flags])
+    assert not out.exists() and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_files_that_are_no_checkpoints_are_one_sentence(made, tmp_path):
+    lost, extra = "motiondecoder.final_layer.bias", "motionencoder.more.weight"
+    path = tmp_path / "x.ckpt"
+    state = {name: t for name, t in made.items() if name != lost}
+    save_state(path, state | {extra: np.zeros(2, np.float32)})
+    assert f"missing: {lost}; unexpected: {extra}" in refusal(path)
+    save_state(path, {"backbone.weight": np.zeros((2, 2), np.float32)})
+    assert "got tensors of another one (backbone.weight" in refusal(path)
+    save_state(path, made)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert "cut off" in refusal(path)
+
+
+class Bomb:
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def test_a_checkpoint_that_would_run_something_is_refused(tmp_path):
+    trace = tmp_path / "trace"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        data = pickle.dumps({"state_dict": {"x": Bomb(trace)}}, protocol)
+        path = TorchFile().write_pickle(tmp_path / "x.ckpt", data)
+        assert "nothing was run" in refusal(path)
+    assert not trace.exists()
+
+
+def test_what_is_given_along_must_fit(made, tmp_path):
+    path = save_state(tmp_path / "x.ckpt", made)
+    mean = np.zeros(135)
+    stats = write_stats(tmp_path / "stats", mean, np.ones(135))
+    file = TorchFile()
+    file.write(stats / "jfeats_mean.pt", file.tensor(np.zeros(64, np.float32)))
+    file.write(stats / "jfeats_std.pt", file.tensor(np.zeros(64, np.float32)))
+    convert.main([str(path), "--out", str(tmp_path / "y"), "--stats", str(stats)])
+    assert "one file of the std" in refusal(
+        path, "--stats", str(stats / "rfeats_mean.pt")
+    )
+    for wrong, message in [
+        (np.ones(64), "135 finite numbers"),
+        (np.full(135, np.nan), "135 finite numbers"),
+        (-np.ones(135), "no negative number"),
+    ]:
+        write_stats(stats, mean, wrong)
+        assert message in refusal(path, "--stats", str(stats))
+    (tmp_path / "body.npz").write_bytes(b"no body")
+    assert "body.npz" in refusal(path, "--body", str(tmp_path / "body.npz"))
+    with pytest.raises(InputError, match="without checkpoints"):
+        convert.main([str(path), "--out", str(tmp_path / "y")])
+    with pytest.raises(InputError, match="got neither"):
+        convert.main(["--out", str(tmp_path / "z")])
+    with pytest.raises(InputError, match="got both"):
+        convert.main([str(path), "--back", "a", "--out", str(tmp_path / "z")])
+    with pytest.raises(InputError, match="got none"):
+        convert.main([str(stats), "--out", str(tmp_path / "z")])
+    with pytest.raises(FileNotFoundError):
+        convert.main([str(tmp_path / "none"), "--out", str(tmp_path / "z")])
+    with pytest.raises(FileNotFoundError):
+        convert.main(["--back", str(tmp_path / "none"), "--out", "z"])
+
+
+def test_texts_that_weights_do_not_tell(made, tmp_path):
+    path = save_state(tmp_path / "x.ckpt", made)
+    flags = ["--texts", "phrase", "--num-heads", "2"]
+    convert.main([str(path), "--out", str(tmp_path / "y"), *flags])
+    restored = checkpoints.restore(tmp_path / "y")
+    assert restored is not None
+    config = restored.config
+    assert (config.text.source, config.text.k) == ("phrase", None)
+    assert (config.model.text_mask, config.model.num_heads) == ("bool", 2)
+    assert (config.data.heading, config.losses.recons_mean) == ("reference", "padded")
+
+
+MEASURE = """
+import resource, sys
+from actiongpt_jax import convert
+import jax
+jax.config.update("jax_platforms", "cpu")
+jax.numpy.zeros(1)
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+convert.main([sys.argv[1], "--out", sys.argv[2]])
+print(peak() - before)
+"""
+
+
+def test_a_conversion_holds_little_more_than_the_weights(tmp_path):
+    config = load_config("temos")
+    config.model.update({"latent_dim": 512, "ff_size": 2048, "num_layers": 4})
+    latent = jnp.zeros((1, 512))
+    batch = {
+        "features": jnp.zeros((1, 2, 135)),
+        "frame_mask": jnp.ones((1, 2), bool),
+        "tokens": jnp.zeros((1, 2, 768)),
+        "token_mask": jnp.ones((1, 2), bool),
+    }
+    shapes = jax.eval_shape(
+        build(config).init,
+        jax.random.key(0),
+        batch,
+        {"text": latent, "motion": latent},
+    )
+    state = from_torch.to_state_dict(
+        config, jax.tree.map(lambda x: np.ones(x.shape, np.float32), shapes)
+    )
+    path = save_state(tmp_path / "big.ckpt", state)
+    size = path.stat().st_size
+    assert size > 150e6
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    # What is promised of a file of 800 MB, where the libraries count for little.
+    assert int(found.stdout.splitlines()[-1]) < 1.5 * size
