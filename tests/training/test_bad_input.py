@@ -9,6 +9,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from actiongpt_jax import embed, train
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.windows import clips
 from actiongpt_jax.errors import InputError
 
 pytestmark = pytest.mark.xdist_group("training")
@@ -169,9 +171,24 @@ def test_wrong_fields_of_motionclip_are_named(clip_flags, tmp_path, override, wo
 def test_images_of_other_clips(stores, clip_flags, tmp_path):
     images = tmp_path / "images.safetensors"
     save_file({"somewhere-0": np.zeros(384, np.float32)}, images)
-    message = message_of([*clip_flags, f"--config.data.images={images}"])
+    message = message_of([*clip_flags, "--image-embeddings", str(images)])
     assert str(images) in message
     assert "lacks" in message
+
+
+def test_images_are_for_motionclip(flags):
+    message = message_of([*flags, "--image-embeddings", "images.safetensors"])
+    assert "config.data" in message
+    assert "images" in message
+
+
+def test_images_of_another_width(stores, clip_flags, tmp_path):
+    items = clips(open_store(stores[0]))
+    images = tmp_path / "images.safetensors"
+    save_file({item.key: np.ones(7, np.float32) for item in items}, images)
+    message = message_of([*clip_flags, "--image-embeddings", str(images)])
+    assert "384" in message
+    assert "7" in message
 
 
 def test_texts_without_a_vector(clip_flags, stores, tmp_path):
