@@ -41,6 +41,9 @@ def get_config(arg=None):
     config.losses.image_ce = 0.0
     # Logarithm of 100, as in CLIP ViT-B/32's weights.
     config.losses.logit_scale = 4.6052
+    # SMPL or SMPL-H file whose vertices rcxyz and velxyz compare, as published;
+    # '' = the 22 joints.
+    config.losses.body = ""
 
     config.data.labels = "frame+sequence"
     # The reference joins all labels of a window.

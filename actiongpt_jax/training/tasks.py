@@ -31,6 +31,7 @@ from actiongpt_jax.evaluation.autoencoding import joint_error_terms
 from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry import body
 from actiongpt_jax.losses import motionclip as motionclip_losses
 from actiongpt_jax.losses import teach as teach_losses
 from actiongpt_jax.losses import temos as temos_losses
@@ -207,8 +208,12 @@ def _window_batch(raw: Raw, normalizer: Normalizer, config: Config):
 
 
 def _window_terms(config: Config, axis_name: str | None) -> Terms:
+    path = config.losses.body
     return functools.partial(
-        motionclip_losses.terms, config=config, axis_name=axis_name
+        motionclip_losses.terms,
+        config=config,
+        body=body.load(path) if path else None,
+        axis_name=axis_name,
     )
 
 

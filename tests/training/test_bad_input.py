@@ -156,6 +156,7 @@ def test_motionclip_without_stores_names_a_clip_encoder():
         ("--config.data.images=/no/images.safetensors", ["/no/images.safetensors"]),
         ("--config.data.align=up", ["data.align", "yaw", "up"]),
         ("--config.model.encoder_tokens=3", ["encoder_tokens", "3"]),
+        ("--config.losses.body=/no/body.npz", ["/no/body.npz"]),
     ],
 )
 def test_wrong_fields_of_motionclip_are_named(clip_flags, tmp_path, override, words):
