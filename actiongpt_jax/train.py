@@ -26,6 +26,11 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--workdir", help="default: runs/<config>[-words]")
     parser.add_argument(
+        "--image-embeddings",
+        metavar="FILE",
+        help="of pictures of MotionCLIP's clips, as --config.data.images",
+    )
+    parser.add_argument(
         "--coordinator",
         help="several processes: HOST:PORT of process 0, or 'auto' (Slurm)",
     )
@@ -33,6 +38,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--process_id", type=int)
     args, overrides = parser.parse_known_args(argv)
     spec = args.config or own_config(args.workdir)
+    if args.image_embeddings:
+        overrides.append(f"--config.data.images={args.image_embeddings}")
     config = load_config(spec, overrides)
     workdir = pathlib.Path(args.workdir or default_workdir(spec))
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
