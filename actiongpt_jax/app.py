@@ -7,6 +7,7 @@ reach that may generate.
 """
 
 import pathlib
+import sys
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
@@ -50,14 +51,23 @@ def main(argv: Sequence[str]) -> None:
     }
     studio = Studio(trained, embedder, texts)
     server = Server(studio, args.host, args.port)
-    phrase = next(iter(texts), "walk")
-    studio.generate(Order((Action(phrase, 3.0),)))
+    warm_up(studio, embedder, next(iter(texts), "walk"))
     print(f"{server.url} is ready; Ctrl-C ends it", flush=True)
     try:
         server.serve_forever()
     finally:
         server.server_close()
         studio.close()
+
+
+def warm_up(studio: Studio, embedder: PhraseEmbedder, phrase: str) -> None:
+    """Compiles what most orders need, so that none has to wait for it."""
+    action = Action(phrase, 3.0)
+    studio.generate(Order((action, action)))
+    try:
+        embedder.describe([phrase])
+    except (InputError, OSError) as error:
+        print(f"note: only stored texts can be read: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from actiongpt_jax.inference.generate import generate_motion, generate_sequence
+from actiongpt_jax.inference.generate import WINDOW, generate_motion, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing import export, plot, raster, video, webpage
-from actiongpt_jax.viewing.orders import Action, Order
+from actiongpt_jax.viewing.orders import MOST_ACTIONS, Action, Order
 
 DOWNLOADS = ("glb", "bvh", "npz", "smplx.npz", "json", "html", "gif", "mp4", "png")
 _KEPT = 64  # results; the oldest are forgotten
 _WAITING = 100  # orders; more are sent away
 _SIZE = 480
+# Shapes that are compiled: frames and tokens rounded up to these, motions to those.
+_FRAMES, _TOKENS, _ROWS = 128, 128, (4, 16)
+_LATER = (WINDOW,) * MOST_ACTIONS  # frames of later actions that lead over
 T = TypeVar("T")
 
 
@@ -149,10 +152,14 @@ class Studio:
         notes = list(dict.fromkeys(str(warning.message) for warning in caught))
         if self._series:
             series = list(zip(*planned, strict=True))
-            motions = generate_sequence(self._trained, series)
+            company = list(zip(*map(self._company, planned, (0, *_LATER)), strict=True))
+            motions = generate_sequence(self._trained, [*series, *company])
+            motions = motions[: len(series)]
         else:
-            requests = [request for own in planned for request in own]
-            motions = generate_motion(self._trained, requests)
+            motions = []
+            for own in planned:
+                made = generate_motion(self._trained, [*own, *self._company(own)])
+                motions += made[: len(own)]
         several = order.samples > 1
         titles = [
             f"sample {i % order.samples + 1}" if several else ""
@@ -173,6 +180,21 @@ class Studio:
             for sample in range(order.samples)
         ]
 
+    def _company(self, requests: list[Request], lead: int = 0) -> list[Request]:
+        """Returns requests that make a batch one of few shapes; their result is unused.
+
+        A motion does not depend on what it is batched with, but a shape that was not
+        seen yet is compiled, which takes longer than generating.
+        """
+        if self._embedder.pooled:  # one vector per text, and clips of one length
+            return []
+        longest = max(len(request.tokens) for request in requests)
+        width = requests[0].tokens.shape[1]
+        tokens = np.zeros((_round_up(longest, _TOKENS), width), np.float32)
+        frames = lead + _round_up(requests[0].num_frames - lead, _FRAMES)
+        rows = next(rows for rows in _ROWS if rows > len(requests))
+        return [Request("", tokens, frames)] * (rows - len(requests))
+
     def _read(self, action: Action) -> np.ndarray:
         known = self.descriptions(action.phrase)
         edited = action.descriptions
@@ -184,6 +206,10 @@ class Studio:
                 self._tokens.clear()
             self._tokens[key] = self._embedder.describe(edited)
         return self._tokens[key]
+
+
+def _round_up(value: int, step: int) -> int:
+    return max(-(-value // step), 1) * step
 
 
 def _file(result: Result, number: int, ending: str) -> bytes:

@@ -17,6 +17,8 @@ from actiongpt_jax import app
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.inference.generate import generate_sequence
+from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.viewing import studio as studios
@@ -28,11 +30,14 @@ from tests.viewing.motions import HOSTILE, upright
 pytestmark = pytest.mark.xdist_group("browser")
 
 WIDTH = 8
+KNOWN_AND_NOT = ("walk", "sit")
 KNOWN = {"walk": ["The legs swing.", "One foot after the other."]}
 
 
 class Embedder:
     """Stands for the text encoder: a text's embedding is drawn by its length."""
+
+    pooled = False
 
     def __init__(self):
         self.described = []
@@ -156,6 +161,22 @@ def test_edited_descriptions_are_read(server, embedder):
     assert b"Both arms rise." in page and b"One foot" not in page
 
 
+@pytest.mark.filterwarnings("ignore:no descriptions")
+def test_company_changes_no_motion(server, trained, embedder):
+    content = {"actions": actions("walk", "sit"), "seed": 9}
+    name = order(server, content)[1]["result"]
+    found = json.loads(ask(server, "GET", f"/result/{name}/0.json")[2])
+    requests = [
+        Request(phrase, embedder.tokens(phrase), 30, (9, 0)) for phrase in KNOWN_AND_NOT
+    ]
+    (alone,) = generate_sequence(trained, [requests])
+    # Other shapes, other order of float32 sums; and the file is rounded to 1e-5.
+    np.testing.assert_allclose(found["rotations"], alone.rotations, rtol=0, atol=2e-4)
+    np.testing.assert_allclose(
+        found["translation"], alone.translation, rtol=0, atol=2e-4
+    )
+
+
 def test_the_same_order_makes_the_same_motion(server):
     content = {"actions": actions("walk"), "seed": 5}
     files = []
@@ -179,11 +200,13 @@ def test_samples_seed_and_fact_arrive(server, monkeypatch):
     assert status == 200
     titles = [motion["title"] for motion in found["motions"]]
     assert titles == ["sample 1", "sample 2", "sample 3"]
-    for sample, requests in enumerate(asked):
+    for sample, requests in enumerate(asked[:3]):
         assert [r.text for r in requests] == ["walk", "sit"]
         assert {(r.seed, r.fact, r.num_frames) for r in requests} == {
             ((7, sample), 0.5, 45)
         }
+    # What is added for the shape's sake is neither shown nor longer than it must be.
+    assert [[r.num_frames for r in requests] for requests in asked[3:]] == [[128, 136]]
     last = ask(server, "GET", f"/result/{found['result']}/2.bvh")
     assert last[0] == 200
     assert ask(server, "GET", f"/result/{found['result']}/3.bvh")[0] == 404
