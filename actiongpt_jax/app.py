@@ -15,7 +15,7 @@ from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
 from actiongpt_jax.training.parallel import use_compilation_cache
 from actiongpt_jax.viewing.orders import Action, Order
 from actiongpt_jax.viewing.server import Server
@@ -44,11 +44,8 @@ def main(argv: Sequence[str]) -> None:
     beside = pathlib.Path(trained.config.data.store or "", "descriptions.jsonl")
     path = args.descriptions or (beside if beside.is_file() else None)
     embedder = PhraseEmbedder(trained.config, args.embeddings, args.descriptions)
-    known = read_descriptions(path) if path else {}
-    texts = {
-        phrase: [record.text for record in records[: trained.config.text.k]]
-        for phrase, records in known.items()
-    }
+    known = read_descriptions(path) if path else Descriptions([])
+    texts = {phrase: known.texts(phrase)[: trained.config.text.k] for phrase in known}
     studio = Studio(trained, embedder, texts)
     server = Server(studio, args.host, args.port)
     warm_up(studio, embedder, next(iter(texts), "walk"))

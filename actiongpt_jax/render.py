@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
         ]
         plot.strip(motions, out, args.poses, captions)
     elif suffix == ".html":
-        described = read_descriptions(args.descriptions) if args.descriptions else {}
-        texts = {phrase: [r.text for r in found] for phrase, found in described.items()}
+        known = read_descriptions(args.descriptions) if args.descriptions else None
+        texts = {phrase: known.texts(phrase) for phrase in known} if known else {}
         webpage.write_page(out, motions, titles, texts)
     elif suffix in _PICTURES:
         _write_video(out, motions, titles, args)

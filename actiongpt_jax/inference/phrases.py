@@ -66,7 +66,7 @@ class PhraseEmbedder:
         """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
         source = self._text.source
         if source == "descriptions" and self._described and phrase in self._described:
-            texts = self._texts(phrase)[: self._text.k]
+            texts = self._described.texts(phrase)[: self._text.k]
             return self._embed(texts, self._text.aggregation)
         if self._store is not None and self._store.has(phrase, source):
             return self._stored(phrase, source)
@@ -91,7 +91,8 @@ class PhraseEmbedder:
             InputError: if none are known.
         """
         if self._described is not None and phrase in self._described:
-            return [self._embed([text]) for text in self._texts(phrase)]
+            texts = self._described.texts(phrase)
+            return [self._embed([text]) for text in texts]
         if self._store is not None and phrase in self._store:
             count = self._store.singles(phrase)
             if count:
@@ -125,15 +126,6 @@ class PhraseEmbedder:
                 "model reads; use the one that it was trained with"
             )
         return found.pooled[None]
-
-    def _texts(self, phrase: str) -> list[str]:
-        assert self._described is not None
-        records = self._described[phrase]
-        first = records[0]
-        same = [
-            r for r in records if (r.prompt, r.writer) == (first.prompt, first.writer)
-        ]
-        return [record.text for record in same]
 
     @functools.cached_property
     def _encoder(self) -> encoders.TextEncoder:

@@ -71,6 +71,12 @@ class Descriptions(Mapping[str, Sequence[Description]]):
             )
         )
 
+    def texts(self, phrase: str) -> list[str]:
+        """Returns a phrase's texts of the prompt and writer that come first."""
+        records = self[phrase]
+        first = records[0].prompt, records[0].writer
+        return [r.text for r in records if (r.prompt, r.writer) == first]
+
     def select(
         self, prompt: str | None = None, writer: str | None = None, k: int = 1
     ) -> dict[str, list[Description]]:
