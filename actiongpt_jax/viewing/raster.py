@@ -82,8 +82,8 @@ class Panel:
         canvas = _Canvas(ImageDraw.Draw(image), self.camera, frame, side / 2)
         canvas.floor()
         canvas.trail(self.points[:, 0])
+        canvas.shadow(self.points[frame])
         if self._surface is None:
-            canvas.shadow(self.points[frame])
             canvas.figure(self.points[frame], self._figure)
         else:
             canvas.mesh(self._surface.vertices[frame], self._surface.faces)
