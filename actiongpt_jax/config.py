@@ -55,7 +55,13 @@ _POSITIVE = (
     *("data.limit", "data.max_frames", "data.max_shapes", "data.min_frames"),
     *("model.ff_size", "model.hist_frames", "model.latent_dim", "model.num_heads"),
     "model.num_layers",
-    *("text.k", "train.batch_size", "train.checkpoint_steps", "train.eval_epochs"),
+    *(
+        "text.k",
+        "text.num_tokens",
+        "train.batch_size",
+        "train.checkpoint_steps",
+        "train.eval_epochs",
+    ),
     *("train.keep_checkpoints", "train.log_steps", "train.num_epochs"),
     "train.num_steps",
 )
@@ -96,6 +102,9 @@ def base_config() -> Config:
     config.text.aggregation = placeholder(str)
     config.text.width = placeholder(int)
     config.text.weight_hash = placeholder(str)
+    # Tokens that texts are padded to; None = the longest's. Runs on other texts with
+    # the same number share their compiled programs.
+    config.text.num_tokens = placeholder(int)
 
     config.train = ml_collections.ConfigDict()
     config.train.batch_size = 16

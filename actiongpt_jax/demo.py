@@ -1,11 +1,14 @@
-"""Trains a small model on the built-in corpus and shows what it learned.
+"""Trains a small model on the built-in corpus, twice, and shows what it learned.
 
 python -m actiongpt_jax.demo [--workdir runs/demo]
 
-Needs no data, key or GPU. Ends with a table of the validation figures before and
-after training and a picture of generated motions beside real ones.
+Needs no data, key or GPU. The first model reads descriptions, the second (in
+<workdir>-phrase) the phrases themselves. Ends with a table of the validation figures
+before and after training, a picture, and demo.html: series of real motion beside what
+either model makes of their phrases.
 """
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -14,7 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from actiongpt_jax import cli, train
-from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.config import load_config
+from actiongpt_jax.data.batching import padded_tokens
+from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
@@ -26,9 +31,12 @@ from actiongpt_jax.inference.continuing import past_frames
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.structs import Motion
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.viewing.plot import strip
+from actiongpt_jax.viewing.webpage import write_page
 
 _PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
 # An action of a series must hold the frames that lead over, and some of its own.
@@ -46,23 +54,53 @@ def main(argv: Sequence[str]) -> None:
             "the demo draws its result and needs matplotlib; "
             "run `pip install actiongpt_jax[view]`"
         )
-    train.main(["--config", args.config, "--workdir", args.workdir])
     workdir = pathlib.Path(args.workdir)
-    print(figures_table(workdir / "metrics.jsonl"))
-    picture = workdir / "strip.png"
-    series = draw_strip(workdir, picture)
-    print(f"generated motions beside real ones: {picture}")
+    baseline = workdir.with_name(f"{workdir.name}-phrase")
+    flags = shared_flags(args.config, workdir.parent)
+    train.main(["--config", args.config, "--workdir", str(workdir), *flags])
+    print("and again, on the phrases themselves:")
+    spec = f"{args.config},text=phrase"
+    train.main(["--config", spec, "--workdir", str(baseline), *flags])
+    print(figures_table(workdir / "metrics.jsonl", baseline / "metrics.jsonl"))
+    page, picture = workdir / "demo.html", workdir / "strip.png"
+    series = show(load_trained(workdir), load_trained(baseline), page, picture)
+    print(f"real and generated motions: {page} (open it in a browser), {picture}")
     texts = " ".join(f"--text '{phrase}' --seconds 2" for phrase in series)
     print(
-        f"try: python -m actiongpt_jax.generate --workdir {workdir} --samples 3 {texts}"
+        f"try: python -m actiongpt_jax.generate --workdir {workdir} --samples 3 "
+        f"{texts}\nand: python -m actiongpt_jax.app --workdir {workdir}"
     )
 
 
-def figures_table(metrics: pathlib.Path) -> str:
-    """Sets the first and the last validation of a run side by side."""
-    records = [json.loads(line) for line in metrics.read_text().splitlines()]
-    records = [record for record in records if "val/loss" in record]
-    first, last = records[0], records[-1]
+def shared_flags(spec: str, folder: pathlib.Path) -> list[str]:
+    """Makes the data, and returns the flags with which both models share programs."""
+    config = load_config(spec)
+    train.use_builtin_data(config, folder)
+    embeddings, store = (
+        open_embeddings(config.text.store),
+        open_store(config.data.store),
+    )
+    names = sorted(
+        {label.phrase for label in store.labels if label.phrase in embeddings}
+    )
+    longest = max(
+        padded_tokens(embeddings, names, source)
+        for source in ("descriptions", "phrase")
+    )
+    return [
+        f"--config.data.store={config.data.store}",
+        f"--config.text.store={config.text.store}",
+        f"--config.text.num_tokens={longest}",
+    ]
+
+
+def figures_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
+    """Sets validations of both runs side by side: before training, and after."""
+    runs = []
+    for path in (metrics, baseline):
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        runs.append([record for record in records if "val/loss" in record])
+    first, last, other = runs[0][0], runs[0][-1], runs[1][-1]
     recons = "val/recons_text2rfeats"
     rows = [
         ("loss", "val/loss", ""),
@@ -77,22 +115,60 @@ def figures_table(metrics: pathlib.Path) -> str:
             for part in ("root", "traj", "local", "global")
         ),
     ]
-    head = f"{'validation':<28}{'step 0':>12}{'step ' + str(last['step']):>12}"
-    lines = [f"{n:<28}{first[k]:>12.4f}{last[k]:>12.4f} {unit}" for n, k, unit in rows]
+    head = f"{'validation':<28}{'untrained':>12}{'descriptions':>14}{'phrases':>12}"
+    lines = [
+        f"{name:<28}{first[key]:>12.4f}{last[key]:>14.4f}{other[key]:>12.4f} {unit}"
+        for name, key, unit in rows
+    ]
     return "\n".join(["", head, "-" * len(head), *lines, ""])
 
 
-def draw_strip(workdir: pathlib.Path, path: pathlib.Path) -> list[str]:
-    """Draws validation motions and what the model generates for their phrases.
+def show(
+    trained: Trained, baseline: Trained, page: pathlib.Path, picture: pathlib.Path
+) -> list[str]:
+    """Writes validation motions and what the models make of their phrases.
 
     Returns:
-        The phrases of the series among them, in order of time.
+        The phrases of the first series, in order of time.
     """
-    trained = load_trained(workdir)
     store = open_store(trained.config.data.store)
     items = segments(store, trained.config.data.val_split)
+    chosen = [*_choose_series(items), *([item] for item in _choose(items))]
+    real = [_real(store, actions) for actions in chosen]
+    made = [_generate(model, chosen) for model in (trained, baseline)]
+    order = ("real", "from descriptions", "from the phrases")
+    in_rows = [list(row) for row in zip(real, *made, strict=True)]
+    described = {
+        phrase: [description.text for description in found]
+        for phrase, found in read_descriptions(
+            pathlib.Path(trained.config.data.store, "descriptions.jsonl")
+        ).items()
+    }
+    write_page(
+        page,
+        [motion for row in in_rows for motion in row],
+        list(order) * len(in_rows),
+        described,
+        heading="Real motion beside what two small models make of its phrases",
+    )
+    captions = [
+        f"{', then '.join(row[1].text)} ({word})"
+        for row in in_rows
+        for word in ("real", "generated")
+    ]
+    # The first series, and the single actions.
+    shown = [0, *range(len(in_rows) - 2, len(in_rows))]
+    strip(
+        [motion for i in shown for motion in in_rows[i][:2]],
+        picture,
+        captions=[caption for i in shown for caption in captions[2 * i : 2 * i + 2]],
+    )
+    return [item.phrase for item in chosen[0]]
+
+
+def _generate(trained: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motion]:
+    """Generates every series from its phrases."""
     embedder = PhraseEmbedder(trained.config)
-    chosen = [_choose_series(items), *([item] for item in _choose(items))]
     series = [
         plan_series(
             embedder,
@@ -102,17 +178,22 @@ def draw_strip(workdir: pathlib.Path, path: pathlib.Path) -> list[str]:
         )[0]
         for actions in chosen
     ]
-    motions, captions = [], []
     reads_past = past_frames(trained.model) > 0
-    generated = generate_sequence(trained, series, read_past=reads_past)
-    for actions, motion in zip(chosen, generated, strict=True):
-        start = store.sequences[actions[0].sequence].start
-        rows = slice(start + actions[0].start, start + actions[-1].end)
-        caption = ", then ".join(motion.text)
-        motions += [_canonical(store.rotations[rows], store.translation[rows]), motion]
-        captions += [f"{caption} (real)", f"{caption} (generated)"]
-    strip(motions, path, captions=captions)
-    return [item.phrase for item in chosen[0]]
+    return generate_sequence(trained, series, read_past=reads_past)
+
+
+def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
+    """Returns the real motion of a series, its phrases with it."""
+    start = store.sequences[actions[0].sequence].start
+    ends = [action.start for action in actions[1:]] + [actions[-1].end]
+    rows = slice(start + actions[0].start, start + ends[-1])
+    motion = _canonical(store.rotations[rows], store.translation[rows])
+    begins = [action.start for action in actions]
+    return dataclasses.replace(
+        motion,
+        text=tuple(action.phrase for action in actions),
+        lengths=tuple(e - b for b, e in zip(begins, ends, strict=True)),
+    )
 
 
 def _canonical(rotations: np.ndarray, translation: np.ndarray) -> Motion:
@@ -131,16 +212,20 @@ def _choose(items: Sequence[Segment]) -> list[Segment]:
     return (found or list(items))[:2]
 
 
-def _choose_series(items: Sequence[Segment]) -> list[Segment]:
-    """Returns the first three actions, or as many as there are, of one sequence."""
+def _choose_series(
+    items: Sequence[Segment], count: int = 2, length: int = 3
+) -> list[list[Segment]]:
+    """Returns the first actions of some sequences, of different phrases if possible."""
     by_sequence: dict[int, list[Segment]] = {}
     for item in items:
         by_sequence.setdefault(item.sequence, []).append(item)
     for actions in by_sequence.values():
         actions.sort(key=lambda item: item.start)
-    whole = [a for a in by_sequence.values() if len({i.phrase for i in a[:3]}) == 3]
-    longest = max(by_sequence.values(), key=len)
-    return (whole[0] if whole else longest)[:3]
+    ranked = sorted(
+        (actions[:length] for actions in by_sequence.values()),
+        key=lambda actions: -len({item.phrase for item in actions}),
+    )
+    return ranked[:count]
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def get_config(arg=None):
         # Few steps: the fastest way to something that can be looked at.
         config.model.dropout = 0.0 if demo else 0.1
         config.train.learning_rate = 1e-3
-        config.train.num_steps = 350 if demo else 8
+        config.train.num_steps = 250 if demo else 8
         config.train.batch_size = 8 if demo else 4
-        config.train.eval_epochs = 100 if demo else 8
+        config.train.eval_epochs = 1000 if demo else 8
         config.train.checkpoint_steps = 200 if demo else 4
         config.train.log_steps = 10 if demo else 1
     return config

@@ -96,7 +96,15 @@ def _item_batches(
     **process: int,
 ) -> ItemBatches:
     del shuffle  # the plan's
-    return kind(store, items, embeddings, plan, source=config.text.source, **process)
+    return kind(
+        store,
+        items,
+        embeddings,
+        plan,
+        source=config.text.source,
+        num_tokens=config.text.num_tokens,
+        **process,
+    )
 
 
 def _segments(config: Config, store: MotionStore, split: str) -> list:

@@ -1,0 +1,54 @@
+"""What the demo shows of two trained models."""
+
+import json
+import re
+
+import pytest
+
+from actiongpt_jax import demo, train
+from actiongpt_jax.inference.trained import load_trained
+
+pytestmark = pytest.mark.xdist_group("inference")
+
+
+@pytest.fixture(scope="module")
+def runs(stores, tmp_path_factory):
+    """Returns the workdirs of a model of descriptions and one of phrases."""
+    folder, found = tmp_path_factory.mktemp("demo"), []
+    for words in ("debug", "debug,text=phrase"):
+        found.append(folder / str(len(found)))
+        train.main(
+            [
+                *("--config", f"teach:{words}", "--workdir", str(found[-1])),
+                f"--config.data.store={stores[0]}",
+                f"--config.text.store={stores[1]}",
+                "--config.text.num_tokens=96",
+                "--config.train.num_steps=1",
+                "--config.model.num_layers=1",
+            ]
+        )
+    return found
+
+
+def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
+    page, picture = tmp_path / "demo.html", tmp_path / "strip.png"
+    series = demo.show(*map(load_trained, runs), page, picture)
+    assert len(series) == 3
+    assert picture.stat().st_size > 10_000
+    content = page.read_text()
+    (data,) = re.findall(r'id="data">(.*?)</script>', content, re.DOTALL)
+    motions = json.loads(data)["motions"]
+    titles = [motion["title"] for motion in motions]
+    assert titles[:3] == ["real", "from descriptions", "from the phrases"]
+    assert len(motions) % 3 == 0
+    for first in range(0, len(motions), 3):
+        texts = [motion["text"] for motion in motions[first : first + 3]]
+        assert texts[0] == texts[1] == texts[2]
+    assert set(series) <= set(json.loads(data)["descriptions"])
+
+
+def test_the_table_sets_three_validations_side_by_side(runs):
+    table = demo.figures_table(*(run / "metrics.jsonl" for run in runs))
+    head, *_ = table.strip().splitlines()
+    assert head.split() == ["validation", "untrained", "descriptions", "phrases"]
+    assert len(re.findall(r"^(APE|AVE)", table, re.MULTILINE)) == 8
