@@ -1,0 +1,47 @@
+"""The gallery's texts: colours, escapes, and the command for what is missing."""
+
+import re
+import shlex
+
+from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES
+from benchmarks import gallery
+from tests.viewing.motions import HOSTILE
+
+
+def test_words_of_several_and_of_one_description_differ():
+    shown = gallery.coloured(["The arm rises.", "The ARM sinks & falls"])
+    kinds = dict(
+        (word.lower(), kind)
+        for kind, word in re.findall(r'<span class="(\w+)">(\w+)</span>', shown)
+    )
+    assert kinds["the"] == kinds["arm"] == "several"
+    assert kinds["rises"] == kinds["falls"] == "single"
+    assert "&amp;" in shown
+
+
+def test_hostile_descriptions_are_text():
+    shown = gallery.coloured(list(HOSTILE))
+    tags = set(re.findall(r"<(/?\w+)", shown))
+    assert tags == {"p", "/p", "ol", "/ol", "li", "/li", "span", "/span"}
+
+
+def test_missing_descriptions_print_commands(capsys):
+    gallery.tell_missing(["act like a dog", "it's; rm -rf $HOME"])
+    said = capsys.readouterr().err
+    line = next(line for line in said.splitlines() if "printf" in line)
+    words = shlex.split(line)
+    assert words[2:4] == ["act like a dog", "it's; rm -rf $HOME"]
+    assert "actiongpt_jax.describe --phrases phrases.txt" in said
+    gallery.tell_missing([])
+    assert capsys.readouterr().err == ""
+
+
+def test_both_lists_fill_every_figure():
+    assert gallery.PAPER.keys() == gallery.BUILTIN.keys()
+    for figures in (gallery.PAPER, gallery.BUILTIN):
+        assert all(figures.values()) and len(figures["edit"]) == 3
+
+
+def test_unseen_phrases_of_the_corpus_are_held_out():
+    assert set(gallery.BUILTIN["unseen"]) <= set(HELD_OUT_PHRASES)
+    assert not set(gallery.BUILTIN["seen"]) & set(HELD_OUT_PHRASES)
