@@ -182,8 +182,11 @@
     if (active !== panel.active) {
       panel.buttons.forEach((button, i) => {
         button.classList.toggle("active", i === active);
-        if (i === active) button.setAttribute("aria-current", "true");
-        else button.removeAttribute("aria-current");
+        if (i === active) {
+          button.setAttribute("aria-current", "true");
+          const box = button.parentElement;
+          box.scrollTop = button.offsetTop - box.offsetTop - 6;
+        } else button.removeAttribute("aria-current");
       });
       panel.active = active;
     }

@@ -43,11 +43,11 @@ _PAGE = """<!DOCTYPE html>
 <button type="button" id="body">Skeleton</button>
 <button type="button" id="trail">Trail</button>
 <button type="button" id="reset">Reset view</button>
-<span id="help">Drag to orbit, pinch or wheel to zoom. Keys: space plays, arrows step,
+</div>
+<p id="help">Drag to orbit, pinch or wheel to zoom. Keys: space plays, arrows step,
 a d w s orbit, + − zoom, [ ] speed, b body, t trail, r reset.
 <span class="left">Red is the body's left</span>,
-<span class="right">blue its right</span>.</span>
-</div>
+<span class="right">blue its right</span>.</p>
 <script type="application/json" id="data">{data}</script>
 <script>{script}</script>
 </body>
