@@ -261,3 +261,12 @@ def test_motions_made_by_hand_are_checked():
         Panel(bad, SIZE)
     with pytest.raises(InputError, match="lengths"):
         Panel(Motion(np.zeros((4, 22, 3)), np.zeros((4, 3)), 30.0, ("a",), (3,)), SIZE)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4", "png", "html", "glb", "bvh", "json"])
+def test_a_single_frame_is_a_motion_too(tmp_path, suffix):
+    motion = upright(1)
+    save_motion(tmp_path / "one.npz", motion)
+    out = tmp_path / f"one.{suffix}"
+    render.main([str(tmp_path / "one.npz"), "--out", str(out), "--size", "64"])
+    assert out.stat().st_size > 500
