@@ -19,9 +19,8 @@ from actiongpt_jax.data.amass import load_motion
 from actiongpt_jax.data.npz_fields import COLUMNS
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.viewing import export, plot, raster, surface, video, webpage
+from actiongpt_jax.viewing import export, plot, raster, video, webpage
 
 _PICTURES = (".png", ".gif", ".mp4", ".html")
 
@@ -56,7 +55,13 @@ def main(argv: Sequence[str]) -> None:
         texts = {phrase: known.texts(phrase) for phrase in known} if known else {}
         webpage.write_page(out, motions, titles, texts)
     elif suffix in _PICTURES:
-        _write_video(out, motions, titles, args)
+        body = bodies.load(args.body) if args.body else None
+        look = {"figure": args.figure, "body": body}
+        look |= {"size": args.size, "fps": args.fps}
+        total = raster.count_frames(motions, args.fps)
+        with tqdm(total=total, unit="frame", leave=False) as progress:
+            on_frame = progress.update
+            video.write_video(out, motions, titles, **look, on_frame=on_frame)
     else:
         export.export(out, motions[0], args.layout)
     print(f"{out}: {', '.join(titles)}")
@@ -75,33 +80,8 @@ def _check(args: argparse.Namespace, suffix: str) -> None:
             f"--title must be given once per motion, got {len(args.title)} for "
             f"{len(args.motions)}"
         )
-    limits = {"size": (64, 2160), "fps": (1, 120), "poses": (2, 40)}
-    for name, (low, high) in limits.items():
-        if not low <= getattr(args, name) <= high:
-            raise InputError(
-                f"--{name} must be from {low} to {high}, got {getattr(args, name)}"
-            )
-
-
-def _write_video(
-    out: pathlib.Path, motions: list[Motion], titles: list[str], args
-) -> None:
-    body = bodies.load(args.body) if args.body else None
-    size = args.size + args.size % 2  # H.264 wants even sides
-    panels = [
-        raster.Panel(
-            motion, size, args.figure, body and surface.motion_surface(motion, body), t
-        )
-        for motion, t in zip(motions, titles, strict=True)
-    ]
-    frames = tqdm(
-        raster.draw_frames(panels, args.fps),
-        total=raster.count_frames(motions, args.fps),
-        unit="frame",
-        leave=False,
-    )
-    write = video.write_gif if out.suffix.lower() == ".gif" else video.write_mp4
-    write(out, frames, args.fps)
+    if not 2 <= args.poses <= 40:
+        raise InputError(f"--poses must be from 2 to 40, got {args.poses}")
 
 
 if __name__ == "__main__":

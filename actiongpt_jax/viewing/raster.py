@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.camera import Camera, follow
 from actiongpt_jax.viewing.captions import caption_height, caption_image
@@ -135,7 +136,13 @@ def draw_frames(panels: Sequence[Panel], fps: float) -> Iterator[Image.Image]:
 
 
 def count_frames(motions: Sequence[Motion], fps: float) -> int:
-    """Returns how many pictures at `fps` the longest of some motions takes."""
+    """Returns how many pictures at `fps` the longest of some motions takes.
+
+    Raises:
+        InputError: for a rate that is not from 1 to 120.
+    """
+    if not 1 <= fps <= 120:
+        raise InputError(f"fps must be from 1 to 120, got {fps}")
     return max(
         1 + round((len(motion.rotations) - 1) / motion.fps * fps) for motion in motions
     )

@@ -19,13 +19,12 @@ from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.structs import Motion
-from actiongpt_jax.viewing import export, plot, raster, video, webpage
+from actiongpt_jax.viewing import export, plot, video, webpage
 from actiongpt_jax.viewing.orders import MOST_ACTIONS, Action, Order
 
 DOWNLOADS = ("glb", "bvh", "npz", "smplx.npz", "json", "html", "gif", "mp4", "png")
 _KEPT = 64  # results; the oldest are forgotten
 _WAITING = 100  # orders; more are sent away
-_SIZE = 480
 # Shapes that are compiled: frames and tokens rounded up to these, motions to those.
 _FRAMES, _TOKENS, _ROWS = 128, 128, (4, 16)
 _LATER = (WINDOW,) * MOST_ACTIONS  # frames of later actions that lead over
@@ -222,9 +221,7 @@ def _file(result: Result, number: int, ending: str) -> bytes:
         elif suffix == "png":
             plot.strip([motion], path)
         elif suffix in ("gif", "mp4"):
-            write = video.write_gif if suffix == "gif" else video.write_mp4
-            frames = raster.draw_frames([raster.Panel(motion, _SIZE)], FPS)
-            write(path, frames, FPS)
+            video.write_video(path, [motion], [title])
         else:
             export.export(path, motion, layout or "smplh")
         return path.read_bytes()

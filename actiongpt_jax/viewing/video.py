@@ -1,18 +1,67 @@
-"""Frames into .gif and .mp4 files."""
+"""Motions and frames into .gif and .mp4 files."""
 
 import itertools
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.files import replaced
+from actiongpt_jax.viewing.raster import Panel, draw_frames
+from actiongpt_jax.viewing.surface import motion_surface
 
 _COLOURS = 128
+
+
+def write_video(
+    path: str | os.PathLike,
+    motions: Sequence[Motion],
+    titles: Sequence[str],
+    *,
+    figure: str = "skeleton",
+    body: Body | None = None,
+    size: int = 480,
+    fps: float = 30.0,
+    on_frame: Callable[[int], object] | None = None,
+) -> None:
+    """Draws motions side by side into a .gif or .mp4, as the suffix says.
+
+    Args:
+        path: of the file; replaced as a whole.
+        motions: at least one.
+        titles: of each, may be empty.
+        figure: one of `raster.FIGURES`.
+        body: whose mesh is drawn in place of the figure, or None.
+        size: pixels of one motion; rounded up to an even number.
+        fps: of the file, whatever those of the motions.
+        on_frame: called with 1 after each frame.
+
+    Raises:
+        InputError: for sizes or rates out of range, and what a motion, a body or a
+            format may lack.
+    """
+    if not 64 <= size <= 2160:
+        raise InputError(f"size must be from 64 to 2160 pixels, got {size}")
+    size += size % 2  # H.264 wants even sides
+    panels = [
+        Panel(motion, size, figure, body and motion_surface(motion, body), title)
+        for motion, title in zip(motions, titles, strict=True)
+    ]
+
+    def told() -> Iterator[Image.Image]:
+        for frame in draw_frames(panels, fps):
+            yield frame
+            if on_frame is not None:
+                on_frame(1)
+
+    gif = os.fspath(path).lower().endswith(".gif")
+    (write_gif if gif else write_mp4)(path, told(), fps)
 
 
 def write_gif(
