@@ -126,7 +126,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         step=restored.step,
         trained=count_parameters(params),
         stored=count_parameters(params) + count_parameters(unused),
-        digest=_digest(arrays),
+        digest=digest_of(params),
         deviations=deviations(config),
         normalized=bool(mean.any() or (np.asarray(std) != 1).any()),
         origin=json.loads(record.read_text()) if record.is_file() else {},
@@ -149,26 +149,21 @@ def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(array) for name, array in flat.items()}
 
 
-def _digest(arrays: dict[str, np.ndarray]) -> str:
+def digest_of(params: Any) -> str:
+    """Returns the sha256 over the names, shapes and bytes of a tree of arrays."""
     digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        if name.startswith("params/"):
-            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array))
+    for name, array in sorted(_named("params", params).items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
 def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
     """Compares names and shapes with those of the config's model."""
-    model, (batch, *noise) = build(config), _example(config, held["params"])
-    made: Any = jax.eval_shape(model.init, jax.random.key(0), batch, *noise)
-    wanted = {
-        name: leaf.shape
-        for part in ("params", "unused")
-        for name, leaf in flax.traverse_util.flatten_dict(
-            {part: made.get(part, {})}, sep="/"
-        ).items()
-    }
+    made: Any = jax.eval_shape(build(config).init, jax.random.key(0), *example(config))
+    parts: Any = {part: made.get(part, {}) for part in ("params", "unused")}
+    flat: Any = flax.traverse_util.flatten_dict(parts, sep="/")
+    wanted = {name: leaf.shape for name, leaf in flat.items()}
     found = {
         name: array.shape
         for part, tree in held.items()
@@ -187,12 +182,12 @@ def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
 
 def _idle(config: Config, params: Any) -> list[str]:
     """Names the arrays that change nothing."""
-    model, example = build(config), _example(config, params)
+    model, arguments = build(config), example(config)
 
     @jax.jit
     @jax.grad
     def gradient(params):
-        outputs = jax.tree.leaves(model.apply({"params": params}, *example))
+        outputs = jax.tree.leaves(model.apply({"params": params}, *arguments))
         # Weights of their own, so that no two outputs cancel.
         keys = jax.random.split(jax.random.key(1), len(outputs))
         return sum(
@@ -204,7 +199,7 @@ def _idle(config: Config, params: Any) -> list[str]:
     return [f"{name} is not used" for name, array in found.items() if not array.any()]
 
 
-def _example(config: Config, params: Any) -> tuple[dict[str, jax.Array], ...]:
+def example(config: Config) -> tuple[dict[str, jax.Array], ...]:
     """Returns random arguments of the model's training pass."""
     rng = np.random.default_rng(0)
 

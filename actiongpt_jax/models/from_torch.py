@@ -55,7 +55,7 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
         InputError: as `from_state_dict` and `torch_reader.read_torch`.
     """
     published = open_published(path, **overrides)
-    return published.config, published.variables
+    return published.config, jax.tree.map(jnp.asarray, published.variables)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Published:
 
     Attributes:
         config: as of `from_state_dict`.
-        variables: as of `from_state_dict`.
+        variables: as of `from_state_dict`, but numpy arrays.
         settings: hyper-parameters of the run, as plain dicts, lists and values.
         facts: what else is told in numbers and texts: epoch, global_step, ...
         set_aside: number of tensors of a frozen language model, left out.
@@ -127,7 +127,8 @@ def from_state_dict(
         InputError: if the model is not known, tensors are missing, unexpected or of
             a wrong shape, or an override is unknown.
     """
-    return _convert(state, "the state dict", overrides)
+    config, variables = _convert(state, "the state dict", overrides)
+    return config, jax.tree.map(jnp.asarray, variables)
 
 
 def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]:
@@ -242,7 +243,7 @@ def _convert(
                 f"{where}: {name} must have shape {expected} beside the other tensors,"
                 f" got {state[name].shape}"
             )
-        leaves |= jax.tree.map(jnp.asarray, entry.split(state[name]))
+        leaves |= entry.split(state[name])
         forget()
     return config, flax.traverse_util.unflatten_dict(leaves)
 

@@ -172,7 +172,10 @@ def save_weights(
         _folder(workdir),
         options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False),
         item_handlers={
-            "state": ocp.PyTreeCheckpointHandler(type_handler_registry=handlers),
+            # Compressed numbers, of which there would be few less, wait in memory.
+            "state": ocp.PyTreeCheckpointHandler(
+                use_compression=False, type_handler_registry=handlers
+            ),
             "config": ocp.JsonCheckpointHandler(),
         },
     ) as manager:

@@ -1,0 +1,134 @@
+"""Facts and checks of a workdir's model."""
+
+import copy
+
+import jax
+import numpy as np
+import pytest
+
+from actiongpt_jax import convert, verify
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import JobIncompleteError
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.inference import verifying
+from actiongpt_jax.models.build import build
+from actiongpt_jax.training import checkpoints
+
+NORMALIZER = Normalizer(np.ones(135, np.float32), np.full(135, 2, np.float32))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Returns a small TEMOS's config and random variables."""
+    config = load_config("temos:debug")
+    config.text.width = 12
+    rng = np.random.default_rng(0)
+    example = verifying.example(config)
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), *example)
+    return config, jax.tree.map(lambda x: rng.standard_normal(x.shape, "f4"), shapes)
+
+
+def write(path, drawn, change=lambda variables: None):
+    config, variables = copy.deepcopy(drawn)
+    change(variables)
+    checkpoints.save_weights(path, config, NORMALIZER, variables)
+    return path
+
+
+def test_a_sound_model(drawn, tmp_path, capsys):
+    workdir, card = write(tmp_path / "run", drawn), tmp_path / "CARD.md"
+    verify.main([str(workdir), "--card", str(card)])
+    told = capsys.readouterr().out
+    assert "model: temos" in told and "num_layers 2" in told
+    assert "every array is finite and used" in told
+    assert "deviations of the reference: none" in told
+    digest = verifying.digest_of(drawn[1]["params"])
+    assert digest in told and digest in card.read_text()
+    assert "Every array is finite and used." in card.read_text()
+    act = sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["params"]))
+    stored = act + sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["unused"]))
+    assert f"{act:,} that act, {stored:,} as the authors count" in told
+    assert "features: normalised" in told and "trained here for 0 steps" in told
+
+
+def test_the_hash_follows_the_parameters(drawn, tmp_path):
+    config, variables = copy.deepcopy(drawn)
+    before = verifying.digest_of(variables["params"])
+    checkpoints.save_weights(tmp_path, config, NORMALIZER, variables)
+    restored = checkpoints.restore(tmp_path)
+    assert restored is not None
+    assert verifying.digest_of(restored.state["params"]) == before
+    variables["params"]["text_encoder"]["mu_token"][0] += 1
+    after = verifying.digest_of(variables["params"])
+    assert before != after and len(after) == 64
+
+
+def test_unsound_models_are_told(drawn, tmp_path):
+    token = "params/text_encoder/mu_token"
+
+    def not_finite(variables):
+        variables["params"]["text_encoder"]["mu_token"][3] = np.nan
+
+    def inert_not_finite(variables):
+        leaves, tree = jax.tree.flatten(variables["unused"])
+        leaves[0][...] = np.inf
+        variables["unused"] = tree.unflatten(leaves)
+
+    def missing(variables):
+        del variables["params"]["text_encoder"]["mu_token"]
+
+    def too_many(variables):
+        variables["params"]["head"] = {"bias": np.zeros(2, np.float32)}
+
+    def other_shape(variables):
+        variables["params"]["text_encoder"]["mu_token"] = np.zeros(3, np.float32)
+
+    def dead(variables):
+        layer = variables["params"]["motion_decoder"]["final_layer"]
+        layer["kernel"] = np.zeros_like(layer["kernel"])
+
+    for i, (how, message) in enumerate(
+        [
+            (not_finite, f"{token} holds numbers that are not finite"),
+            (inert_not_finite, "unused/.* not finite"),
+            (missing, f"{token} is missing"),
+            (too_many, "params/head/bias is not used"),
+            (other_shape, rf"{token} has shape \(3,\), not \(16,\)"),
+            (dead, "params/motion_decoder/decoder/.* is not used; and .* more"),
+        ]
+    ):
+        workdir = write(tmp_path / str(i), drawn, how)
+        with pytest.raises(JobIncompleteError, match=message):
+            verify.main([str(workdir)])
+
+
+@pytest.mark.parametrize(
+    ("name", "deviations"),
+    [
+        (
+            "temos_teach/actiongpt_temos_small.ckpt",
+            "data.heading=reference, losses.recons_mean=padded, "
+            "model.text_mask=shipped, text.aggregation=reference_mean",
+        ),
+        (
+            "motionclip/motionclip_small.pth.tar",
+            "data.translation=reference, data.window_text=reference, "
+            "text.aggregation=reference_mean",
+        ),
+    ],
+)
+def test_converted_models_tell_their_origin(
+    shared_file, tmp_path, capsys, name, deviations
+):
+    path = shared_file(f"golden/{name}")
+    convert.main([str(path), "--out", str(tmp_path / "run")])
+    verify.main([str(tmp_path / "run")])
+    told = capsys.readouterr().out
+    assert path.name in told and "converted" in told
+    assert f"deviations of the reference: {deviations}\n" in told
+    assert "every array is finite and used" in told
+
+
+def test_there_must_be_a_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        verify.main([str(tmp_path)])
