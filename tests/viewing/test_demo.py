@@ -32,7 +32,8 @@ def runs(stores, tmp_path_factory):
 
 def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
     page, picture = tmp_path / "demo.html", tmp_path / "strip.png"
-    series = demo.show(*map(load_trained, runs), page, picture)
+    trained, baseline = map(load_trained, runs)
+    series = demo.show(trained, baseline, page, picture)
     assert len(series) == 3
     assert picture.stat().st_size > 10_000
     content = page.read_text()
@@ -48,7 +49,8 @@ def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
 
 
 def test_the_table_sets_three_validations_side_by_side(runs):
-    table = demo.figures_table(*(run / "metrics.jsonl" for run in runs))
+    first, second = (run / "metrics.jsonl" for run in runs)
+    table = demo.figures_table(first, second)
     head, *_ = table.strip().splitlines()
     assert head.split() == ["validation", "untrained", "descriptions", "phrases"]
     assert len(re.findall(r"^(APE|AVE)", table, re.MULTILINE)) == 8
