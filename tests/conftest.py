@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import embed, prepare
+from tests import golden_files
 
 # Parity is judged in float32 with full-precision products; on CPUs this is the
 # default, on GPUs it switches TF32 off.
@@ -45,8 +46,7 @@ def golden():
     """Returns `load('temos_teach/rotations')` -> dict of arrays; skips if absent."""
 
     def load(name: str) -> dict[str, np.ndarray]:
-        with np.load(_require(SHARED / "golden" / f"{name}.npz")) as file:
-            return dict(file)
+        return golden_files.load(name, _require(SHARED / "golden" / f"{name}.npz"))
 
     return load
 

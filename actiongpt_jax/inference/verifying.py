@@ -17,6 +17,11 @@ from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.state import count_parameters
 
+# It runs once: compiling takes far longer.
+_QUICKLY: Any = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 _ITEMS, _FRAMES, _TOKENS = 2, 8, 3
 _TEXT_WIDTH = 768
 
@@ -184,18 +189,17 @@ def _idle(config: Config, params: Any) -> list[str]:
     """Names the arrays that change nothing."""
     model, arguments = build(config), example(config)
 
-    @jax.jit
-    @jax.grad
-    def gradient(params):
-        outputs = jax.tree.leaves(model.apply({"params": params}, *arguments))
-        # Weights of their own, so that no two outputs cancel.
-        keys = jax.random.split(jax.random.key(1), len(outputs))
-        return sum(
-            (jax.random.normal(key, output.shape) * output).sum()
-            for key, output in zip(keys, outputs, strict=True)
-        )
+    def total(params: Any) -> jax.Array:
+        outputs: Any = model.apply({"params": params}, *arguments)
+        rng, found = np.random.default_rng(1), jnp.zeros(())
+        for output in jax.tree.leaves(outputs):
+            # Weights of their own, so that no two outputs cancel.
+            weights = rng.standard_normal(output.shape, np.float32)
+            found += (weights * output).sum()
+        return found
 
-    found = _named("params", jax.device_get(gradient(params)))
+    gradient = jax.jit(jax.grad(total), compiler_options=_QUICKLY)(params)
+    found = _named("params", jax.device_get(gradient))
     return [f"{name} is not used" for name, array in found.items() if not array.any()]
 
 

@@ -1,0 +1,158 @@
+"""How far every golden case of the published code is missed.
+
+Runs the tests that compare with recorded outputs of the published PyTorch code and
+prints, per golden file, the largest errors of all comparisons in it:
+
+python benchmarks/parity.py [--save benchmarks/results/parity_cpu.json] [--markdown]
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import record
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests import golden_files  # noqa: E402
+
+
+class Recorder:
+    """A pytest plugin: keeps tests that read goldens, and what they compare."""
+
+    def __init__(self, words: str):
+        """`words`: part of the names of the tests to keep."""
+        self.words = words
+        self.rows: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+
+    def pytest_collection_modifyitems(self, config, items):
+        """Keeps the tests that read goldens."""
+        items[:] = [
+            item
+            for item in items
+            if "golden" in item.fixturenames and self.words in item.nodeid
+        ]
+
+    def pytest_runtest_setup(self, item):
+        """Forgets what the test before has read."""
+        golden_files.last_read.clear()
+
+    def note(self, actual, desired, rtol: float, atol: float) -> None:
+        """Adds one comparison to the golden that was read last."""
+        if not golden_files.last_read:
+            return
+        actual, desired = np.broadcast_arrays(np.asarray(actual), np.asarray(desired))
+        if actual.dtype.kind not in "fiub" or not actual.size:
+            return
+        expected = desired.astype(np.float64)
+        error = np.abs(actual.astype(np.float64) - expected)
+        allowed = atol + rtol * np.abs(expected)
+        largest = np.abs(expected).max()
+        shares = np.divide(
+            error, allowed, out=np.where(error > 0, np.inf, 0.0), where=allowed > 0
+        )
+        self.rows[golden_files.last_read[0]].append(
+            {
+                "numbers": error.size,
+                "abs": error.max(),
+                "rel": error.max() / largest if largest else error.max(),
+                "tolerance": tolerance_of(rtol, atol),
+                "share": shares.max(),
+            }
+        )
+
+
+def tolerance_of(rtol: float, atol: float) -> str:
+    parts = [f"{value:.0e} {kind}" for value, kind in ((atol, "abs"), (rtol, "rel"))]
+    used = [part for part, value in zip(parts, (atol, rtol), strict=True) if value]
+    return " + ".join(used) or "equal"
+
+
+@contextlib.contextmanager
+def noting(recorder: Recorder):
+    """Has numpy's comparisons tell the recorder what they compare."""
+    close, equal = np.testing.assert_allclose, np.testing.assert_array_equal
+
+    def assert_allclose(actual, desired, rtol=1e-7, atol=0.0, **options):
+        recorder.note(actual, desired, rtol, np.max(atol))
+        close(actual, desired, rtol=rtol, atol=atol, **options)
+
+    def assert_array_equal(actual, desired, *arguments, **options):
+        recorder.note(actual, desired, 0.0, 0.0)
+        equal(actual, desired, *arguments, **options)
+
+    np.testing.assert_allclose = assert_allclose
+    np.testing.assert_array_equal = assert_array_equal
+    try:
+        yield
+    finally:
+        np.testing.assert_allclose = close
+        np.testing.assert_array_equal = equal
+
+
+def row_of(name: str, compared: list[dict[str, Any]]) -> dict[str, Any]:
+    # Those whose tolerance says something; equality has no errors to show.
+    close = [c for c in compared if c["tolerance"] != "equal"] or compared
+    closest = max(close, key=lambda c: c["share"])
+    return {
+        "case": name,
+        "comparisons": len(compared),
+        "numbers": sum(c["numbers"] for c in compared),
+        "max_abs": float(f"{max(c['abs'] for c in compared):.2e}"),
+        # Relative to the largest number of the same array.
+        "max_rel": float(f"{max(c['rel'] for c in compared):.2e}"),
+        # Of the comparison that comes closest to its tolerance, and how close.
+        "tolerance": closest["tolerance"],
+        "share_of_tolerance": round(float(closest["share"]), 3),
+    }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| golden case | numbers | largest error | relative | tolerance | used of it |",
+        "|---|---:|---:|---:|---|---:|",
+    ]
+    lines += [
+        f"| {row['case']} | {row['numbers']:,} | {row['max_abs']:.1e} | "
+        f"{row['max_rel']:.1e} | {row['tolerance']} | {row['share_of_tolerance']:.0%} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", help="JSON file for the rows")
+    parser.add_argument("--markdown", action="store_true", help="print a table")
+    parser.add_argument("--only", default="", help="part of the tests' names")
+    args = parser.parse_args()
+    recorder = Recorder(args.only)
+    tests = [
+        str(path)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if "golden" in path.read_text()
+    ]
+    flags = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    with contextlib.redirect_stdout(sys.stderr), noting(recorder):
+        code = pytest.main([*flags, *tests], plugins=[recorder])
+    rows = [row_of(name, found) for name, found in sorted(recorder.rows.items())]
+    for row in [] if args.markdown else rows:
+        print(json.dumps(row))
+    if args.markdown:
+        print(markdown(rows))
+    if args.save:
+        record.save(args.save, rows, against="recorded outputs of the published code")
+    if code or not rows:
+        print("not all goldens are there and met, see above", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
