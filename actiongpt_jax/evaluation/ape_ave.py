@@ -6,6 +6,9 @@ all motions gives:
     parts = [ape_ave_sums(...) for batch in batches]
     figures = combine(parts)
 
+`ape_ave_each` gives the errors of every motion and joint, for whoever wants to know
+where they come from (see `evaluation.report`).
+
 Source: Ghosh et al. 2021 (arXiv:2103.14675); TEMOS (arXiv:2204.14109) for the
 'reference' protocol, Action-GPT (arXiv:2211.15603) for 'paper'.
 """
@@ -120,6 +123,56 @@ def ape_ave_sums(
     Raises:
         InputError: for an unknown protocol or shapes that do not fit it.
     """
+    frames, totals = _totals(generated, reference, lengths, protocol, mask)
+    counts = {"ape": frames.sum(), "ave": (frames > 1).sum()}
+    return {
+        name: (total.mean(-1).sum(), counts[name[:3]].astype(total.dtype))
+        for name, total in totals.items()
+    }
+
+
+def ape_ave_each(
+    generated: Float[AnyArray, "*batch T J 3"],
+    reference: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
+    *,
+    protocol: Protocol,
+    mask: Mask | tuple[Mask, Mask] | None = None,
+) -> dict[str, jax.Array]:
+    """Returns the errors of each motion and joint behind `ape_ave`.
+
+    Args:
+        generated: as in `ape_ave`.
+        reference: as in `ape_ave`.
+        lengths: as in `ape_ave`.
+        protocol: as in `ape_ave`.
+        mask: as in `ape_ave`.
+
+    Returns:
+        frames (...), those compared; and the eight names: root and traj (..., 1),
+        local and global (..., joints). ape is the mean over the motion's frames
+        (0 without any), ave as it is (0 below two frames).
+
+    Raises:
+        InputError: for an unknown protocol or shapes that do not fit it.
+    """
+    frames, totals = _totals(generated, reference, lengths, protocol, mask)
+    counts = jnp.maximum(frames, 1)[..., None]
+    each = {
+        name: total / counts if name.startswith("ape") else total
+        for name, total in totals.items()
+    }
+    return {"frames": frames, **each}
+
+
+def _totals(
+    generated: Float[AnyArray, "*batch T J 3"],
+    reference: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
+    protocol: Protocol,
+    mask: Mask | tuple[Mask, Mask] | None,
+) -> tuple[Array, dict[str, Array]]:
+    """Frames compared (...), and by joint: APE summed over them, AVE."""
     generated, reference = jnp.asarray(generated), jnp.asarray(reference)
     lengths = jnp.asarray(lengths)
     _check(generated, reference, lengths, protocol)
@@ -133,18 +186,23 @@ def ape_ave_sums(
     parts_of = _paper_parts if protocol == "paper" else _reference_parts
     generated_parts = parts_of(generated, masks[0], compared)
     reference_parts = parts_of(reference, masks[1], compared)
+    # The compiler may round the two sides differently, but a motion has no distance
+    # from itself.
+    if protocol == "reference":  # every frame that exists counts for the floor
+        matter = [jnp.ones_like(compared) if one is None else one for one in masks]
+    else:
+        matter = [compared, compared]
+    equal = (generated == reference).all((-1, -2)) | ~matter[0]
+    same = (equal & (matter[0] == matter[1])).all(-1)[..., None]
     num_frames = compared.sum(-1)
-    total_frames = num_frames.sum().astype(generated.dtype)
-    has_variance = num_frames > 1
-    motions = has_variance.sum().astype(generated.dtype)
-    sums = {}
+    totals = {}
     for name, a, b in zip(PARTS, generated_parts, reference_parts, strict=True):
-        errors = jnp.where(compared, _distance(a, b).mean(-1), 0.0)
-        sums[f"ape_{name}"] = (errors.sum(), total_frames)
-        errors = _distance(_variance(a, compared), _variance(b, compared)).mean(-1)
-        errors = jnp.where(has_variance, errors, 0.0)
-        sums[f"ave_{name}"] = (errors.sum(), motions)
-    return {name: sums[name] for name in NAMES}
+        errors = jnp.where(compared[..., None], _distance(a, b), 0.0).sum(-2)
+        totals[f"ape_{name}"] = jnp.where(same, 0.0, errors)
+        errors = _distance(_variance(a, compared), _variance(b, compared))
+        alone = num_frames[..., None] < 2
+        totals[f"ave_{name}"] = jnp.where(same | alone, 0.0, errors)
+    return num_frames, {name: totals[name] for name in NAMES}
 
 
 def _paper_parts(joints: Array, mask: AnyArray | None, compared: Array):
