@@ -1,0 +1,126 @@
+"""The 21 joints of the MMM body, on which the published APE and AVE are computed.
+
+Twenty of them are joints of SMPL; the heels are points of its surface. Where there is
+no body model to take them from, they are put at a fixed place on the foot.
+
+Source: KIT Motion-Language (Plappert et al. 2016); TEMOS (arXiv:2204.14109).
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.body import Body, heels, skin
+from actiongpt_jax.geometry.kinematics import forward_kinematics
+from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.geometry.skeletons import SMPL22
+
+_LEFT_HEEL, _RIGHT_HEEL = 22, 23
+# Root, pelvis to head 1-4, left arm 5-7, right arm 8-10, left leg 11-15, right leg
+# 16-20, as rows of SMPL's 22 joints followed by both heels.
+_ROWS = (
+    *(0, 3, 9, 12, 15, 16, 18, 20, 17, 19, 21),
+    *(1, 4, 7, _LEFT_HEEL, 10, 2, 5, 8, _RIGHT_HEEL, 11),
+)
+NAMES = (
+    *("root", "BP", "BT", "BLN", "BUN", "LS", "LE", "LW", "RS", "RE", "RW"),
+    *("LH", "LK", "LA", "LMrot", "LF", "RH", "RK", "RA", "RMrot", "RF"),
+)
+# Behind and under the ankle, in the axes of a body at rest, metres. An estimate: the
+# toes' joints of the built-in skeleton lie 0.05 to 0.06 m lower than its ankles.
+_HEEL_OFFSET = (0.0, -0.06, -0.05)
+_WITH_HEELS = dataclasses.replace(
+    SMPL22,
+    names=(*SMPL22.names, "left_heel", "right_heel"),
+    parents=(*SMPL22.parents, 7, 8),
+    offsets=(*SMPL22.offsets, _HEEL_OFFSET, _HEEL_OFFSET),
+)
+
+
+def from_smpl(
+    joints: Float[AnyArray, "*batch J 3"], heel_points: Float[AnyArray, "*batch 2 3"]
+) -> Float[Array, "*batch 21 3"]:
+    """Picks the joints of the MMM body.
+
+    Args:
+        joints: (..., J, 3) metres, z up; the first 22 are those of SMPL or SMPL-H.
+        heel_points: (..., 2, 3) left and right.
+
+    Returns:
+        (..., 21, 3) metres, y up.
+
+    Raises:
+        InputError: for fewer than 22 joints.
+    """
+    joints, heel_points = jnp.asarray(joints), jnp.asarray(heel_points)
+    if joints.ndim < 2 or joints.shape[-2] < SMPL22.num_joints:
+        raise InputError(
+            f"joints must have shape (..., {SMPL22.num_joints} or more, 3), got "
+            f"{joints.shape}; pass those of SMPL or SMPL-H"
+        )
+    joints = joints[..., : SMPL22.num_joints, :]
+    picked = jnp.concatenate([joints, heel_points], -2)[..., _ROWS, :]
+    # The MMM body looks along -z of its own, upright, world.
+    return jnp.stack([picked[..., 1], picked[..., 2], -picked[..., 0]], -1)
+
+
+def body_with_heels(body: Body) -> Body:
+    """Cuts a body's surface down to what `joints_and_heels` needs of it.
+
+    Args:
+        body: SMPL or SMPL-H, of 6890 vertices.
+
+    Returns:
+        A body of the mean shape whose first two vertices are the heels; the others
+        lie in its joints at rest.
+
+    Raises:
+        InputError: for a surface of another number of vertices.
+    """
+    template, posedirs, weights = (
+        np.asarray(array) for array in (body.v_template, body.posedirs, body.weights)
+    )
+    rows = heels(np.arange(len(template))[:, None])[:, 0]
+    count = body.num_joints
+    rest = np.asarray(body.J_regressor) @ template
+    still = np.zeros((count, *posedirs.shape[1:]), posedirs.dtype)
+    return Body(
+        v_template=np.concatenate([template[rows], rest]),
+        shapedirs=np.zeros((len(rows) + count, 3, 1), np.float32),
+        posedirs=np.concatenate([posedirs[rows], still]),
+        J_regressor=np.eye(count, len(rows) + count, len(rows), dtype=np.float32),
+        weights=np.concatenate([weights[rows], np.eye(count, dtype=np.float32)]),
+        parents=body.parents,
+    )
+
+
+def joints_and_heels(
+    rotations: Float[AnyArray, "*batch 22 3 3"],
+    translation: Float[AnyArray, "*batch 3"],
+    body: Body | None = None,
+) -> tuple[Float[Array, "*batch 22 3"], Float[Array, "*batch 2 3"]]:
+    """Places the joints and heels of a body.
+
+    Args:
+        rotations: (..., 22, 3, 3) parent-relative.
+        translation: (..., 3) metres.
+        body: made by `body_with_heels`; None takes the built-in skeleton, whose
+            heels are an estimate.
+
+    Returns:
+        (..., 22, 3) joints and (..., 2, 3) left and right heel, metres.
+    """
+    rotations = jnp.asarray(rotations)
+    if body is not None:
+        joints, vertices = skin(body, rotations, translation)
+        return joints[..., : SMPL22.num_joints, :], vertices[..., :2, :]
+    still = jnp.broadcast_to(
+        jnp.eye(3, dtype=rotations.dtype), (*rotations.shape[:-3], 2, 3, 3)
+    )
+    joints = forward_kinematics(
+        jnp.concatenate([rotations, still], -3), translation, _WITH_HEELS
+    )
+    return joints[..., : SMPL22.num_joints, :], joints[..., SMPL22.num_joints :, :]

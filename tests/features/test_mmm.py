@@ -1,0 +1,79 @@
+"""The 21 joints of the MMM body: the published choice, heels of bodies."""
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.features import mmm
+from actiongpt_jax.geometry.body import Body, skin
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.geometry.skeletons import SMPL22
+from tests.oracles import body as body_oracle
+
+
+def test_golden(golden):
+    g = golden("temos_teach/smplh_to_mmm")
+    points = g["smplh_joints"]
+    # After SMPL-H's 52 joints come points of the surface; 14 and 19 are the heels.
+    heels = points[:, g["mmm_indexes"][[14, 19]]]
+    found = np.asarray(mmm.from_smpl(points[:, :52], heels))
+    # The published conversion then moves all by one offset, which Rifke takes away.
+    for name, scale in (("mmmns", 1.0), ("mmm", 640.0)):
+        moved = g[name] / scale
+        # Rounding of centimetres in joints that lie metres away.
+        np.testing.assert_allclose(
+            found - found[:1, :1], moved - moved[:1, :1], rtol=0, atol=1e-5
+        )
+
+
+@pytest.fixture(scope="module")
+def poses():
+    rng = np.random.default_rng(0)
+    rotations = axis_angle_to_matrix(0.4 * rng.normal(size=(3, 22, 3)).astype("f4"))
+    translation = rng.normal(size=(3, 3)).astype(np.float32)
+    return np.asarray(rotations), translation
+
+
+def test_the_cut_body_has_the_whole_ones_heels(poses):
+    rng = np.random.default_rng(1)
+    count, vertices = 24, 6890
+    regressor = np.zeros((count, vertices), np.float32)
+    regressor[np.arange(count), rng.integers(0, vertices, count)] = 1
+    weights = rng.random((vertices, count)).astype(np.float32)
+    body = Body(
+        v_template=rng.normal(size=(vertices, 3)).astype(np.float32),
+        shapedirs=np.zeros((vertices, 3, 1), np.float32),
+        posedirs=0.1 * rng.normal(size=(vertices, 3, 9 * 23)).astype(np.float32),
+        J_regressor=regressor,
+        weights=weights / weights.sum(1, keepdims=True),
+        parents=(*SMPL22.parents, 20, 21),
+    )
+    joints, heels = mmm.joints_and_heels(poses[0], poses[1], mmm.body_with_heels(body))
+    expected_joints, surface = skin(body, *poses)
+    # The same products in other programs, of lengths of order 1.
+    np.testing.assert_allclose(joints, expected_joints[:, :22], atol=5e-6)
+    np.testing.assert_allclose(heels, surface[:, [3387, 6787]], atol=5e-6)
+    cut = mmm.body_with_heels(body)
+    full = np.concatenate([poses[0][0], np.tile(np.eye(3), (2, 1, 1))])
+    oracle = body_oracle.skin(cut, full, poses[1][0], np.zeros(1))[1][:2]
+    np.testing.assert_allclose(heels[0], oracle, atol=5e-6)
+
+
+def test_without_a_body_heels_ride_on_the_ankles(poses):
+    joints, heels = (np.asarray(x) for x in mmm.joints_and_heels(*poses))
+    for side, (ankle, toes) in enumerate(((7, 10), (8, 11))):
+        to_heel = np.linalg.norm(heels[:, side] - joints[:, ankle], axis=-1)
+        # The square root of 0.06^2 + 0.05^2.
+        np.testing.assert_allclose(to_heel, 0.0781025, atol=1e-6)
+        apart = np.linalg.norm(heels[:, side] - joints[:, toes], axis=-1)
+        np.testing.assert_allclose(apart, apart[0], atol=1e-6)
+    rest, (left, _) = mmm.joints_and_heels(
+        np.tile(np.eye(3, dtype=np.float32), (22, 1, 1)), np.zeros(3, np.float32)
+    )
+    # In the body's own axes y is up and z forward: the heel is behind and below.
+    assert left[1] < rest[7, 1] and left[2] < rest[7, 2] < rest[10, 2]
+
+
+def test_too_few_joints():
+    with pytest.raises(InputError, match="22 or more"):
+        mmm.from_smpl(np.zeros((5, 21, 3)), np.zeros((5, 2, 3)))
