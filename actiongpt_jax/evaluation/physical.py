@@ -1,0 +1,309 @@
+"""What no distance to a captured motion tells: feet that slide, jerks, the ground.
+
+Everything is measured on the 22 joints of SMPL in a z-up world, in metres and seconds,
+per motion and as (sum, count), so that batches add up. Frames beyond a motion's length
+count in nothing and need not be finite. A rate of frames is always given: figures of
+20 and of 30 fps are comparable, which the published jerks (per frame cubed) are not.
+
+Source: skating ratio, GMD (arXiv:2305.12577), as its code computes it; jerk, FlowMDM
+(arXiv:2402.15509); transition distance, TEACH (arXiv:2209.04066); ground and sliding
+after PhysDiff (arXiv:2212.02500), on joints with the height of a sole in place of
+vertices, and therefore under names of their own.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.geometry.skeletons import SMPL22
+
+Term = tuple[jax.Array, jax.Array]
+
+_LEFT_ANKLE, _RIGHT_ANKLE, _LEFT_TOES, _RIGHT_TOES = 7, 8, 10, 11
+# Published: contact below 5 cm; 0.5 m/s, now and over 5 frames of 20 fps.
+CONTACT_HEIGHT, SKATING_SPEED, _SKATING_SECONDS = 0.05, 0.5, 0.25
+# Metres of a joint above the sole it stands on: toes by estimate, ankles so much more
+# as they lie higher in the built-in skeleton at rest.
+_SOLE = 0.02
+_CLEARANCE = (
+    (_LEFT_ANKLE, _SOLE - SMPL22.offsets[_LEFT_TOES][1]),
+    (_RIGHT_ANKLE, _SOLE - SMPL22.offsets[_RIGHT_TOES][1]),
+    (_LEFT_TOES, _SOLE),
+    (_RIGHT_TOES, _SOLE),
+)
+# Published: 5 mm are no fault.
+_TOLERANCE = 0.005
+# Published: of one second at 30 fps, half on each side.
+JERK_SECONDS = 0.5
+
+
+def physical_sums(
+    joints: Float[AnyArray, "*batch T 22 3"],
+    lengths: Int[AnyArray, "*batch"],
+    fps: float,
+    floor: float = 0.0,
+) -> dict[str, Term]:
+    """Measures motions that stand for themselves; jit-able.
+
+    | name | mean over | of | unit |
+    |---|---|---|---|
+    | skating | frames but one | a foot in contact slides, see `skating` | ratio |
+    | foot_slide | contacts of a foot | its move on the ground | m |
+    | penetration | frames | how far the lowest sole is under the floor | m |
+    | floating | frames | how far it is above the floor | m |
+    | jerk | frames but three | the largest jerk of a joint, see `jerk` | m/s^3 |
+    | bone_drift | bones | standard deviation of its length over time | m |
+
+    A foot is in contact in two frames running in which its toes' joint is less than
+    0.05 m above the motion's own floor: the lowest place that joint of either foot
+    has. penetration and floating are 0 within 5 mm.
+
+    Args:
+        joints: (..., T, 22, 3) metres, z up.
+        lengths: (...) real frames of each; 0 for filler.
+        fps: frames per second.
+        floor: height of the ground that soles should be on, metres.
+
+    Returns:
+        name -> (sum, count), each (...).
+
+    Raises:
+        InputError: for shapes that do not fit, or a rate that is not above 0.
+    """
+    joints, real = _masked(joints, lengths, fps)
+    skates, contact, step = _feet(joints, real, fps)
+    pairs = real[..., 1:].sum(-1)
+    soles = jnp.stack([joints[..., j, 2] - high for j, high in _CLEARANCE], -1)
+    lowest = soles.min(-1) - floor
+    curve, inside = _jerk(joints, real, fps)
+    frames = real.sum(-1)
+
+    def mean_over(values: Array, chosen: Array) -> Array:
+        return jnp.where(chosen, values, 0.0).sum(-1)
+
+    sums = {
+        "skating": (skates.sum(-1), pairs),
+        "foot_slide": (
+            jnp.where(contact, step, 0.0).sum((-1, -2)),
+            contact.sum((-1, -2)),
+        ),
+        "penetration": (mean_over(_beyond(-lowest), real), frames),
+        "floating": (mean_over(_beyond(lowest), real), frames),
+        "jerk": (mean_over(curve, inside), inside.sum(-1)),
+        "bone_drift": _bone_drift(joints, real),
+    }
+    dtype = joints.dtype
+    return {n: (a.astype(dtype), b.astype(dtype)) for n, (a, b) in sums.items()}
+
+
+def skating(
+    joints: Float[AnyArray, "*batch T 22 3"],
+    lengths: Int[AnyArray, "*batch"],
+    fps: float,
+) -> Bool[Array, "*batch T-1"]:
+    """Finds the frames in which a foot slides.
+
+    A foot in contact (see `physical_sums`) skates from a frame to the next if it moves
+    over the ground at more than 0.5 m/s, and did on average over a quarter of a second
+    around it (as published, what lies beyond the ends counts as standing still).
+
+    Args:
+        joints: (..., T, 22, 3) metres, z up.
+        lengths: (...) real frames.
+        fps: frames per second.
+
+    Returns:
+        (..., T - 1) True where either foot skates.
+
+    Raises:
+        InputError: as of `physical_sums`.
+    """
+    return _feet(*_masked(joints, lengths, fps), fps)[0]
+
+
+def jerk(
+    joints: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
+    fps: float,
+) -> tuple[Float[Array, "*batch T-3"], Bool[Array, "*batch T-3"]]:
+    """Returns the largest jerk of a joint at each time.
+
+    That is the maximum over joints of the sum of the absolute values of the three
+    coordinates of the third difference over time. Published figures are this divided
+    by fps cubed.
+
+    Args:
+        joints: (..., T, J, 3) metres.
+        lengths: (...) real frames.
+        fps: frames per second.
+
+    Returns:
+        (..., T - 3) m/s^3, entry t being of frames t to t + 3; and whether these are
+        real (where they are not, it is 0).
+
+    Raises:
+        InputError: for shapes that do not fit, or a rate that is not above 0.
+    """
+    return _jerk(*_masked(joints, lengths, fps, joints.shape[-2]), fps)
+
+
+def jerk_around(
+    joints: Float[AnyArray, "*batch T J 3"],
+    lengths: Int[AnyArray, "*batch"],
+    seams: Int[AnyArray, "*batch"],
+    fps: float,
+) -> tuple[Float[Array, "*batch w"], Bool[Array, "*batch w"]]:
+    """Cuts out the jerk around the seam of two actions.
+
+    Args:
+        joints: (..., T, J, 3) metres.
+        lengths: (...) real frames.
+        seams: (...) first frame of the second action; 0 where there is none.
+        fps: frames per second.
+
+    Returns:
+        (..., W) m/s^3 of half a second before to half a second after the seam, the
+        middle one being of the two frames on each side of it; and whether they exist.
+
+    Raises:
+        InputError: as of `jerk`.
+    """
+    curve, inside = jerk(joints, lengths, fps)
+    half = round(JERK_SECONDS * fps)
+    around = (
+        jnp.asarray(seams)[..., None]
+        - 2
+        + jnp.arange(-half, half + 1).reshape((1,) * jnp.ndim(seams) + (-1,))
+    )
+    last = curve.shape[-1] - 1
+    exists = (around >= 0) & (around <= last) & (jnp.asarray(seams) > 0)[..., None]
+    rows = jnp.clip(around, 0, max(last, 0))
+    found = jnp.take_along_axis(curve, rows, -1)
+    exists &= jnp.take_along_axis(inside, rows, -1)
+    return jnp.where(exists, found, 0.0), exists
+
+
+def peak_and_area(
+    sums: Float[AnyArray, " w"], counts: Float[AnyArray, " w"], level: float, fps: float
+) -> dict[str, jax.Array]:
+    """Judges the jerk around all seams together.
+
+    Args:
+        sums: (W,) of what `jerk_around` gives, over all seams.
+        counts: (W,) how many existed.
+        level: mean jerk of real motions, m/s^3: the curve that a motion without seams
+            would have.
+        fps: frames per second.
+
+    Returns:
+        peak_jerk: the largest of the W means, m/s^3; area_under_jerk: the integral
+        over time of their distance from `level`, m/s^2. published_peak and
+        published_area: the same per frame cubed, and summed instead of integrated.
+    """
+    sums, counts = jnp.asarray(sums), jnp.asarray(counts)
+    some = counts > 0
+    means = sums / jnp.maximum(counts, 1)
+    peak = jnp.where(some.any(), jnp.where(some, means, -jnp.inf).max(), jnp.nan)
+    area = jnp.where(some, jnp.abs(means - level), 0.0).sum()
+    area = jnp.where(some.any(), area, jnp.nan)
+    return {
+        "peak_jerk": peak,
+        "area_under_jerk": area / fps,
+        "published_peak": peak / fps**3,
+        "published_area": area / fps**3,
+    }
+
+
+def transition_distance(
+    joints: Float[AnyArray, "*batch T J 3"],
+    seams: Int[AnyArray, "*batch"],
+    *,
+    root_aligned: bool = False,
+) -> Float[Array, "*batch"]:
+    """Returns the mean distance of joints from the last frame before a seam to it.
+
+    Args:
+        joints: (..., T, J, 3) metres; joint 0 is the root.
+        seams: (...) first frame of the second action; from 1 on.
+        root_aligned: whether to take the root's place from both frames first.
+
+    Returns:
+        (...) metres.
+    """
+    joints = jnp.asarray(joints)
+    if root_aligned:
+        joints = joints - joints[..., :1, :]
+    rows = jnp.stack([jnp.asarray(seams) - 1, jnp.asarray(seams)], -1)
+    before, after = jnp.moveaxis(
+        jnp.take_along_axis(joints, rows[..., None, None], -3), -3, 0
+    )
+    return jnp.sqrt(((after - before) ** 2).sum(-1)).mean(-1)
+
+
+def _masked(
+    joints: AnyArray, lengths: AnyArray, fps: float, num_joints: int = SMPL22.num_joints
+) -> tuple[Array, Array]:
+    """Joints, 0 where there is no frame, and (..., T) which frames are real."""
+    joints, lengths = jnp.asarray(joints), jnp.asarray(lengths)
+    if joints.ndim < 3 or joints.shape[-2:] != (num_joints, 3):
+        raise InputError(
+            f"joints must have shape (..., T, {num_joints}, 3), got {joints.shape}; "
+            "pass the joints of SMPL's body"
+        )
+    if lengths.shape != joints.shape[:-3]:
+        raise InputError(
+            f"lengths must have shape {joints.shape[:-3]}, got {lengths.shape}; give "
+            "one number of frames per motion"
+        )
+    if not fps > 0:
+        raise InputError(f"fps must be above 0, got {fps}; give the frames per second")
+    frames = jnp.arange(joints.shape[-3]).reshape((1,) * lengths.ndim + (-1,))
+    real = frames < lengths[..., None]
+    return jnp.where(real[..., None, None], joints, 0.0), real
+
+
+def _feet(joints: Array, real: Array, fps: float) -> tuple[Array, Array, Array]:
+    """Skating (..., T - 1); contact and move on the ground, m, (..., T - 1, 2)."""
+    toes = joints[..., (_LEFT_TOES, _RIGHT_TOES), :]
+    heights = jnp.where(real[..., None], toes[..., 2], jnp.inf)
+    low = heights - heights.min((-1, -2), keepdims=True) < CONTACT_HEIGHT
+    both = real[..., 1:, None] & real[..., :-1, None]
+    contact = low[..., 1:, :] & low[..., :-1, :] & both
+    step = jnp.diff(toes[..., :2], axis=-3)
+    step = jnp.where(both, jnp.sqrt((step**2).sum(-1)), 0.0)
+    speed = step * fps
+    reach = max(round((_SKATING_SECONDS * fps - 1) / 2), 0)
+    ends = [(0, 0)] * (speed.ndim - 2) + [(reach, reach), (0, 0)]
+    padded, size = jnp.pad(speed, ends), speed.shape[-2]
+    windows = [padded[..., i : i + size, :] for i in range(2 * reach + 1)]
+    average = sum(windows[1:], windows[0]) / (2 * reach + 1)
+    skates = contact & (speed > SKATING_SPEED) & (average > SKATING_SPEED)
+    return skates.any(-1), contact, step
+
+
+def _jerk(joints: Array, real: Array, fps: float) -> tuple[Array, Array]:
+    third = jnp.diff(joints, n=3, axis=-3)
+    inside = real[..., 3:]
+    curve = jnp.abs(third).sum(-1).max(-1) * fps**3
+    return jnp.where(inside, curve, 0.0), inside
+
+
+def _bone_drift(joints: Array, real: Array) -> Term:
+    children = jnp.arange(1, SMPL22.num_joints)
+    parents = jnp.asarray(SMPL22.parents[1:])
+    bones = joints[..., children, :] - joints[..., parents, :]
+    length = jnp.sqrt((bones**2).sum(-1))
+    weight = real[..., None].astype(length.dtype)
+    count = jnp.maximum(weight.sum(-2, keepdims=True), 1.0)
+    mean = (length * weight).sum(-2, keepdims=True) / count
+    variance = ((length - mean) ** 2 * weight).sum(-2) / count[..., 0, :]
+    some = real.any(-1)
+    total = jnp.where(some, jnp.sqrt(variance).sum(-1), 0.0)
+    return total, jnp.where(some, children.size, 0)
+
+
+def _beyond(distance: Array) -> Array:
+    """What of a distance is no tolerance, and 0 within it."""
+    return jnp.where(distance > _TOLERANCE, distance, 0.0)
