@@ -1,0 +1,197 @@
+"""Compiled training steps and generation of any model, on random data."""
+
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.config import Config, load_config
+from actiongpt_jax.inference.latents import text_latents
+from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.training.optim import make_optimizer
+from actiongpt_jax.training.parallel import DataParallel
+from actiongpt_jax.training.state import TrainState, create_state
+from actiongpt_jax.training.step import make_train_step
+from actiongpt_jax.training.tasks import TASKS
+
+Batch = dict[str, Any]
+# Past frames that TEACH's text encoder reads, and DistilBERT's width.
+PAST, TEXT = 5, 768
+
+
+@dataclasses.dataclass
+class Program:
+    """Something compiled.
+
+    Attributes:
+        run: runs it once, without waiting for the result.
+        compile_s: seconds.
+        compiled: jax's own object.
+    """
+
+    run: Callable[[], Any]
+    compile_s: float
+    compiled: Any
+
+
+def published_config(name: str, dtype: str, overrides: Sequence[str] = ()) -> Config:
+    """Returns the full-size config of a model, whose products are of `dtype`."""
+    path = os.path.join(os.path.dirname(__file__), "..", "configs", f"{name}.py")
+    return load_config(path, [f"--config.train.dtype={dtype}", *overrides])
+
+
+def random_batch(
+    config: Config, frames: np.ndarray, tokens: np.ndarray, seed: int = 0
+) -> Batch:
+    """Draws a batch as training has it.
+
+    Args:
+        config: of the model.
+        frames: (A, B) frames of each motion; A is 2 for TEACH, else 1.
+        tokens: (A, B, N, E) of each text; for MotionCLIP (1, B, 1, D).
+        seed: of the motions.
+    """
+    rng, batch = np.random.default_rng(seed), {}
+    for i, (lengths, states) in enumerate(zip(frames, tokens, strict=True)):
+        part = f"_{i}" if config.model.name == "teach" else ""
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        values = rng.standard_normal((*mask.shape, config.model.nfeats), np.float32)
+        features = np.where(mask[..., None], values, np.float32(0))
+        batch |= {f"frame_mask{part}": mask}
+        if config.model.name == "motionclip":
+            batch |= {"poses": features, "text": states[:, 0]}
+        else:
+            batch |= {
+                f"features{part}": features,
+                f"tokens{part}": states,
+                f"token_mask{part}": np.ones(states.shape[:2], bool),
+            }
+    return batch | {"index": np.arange(frames.shape[1], dtype=np.int32)}
+
+
+def fresh_state(config: Config, batch: Batch, seed: int = 0) -> TrainState:
+    """Draws weights and the optimizer's state."""
+    names, size = NOISE[config.model.name], len(batch["index"])
+    noise = {name: jnp.zeros((size, config.model.latent_dim)) for name in names}
+    return create_state(build(config), make_optimizer(config), batch, noise, seed)
+
+
+def compile_training(config: Config, batch: Batch, state: TrainState) -> Program:
+    """Compiles the training step, dropout on; each run continues the one before."""
+    name = config.model.name
+    parallel = DataParallel(len(batch["index"]))
+    step = make_train_step(
+        build(config),
+        TASKS[name].terms(config, parallel.axis_name),
+        TASKS[name].weights(config),
+        make_optimizer(config),
+        NOISE[name],
+        parallel.axis_name,
+    )
+    state, placed = parallel.place_state(state), parallel.place_batch(batch)
+    started = time.perf_counter()
+    compiled: Any = parallel.compile(step, donate_state=True)
+    compiled = compiled.lower(state, placed).compile()
+    compile_s = time.perf_counter() - started
+
+    def run():
+        nonlocal state
+        state, metrics = compiled(state, placed)
+        return state, metrics
+
+    return Program(run, compile_s, compiled)
+
+
+def generation_inputs(config: Config, batch: Batch) -> tuple[Any, Any, Any]:
+    """Returns tokens, token_mask and frame_mask of a batch's (first) texts."""
+    if config.model.name == "motionclip":
+        tokens = batch["text"][:, None]
+        return tokens, np.ones(tokens.shape[:2], bool), batch["frame_mask"]
+    part = "_0" if config.model.name == "teach" else ""
+    names = ("tokens", "token_mask", "frame_mask")
+    tokens, token_mask, frame_mask = (batch[name + part] for name in names)
+    return tokens, token_mask, frame_mask
+
+
+def compile_generation(config: Config, batch: Batch, params: Any) -> Program:
+    """Compiles: encode the (first) texts, sample, decode."""
+    model = build(config)
+    variables = jax.device_put(jax.tree.map(np.asarray, {"params": params}))
+
+    @jax.jit
+    def generate(variables, tokens, token_mask, frame_mask, rng):
+        noise = jax.random.normal(rng, (len(tokens), config.model.latent_dim))
+        latent = text_latents(model, variables, tokens, token_mask, noise)
+        return model.apply(variables, latent, frame_mask, method="decode")
+
+    inputs = (*generation_inputs(config, batch), jax.random.key(0))
+    started = time.perf_counter()
+    compiled = generate.lower(variables, *inputs).compile()
+    compile_s = time.perf_counter() - started
+    return Program(lambda: compiled(variables, *inputs), compile_s, compiled)
+
+
+def textbook_flops(config, batch, frames, frames_1, tokens, text=TEXT):
+    """Returns matrix-product operations (forward, generation of one action)."""
+    model, sizes = config.model.name, config.model
+    width, layers, nfeats = sizes.latent_dim, sizes.num_layers, sizes.nfeats
+
+    def stack(length):
+        # Attention to the decoder's one memory token is not counted: its queries and
+        # keys are inert.
+        per_token = 2 * width * (4 * width + 2 * sizes.ff_size)
+        return layers * (length * per_token + 4 * length * length * width)
+
+    project = 2 * tokens * text * width
+
+    def read_motion(count, extra=2):
+        return 2 * count * nfeats * width + stack(count + extra)
+
+    def write(count):
+        return stack(count) + 2 * count * width * nfeats
+
+    if model == "motionclip":
+        write_all = batch * write(frames)
+        return write_all + batch * read_motion(frames, sizes.encoder_tokens), write_all
+    if model == "temos":
+        read = project + stack(tokens + 2)
+        training = read + read_motion(frames) + 2 * write(frames)
+    else:
+        read = project + stack(tokens + 3)
+        past = 2 * PAST * nfeats * width + stack(PAST)
+        training = read + project + past + stack(tokens + 3 + PAST)
+        for count in (frames, frames_1):
+            training += read_motion(count) + 2 * write(count)
+    return batch * training, batch * (read + write(frames))
+
+
+def matmul_rate(size: int = 2048, repeats: int = 3, dtype: str = "float32") -> float:
+    """Returns the median GFLOP/s of a product of two `size`-squares."""
+    a = jax.random.normal(jax.random.key(1), (size, size), jnp.dtype(dtype))
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        product(a).block_until_ready()
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / statistics.median(times) / 1e9
+
+
+def bandwidth(repeats: int = 3) -> float:
+    """Returns the median GB/s at which numbers are read and written, one by one."""
+    a = jnp.ones(1 << 26, jnp.float32)
+    copy = jax.jit(lambda a: a + 1)
+    copy(a).block_until_ready()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        copy(a).block_until_ready()
+        times.append(time.perf_counter() - started)
+    return 2 * a.nbytes / statistics.median(times) / 1e9
