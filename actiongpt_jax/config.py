@@ -41,6 +41,7 @@ _CHOICES = {
     "data.labels": ("frame", "frame+sequence"),
     "data.pair_cut": ("middle", "reference"),
     "data.translation": ("pelvis", "reference"),
+    "data.turn": ("none", "random"),
     "data.window_text": ("covering", "reference"),
     "losses.recons_mean": ("frames", "padded"),
     "model.motion_mask": ("bool", "shipped"),

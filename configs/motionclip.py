@@ -52,6 +52,8 @@ def get_config(arg=None):
     config.data.translation = "pelvis"
     # 'yaw' turns every window to face the same way first.
     config.data.align = "none"
+    # 'random' turns every training window about the vertical, differently each time.
+    config.data.turn = "none"
     config.data.num_frames = 60
     config.data.clip_frames = 100
     # Embeddings of pictures of the clips, see `data.image_embeddings`; '' = none.
@@ -74,6 +76,8 @@ def get_config(arg=None):
     if "demo" in words or "debug" in words:
         demo = "demo" in words
         config.data.builtin = 240 if demo else 12
+        # Without, most of a small model's error on new windows is where they face.
+        config.data.turn = "random"
         # MiniLM's width, which reads the built-in texts.
         config.model.latent_dim = 384
         config.model.ff_size = 512 if demo else 32

@@ -9,6 +9,7 @@ A raw batch (`WindowBatches.load`, numpy, this process's rows) has
 | lengths | (B,) int32 | T; 0 = filler row |
 | text | (B, P) float32 | pooled vector of the text, of k texts the mean |
 | image | (B, P) float32 | of a picture of the clip; only where there are pictures |
+| turn | (B,) float32 | radians about the vertical; only where windows are turned |
 | index | (B,) int32 | row in the global batch |
 | item | (B,) int32 | row in the list of clips; -1 = filler row |
 
@@ -23,12 +24,22 @@ import numpy as np
 
 from actiongpt_jax.data.batch_plan import BatchPlan
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.windows import Clip, draw_windows, middle_windows, phrases
+from actiongpt_jax.data.windows import (
+    Clip,
+    draw_turns,
+    draw_windows,
+    middle_windows,
+    phrases,
+)
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.pose6d import Align
 from actiongpt_jax.geometry.kinematics import Compat
-from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.geometry.rotations import (
+    axis_angle_to_matrix,
+    compose,
+    rotate,
+)
 from actiongpt_jax.text.embedding_store import EmbeddingStore
 
 _BODY_JOINTS = 22
@@ -52,6 +63,7 @@ class WindowBatches:
         seed: int | None,
         source: str = "descriptions",
         images: Sequence[np.ndarray] | None = None,
+        turn: bool = False,
         process_index: int = 0,
         process_count: int = 1,
     ):
@@ -66,6 +78,8 @@ class WindowBatches:
                 the middle one of each clip.
             source: 'descriptions' or 'phrase'.
             images: (P,) embedding of each clip's picture, see `read_images`.
+            turn: turn each drawn window by an angle of its own, anew in each epoch:
+                which way somebody faced in the studio says nothing.
             process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
             process_count: P.
 
@@ -98,8 +112,8 @@ class WindowBatches:
                 f"{width}; embed pictures and texts with the same CLIP model"
             )
         self._images = images
-        self._seed = seed
-        self._windows = (0, self._draw(0))
+        self._seed, self._turn = seed, turn and seed is not None
+        self._drawn = (0, *self._draw(0))
         # Plain views: slicing np.memmap itself makes a costly object each time.
         self._rotations = np.asarray(store.rotations)
         self._translation = np.asarray(store.translation)
@@ -115,10 +129,11 @@ class WindowBatches:
         items = items[self._rows]
         epoch = step // self.plan.batches_per_epoch
         # One assignment: a second thread sees either epoch whole.
-        cached = self._windows
+        cached = self._drawn
         if cached[0] != epoch:
-            self._windows = cached = (epoch, self._draw(epoch))
-        windows = [cached[1][item] if item >= 0 else None for item in items]
+            self._drawn = cached = (epoch, *self._draw(epoch))
+        _, drawn, turns = cached
+        windows = [drawn[item] if item >= 0 else None for item in items]
 
         # Fresh arrays: on a CPU a device array may share memory with its source.
         # Filler rows stay at rest.
@@ -133,6 +148,8 @@ class WindowBatches:
         }
         if self._images is not None:
             raw["image"] = np.zeros_like(raw["text"])
+        if self._turn:
+            raw["turn"] = turns[items]
         for row, (item, window) in enumerate(zip(items, windows, strict=True)):
             if window is None:
                 continue
@@ -154,10 +171,14 @@ class WindowBatches:
     def _text(self, phrase: str) -> np.ndarray:
         return self._embeddings.pooled(phrase, self._source)
 
-    def _draw(self, epoch: int) -> list[tuple[int, str]]:
+    def _draw(self, epoch: int) -> tuple[list[tuple[int, str]], np.ndarray]:
+        """Returns window and turn of every clip."""
         if self._seed is None:
-            return middle_windows(self.clips)
-        return draw_windows(self.clips, self._seed, epoch)
+            return middle_windows(self.clips), np.zeros(len(self.clips), np.float32)
+        return (
+            draw_windows(self.clips, self._seed, epoch),
+            draw_turns(len(self.clips), self._seed, epoch),
+        )
 
 
 def pose_batch(
@@ -166,7 +187,8 @@ def pose_batch(
     """Turns a raw batch into what models and losses read; pure, for use under jit.
 
     Args:
-        raw: at least rotations, translation, lengths and text.
+        raw: at least rotations, translation, lengths and text; a `turn` where there
+            is one comes before `align`.
         align: see `features.pose6d.encode`.
         compat: see `features.pose6d.encode`.
 
@@ -174,12 +196,14 @@ def pose_batch(
         poses (B, T, 150) float32, 0 where padded; frame_mask (B, T) bool; text
         (B, P); image (B, P) where there is one.
     """
-    poses = pose6d.encode(
-        axis_angle_to_matrix(raw["rotations"]),
-        raw["translation"],
-        align=align,
-        compat=compat,
-    )
+    rotations, translation = axis_angle_to_matrix(raw["rotations"]), raw["translation"]
+    if "turn" in raw:
+        up = raw["turn"][:, None, None] * jnp.array([0.0, 0.0, 1.0])
+        turn = jnp.broadcast_to(axis_angle_to_matrix(up), (*translation.shape, 3))
+        root = compose(turn, rotations[:, :, 0])[:, :, None]
+        rotations = jnp.concatenate([root, rotations[:, :, 1:]], 2)
+        translation = rotate(turn, translation)
+    poses = pose6d.encode(rotations, translation, align=align, compat=compat)
     frame_mask = jnp.arange(poses.shape[1]) < raw["lengths"][:, None]
     batch = {
         "poses": jnp.where(frame_mask[..., None], poses, 0.0),

@@ -19,8 +19,8 @@ from actiongpt_jax.errors import InputError
 
 NUM_FRAMES = 60
 CLIP_FRAMES = 100
-# Keeps the draws of windows apart from those of the order of batches.
-_STREAM = 1
+# Keep the draws of windows and turns apart from those of the order of batches.
+_STREAM, _TURN_STREAM = 1, 2
 
 
 class Run(NamedTuple):
@@ -144,13 +144,27 @@ def draw_windows(items: Sequence[Clip], seed: int, epoch: int) -> list[tuple[int
     Returns:
         First frame, within the sequence, and phrase, for each.
     """
-    # Raw bits, which no version of numpy will change: see `BatchPlan`.
-    bits = np.random.Philox(np.random.SeedSequence([seed, epoch, _STREAM]))
-    draws = bits.random_raw(len(items))
+    draws = _draw_bits(len(items), seed, epoch, _STREAM)
     return [
         clip.window(int(draw) % clip.num_windows)
         for clip, draw in zip(items, draws, strict=True)
     ]
+
+
+def draw_turns(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Draws an angle for each of `count` clips, as `draw_windows` does.
+
+    Returns:
+        (count,) float32 radians in [0, 2 pi].
+    """
+    draws = _draw_bits(count, seed, epoch, _TURN_STREAM)
+    return (draws * (2.0 * np.pi / 2.0**64)).astype(np.float32)
+
+
+def _draw_bits(count: int, seed: int, epoch: int, stream: int) -> np.ndarray:
+    # Raw bits, which no version of numpy will change: see `BatchPlan`.
+    bits = np.random.Philox(np.random.SeedSequence([seed, epoch, stream]))
+    return bits.random_raw(count)
 
 
 def middle_windows(items: Sequence[Clip]) -> list[tuple[int, str]]:

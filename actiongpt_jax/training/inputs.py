@@ -150,7 +150,7 @@ _FIXED_TEXT = ("source", "encoder", "k", "aggregation", "width", "weight_hash")
 _EXACT = {
     "data": (
         *("store", "labels", "min_frames", "max_frames", "limit", "train_split"),
-        *("window_text", "num_frames", "clip_frames", "images"),
+        *("window_text", "num_frames", "clip_frames", "images", "turn"),
     ),
     "losses": None,
     "text": ("store",),

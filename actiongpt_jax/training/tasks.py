@@ -194,6 +194,7 @@ def _window_batches(
         config.train.seed if shuffle else None,
         source=config.text.source,
         images=read_images(images, items) if images else None,
+        turn=config.data.turn == "random",
         **process,
     )
 

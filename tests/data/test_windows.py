@@ -329,20 +329,24 @@ def test_batches_hold_the_drawn_windows(store, found, embeddings):
     assert sorted(seen) == sorted([*range(len(found))] * 2)
 
 
+@pytest.mark.parametrize("turn", [False, True])
 def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
-    store, found, embeddings
+    store, found, embeddings, turn
 ):
     plan = plan_of(found)
-    whole = WindowBatches(store, found, embeddings, plan, seed=9)
+    whole = WindowBatches(store, found, embeddings, plan, seed=9, turn=turn)
     steps = list(range(3 * plan.batches_per_epoch))
     expected = [whole.load(step) for step in steps]
-    late = WindowBatches(store, found, embeddings, plan_of(found), seed=9)
+    late = WindowBatches(store, found, embeddings, plan_of(found), seed=9, turn=turn)
     for step in reversed(steps):
         for name, array in late.load(step).items():
             np.testing.assert_array_equal(array, expected[step][name])
     halves = [
         WindowBatches(
-            *(store, found, embeddings, plan_of(found), 9, "descriptions", None, i, 2)
+            *(store, found, embeddings, plan_of(found), 9),
+            turn=turn,
+            process_index=i,
+            process_count=2,
         )
         for i in range(2)
     ]
@@ -351,6 +355,42 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
         for name, array in expected[step].items():
             joined = np.concatenate([part[name] for part in parts])
             np.testing.assert_array_equal(joined, array)
+
+
+def test_turned_windows_face_anywhere_and_move_as_before(store, found, embeddings):
+    straight, turned = (
+        WindowBatches(store, found, embeddings, plan_of(found), seed=9, turn=turn)
+        for turn in (False, True)
+    )
+    count = 2 * turned.plan.batches_per_epoch
+    raws = [turned.load(step) for step in range(count)]
+    angles = [a for raw in raws for a in raw["turn"][raw["item"] >= 0]]
+    # Every window has an angle of its own, in every epoch.
+    assert len({float(a) for a in angles}) == 2 * len(found)
+    assert min(angles) >= 0
+    assert max(angles) <= np.float32(2 * np.pi)
+    plain, raw = straight.load(0), raws[0]
+    assert raw["item"][0] >= 0
+    found_poses = np.asarray(pose_batch(raw)["poses"][0], np.float64)
+    before = np.asarray(pose_batch(plain)["poses"][0], np.float64)
+    c, s = np.cos(float(raw["turn"][0])), np.sin(float(raw["turn"][0]))
+    matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    # Two rows of the root's matrix, and the way: from the left in the world.
+    root = before[:, :6].reshape(-1, 2, 3)
+    root = np.concatenate([root, np.cross(root[:, :1], root[:, 1:])], 1)
+    expected = (matrix @ root)[:, :2].reshape(-1, 6)
+    # float32 products of numbers up to 1; metres up to a few.
+    np.testing.assert_allclose(found_poses[:, :6], expected, atol=2e-6)
+    np.testing.assert_allclose(
+        found_poses[:, 144:147], before[:, 144:147] @ matrix.T, atol=5e-6
+    )
+    np.testing.assert_array_equal(found_poses[:, 6:144], before[:, 6:144])
+
+
+def test_validation_is_not_turned(store, found, embeddings):
+    plan = plan_of(found, shuffle=False)
+    batches = WindowBatches(store, found, embeddings, plan, None, turn=True)
+    assert "turn" not in batches.load(0)
 
 
 def test_validation_takes_the_middle(store, found, embeddings):
