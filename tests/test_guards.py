@@ -52,6 +52,9 @@ PARAMETERS = {
     "motionclip:demo": (6_927_510, 7_814_934),
     "motionclip:debug": (1_648_342, 1_944_406),
     "motionclip:k=8,text=phrase": (38_010_006, 42_213_014),
+    "evaluator": (6_583_424, 6_583_424),
+    "evaluator:demo": (654_400, 654_400),
+    "evaluator:debug": (23_696, 23_696),
 }
 
 
@@ -147,5 +150,5 @@ def test_parameter_counts(spec):
     model = build(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
     trained = count_parameters(shapes["params"])
-    everything = trained + count_parameters(shapes["unused"])
+    everything = trained + count_parameters(shapes.get("unused", {}))
     assert (trained, everything) == PARAMETERS[spec]

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.motionclip import MotionClip
+from actiongpt_jax.models.retrieval import Retrieval
 from actiongpt_jax.models.teach import Teach
 from actiongpt_jax.models.temos import Temos
 
@@ -13,6 +14,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "temos": Temos,
     "teach": Teach,
     "motionclip": MotionClip,
+    "evaluator": Retrieval,
 }
 # What each model draws per item in training: name -> latent noise. In this order:
 # runs that are continued draw the same.
@@ -20,6 +22,7 @@ NOISE = {
     "temos": ("text", "motion"),
     "teach": ("text_0", "text_1", "motion_0", "motion_1"),
     "motionclip": (),
+    "evaluator": (),
 }
 
 

@@ -24,15 +24,17 @@ from actiongpt_jax.data.pair_batching import (
     pair_model_batch,
 )
 from actiongpt_jax.data.pair_plan import PairPlan
-from actiongpt_jax.data.segments import pairs, segments
+from actiongpt_jax.data.segments import pairs, phrases, segments
 from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.windows import clips
 from actiongpt_jax.evaluation.autoencoding import joint_error_terms
+from actiongpt_jax.evaluation.retrieval import top1_terms
 from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import body
 from actiongpt_jax.losses import motionclip as motionclip_losses
+from actiongpt_jax.losses import retrieval as retrieval_losses
 from actiongpt_jax.losses import teach as teach_losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
@@ -226,6 +228,27 @@ def _window_terms(config: Config, axis_name: str | None) -> Terms:
     )
 
 
+class _NamedBatches(SegmentBatches):
+    """Segments that tell which of them have equal texts."""
+
+    def __init__(self, store: MotionStore, items: list, *rest: Any, **options: Any):
+        super().__init__(store, items, *rest, **options)
+        number = {phrase: i for i, phrase in enumerate(phrases(items))}
+        self._text_id = np.array([number[item.phrase] for item in items], np.int32)
+
+    def _load(self, items: np.ndarray, shape: int) -> dict[str, np.ndarray]:
+        ids = np.where(items < 0, -1, self._text_id[items]).astype(np.int32)
+        return {**super()._load(items, shape), "text_id": ids}
+
+
+def _named_batch(raw: Raw, normalizer: Normalizer, config: Config):
+    return {**_segment_batch(raw, normalizer, config), "text_id": raw["text_id"]}
+
+
+def _retrieval_terms(config: Config, axis_name: str | None) -> Terms:
+    return functools.partial(retrieval_losses.terms, config=config, axis_name=axis_name)
+
+
 TASKS = {
     "temos": Task(
         noun="segment",
@@ -262,5 +285,17 @@ TASKS = {
         terms=_window_terms,
         weights=motionclip_losses.weights,
         evaluator=joint_error_terms,
+    ),
+    "evaluator": Task(
+        noun="segment",
+        items=_segments,
+        sizes=_frames,
+        plan=_segment_plan,
+        batches=functools.partial(_item_batches, _NamedBatches),
+        fit=_fit,
+        to_model=_named_batch,
+        terms=_retrieval_terms,
+        weights=retrieval_losses.weights,
+        evaluator=top1_terms,
     ),
 }

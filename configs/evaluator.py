@@ -1,0 +1,62 @@
+"""The retrieval evaluator, which judges what other models generate.
+
+python -m actiongpt_jax.train --config configs/evaluator.py \
+    --config.data.store=STORE --config.text.store=EMBEDDINGS
+python -m actiongpt_jax.train --config configs/evaluator.py:demo    # built-in data
+
+It learns from the training split alone. Its seed and its parts are not those of any
+generator, and it reads phrases, not descriptions, so that models with and without
+descriptions are judged by the same measure.
+"""
+
+import math
+
+from actiongpt_jax.config import base_config, parse_words
+
+
+def get_config(arg=None):
+    """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
+    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
+    config = base_config()
+
+    config.model.name = "evaluator"
+    config.model.nfeats = 135
+    config.model.latent_dim = 256
+    # A FID of as many samples has a bias that grows with it.
+    config.model.embed_dim = 64
+    config.model.ff_size = 1024
+    config.model.num_layers = 4
+    config.model.num_heads = 4
+    config.model.dropout = 0.1
+
+    # TMR divides cosines by a temperature of 0.1.
+    config.losses.logit_scale = math.log(1 / 0.1)
+
+    config.text.source = "phrase"
+    # Generators have 42.
+    config.train.seed = 20230501
+    # More negatives than a generator's batch of 16 has.
+    config.train.batch_size = 64
+    config.train.num_epochs = 100
+    config.train.eval_epochs = 5
+    config.train.best_metric = "val/contrastive"
+
+    if "text" in words:
+        config.text.source = words["text"]
+    if "k" in words:
+        config.text.k = int(words["k"])
+    if "demo" in words or "debug" in words:
+        demo = "demo" in words
+        config.data.builtin = 240 if demo else 12
+        config.model.latent_dim = 128 if demo else 16
+        config.model.embed_dim = 32 if demo else 8
+        config.model.ff_size = 256 if demo else 32
+        config.model.num_layers = 2
+        config.data.max_shapes = 3 if demo else 1
+        config.train.learning_rate = 5e-4
+        config.train.num_steps = 600 if demo else 8
+        config.train.batch_size = 32 if demo else 4
+        config.train.eval_epochs = 8
+        config.train.checkpoint_steps = 200 if demo else 4
+        config.train.log_steps = 10 if demo else 1
+    return config

@@ -1,0 +1,101 @@
+"""Retrieval precision, FID and spreads: closed forms and known statistics."""
+
+import numpy as np
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation import retrieval
+
+
+@pytest.fixture(scope="module")
+def texts():
+    rng = np.random.default_rng(0)
+    found = rng.normal(size=(50, 16))
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+OWN = np.tile(np.arange(50), 8)
+
+
+def test_motions_on_their_texts_are_all_found(texts):
+    found = retrieval.r_precision(texts[OWN], texts, OWN)
+    assert found == {"top1": 1, "top2": 1, "top3": 1, "pool": 32, "chance": 1 / 32}
+    assert retrieval.matching_distance(texts[OWN], texts, OWN) == 0
+
+
+def test_unrelated_motions_are_found_by_chance(texts):
+    motions = np.random.default_rng(1).normal(size=(400, 16))
+    found = retrieval.r_precision(motions, texts, OWN)
+    for k in (1, 2, 3):
+        # Three standard deviations of 400 throws.
+        spread = 3 * np.sqrt(k / 32 * (1 - k / 32) / 400)
+        assert found[f"top{k}"] == pytest.approx(k / 32, abs=spread)
+    everything = retrieval.r_precision(motions, texts, OWN, pool=None)
+    assert everything["pool"] == 50 and everything["chance"] == 1 / 50
+
+
+def test_a_small_set_of_texts_makes_a_small_pool(texts):
+    few = np.arange(20) % 5
+    found = retrieval.r_precision(texts[few], texts[:5], few)
+    assert found["pool"] == 5 and found["chance"] == 1 / 5
+    # Equal texts are one row, so a motion's own text is never its rival; texts that
+    # lie on each other are, and win.
+    same = retrieval.r_precision(texts[few], np.tile(texts[:1], (5, 1)), few)
+    assert same["top1"] == same["top3"] == 0
+
+
+def test_the_second_nearest_counts_in_top2(texts):
+    # Half-way between the own text and another, but nearer to that one.
+    motions = 0.45 * texts[[0, 1]] + 0.55 * texts[[1, 0]]
+    found = retrieval.r_precision(motions, texts[:2], np.array([0, 1]))
+    assert [found[f"top{k}"] for k in (1, 2, 3)] == [0, 1, 1]
+
+
+def test_fid_of_known_gaussians():
+    """Samples whose mean and covariance are exact by construction."""
+    rng = np.random.default_rng(2)
+    raw = rng.normal(size=(200, 3))
+    raw -= raw.mean(0)
+    white = raw @ np.linalg.inv(np.linalg.cholesky(np.cov(raw, rowvar=False))).T
+    a, b = white * [1, 2, 3], white * [2, 2, 1] + [3, 0, 4]
+    # |mean|^2 and, for diagonal covariances, the squared distances of deviations.
+    assert retrieval.fid(a, b) == pytest.approx(25 + 1 + 0 + 4, rel=1e-9)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    assert retrieval.fid(a @ turn, b @ turn) == pytest.approx(30, rel=1e-9)
+    assert retrieval.fid(a, a) == pytest.approx(0, abs=1e-9)
+    # Fewer samples than dimensions: a covariance without full rank.
+    assert np.isfinite(retrieval.fid(a[:2], b[:2]))
+
+
+def test_the_floor_is_that_of_small_samples():
+    normal = np.random.default_rng(3).normal(size=(512, 64))
+    floor = retrieval.fid_floor(normal)
+    assert floor["n"] == 256
+    # Numbers: two samples of 256 of one 64-dimensional normal have a FID of 8.3 (and
+    # of 1024, 2.1).
+    assert floor["mean"] == pytest.approx(8.3, rel=0.1)
+
+
+def test_spreads():
+    line = np.array([[0.0], [3.0]])
+    assert retrieval.diversity(line) == {"mean": 3.0, "pairs": 1}
+    assert np.isnan(retrieval.diversity(line[:1])["mean"])
+    many = retrieval.diversity(np.random.default_rng(4).normal(size=(1000, 2)))
+    # The mean distance of two points of a plane's normal is sqrt(pi).
+    assert many["pairs"] == 300
+    assert many["mean"] == pytest.approx(np.sqrt(np.pi), rel=0.1)
+    # Pairs of 0, 1, 3 lie 1, 2 and 3 apart; the second text's motions are all alike.
+    samples = [np.array([[0.0], [1.0], [3.0]]), np.ones((4, 1)), np.ones((1, 1))]
+    assert retrieval.multimodality(samples) == pytest.approx((2 + 0) / 2)
+    assert np.isnan(retrieval.multimodality([]))
+
+
+def test_wrong_input_is_an_error(texts):
+    with pytest.raises(InputError, match="2 distinct texts, got 1"):
+        retrieval.r_precision(texts[:3], texts[:1], np.zeros(3, int))
+    with pytest.raises(InputError, match="at least 2 motions"):
+        retrieval.fid(texts[:1], texts)
+    with pytest.raises(InputError, match="row 1 with NaN"):
+        retrieval.diversity(np.array([[0.0], [np.nan]]))
+    with pytest.raises(InputError, match="n from 1 on"):
+        retrieval.diversity(np.zeros((0, 3)))

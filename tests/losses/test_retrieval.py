@@ -1,0 +1,90 @@
+"""The evaluator's loss: an oracle, equal texts, fillers, devices."""
+
+import jax
+import numpy as np
+import pytest
+
+from actiongpt_jax.evaluation.retrieval import top1_terms
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.losses.retrieval import contrastive
+from actiongpt_jax.models.retrieval import RetrievalOutputs
+
+SCALE = float(np.log(10))
+IDS = np.array([0, 1, 1, 2, 3, 0], np.int32)
+MASK = np.array([1, 1, 1, 1, 0, 1], bool)
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(0)
+    found = rng.normal(size=(2, 6, 5))
+    return np.float32(found / np.linalg.norm(found, axis=-1, keepdims=True))
+
+
+def expected(motion, text):
+    """Cross-entropies in float64, pair by pair."""
+    total = 0.0
+    for a, b in ((motion, text), (text, motion)):
+        for i in np.flatnonzero(MASK):
+            rivals = [j for j in np.flatnonzero(MASK) if j == i or IDS[j] != IDS[i]]
+            logits = [10 * np.dot(a[i].astype(float), b[j]) for j in rivals]
+            own = 10 * np.dot(a[i].astype(float), b[i])
+            total += np.log(np.sum(np.exp(logits))) - own
+    return total / 2
+
+
+def test_oracle(vectors):
+    total, count = jax.jit(contrastive)(*vectors, IDS, MASK, SCALE)
+    assert float(count) == 5
+    # Cosines of float32, times ten.
+    np.testing.assert_allclose(total, expected(*vectors), rtol=2e-6)
+
+
+def test_an_equal_text_is_no_negative(vectors):
+    """Motions 1 and 2 have one text: how near they lie to it costs nothing."""
+    motion, text = np.array(vectors)
+    only = np.array([False, True, True, False, False, False])
+    total, count = contrastive(motion, text, IDS, only, SCALE)
+    assert (float(total), float(count)) == (0, 2)
+    other, _ = contrastive(motion, text, np.arange(6), only, SCALE)
+    assert float(other) > 0
+
+
+def test_fillers_change_nothing(vectors):
+    motion, text = np.where(MASK[:, None], vectors, -vectors)
+    np.testing.assert_array_equal(
+        contrastive(motion, text, IDS, MASK, SCALE)[0],
+        contrastive(vectors[0], vectors[1], IDS, MASK, SCALE)[0],
+    )
+    nobody = np.zeros(6, bool)
+    slope = jax.grad(lambda x: contrastive(x, x, IDS, nobody, SCALE)[0])
+    assert np.isfinite(slope(vectors[0])).all()
+
+
+def test_devices_gather_the_batch(vectors):
+    """vmap with an axis name is what several devices compute."""
+
+    def split(x):
+        return x.reshape(2, 3, *x.shape[1:])
+
+    totals, counts = jax.vmap(
+        lambda a, b, ids, mask: contrastive(a, b, ids, mask, SCALE, "device"),
+        axis_name="device",
+    )(split(vectors[0]), split(vectors[1]), split(IDS), split(MASK))
+    assert float(counts.sum()) == 5
+    np.testing.assert_allclose(totals.sum(), expected(*vectors), rtol=2e-6)
+
+
+def test_top1_in_the_batch():
+    text = np.eye(4, dtype=np.float32)
+    # The second prefers the third's text, which is its own; the last prefers another.
+    motion = text[[0, 2, 2, 0]]
+    batch = {
+        "frame_mask": np.ones((4, 2), bool),
+        "text_id": np.array([0, 1, 1, 2], np.int32),
+    }
+    nothing = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
+    outputs = RetrievalOutputs(text=text, motion=motion)  # pyright: ignore
+    hits, count = top1_terms(outputs, batch, nothing)["top1"]  # pyright: ignore
+    # The second's own text scores as low as those of others: no hit.
+    assert (float(hits), float(count)) == (2, 4)
