@@ -278,7 +278,7 @@ class _Run:
             epoch = step / self.per_epoch
             shown = (
                 *("recons_text2rfeats", "ape_root", "ape_global", "ave_global"),
-                *("joint_error", "text_cosine"),
+                *("joint_error", "text_cosine", "contrastive", "top1"),
             )
             line = ", ".join(
                 f"{name.removeprefix('val/')} {value:.4f}"
