@@ -1,0 +1,148 @@
+"""The figures of an evaluation, for reading."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from actiongpt_jax.evaluation.ape_ave import NAMES
+
+# Name -> (heading, factor): feet and floor in centimetres, read more easily.
+_PHYSICAL = {
+    "skating": ("skating %", 100.0),
+    "foot_slide": ("foot slide cm", 100.0),
+    "penetration": ("under floor cm", 100.0),
+    "floating": ("over floor cm", 100.0),
+    "bone_drift": ("bone drift cm", 100.0),
+    "jerk": ("jerk m/s3", 1.0),
+    "peak_jerk": ("peak jerk m/s3", 1.0),
+    "area_under_jerk": ("area under jerk m/s2", 1.0),
+    "transition": ("transition cm", 100.0),
+    "transition_aligned": ("root-aligned cm", 100.0),
+}
+
+
+def readable(result: Mapping[str, Any]) -> str:
+    """Lays a result of `inference.evaluation` out as tables."""
+    baselines = result.get("baselines", {})
+    many = result["samples"] > 1
+    errors = {
+        f"generated, {how} of {result['samples']}" if many else "generated": found
+        for how, found in result["ape_ave"].items()
+    }
+    errors |= {name: found["ape_ave"]["mean"] for name, found in baselines.items()}
+    errors["real"] = dict.fromkeys(NAMES, 0.0)
+    bodies = {"generated": result["physical"]["generated"]}
+    bodies |= {name: f["physical"]["generated"] for name, f in baselines.items()}
+    bodies["real"] = result["physical"]["real"]
+    parts = [
+        f"{result['motions']} motions of {result['split']}, {result['model']} at step "
+        f"{result['step']}, protocol {result['protocol']} (m, m2; +- half a 95 % "
+        "interval over motions)",
+        table({name: _errors(found) for name, found in errors.items()}),
+        *result["notes"],
+        "",
+        table({name: _bodies(found) for name, found in bodies.items()}),
+    ]
+    if "retrieval" in result:
+        parts += ["", *_retrieval(result, baselines)]
+    return "\n".join(parts)
+
+
+def table(rows: Mapping[str, Mapping[str, Any]], digits: int = 3) -> str:
+    """Lays figures out in rows and columns.
+
+    Args:
+        rows: name of a row -> name of a column -> text, a number, a
+            [figure, low, high], or None. Columns come in the order in which they are
+            first met.
+        digits: after the point.
+
+    Returns:
+        Lines of equal width; an interval stands as +- half its width.
+    """
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [["", *columns]]
+    for name, row in rows.items():
+        lines.append([name, *(_cell(row.get(column), digits) for column in columns)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in lines
+    )
+
+
+def _errors(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", " ").upper(): found[name] for name in NAMES}
+
+
+def _bodies(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        heading: (np.array(found[name]) * factor).tolist()
+        for name, (heading, factor) in _PHYSICAL.items()
+        if name in found
+    }
+
+
+def _retrieval(
+    result: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    found = result["retrieval"]
+    rows = {"generated": _fit(found["generated"])}
+    rows |= {n: _fit(b["retrieval"]["generated"]) for n, b in baselines.items()}
+    rows["real"] = _fit(found["real"])
+    if "shuffled_texts" in found:
+        rows["real, shuffled texts"] = _fit(found["shuffled_texts"])
+    if "fid" in found:
+        floor = found["fid"]["real_versus_real"]
+        name = f"FID of {found['fid']['n']}"
+        half = f"FID of {floor['n']}"
+        rows["generated"][name] = found["fid"]["generated"]
+        rows["generated"][half] = found["fid"]["generated_of_as_many"]
+        for other, baseline in baselines.items():
+            own = baseline["retrieval"]["fid"]
+            rows[other] |= {
+                name: own["generated"],
+                half: own["generated_of_as_many"],
+            }
+        rows["real"][half] = floor["mean"]
+    lines = [
+        f"evaluator {result['evaluator']['hash']}: {found['actions']} actions, "
+        f"{found['distinct_texts']} distinct texts",
+        table(rows),
+    ]
+    for kind, spread in result.get("multimodality", {}).items():
+        if "missing" in spread:
+            lines.append(f"multimodality, {kind}: not known, {spread['missing']}")
+        else:
+            lines.append(
+                f"multimodality, {kind}: {spread['mean']:.3f} of {spread['texts']} "
+                f"texts, evaluator {result['evaluator']['hash']}"
+            )
+    return lines
+
+
+def _fit(found: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    if pool := found.get("pool"):
+        row = {f"R@{k} of {pool['pool']}": pool[f"top{k}"] for k in (1, 2, 3)}
+    if "matching_distance" in found:
+        row["distance"] = found["matching_distance"]
+        row["diversity"] = found["diversity"]["mean"]
+    return row
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int | str):
+        return str(value)
+    if isinstance(value, float):
+        return "-" if np.isnan(value) else f"{value:.{digits}f}"
+    figure, low, high = value
+    if np.isnan(figure):
+        return "-"
+    return f"{figure:.{digits}f} +-{(high - low) / 2:.{digits}f}"
