@@ -118,6 +118,11 @@ def _generate(
     read_past: bool = True,
     on_action: Callable[[int], Any] | None = None,
 ) -> list[Motion]:
+    if not hasattr(trained.model, "decode"):
+        raise InputError(
+            "the checkpoint must be of a model that generates, got an evaluator's; "
+            "give the workdir of a TEMOS, TEACH or MotionCLIP run"
+        )
     width = trained.config.text.width
     if reads_pooled(trained.model):
         width = trained.config.model.latent_dim
