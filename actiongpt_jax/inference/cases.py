@@ -1,0 +1,226 @@
+"""What a model is asked for in an evaluation, and who answers: it, or a baseline."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from actiongpt_jax.config import Config, resolve
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.data.segments import pairs, segments
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import kinematics
+from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.inference.continuing import Align
+from actiongpt_jax.inference.generate import generate_sequence
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.series import series_prompts
+from actiongpt_jax.inference.trained import Trained
+
+# (rotations (T, 22, 3) axis-angle, translation (T, 3)).
+Arrays = tuple[np.ndarray, np.ndarray]
+_MEAN_FRAMES = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A captured motion and its texts.
+
+    Attributes:
+        key: of the segment or pair.
+        phrases: of its actions.
+        lengths: frames of each action; a transition belongs to the second.
+        start: first frame in the store's arrays.
+    """
+
+    key: str
+    phrases: tuple[str, ...]
+    lengths: tuple[int, ...]
+    start: int
+
+    @property
+    def frames(self) -> int:
+        """Frames of the whole."""
+        return sum(self.lengths)
+
+    @property
+    def seam(self) -> int:
+        """First frame of the second action, 0 without one."""
+        return self.lengths[0] if len(self.lengths) > 1 else 0
+
+    def captured(self, store: MotionStore) -> Arrays:
+        """Reads the motion.
+
+        Raises:
+            InputError: if it has NaN or infinity.
+        """
+        rows = slice(self.start, self.start + self.frames)
+        found = np.array(store.rotations[rows]), np.array(store.translation[rows])
+        return check_finite(found, f"motion {self.key} of {store.path}")
+
+
+# Cases -> per case the motions that answer it.
+Source = Callable[[Sequence[Case]], list[list[Arrays]]]
+
+
+def check_finite(motion: Arrays, name: str) -> Arrays:
+    """Returns a motion that is finite.
+
+    Raises:
+        InputError: for one with NaN or infinity.
+    """
+    bad = ~np.isfinite(motion[0]).all((1, 2)) | ~np.isfinite(motion[1]).all(1)
+    if bad.any():
+        raise InputError(
+            f"{name} must be finite, got NaN or infinity in frame {int(bad.argmax())}; "
+            "leave the motion out, or train with a lower rate where it was generated"
+        )
+    return motion
+
+
+def list_cases(config: Config, store: MotionStore, split: str, paired: bool):
+    """Lists the motions of a split by the rules of a training run.
+
+    Args:
+        config: of the model.
+        store: of the motions.
+        split: 'train', 'val' or 'test'.
+        paired: pairs of actions, else single ones.
+
+    Returns:
+        Cases, the shortest first, so that those of much the same length share a batch.
+
+    Raises:
+        InputError: if there is none.
+    """
+    data = resolve(config).data
+    limits = data.min_frames, data.max_frames
+    if paired:
+        compat = "reference" if data.pair_cut == "reference" else None
+        items = pairs(store, split, *limits, compat=compat)
+        parts = [(p.phrases, (p.lengths[0], sum(p.lengths[1:]))) for p in items]
+    else:
+        items = segments(store, split, data.labels, *limits)
+        parts = [((item.phrase,), (item.end - item.start,)) for item in items]
+    if not items:
+        raise InputError(
+            f"motion store {store.path} has no {'pair' if paired else 'segment'} of "
+            f"{limits[0]} to {limits[1]} frames in split {split!r}; give another "
+            "--split or --data"
+        )
+    found = [
+        Case(item.key, *part, store.sequences[item.sequence].start + item.start)
+        for item, part in zip(items, parts, strict=True)
+    ]
+    return sorted(found, key=lambda case: (case.frames, case.key))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How motions are drawn; see the flags of `generate`.
+
+    Attributes:
+        samples: motions per case.
+        diverse: where they differ.
+        fact: factor on the latent's deviation from its mean.
+        seed: of all draws; each case has draws of its own.
+        series: 'past', 'independent', 'joined' or 'off'.
+        align: how actions are joined.
+        window: frames that lead over.
+    """
+
+    samples: int = 1
+    diverse: str = "latent"
+    fact: float = 1.0
+    seed: int = 0
+    series: str = "off"
+    align: Align = "full"
+    window: int = 8
+
+
+def from_model(trained: Trained, embedder: PhraseEmbedder, how: Sampling) -> Source:
+    """Answers cases with what a model generates."""
+
+    def source(cases: Sequence[Case]) -> list[list[Arrays]]:
+        series = [
+            requests
+            for case in cases
+            for texts, lengths in series_prompts(case.phrases, case.lengths, how.series)
+            for requests in plan_series(
+                embedder,
+                texts,
+                lengths,
+                how.samples,
+                how.diverse,
+                how.fact,
+                seed_of(how.seed, case.key),
+            )
+        ]
+        motions = generate_sequence(
+            trained,
+            series,
+            align=how.align,
+            window=how.window if how.series != "off" else 0,
+            read_past=how.series == "past",
+        )
+        found = [(motion.rotations, motion.translation) for motion in motions]
+        return [
+            found[i * how.samples : (i + 1) * how.samples] for i in range(len(cases))
+        ]
+
+    return source
+
+
+def random_clips(store: MotionStore, known: Sequence[Case], seed: int = 0) -> Source:
+    """Answers each case with a captured motion drawn from others.
+
+    Args:
+        store: of both.
+        known: to draw from; those long enough, or else the longest, whose last pose is
+            held.
+        seed: of the draws.
+    """
+    frames = np.array([case.frames for case in known])
+
+    def one(case: Case) -> Arrays:
+        choice = np.flatnonzero(frames >= min(case.frames, frames.max()))
+        draw = np.random.default_rng(seed_of(seed, case.key)).choice(choice)
+        rows = np.minimum(np.arange(case.frames), frames[draw] - 1)
+        rotations, translation = known[draw].captured(store)
+        return rotations[rows], translation[rows]
+
+    return lambda cases: [[one(case)] for case in cases]
+
+
+def mean_pose(store: MotionStore, known: Sequence[Case]) -> Source:
+    """Answers each case with a body that stands still in the mean pose of others.
+
+    Args:
+        store: of both.
+        known: to average over: at most 5000 of their frames, evenly.
+    """
+    rows = np.concatenate([case.start + np.arange(case.frames) for case in known])
+    rows = rows[:: -(-len(rows) // _MEAN_FRAMES)]
+    matrices = rot.axis_angle_to_matrix(np.array(store.rotations[rows]))
+    turn = kinematics.turn_to_canonical(matrices[:, 0])
+    matrices = np.array(matrices)
+    matrices[:, 0] = rot.compose(turn, matrices[:, 0])
+    # The rotations nearest to the means of the matrices.
+    left, _, right = np.linalg.svd(matrices.mean(0))
+    sign = np.linalg.det(left @ right)
+    left[..., -1] *= sign[:, None]
+    pose = np.asarray(rot.matrix_to_axis_angle((left @ right).astype(np.float32)))
+    height = float(store.translation[rows, 2].mean())
+
+    def one(frames: int) -> Arrays:
+        place = np.tile(np.array([0, 0, height], np.float32), (frames, 1))
+        return np.tile(pose, (frames, 1, 1)), place
+
+    return lambda cases: [[one(case.frames)] for case in cases]
+
+
+def seed_of(seed: int, key: str) -> int:
+    """Returns the seed of a case's draws, from 0 to 2^32 - 1."""
+    return zlib.crc32(f"{seed}/{key}".encode())

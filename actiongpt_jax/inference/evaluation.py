@@ -1,0 +1,325 @@
+"""One evaluation from its options to its figures."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.ape_ave import Protocol
+from actiongpt_jax.evaluation.journal import Journal, pack, unpack
+from actiongpt_jax.evaluation.retrieval import multimodality
+from actiongpt_jax.evaluation.summary import summarise
+from actiongpt_jax.evaluation.tables import readable
+from actiongpt_jax.features.mmm import body_with_heels
+from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference import cases as asked
+from actiongpt_jax.inference.cases import Case, Sampling, Source
+from actiongpt_jax.inference.continuing import Align
+from actiongpt_jax.inference.generate import WINDOW, generate_motion
+from actiongpt_jax.inference.judging import judge
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import DIVERSE, plan_samples
+from actiongpt_jax.inference.retrieval import Evaluator, parameter_hash
+from actiongpt_jax.inference.series import series_mode
+from actiongpt_jax.inference.trained import Trained, load_trained
+
+BASELINES = ("mean_pose", "random_clip")
+_FOLDER = "evaluation"
+# Motions of one text that are compared with each other.
+_ALIKE = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is judged and how: the flags of `python -m actiongpt_jax.evaluate`."""
+
+    workdir: str
+    checkpoint: str = "latest"
+    data: str | None = None
+    split: str = "val"
+    limit: int | None = None
+    samples: int = 1
+    protocol: Protocol = "paper"
+    body: str | None = None
+    evaluator: str | None = None
+    multimodality: int = 20
+    baselines: bool = False
+    series: str | None = None
+    align: Align = "full"
+    window: int = WINDOW
+    diverse: str | None = None
+    fact: float = 1.0
+    seed: int = 0
+    embeddings: str | None = None
+    descriptions: str | None = None
+
+
+def evaluate(
+    options: Options, out: pathlib.Path | None = None
+) -> tuple[str, pathlib.Path]:
+    """Judges a trained model.
+
+    What it has judged is kept in the workdir's folder evaluation/, under a name that
+    depends on the parameters and on everything that the figures depend on.
+
+    Args:
+        options: see there.
+        out: JSON file; None takes that folder.
+
+    Returns:
+        Tables for reading, and the JSON file.
+
+    Raises:
+        FileNotFoundError: for a workdir without a checkpoint.
+        InputError: for bad input.
+    """
+    run = _Run(options)
+    result: dict[str, Any] = {**run.header, "notes": run.notes}
+    result |= run.judged("model", run.model_source(), options.samples)
+    if options.baselines:
+        known = asked.list_cases(
+            run.trained.config,
+            run.store,
+            run.trained.config.data.train_split,
+            run.paired,
+        )
+        seed = options.seed
+        result["baselines"] = {
+            "mean_pose": run.judged("mean_pose", asked.mean_pose(run.store, known)),
+            "random_clip": run.judged(
+                "random_clip", asked.random_clips(run.store, known, seed)
+            ),
+        }
+    if run.evaluator is not None and options.multimodality:
+        result["multimodality"] = run.multimodality(run.evaluator)
+    path = out or run.folder / f"{run.name}.json"
+    _write(path, json.dumps(_json(result), indent=1) + "\n")
+    return readable(result), path
+
+
+class _Run:
+    """What one evaluation has open."""
+
+    def __init__(self, options: Options):
+        which = options.checkpoint
+        self.options = options
+        self.trained = load_trained(
+            options.workdir, int(which) if which.isdecimal() else which
+        )
+        if not hasattr(self.trained.model, "decode"):
+            raise InputError(
+                f"--workdir must be of a model that generates, got {options.workdir} "
+                "of an evaluator; give it as --evaluator beside a model's workdir"
+            )
+        self.mode = series_mode(options.series, self.trained)
+        self.paired = self.mode != "off"
+        self.store = _open(options, self.trained)
+        self.cases = _draw(
+            asked.list_cases(
+                self.trained.config, self.store, options.split, self.paired
+            ),
+            options,
+        )
+        self.embedder = PhraseEmbedder(
+            self.trained.config, options.embeddings, options.descriptions
+        )
+        self.evaluator = None
+        if options.evaluator is not None:
+            self.evaluator = Evaluator(options.evaluator)
+        self.body = None
+        if options.body is not None:
+            self.body = body_with_heels(bodies.load(options.body))
+        self.header, self.notes = self._header(), self._notes()
+        digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
+        self.name = f"{options.split}-step{self.trained.step}-{digest}"
+        self.folder = pathlib.Path(options.workdir) / _FOLDER
+
+    def model_source(self) -> Source:
+        options = self.options
+        # A model without a distribution has no other diversity than its texts'.
+        own = "descriptions" if self.embedder.pooled and options.samples > 1 else None
+        how = Sampling(
+            options.samples,
+            options.diverse or own or "latent",
+            options.fact,
+            options.seed,
+            self.mode,
+            options.align,
+            options.window,
+        )
+        return asked.from_model(self.trained, self.embedder, how)
+
+    def judged(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
+        """Judges what a source answers; takes up what was left."""
+        journal = self._journal(name)
+        with tqdm(total=len(self.cases), unit="motion", leave=False, desc=name) as bar:
+            judge(
+                self.cases,
+                self.store,
+                _quiet(source),
+                journal,
+                self.options.protocol,
+                self.body,
+                self.evaluator,
+                bar.update,
+            )
+        texts = None if self.evaluator is None else self.evaluator.texts
+        found = summarise(
+            journal, self.options.protocol, self.store.fps, self.options.seed, texts
+        )
+        assert found["samples"] == samples
+        return found
+
+    def multimodality(self, evaluator: Evaluator) -> dict[str, Any]:
+        """How far motions of one text lie apart, for each way in which they differ."""
+        lengths = {}
+        for case in self.cases:
+            lengths |= dict(zip(case.phrases, case.lengths, strict=True))
+        names = sorted(lengths)
+        count = min(self.options.multimodality, len(names))
+        rng = np.random.default_rng(self.options.seed)
+        names = [names[i] for i in sorted(rng.permutation(len(names))[:count])]
+        journal, missing = self._journal("multimodality"), {}
+        kinds = ("descriptions",) if self.embedder.pooled else DIVERSE
+        for kind in kinds:
+            for phrase in tqdm(names, unit="text", leave=False, desc=kind):
+                key = f"{kind}/{phrase}"
+                if key in journal.done:
+                    continue
+                try:
+                    vectors = self._alike(evaluator, kind, phrase, lengths[phrase])
+                except InputError as error:
+                    missing[kind] = str(error)
+                    break
+                row = {"key": key, "kind": kind, "phrase": phrase}
+                journal.append([{**row, "vectors": pack(vectors)}])
+        vectors, wanted = {kind: [] for kind in kinds}, set(names)
+        for row in journal:
+            if row["phrase"] in wanted:
+                vectors[row["kind"]].append(unpack(row["vectors"]))
+        return {
+            kind: {"missing": missing[kind]}
+            if kind in missing
+            else {
+                "mean": multimodality(own),
+                "texts": len(own),
+                "motions": _ALIKE,
+            }
+            for kind, own in vectors.items()
+        }
+
+    def _alike(
+        self, evaluator: Evaluator, kind: str, phrase: str, frames: int
+    ) -> np.ndarray:
+        samples = _ALIKE
+        if kind != "latent":
+            singles = len(self.embedder.singles(phrase))
+            samples = min(samples, singles) if kind == "descriptions" else samples
+        fact, seed = self.options.fact, asked.seed_of(self.options.seed, phrase)
+        requests = plan_samples(
+            self.embedder, phrase, frames, samples, kind, fact, seed
+        )
+        motions = generate_motion(self.trained, requests)
+        return evaluator.motions([(m.rotations, m.translation) for m in motions])
+
+    def _journal(self, source: str) -> Journal:
+        path = self.folder / f"{self.name}-{source}.jsonl"
+        return Journal(path, {**self.header, "source": source})
+
+    def _header(self) -> dict[str, Any]:
+        """All that a figure depends on."""
+        trained, options = self.trained, dataclasses.asdict(self.options)
+        for name in ("workdir", "checkpoint", "evaluator", "baselines", "body"):
+            options.pop(name)
+        options.pop("multimodality")
+        judge = None
+        if self.evaluator is not None:
+            text = self.evaluator.config.text
+            judge = {
+                "hash": self.evaluator.hash,
+                "source": text.source,
+                "trained_on": self.evaluator.config.data.train_split,
+            }
+        return {
+            **options,
+            "data": str(self.store.path),
+            "series": self.mode,
+            "model": trained.config.model.name,
+            "step": trained.step,
+            "parameters": parameter_hash(trained.variables),
+            "body": None if self.body is None else parameter_hash(self.body),
+            "evaluator": judge,
+        }
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.options.protocol == "reference" and self.body is None:
+            notes.append(
+                "note: without --body the heels of this protocol are an estimate on "
+                "the built-in skeleton; published figures have those of SMPL-H"
+            )
+        if self.evaluator is not None:
+            if self.evaluator.config.data.train_split == self.options.split:
+                notes.append(
+                    f"note: the evaluator was trained on split {self.options.split}, "
+                    "which flatters real motions"
+                )
+        return notes
+
+
+def _open(options: Options, trained: Trained) -> MotionStore:
+    path = options.data or trained.config.data.store
+    if not path:
+        raise InputError(
+            f"{options.workdir} does not tell its motion store; give one as --data"
+        )
+    return open_store(pathlib.Path(path))
+
+
+def _draw(cases: list[Case], options: Options) -> list[Case]:
+    if options.limit is None or options.limit >= len(cases):
+        return cases
+    rng = np.random.default_rng(options.seed)
+    return [cases[i] for i in sorted(rng.permutation(len(cases))[: options.limit])]
+
+
+def _quiet(source: Source) -> Source:
+    """Has a source say on stderr, once each, what it warns of."""
+    told = set()
+
+    def quiet(cases: Sequence[Case]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = source(cases)
+        for warning in caught:
+            if (message := str(warning.message)) not in told:
+                told.add(message)
+                tqdm.write(f"warning: {message}", file=sys.stderr)
+        return found
+
+    return quiet
+
+
+def _json(tree: Any) -> Any:
+    """NaN is not JSON: what is not known is null."""
+    if isinstance(tree, dict):
+        return {name: _json(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_json(value) for value in tree]
+    return None if isinstance(tree, float) and np.isnan(tree) else tree
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".new-{path.name}")
+    new.write_text(text)
+    new.replace(path)

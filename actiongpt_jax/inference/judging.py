@@ -1,0 +1,223 @@
+"""Judges motions case by case: what answers them, beside what was captured."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.evaluation import physical
+from actiongpt_jax.evaluation.ape_ave import NAMES, Protocol, ape_ave_each
+from actiongpt_jax.evaluation.journal import Journal, pack
+from actiongpt_jax.features import mmm
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.inference.cases import Arrays, Case, Source, check_finite
+from actiongpt_jax.inference.retrieval import Evaluator
+
+# Rows that are measured at once, and the fewest frames they are padded to; beyond
+# that to powers of two, so that few programs are compiled.
+ROWS, _LEAST_FRAMES = 16, 64
+
+
+def judge(
+    cases: Sequence[Case],
+    store: MotionStore,
+    source: Source,
+    journal: Journal,
+    protocol: Protocol,
+    body: Body | None = None,
+    evaluator: Evaluator | None = None,
+    on_case: Callable[[int], Any] | None = None,
+) -> None:
+    """Fills a journal with what it lacks.
+
+    What a case is generated together with does not depend on what was done before: a
+    journal that was interrupted ends like one that was not.
+
+    Args:
+        cases: all of them, in the same order every time.
+        store: of the captured motions.
+        source: of those that are judged.
+        journal: to add to.
+        protocol: 'paper' or 'reference'.
+        body: made by `mmm.body_with_heels`; None takes the built-in skeleton.
+        evaluator: adds the vectors of motions; None leaves them out.
+        on_case: called with how many cases are done.
+
+    Raises:
+        InputError: for a motion that is not finite.
+    """
+    for start in range(0, len(cases), ROWS):
+        chunk = cases[start : start + ROWS]
+        wanted = [case for case in chunk if case.key not in journal.done]
+        if wanted:
+            captured = [case.captured(store) for case in chunk]
+            answers = source(chunk)
+            for case, motions in zip(chunk, answers, strict=True):
+                for motion in motions:
+                    check_finite(motion, f"what was generated for {case.key}")
+            rows = measure(chunk, answers, captured, protocol, store.fps, body)
+            if evaluator is not None:
+                for row, vectors in zip(
+                    rows, _vectors(chunk, answers, captured, evaluator), strict=True
+                ):
+                    row["vectors"] = vectors
+            journal.append(row for row in rows if row["key"] not in journal.done)
+        if on_case is not None:
+            on_case(len(chunk))
+
+
+def measure(
+    cases: Sequence[Case],
+    answers: Sequence[Sequence[Arrays]],
+    captured: Sequence[Arrays],
+    protocol: Protocol,
+    fps: float,
+    body: Body | None = None,
+) -> list[dict[str, Any]]:
+    """Measures the answers to a few cases.
+
+    Args:
+        cases: at most 16.
+        answers: per case the same number S of motions, each as long as the case.
+        captured: the real motion of each case.
+        protocol: 'paper' or 'reference'.
+        fps: of all.
+        body: as of `judge`.
+
+    Returns:
+        Per case what a journal holds: key, phrases, frames; errors, name -> (S);
+        joints, name -> means over samples of the joints' errors; physical and real,
+        name -> [sum over samples, count]; of pairs seam.
+    """
+    size = _padded(max(case.frames for case in cases))
+    real = _place(cases, captured, size, body)
+    found = [
+        {
+            "key": case.key,
+            "phrases": list(case.phrases),
+            "frames": case.frames,
+            "errors": {name: [] for name in NAMES},
+            "joints": {n: 0.0 for n in NAMES if n.endswith(("local", "global"))},
+            "physical": {},
+            "real": {},
+        }
+        for case in cases
+    ]
+    _add_physical(found, range(len(cases)), _physical(real, fps), "real")
+    samples = len(answers[0])
+    order = [(i, s) for s in range(samples) for i in range(len(cases))]
+    for begin in range(0, len(order), ROWS):
+        part = order[begin : begin + ROWS]
+        rows = [i for i, _ in part]
+        made = _place(
+            [cases[i] for i in rows], [answers[i][s] for i, s in part], size, body
+        )
+        index = np.pad(np.array(rows), (0, ROWS - len(rows)))
+        each = jax.device_get(_compare(made, real, index, protocol))
+        for row, i in enumerate(rows):
+            for name in NAMES:
+                by_joint = each[name][row]
+                found[i]["errors"][name].append(_short(by_joint.mean()))
+                if name in found[i]["joints"]:
+                    found[i]["joints"][name] += by_joint / samples
+        _add_physical(found, rows, _physical(made, fps), "physical")
+    for row in found:
+        row["joints"] = {n: _short(values) for n, values in row["joints"].items()}
+    return found
+
+
+def _padded(frames: int) -> int:
+    return max(_LEAST_FRAMES, 1 << (frames - 1).bit_length())
+
+
+def _place(
+    cases: Sequence[Case], motions: Sequence[Arrays], size: int, body: Body | None
+) -> dict[str, Any]:
+    """Pads motions to (16, size) and places their joints; see `_joints`."""
+    rotations = np.zeros((ROWS, size, 22, 3), np.float32)
+    translation = np.zeros((ROWS, size, 3), np.float32)
+    lengths, seams = (np.zeros(ROWS, np.int32) for _ in range(2))
+    for row, (case, motion) in enumerate(zip(cases, motions, strict=True)):
+        lengths[row], seams[row] = case.frames, case.seam
+        rotations[row, : case.frames], translation[row, : case.frames] = motion
+    joints, body_joints = _joints(rotations, translation, body)
+    return {"joints": joints, "mmm": body_joints, "lengths": lengths, "seams": seams}
+
+
+@jax.jit
+def _joints(rotations, translation, body):
+    joints, heels = mmm.joints_and_heels(
+        axis_angle_to_matrix(rotations), translation, body
+    )
+    return joints, mmm.from_smpl(joints, heels)
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def _compare(made, real, index, protocol):
+    name = "joints" if protocol == "paper" else "mmm"
+    lengths = made["lengths"]
+    mask = jnp.arange(made[name].shape[1]) < lengths[:, None]
+    return ape_ave_each(
+        made[name], real[name][index], lengths, protocol=protocol, mask=mask
+    )
+
+
+@functools.partial(jax.jit, static_argnames="fps")
+def _physical(placed, fps):
+    joints, lengths, seams = (placed[n] for n in ("joints", "lengths", "seams"))
+    found = physical.physical_sums(joints, lengths, fps)
+    has_seam = seams > 0
+    for name, aligned in (("transition", False), ("transition_aligned", True)):
+        distance = physical.transition_distance(
+            joints, jnp.maximum(seams, 1), root_aligned=aligned
+        )
+        found[name] = jnp.where(has_seam, distance, 0.0), has_seam * 1.0
+    around, exist = physical.jerk_around(joints, lengths, seams, fps)
+    return {**found, "seam_jerk": (around, exist * 1.0)}
+
+
+def _add_physical(found, rows, sums, field: str) -> None:
+    for name, (totals, counts) in jax.device_get(sums).items():
+        for row, i in enumerate(rows):
+            if name.startswith(("seam", "transition")) and not counts[row].any():
+                continue
+            total, count = found[i][field].get(name, (0.0, 0.0))
+            found[i][field][name] = (
+                _short(totals[row] + np.array(total)),
+                _short(counts[row] + np.array(count)),
+            )
+
+
+def _vectors(
+    cases: Sequence[Case],
+    answers: Sequence[Sequence[Arrays]],
+    captured: Sequence[Arrays],
+    evaluator: Evaluator,
+) -> list[dict[str, Any]]:
+    """Per case generated (S, actions, P) and real (actions, P), packed."""
+    pieces, shapes = [], []
+    for case, motions, real in zip(cases, answers, captured, strict=True):
+        edges = np.cumsum(case.lengths)[:-1]
+        shapes.append((len(motions), len(case.lengths)))
+        for rotations, translation in (*motions, real):
+            split = np.split(rotations, edges), np.split(translation, edges)
+            pieces += zip(*split, strict=True)
+    vectors = iter(evaluator.motions(pieces))
+    found = []
+    for samples, actions in shapes:
+        own = np.stack([next(vectors) for _ in range((samples + 1) * actions)])
+        own = own.reshape(samples + 1, actions, -1)
+        found.append({"generated": pack(own[:-1]), "real": pack(own[-1])})
+    return found
+
+
+def _short(values: Any) -> Any:
+    """Numbers for JSON: what float32 knows of them and no more."""
+    if np.ndim(values):
+        return [_short(value) for value in values]
+    return float(f"{float(values):.7g}")

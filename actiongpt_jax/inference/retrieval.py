@@ -1,0 +1,128 @@
+"""A trained retrieval evaluator, opened from its workdir."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.data.batching import encode_features, mask_of
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.models.retrieval import Retrieval
+
+_ROWS, _LEAST_FRAMES = 16, 64
+
+
+class Evaluator:
+    """Vectors of texts and motions.
+
+    Attributes:
+        config: of its training.
+        hash: of its parameters: figures compare under the same one only.
+    """
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        embeddings: str | None = None,
+        descriptions: str | None = None,
+    ):
+        """Opens the latest checkpoint.
+
+        Args:
+            workdir: of a run of configs/evaluator.py.
+            embeddings: store of its encoder; None takes that of training.
+            descriptions: see `PhraseEmbedder`.
+
+        Raises:
+            FileNotFoundError: if there is no checkpoint.
+            InputError: for a workdir of another model.
+        """
+        self._trained = trained = load_trained(workdir)
+        if not isinstance(trained.model, Retrieval):
+            raise InputError(
+                f"--evaluator must be the workdir of an evaluator, got {workdir} of a "
+                f"{trained.config.model.name} model; train one with `python -m "
+                "actiongpt_jax.train --config configs/evaluator.py`"
+            )
+        self.config = trained.config
+        self.hash = parameter_hash(trained.variables)
+        self._embedder = PhraseEmbedder(trained.config, embeddings, descriptions)
+
+    def texts(self, phrases: Sequence[str]) -> np.ndarray:
+        """Returns (n, P) unit vectors of phrases."""
+        found = []
+        for start in range(0, len(phrases), _ROWS):
+            tokens = [self._embedder.tokens(p) for p in phrases[start : start + _ROWS]]
+            size = round_up(max(map(len, tokens)), TOKEN_STEP)
+            padded = np.zeros((_ROWS, size, tokens[0].shape[-1]), np.float32)
+            lengths = np.zeros(_ROWS, np.int32)
+            for row, own in enumerate(tokens):
+                padded[row, : len(own)], lengths[row] = own, len(own)
+            vectors = _texts(
+                self._trained.model, self._trained.variables, padded, lengths
+            )
+            found.append(np.asarray(vectors)[: len(tokens)])
+        return np.concatenate(found)
+
+    def motions(self, motions: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Returns (n, P) unit vectors.
+
+        Args:
+            motions: of (rotations (T, 22, 3) axis-angle, translation (T, 3)), 30 fps.
+        """
+        order = sorted(range(len(motions)), key=lambda i: len(motions[i][1]))
+        found: list[Any] = [None] * len(motions)
+        for start in range(0, len(order), _ROWS):
+            part = order[start : start + _ROWS]
+            longest = max(len(motions[i][1]) for i in part)
+            size = max(_LEAST_FRAMES, 1 << (longest - 1).bit_length())
+            rotations = np.zeros((_ROWS, size, 22, 3), np.float32)
+            translation = np.zeros((_ROWS, size, 3), np.float32)
+            lengths = np.zeros(_ROWS, np.int32)
+            for row, i in enumerate(part):
+                lengths[row] = count = len(motions[i][1])
+                rotations[row, :count], translation[row, :count] = motions[i]
+            vectors = _motions(
+                self._trained.model,
+                self._trained.variables,
+                self._trained.normalizer,
+                rotations,
+                translation,
+                lengths,
+                self.config.data.heading,
+            )
+            for i, vector in zip(part, np.asarray(vectors), strict=False):
+                found[i] = vector
+        return np.stack(found)
+
+
+def parameter_hash(variables: Any) -> str:
+    """Returns the first 16 digits of the SHA-256 of all parameters and their names."""
+    digest = hashlib.sha256()
+    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(variables))
+    for path, leaf in leaves:
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape}\n".encode())
+        digest.update(np.ascontiguousarray(leaf, "<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _texts(model, variables, tokens, lengths):
+    mask = mask_of(lengths, tokens.shape[1])
+    return model.apply(variables, tokens, mask, method="encode_text")
+
+
+@functools.partial(jax.jit, static_argnames=("model", "heading"))
+def _motions(model, variables, normalizer, rotations, translation, lengths, heading):
+    features = encode_features(rotations, translation, heading)
+    mask = mask_of(lengths, features.shape[1])
+    features = jnp.where(mask[..., None], normalizer.normalize(features), 0.0)
+    return model.apply(variables, features, mask, method="encode_motion")

@@ -1,0 +1,301 @@
+"""Evaluation: figures, what real motion scores, resuming, bad input."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from actiongpt_jax import evaluate, generate, train
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.ape_ave import NAMES, ape_ave
+from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.summary import summarise
+from actiongpt_jax.geometry.kinematics import forward_kinematics
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.inference import cases as asked
+from actiongpt_jax.inference import evaluation, judging
+from actiongpt_jax.inference.cases import list_cases, mean_pose, seed_of
+from actiongpt_jax.inference.generate import generate_motion
+from actiongpt_jax.inference.judging import judge
+from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.trained import load_trained
+
+pytestmark = pytest.mark.xdist_group("inference")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_batches():
+    """Has a few motions make several batches: fewer shapes to compile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "ROWS", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(stores, tmp_path_factory):
+    """Returns `workdir(model)`, each trained once for two steps."""
+    motion, text = stores
+    made = {}
+
+    def workdir(model):
+        if model not in made:
+            made[model] = tmp_path_factory.mktemp(model) / "run"
+            train.main(
+                [
+                    *("--config", f"{model}:debug", "--workdir", str(made[model])),
+                    f"--config.data.store={motion}",
+                    f"--config.text.store={text}",
+                    "--config.data.max_shapes=1",
+                    "--config.data.max_frames=64",
+                    "--config.train.num_steps=2",
+                    "--config.model.num_layers=1",
+                ]
+            )
+        return made[model]
+
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def judged(runs, tmp_path_factory):
+    """Returns (flags, result, tables) of one whole evaluation of TEMOS."""
+    flags = [
+        *("--workdir", str(runs("temos")), "--limit", "10", "--samples", "2"),
+        *("--evaluator", str(runs("evaluator")), "--baselines", "-m", "2"),
+        *("--split", "train"),
+    ]
+    out = tmp_path_factory.mktemp("judged") / "result.json"
+    evaluate.main([*flags, "--out", str(out)])
+    return flags, json.loads(out.read_text())
+
+
+def test_every_part_is_there(judged):
+    result = judged[1]
+    assert (result["motions"], result["samples"]) == (10, 2)
+    for how in ("mean", "best"):
+        figures = result["ape_ave"][how]
+        assert set(figures) == set(NAMES)
+        for value, low, high in figures.values():
+            assert 0 < low <= value <= high
+    assert result["ape_ave"]["best"]["ape_root"] < result["ape_ave"]["mean"]["ape_root"]
+    assert len(result["by_joint"]["ape_global"]) == 22
+    assert list(result["by_joint"]["ape_local"])[0] == "left_hip"
+    motions = [row["motions"] for row in result["by_phrase"].values()]
+    assert sum(motions) == 10
+    assert set(result["physical"]) == {"generated", "real"}
+    for side in result["physical"].values():
+        # A skeleton whose bones cannot stretch; rounding of bones of 0.4 m.
+        assert side["bone_drift"][0] < 1e-6
+    retrieval = result["retrieval"]
+    assert retrieval["actions"] == 10
+    pool = min(32, retrieval["distinct_texts"])
+    for row in ("generated", "real", "shuffled_texts"):
+        assert retrieval[row]["pool"]["pool"] == pool
+    assert retrieval["fid"]["real_versus_real"]["n"] == 5
+    assert set(result["multimodality"]) == {"latent", "descriptions", "both"}
+    assert all(kind["texts"] == 2 for kind in result["multimodality"].values())
+    assert len(result["evaluator"]["hash"]) == len(result["parameters"]) == 16
+    assert set(result["baselines"]) == {"mean_pose", "random_clip"}
+
+
+def test_by_phrase_and_by_joint_make_up_the_whole(judged):
+    result = judged[1]
+    whole = result["ape_ave"]["mean"]["ape_global"][0]
+    joints = result["by_joint"]["ape_global"].values()
+    # Numbers of seven digits.
+    assert np.mean(list(joints)) == pytest.approx(whole, rel=1e-5)
+
+
+def test_the_table_has_the_real_row(judged, capsys):
+    evaluate.main(judged[0])
+    text = capsys.readouterr().out
+    for words in (
+        "generated, mean of 2",
+        "generated, best of 2",
+        "mean_pose",
+        "R@1 of",
+    ):
+        assert words in text
+    assert text.count("\nreal ") == 3
+    assert judged[1]["evaluator"]["hash"] in text
+    assert "flatters real motions" in text  # it was trained on that split
+
+
+def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
+    def never(*_, **__):
+        raise AssertionError("generated again")
+
+    for module in (asked, evaluation):
+        name = "generate_sequence" if module is asked else "generate_motion"
+        monkeypatch.setattr(module, name, never)
+    out = tmp_path / "again.json"
+    evaluate.main([*judged[0], "--out", str(out)])
+    assert json.loads(out.read_text()) == judged[1]
+
+
+def test_an_interrupted_evaluation_ends_as_if_it_were_not(judged, runs, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(runs("temos"), workdir)
+    flags = [*judged[0], "--workdir", str(workdir)]
+    journal = next((workdir / "evaluation").glob("*-model.jsonl"))
+    whole = journal.read_text()
+    lines = whole.splitlines(keepends=True)
+    # Killed in the middle of a line of the second batch of four.
+    journal.write_text("".join(lines[:6]) + lines[6][:40])
+    out = tmp_path / "again.json"
+    evaluate.main([*flags, "--out", str(out)])
+    assert journal.read_text() == whole
+    assert json.loads(out.read_text()) == judged[1]
+
+
+def test_other_options_are_judged_apart(runs):
+    temos = ["--workdir", str(runs("temos")), "--limit", "4", "--split", "train"]
+    for flags in ([], ["--seed", "1"], ["--mean"], ["--protocol", "reference"]):
+        evaluate.main([*temos, *flags])
+    found = list((runs("temos") / "evaluation").glob("train-*.json"))
+    results = [json.loads(path.read_text()) for path in found]
+    results = [result for result in results if result["motions"] == 4]
+    assert len(results) == 4
+    assert len({json.dumps(result["ape_ave"]) for result in results}) == 4
+
+
+def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_path):
+    out = tmp_path / "result.json"
+    workdir = str(runs("temos"))
+    flags = ["--workdir", workdir, "--split", "train", "--limit", "4"]
+    evaluate.main([*flags, "--seed", "3", "--out", str(out)])
+    trained, store = load_trained(workdir), open_store(stores[0])
+    cases = list_cases(trained.config, store, "train", paired=False)
+    rng = np.random.default_rng(3)
+    cases = [cases[i] for i in sorted(rng.permutation(len(cases))[:4])]
+    embedder = PhraseEmbedder(trained.config)
+    requests = [
+        plan_samples(embedder, case.phrases[0], case.frames, seed=seed_of(3, case.key))[
+            0
+        ]
+        for case in cases
+    ]
+    totals, frames = dict.fromkeys(NAMES, 0.0), 0
+    motions = generate_motion(trained, requests)
+    for case, motion in zip(cases, motions, strict=True):
+        made, real = (
+            forward_kinematics(axis_angle_to_matrix(np.array(rotations)), translation)
+            for rotations, translation in (
+                (motion.rotations, motion.translation),
+                case.captured(store),
+            )
+        )
+        figures = ape_ave(made, real, np.array(case.frames), protocol="paper")
+        frames += case.frames
+        for name, value in figures.items():
+            weight = case.frames if name.startswith("ape") else 1
+            totals[name] += weight * float(value)
+    found = json.loads(out.read_text())["ape_ave"]["mean"]
+    for name, total in totals.items():
+        expected = total / (frames if name.startswith("ape") else 4)
+        # The same motions; sums of float32 in another order.
+        assert found[name][0] == pytest.approx(expected, rel=1e-5), name
+
+
+@pytest.fixture
+def cases(runs, stores):
+    store = open_store(stores[0])
+    config = load_trained(runs("temos")).config
+    return store, list_cases(config, store, "train", paired=True)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "reference"])
+def test_real_motion_has_no_error_at_all(cases, tmp_path, protocol):
+    store, some = cases
+    journal = Journal(tmp_path / "a.jsonl", {})
+
+    def perfect(asked_for):
+        return [[case.captured(store)] for case in asked_for]
+
+    judge(some, store, perfect, journal, protocol)
+    result = summarise(journal, protocol, store.fps)
+    assert all(value == [0, 0, 0] for value in result["ape_ave"]["mean"].values())
+    assert result["physical"]["generated"] == result["physical"]["real"]
+    assert result["physical"]["real"]["seams"] == len(some)
+
+
+def test_a_body_that_stands_neither_skates_nor_jerks(cases, tmp_path):
+    store, some = cases
+    journal = Journal(tmp_path / "a.jsonl", {})
+    judge(some, store, mean_pose(store, some), journal, "paper")
+    found = summarise(journal, "paper", store.fps)["physical"]["generated"]
+    for name in ("skating", "foot_slide", "jerk", "transition"):
+        assert found[name][0] == 0, name
+    # The curve is 0, so its distance from the level of real motion is that level over
+    # the 31 frames around a seam.
+    assert found["area_under_jerk"] == pytest.approx(
+        31 * found["level_of_jerk"] / 30, rel=1e-5
+    )
+
+
+def test_pairs_of_teach(runs, tmp_path, capsys):
+    out = tmp_path / "result.json"
+    flags = ["--workdir", str(runs("teach")), "--split", "train", "--out", str(out)]
+    evaluate.main(
+        [*flags, "--protocol", "reference", "--evaluator", str(runs("evaluator"))]
+        + ["-m", "0"]
+    )
+    result = json.loads(out.read_text())
+    assert "heels of this protocol are an estimate" in capsys.readouterr().out
+    assert result["series"] == "past"
+    assert result["retrieval"]["actions"] == 2 * result["motions"]
+    assert len(result["by_joint"]["ape_local"]) == 20
+    for side in result["physical"].values():
+        assert side["seams"] == result["motions"]
+        assert side["peak_jerk"] > 0
+        assert side["transition"][0] >= side["transition_aligned"][0] > 0
+
+
+def message_of(flags):
+    with pytest.raises((InputError, FileNotFoundError)) as caught:
+        evaluate.main(flags)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_bad_input_is_one_sentence(runs, stores, tmp_path):
+    temos, judge_dir = str(runs("temos")), str(runs("evaluator"))
+    assert "no checkpoint" in message_of(["--workdir", str(tmp_path)])
+    own = ["--workdir", temos, "--limit", "2"]
+    assert "got 'vall'" in message_of([*own, "--split", "vall"])
+    empty = message_of(["--workdir", str(runs("teach"))])
+    assert "no pair of 15 to 64 frames in split 'val'" in empty
+    assert "--samples must be at least 1" in message_of([*own, "--samples", "0"])
+    assert "--fact must be finite" in message_of([*own, "--fact", "nan"])
+    assert "must be the workdir of an evaluator" in message_of(
+        [*own, "--evaluator", temos]
+    )
+    assert "give it as --evaluator" in message_of(["--workdir", judge_dir])
+    assert "--series past needs" in message_of([*own, "--series", "past"])
+    with pytest.raises(InputError, match="must be of a model that generates"):
+        generate.main(["--workdir", judge_dir, "--text", "walk", "--out", "nowhere"])
+
+
+def test_motions_that_are_not_finite_are_named(runs, stores, cases, tmp_path):
+    broken = tmp_path / "motion"
+    shutil.copytree(stores[0], broken)
+    translation = np.load(broken / "translation.npy")
+    translation[:] = np.nan
+    np.save(broken / "translation.npy", translation)
+    message = message_of(["--workdir", str(runs("temos")), "--data", str(broken)])
+    assert "NaN or infinity in frame 0" in message and str(broken) in message
+
+    store, some = cases
+    bad = np.full((some[0].frames, 22, 3), np.inf, np.float32)
+
+    def answers(asked_for):
+        return [[(bad[: c.frames], bad[: c.frames, 0])] for c in asked_for]
+
+    one = [dataclasses.replace(some[0])]
+    with pytest.raises(InputError, match=f"generated for {some[0].key}"):
+        judge(one, store, answers, Journal(tmp_path / "a.jsonl", {}), "paper")
