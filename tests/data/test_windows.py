@@ -371,8 +371,10 @@ def test_turned_windows_face_anywhere_and_move_as_before(store, found, embedding
     assert max(angles) <= np.float32(2 * np.pi)
     plain, raw = straight.load(0), raws[0]
     assert raw["item"][0] >= 0
-    found_poses = np.asarray(pose_batch(raw)["poses"][0], np.float64)
-    before = np.asarray(pose_batch(plain)["poses"][0], np.float64)
+    found_poses, before = (
+        np.asarray(pose_batch(jax.tree.map(jnp.asarray, r))["poses"][0], np.float64)
+        for r in (raw, plain)
+    )
     c, s = np.cos(float(raw["turn"][0])), np.sin(float(raw["turn"][0]))
     matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     # Two rows of the root's matrix, and the way: from the left in the world.
