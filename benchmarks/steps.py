@@ -82,8 +82,20 @@ def fresh_state(config: Config, batch: Batch, seed: int = 0) -> TrainState:
     return create_state(build(config), make_optimizer(config), batch, noise, seed)
 
 
-def compile_training(config: Config, batch: Batch, state: TrainState) -> Program:
-    """Compiles the training step, dropout on; each run continues the one before."""
+def compile_training(
+    config: Config,
+    batch: Batch,
+    state: TrainState,
+    read: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Program:
+    """Compiles the training step, dropout on; each run continues the one before.
+
+    Args:
+        config: of the model.
+        batch: what `read` takes.
+        state: to start from; it is given away.
+        read: batch -> batch of the model, as the first part of the step.
+    """
     name = config.model.name
     parallel = DataParallel(len(batch["index"]))
     step = make_train_step(
@@ -96,7 +108,9 @@ def compile_training(config: Config, batch: Batch, state: TrainState) -> Program
     )
     state, placed = parallel.place_state(state), parallel.place_batch(batch)
     started = time.perf_counter()
-    compiled: Any = parallel.compile(step, donate_state=True)
+    compiled: Any = parallel.compile(
+        lambda state, batch: step(state, read(batch)), donate_state=True
+    )
     compiled = compiled.lower(state, placed).compile()
     compile_s = time.perf_counter() - started
 
@@ -119,18 +133,24 @@ def generation_inputs(config: Config, batch: Batch) -> tuple[Any, Any, Any]:
     return tokens, token_mask, frame_mask
 
 
-def compile_generation(config: Config, batch: Batch, params: Any) -> Program:
-    """Compiles: encode the (first) texts, sample, decode."""
+def compile_generation(
+    config: Config,
+    batch: Batch,
+    params: Any,
+    read: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Program:
+    """Compiles: encode the (first) texts, sample, decode; arguments as above."""
     model = build(config)
     variables = jax.device_put(jax.tree.map(np.asarray, {"params": params}))
 
     @jax.jit
-    def generate(variables, tokens, token_mask, frame_mask, rng):
+    def generate(variables, batch, rng):
+        tokens, token_mask, frame_mask = generation_inputs(config, read(batch))
         noise = jax.random.normal(rng, (len(tokens), config.model.latent_dim))
         latent = text_latents(model, variables, tokens, token_mask, noise)
         return model.apply(variables, latent, frame_mask, method="decode")
 
-    inputs = (*generation_inputs(config, batch), jax.random.key(0))
+    inputs = (batch, jax.random.key(0))
     started = time.perf_counter()
     compiled = generate.lower(variables, *inputs).compile()
     compile_s = time.perf_counter() - started
@@ -187,11 +207,12 @@ def matmul_rate(size: int = 2048, repeats: int = 3, dtype: str = "float32") -> f
 def bandwidth(repeats: int = 3) -> float:
     """Returns the median GB/s at which numbers are read and written, one by one."""
     a = jnp.ones(1 << 26, jnp.float32)
-    copy = jax.jit(lambda a: a + 1)
-    copy(a).block_until_ready()
+    # In place: memory that is new to the process would be measured otherwise.
+    increment = jax.jit(lambda a: a + 1, donate_argnums=0)
+    a = increment(a).block_until_ready()
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        copy(a).block_until_ready()
+        a = increment(a).block_until_ready()
         times.append(time.perf_counter() - started)
     return 2 * a.nbytes / statistics.median(times) / 1e9

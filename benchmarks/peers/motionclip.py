@@ -1,0 +1,120 @@
+"""MotionCLIP's training pass and generation in stock torch.
+
+Left out, in its favour: the vectors of pictures, and the 6890 vertices of a licensed
+body; the positions of 22 joints stand for these.
+
+Source: MotionCLIP, arXiv:2203.08063, section 3.
+"""
+# pyright: reportMissingImports=false
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .layers import Positions, decode, encoder, mask_of, padding
+from .layers import decoder as decoder_stack
+
+
+class Encoder(nn.Module):
+    """Pools motions into latents through one learned token."""
+
+    def __init__(self, sizes):
+        """Takes the fields of a model's config."""
+        super().__init__()
+        self.muQuery = nn.Parameter(torch.randn(1, sizes.latent_dim))
+        self.skelEmbedding = nn.Linear(sizes.nfeats, sizes.latent_dim)
+        self.sequence_pos_encoder = Positions(sizes.latent_dim, sizes.dropout)
+        self.seqTransEncoder = encoder(sizes)
+
+    def forward(self, poses, lengths: list[int]):
+        """Maps (B, T, F) to (B, D)."""
+        mask = mask_of(lengths, poses.device)
+        x = self.skelEmbedding(poses.permute(1, 0, 2))
+        x = torch.cat([self.muQuery.expand(1, len(poses), -1), x])
+        x = self.sequence_pos_encoder(x)
+        return self.seqTransEncoder(x, src_key_padding_mask=padding(mask, 1))[0]
+
+
+class Decoder(nn.Module):
+    """Turns latents into motions."""
+
+    def __init__(self, sizes):
+        """Takes the fields of a model's config."""
+        super().__init__()
+        # Of classes; never read, as published.
+        self.actionBiases = nn.Parameter(torch.randn(1, sizes.latent_dim))
+        self.sequence_pos_encoder = Positions(sizes.latent_dim, sizes.dropout)
+        self.seqTransDecoder = decoder_stack(sizes)
+        self.finallayer = nn.Linear(sizes.latent_dim, sizes.nfeats)
+
+    def forward(self, latent, lengths: list[int]):
+        """Maps (B, D) to (B, max(lengths), F)."""
+        positions, stack = self.sequence_pos_encoder, self.seqTransDecoder
+        return decode(positions, stack, self.finallayer, latent, lengths)
+
+
+class MotionClip(nn.Module):
+    """The autoencoder."""
+
+    noise_names = ()
+
+    def __init__(self, sizes, text_width: int):
+        """Takes the fields of a model's config; texts must have the latent's width."""
+        super().__init__()
+        if text_width != sizes.latent_dim:
+            raise ValueError(f"texts must be {sizes.latent_dim} wide, got {text_width}")
+        self.encoder = Encoder(sizes)
+        self.decoder = Decoder(sizes)
+
+    def forward(self, batch, noise=None):
+        """Encodes and decodes.
+
+        Args:
+            batch: poses (B, T, F), lengths (list), text (B, D).
+            noise: not read.
+        """
+        latent = self.encoder(batch["poses"], batch["lengths"])
+        poses = self.decoder(latent, batch["lengths"])
+        return {"latent": latent, "poses": poses, "text": batch["text"]}
+
+    def terms(self, outputs, batch):
+        """Returns every term of the published `paper-model`, unweighted."""
+        mask = mask_of(batch["lengths"], batch["poses"].device)
+        found, real = outputs["poses"].float(), batch["poses"]
+
+        def reconstruction(a, b):
+            return functional.mse_loss(a[mask], b[mask])
+
+        def velocity(x):
+            return (x[:, 1:] - x[:, :-1])[mask[:, 1:]]
+
+        points = [joints(x, batch["offsets"], batch["parents"]) for x in (found, real)]
+        latent = outputs["latent"].float()
+        units = [x / x.norm(dim=-1, keepdim=True) for x in (outputs["text"], latent)]
+        return {
+            "rc": reconstruction(found, real),
+            "rcxyz": reconstruction(*points),
+            "vel": functional.mse_loss(velocity(found), velocity(real)),
+            "text_cosine": (1 - functional.cosine_similarity(*units)).mean(),
+        }
+
+    def generate(self, batch, noise=None):
+        """Decodes (B, T, F) from the vectors of texts."""
+        return self.decoder(batch["text"], batch["lengths"])
+
+
+def joints(poses, offsets, parents: list[int]):
+    """Places (B, T, J, 3) joints of poses whose root rests, joint by joint."""
+    count = len(parents)
+    rows = poses[..., : count * 6].unflatten(-1, (count, 2, 3))
+    first = functional.normalize(rows[..., 0, :], dim=-1)
+    across = (first * rows[..., 1, :]).sum(-1, keepdim=True)
+    second = functional.normalize(rows[..., 1, :] - across * first, dim=-1)
+    third = torch.linalg.cross(first, second)
+    turns = torch.stack([first, second, third], -2)
+    placed, turned = [offsets[0].expand_as(turns[..., 0, :, 0])], [turns[..., 0, :, :]]
+    for j in range(1, count):
+        above = turned[parents[j]]
+        placed.append(placed[parents[j]] + above @ offsets[j])
+        turned.append(above @ turns[..., j, :, :])
+    return torch.stack(placed, -2)

@@ -1,0 +1,174 @@
+"""The peers, as `versus_torch.py` runs them."""
+# pyright: reportMissingImports=false
+
+import types
+
+import numpy as np
+import torch
+from workload import Runner, Workload
+
+from .motionclip import MotionClip
+from .teach import Teach
+from .temos import Temos
+from .texts import Descriptions, TextSizes, write
+
+MODELS = {"temos": Temos, "teach": Teach, "motionclip": MotionClip}
+
+
+def write_texts(work: Workload) -> None:
+    """Writes the folder of a text model."""
+    write(work.text_folder, work.clip, TextSizes(*work.text), work.seed)
+
+
+def check(
+    work: Workload, sizes: dict, weights: dict[str, float]
+) -> dict[str, np.ndarray]:
+    """Computes all that has to be the same, without dropout, in float32.
+
+    Args:
+        work: what to do.
+        sizes: fields of the model's config.
+        weights: of the loss's terms.
+
+    Returns:
+        As `jax_side.check`; training has the texts embedded inside, generation not.
+    """
+    peer = Peer(work, sizes, live=True)
+    model, device = peer.model.eval(), peer.device
+    noise = _tensors(np.load(work.file("noise")), device)
+    batch = peer.with_texts()
+    outputs = model(batch, noise or None)
+    terms = model.terms(outputs, batch)
+    total = weighted(terms, weights)
+    total.backward()
+    stored = Peer(work, sizes, live=False)
+    first = next(iter(noise.values()), None)
+    with torch.no_grad():
+        generated = stored.model.eval().generate(stored.batch, first)
+    found = {
+        f"outputs/{name}": value
+        for name, value in outputs.items()
+        if isinstance(value, torch.Tensor) and name != "text"
+    }
+    found |= {f"terms/{name}": term for name, term in terms.items()}
+    found |= {"terms/total": total, "outputs/generated": generated}
+    for name, parameter in model.named_parameters():
+        gradient = parameter.grad
+        # None: never used.
+        found[f"gradients/{name}"] = (
+            torch.zeros_like(parameter) if gradient is None else gradient
+        )
+    for part in work.parts:
+        if work.clip:
+            found["texts/vectors"] = batch["text"]
+        else:
+            real = batch[f"token_mask{part}"][..., None]
+            found[f"texts/states{part}"] = batch[f"tokens{part}"] * real
+    return {name: value.detach().cpu().numpy() for name, value in found.items()}
+
+
+def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> Runner:
+    """Builds a training step or generation, texts embedded inside or stored.
+
+    Args:
+        work: what to do.
+        case: live, precomputed, generate_live or generate.
+        sizes: fields of the model's config.
+        weights: of the loss's terms.
+    """
+    torch.manual_seed(work.seed)
+    torch.set_float32_matmul_precision("high" if work.tf32 else "highest")
+    peer = Peer(work, sizes, live=case.endswith("live"))
+    model, device = peer.model, peer.device
+    half = torch.autocast(device.type, torch.bfloat16, work.dtype == "bfloat16")
+
+    generating = case.startswith("generate")
+    model.train(not generating)
+    # The published rate of TEMOS and TEACH; no time depends on it.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=7e-5)
+
+    def generate():
+        with torch.no_grad(), half:
+            return model.generate(peer.with_texts())
+
+    def train():
+        optimizer.zero_grad()
+        with half:
+            batch = peer.with_texts()
+            loss = weighted(model.terms(model(batch), batch), weights)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    def wait(result):
+        del result
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def closing():
+        if device.type != "cuda":
+            return {"device_mib": None}
+        return {"device_mib": torch.cuda.max_memory_allocated() >> 20}
+
+    facts = {
+        "platform": {"cuda": "gpu"}.get(device.type, device.type),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    return Runner(generate if generating else train, wait, facts, closing)
+
+
+def weighted(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> torch.Tensor:
+    """Returns the loss."""
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+class Peer:
+    """A model with its weights and its batch on the device.
+
+    Attributes:
+        device: a GPU where torch sees one.
+        model: the module.
+        batch: what it reads; without texts if they are embedded inside.
+    """
+
+    def __init__(self, work: Workload, sizes: dict, live: bool):
+        """Reads the folder's files."""
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        state = _tensors(np.load(work.file("weights")), self.device)
+        self.model = MODELS[work.model](types.SimpleNamespace(**sizes), work.text[0])
+        self.model.to(self.device).load_state_dict(state)
+        self.batch = {}
+        for name, array in np.load(work.file("batch")).items():
+            if name.startswith("frame_mask"):
+                lengths = [int(n) for n in array.sum(1)]
+                self.batch[name.replace("frame_mask", "lengths")] = lengths
+            elif not (live and name.startswith(("text", "token"))):
+                self.batch[name] = torch.from_numpy(array).to(self.device)
+        body = np.load(work.file("body"))
+        self.batch["offsets"] = torch.from_numpy(body["offsets"]).to(self.device)
+        self.batch["parents"] = body["parents"].tolist()
+        self._embed = None
+        if live:
+            self._embed = Descriptions(work.text_folder, work.clip, work.k)
+            self._embed.model.to(self.device)
+            self._texts = _tensors(np.load(work.file("texts")), self.device)
+        self._parts = work.parts
+
+    def with_texts(self):
+        """Returns the batch; if texts are embedded inside, embeds them."""
+        if self._embed is None:
+            return self.batch
+        batch = dict(self.batch)
+        for part in self._parts:
+            ids, mask = self._texts[f"ids{part}"], self._texts[f"id_mask{part}"]
+            found = self._embed(ids, mask)
+            if isinstance(found, tuple):
+                batch[f"tokens{part}"], batch[f"token_mask{part}"] = found
+            else:
+                batch["text"] = found
+        return batch
+
+
+def _tensors(arrays, device):
+    return {name: torch.from_numpy(a).to(device) for name, a in arrays.items()}

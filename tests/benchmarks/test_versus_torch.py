@@ -1,0 +1,138 @@
+"""The published training steps in torch compute what ours do."""
+
+import importlib
+import pathlib
+
+import numpy as np
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
+# What the published code does to padding, by the config's fields.
+PUBLISHED = {
+    "temos": ("--config.losses.recons_mean=padded",),
+    "teach": ("--config.model.motion_mask=shipped",),
+    "motionclip": (),
+}
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """Returns `load(name)` of a benchmark's module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module
+
+
+@pytest.mark.parametrize("model", sorted(PUBLISHED))
+def test_peer_computes_the_same_on_padded_batches(model, scripts, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed (the extra `peers`)")
+    versus_torch, jax_side = scripts("versus_torch"), scripts("jax_side")
+    torch_side = scripts("peers.torch_side")
+    sizes = versus_torch.small_sizes() | {"batch": 3}
+    sizes["overrides"] += PUBLISHED[model]
+    work = scripts("workload").Workload(
+        model=model, folder=tmp_path, padded=True, **sizes
+    )
+    torch_side.write_texts(work)
+    described = jax_side.prepare(work)
+    lengths = np.load(work.file("batch"))[f"frame_mask{work.parts[0]}"].sum(1)
+    assert lengths.min() < lengths.max()
+
+    ours, theirs = jax_side.check(work), torch_side.check(work, *described)
+
+    largest, wrong = versus_torch.compare(ours, theirs)
+    assert not wrong
+    assert set(largest) == {"texts", "outputs", "terms", "gradients"}
+    # Weighed and added up, and not by chance all zero.
+    assert ours["terms/total"] > 0
+    trained = [name for name in theirs if np.abs(theirs[name]).max() > 0]
+    assert len([name for name in trained if name.startswith("gradients/")]) > 40
+
+
+@pytest.mark.parametrize("case", ["live", "precomputed", "generate_live", "generate"])
+def test_peer_runs_steps(case, scripts, tmp_path):
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed (the extra `peers`)"
+    )
+    versus_torch, torch_side = scripts("versus_torch"), scripts("peers.torch_side")
+    work = scripts("workload").Workload(
+        model="temos", folder=tmp_path, **versus_torch.small_sizes()
+    )
+    torch_side.write_texts(work)
+    described = scripts("jax_side").prepare(work)
+
+    runner = torch_side.make(work, case, *described)
+
+    first, second = runner.run(), runner.run()
+    runner.wait(second)
+    # Latents are drawn anew and, in training, units dropped.
+    assert torch.isfinite(second).all() and not torch.equal(first, second)
+    if case.startswith("generate"):
+        assert second.shape == (work.batch, work.frames, 135)
+
+
+def test_compare_names_every_kind_of_difference(scripts):
+    compare = scripts("versus_torch").compare
+    ours = {
+        "outputs/a": np.array([1.0, 100.0]),
+        "outputs/b": np.zeros(2),
+        "terms/c": np.array(1.0),
+        "texts/d": np.array(1.0),
+        "gradients/e": np.array([np.nan]),
+        # Rounding: a millionth of the largest value.
+        "gradients/f": np.array([1.0, 1e-6]),
+    }
+    theirs = ours | {
+        "outputs/a": np.array([1.5, 100.0]),
+        "outputs/b": np.zeros(3),
+        "gradients/f": np.array([1.0, 0.0]),
+    }
+    del theirs["terms/c"]
+    largest, wrong = compare(ours, theirs)
+    assert sorted(name.split()[0] for name in wrong) == [
+        "gradients/e",
+        "outputs/a",
+        "outputs/b",
+        "terms/c",
+    ]
+    assert largest["outputs"] == 5e-3 and largest["texts"] == 0
+
+
+def test_processes_take_turns_and_are_measured(scripts, tmp_path, monkeypatch):
+    source = """
+import workload
+
+def make(width):
+    done = []
+
+    def run():
+        done.append(bytearray(width))
+        return len(done)
+
+    def wait(last):
+        # Twice to warm up, then all steps of a turn at once.
+        assert last in (1, 2, 5, 7)
+
+    return workload.Runner(run, wait, {"width": width}, lambda: {"steps": len(done)})
+
+def fail():
+    raise OSError("no such device")
+"""
+    (tmp_path / "counting_side.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    turns = scripts("turns")
+    with pytest.raises(OSError, match="no such device"):
+        turns.call("counting_side", "fail")
+
+    side = turns.Turns("counting_side", "make", 1 << 20)
+    assert side.facts == {"width": 1 << 20}
+    side.take(3)
+    side.take(2)
+    closing = side.end()
+    assert closing["steps"] == 7
+    # What it holds, in MiB, and the interpreter itself.
+    assert 7 <= closing["process_mib"] < 1000
+    if closing["steps_mib"] is not None:
+        assert 7 <= closing["steps_mib"] <= closing["process_mib"]
+    assert len(side.seconds) == len(side.core_seconds) == 2
+    assert min(side.seconds) > 0
