@@ -15,8 +15,7 @@ from tqdm import tqdm
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.ape_ave import Protocol
-from actiongpt_jax.evaluation.journal import Journal, pack, unpack
-from actiongpt_jax.evaluation.retrieval import multimodality
+from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.features.mmm import body_with_heels
@@ -24,18 +23,16 @@ from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference import cases as asked
 from actiongpt_jax.inference.cases import Case, Sampling, Source
 from actiongpt_jax.inference.continuing import Align
-from actiongpt_jax.inference.generate import WINDOW, generate_motion
+from actiongpt_jax.inference.generate import WINDOW
 from actiongpt_jax.inference.judging import judge
+from actiongpt_jax.inference.multimodality import multimodalities
 from actiongpt_jax.inference.phrases import PhraseEmbedder
-from actiongpt_jax.inference.requests import DIVERSE, plan_samples
 from actiongpt_jax.inference.retrieval import Evaluator, parameter_hash
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_trained
 
 BASELINES = ("mean_pose", "random_clip")
 _FOLDER = "evaluation"
-# Motions of one text that are compared with each other.
-_ALIKE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +97,16 @@ def evaluate(
             ),
         }
     if run.evaluator is not None and options.multimodality:
-        result["multimodality"] = run.multimodality(run.evaluator)
+        result["multimodality"] = multimodalities(
+            run.trained,
+            run.embedder,
+            run.evaluator,
+            run.journal("multimodality"),
+            run.cases,
+            options.multimodality,
+            options.fact,
+            options.seed,
+        )
     path = out or run.folder / f"{run.name}.json"
     _write(path, json.dumps(_json(result), indent=1) + "\n")
     return readable(result), path
@@ -144,6 +150,7 @@ class _Run:
         self.folder = pathlib.Path(options.workdir) / _FOLDER
 
     def model_source(self) -> Source:
+        """Returns what the model answers."""
         options = self.options
         # A model without a distribution has no other diversity than its texts'.
         own = "descriptions" if self.embedder.pooled and options.samples > 1 else None
@@ -160,7 +167,7 @@ class _Run:
 
     def judged(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
         """Judges what a source answers; takes up what was left."""
-        journal = self._journal(name)
+        journal = self.journal(name)
         with tqdm(total=len(self.cases), unit="motion", leave=False, desc=name) as bar:
             judge(
                 self.cases,
@@ -179,59 +186,8 @@ class _Run:
         assert found["samples"] == samples
         return found
 
-    def multimodality(self, evaluator: Evaluator) -> dict[str, Any]:
-        """How far motions of one text lie apart, for each way in which they differ."""
-        lengths = {}
-        for case in self.cases:
-            lengths |= dict(zip(case.phrases, case.lengths, strict=True))
-        names = sorted(lengths)
-        count = min(self.options.multimodality, len(names))
-        rng = np.random.default_rng(self.options.seed)
-        names = [names[i] for i in sorted(rng.permutation(len(names))[:count])]
-        journal, missing = self._journal("multimodality"), {}
-        kinds = ("descriptions",) if self.embedder.pooled else DIVERSE
-        for kind in kinds:
-            for phrase in tqdm(names, unit="text", leave=False, desc=kind):
-                key = f"{kind}/{phrase}"
-                if key in journal.done:
-                    continue
-                try:
-                    vectors = self._alike(evaluator, kind, phrase, lengths[phrase])
-                except InputError as error:
-                    missing[kind] = str(error)
-                    break
-                row = {"key": key, "kind": kind, "phrase": phrase}
-                journal.append([{**row, "vectors": pack(vectors)}])
-        vectors, wanted = {kind: [] for kind in kinds}, set(names)
-        for row in journal:
-            if row["phrase"] in wanted:
-                vectors[row["kind"]].append(unpack(row["vectors"]))
-        return {
-            kind: {"missing": missing[kind]}
-            if kind in missing
-            else {
-                "mean": multimodality(own),
-                "texts": len(own),
-                "motions": _ALIKE,
-            }
-            for kind, own in vectors.items()
-        }
-
-    def _alike(
-        self, evaluator: Evaluator, kind: str, phrase: str, frames: int
-    ) -> np.ndarray:
-        samples = _ALIKE
-        if kind != "latent":
-            singles = len(self.embedder.singles(phrase))
-            samples = min(samples, singles) if kind == "descriptions" else samples
-        fact, seed = self.options.fact, asked.seed_of(self.options.seed, phrase)
-        requests = plan_samples(
-            self.embedder, phrase, frames, samples, kind, fact, seed
-        )
-        motions = generate_motion(self.trained, requests)
-        return evaluator.motions([(m.rotations, m.translation) for m in motions])
-
-    def _journal(self, source: str) -> Journal:
+    def journal(self, source: str) -> Journal:
+        """Opens what is known of a source."""
         path = self.folder / f"{self.name}-{source}.jsonl"
         return Journal(path, {**self.header, "source": source})
 

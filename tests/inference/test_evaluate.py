@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference import cases as asked
-from actiongpt_jax.inference import evaluation, judging
+from actiongpt_jax.inference import judging, multimodality
 from actiongpt_jax.inference.cases import list_cases, mean_pose, seed_of
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.judging import judge
@@ -129,7 +130,7 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
     def never(*_, **__):
         raise AssertionError("generated again")
 
-    for module in (asked, evaluation):
+    for module in (asked, multimodality):
         name = "generate_sequence" if module is asked else "generate_motion"
         monkeypatch.setattr(module, name, never)
     out = tmp_path / "again.json"
@@ -163,6 +164,24 @@ def test_other_options_are_judged_apart(runs):
     assert len({json.dumps(result["ape_ave"]) for result in results}) == 4
 
 
+@jax.jit
+def figures_of(rotations, translation, real_rotations, real_translation, frames):
+    made, real = (
+        forward_kinematics(axis_angle_to_matrix(a), b)
+        for a, b in ((rotations, translation), (real_rotations, real_translation))
+    )
+    return ape_ave(made, real, frames, protocol="paper")
+
+
+def padded(motion):
+    rotations, translation = motion
+    more = 64 - len(translation)
+    return (
+        np.pad(rotations, ((0, more), (0, 0), (0, 0))),
+        np.pad(translation, ((0, more), (0, 0))),
+    )
+
+
 def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_path):
     out = tmp_path / "result.json"
     workdir = str(runs("temos"))
@@ -182,14 +201,9 @@ def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_
     totals, frames = dict.fromkeys(NAMES, 0.0), 0
     motions = generate_motion(trained, requests)
     for case, motion in zip(cases, motions, strict=True):
-        made, real = (
-            forward_kinematics(axis_angle_to_matrix(np.array(rotations)), translation)
-            for rotations, translation in (
-                (motion.rotations, motion.translation),
-                case.captured(store),
-            )
-        )
-        figures = ape_ave(made, real, np.array(case.frames), protocol="paper")
+        captured = case.captured(store)
+        generated = motion.rotations, motion.translation
+        figures = figures_of(*padded(generated), *padded(captured), case.frames)
         frames += case.frames
         for name, value in figures.items():
             weight = case.frames if name.startswith("ape") else 1
