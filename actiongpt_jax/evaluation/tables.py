@@ -39,7 +39,7 @@ def readable(result: Mapping[str, Any]) -> str:
         f"{result['motions']} motions of {result['split']}, {result['model']} at step "
         f"{result['step']}, protocol {result['protocol']} (m, m2; +- half a 95 % "
         "interval over motions)",
-        table({name: _errors(found) for name, found in errors.items()}),
+        table({name: _errors(found) for name, found in errors.items()}, digits=4),
         *result["notes"],
         "",
         table({name: _bodies(found) for name, found in bodies.items()}),
