@@ -1,0 +1,240 @@
+"""Arms of an experiment: train what is missing, judge it, one line for each.
+
+An arm is a model trained on one kind of text. Its embedding store lies in the folder
+of texts under a name that says what it is (`minilm-k4`, `minilm-k4-terse`,
+`minilm-k4-action`), its runs and their figures in the folder of results: what is
+there is taken as it is.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import paper
+
+from actiongpt_jax import embed
+from actiongpt_jax.config import load_config
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.evaluation import Options, evaluate
+from actiongpt_jax.text.aggregate import DEFAULT as AGGREGATE
+from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.prompts import DEFAULT as PROMPT
+from actiongpt_jax.training.loop import train
+
+MODELS = ("motionclip", "temos", "teach")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What is trained.
+
+    Attributes:
+        row: its name in the table.
+        model: motionclip, temos or teach.
+        source: 'descriptions' or 'phrase'.
+        k: descriptions of a text.
+        encoder: of texts; None takes that of the flags.
+        aggregation: how k become one.
+        writer: of the descriptions, None for the first of the file.
+        prompt: that they answer.
+    """
+
+    row: str
+    model: str
+    source: str = "descriptions"
+    k: int = 4
+    encoder: str | None = None
+    aggregation: str = AGGREGATE
+    writer: str | None = None
+    prompt: str = PROMPT
+
+    def labels(self, encoder: str) -> list[str]:
+        """Returns what tells its texts from others, the encoder's name first."""
+        found = [encoder.rstrip("/").rsplit("/")[-1], f"k{self.k}"]
+        found += [self.writer] if self.writer else []
+        found += [self.prompt] if self.prompt != PROMPT else []
+        found += [self.aggregation] if self.aggregation != AGGREGATE else []
+        return found
+
+
+def make_parser(
+    doc: str | None, out: str, built_in: bool = False
+) -> argparse.ArgumentParser:
+    """Returns a parser with the flags that all such scripts share.
+
+    Args:
+        doc: of the script.
+        out: where runs go unless it is said.
+        built_in: whether there are data where none are named.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", required=not built_in, help="motion store")
+    add("--text-dir", required=not built_in, help="folder of embedding stores")
+    add("--descriptions", help="file to make stores from that are missing")
+    add("--encoder", default="distilbert-base-uncased", help="of TEMOS and TEACH")
+    add(
+        "--clip-encoder",
+        default="openai/clip-vit-base-patch32",
+        help="of MotionCLIP; any with a vector for each text, such as minilm",
+    )
+    add("--config", default="", help="words of the configs, such as demo or debug")
+    add("--budget", type=int, default=1000, help="training steps of each run")
+    add("--seeds", type=int, nargs="+", default=[0])
+    add("--split", default="val", help="to judge on")
+    add("--limit", type=int, help="so many motions of it")
+    add("--samples", type=int, default=1, help="motions of each text")
+    add("--out", default=out, help="folder of the runs")
+    add("--save", help="write the results to this file as well")
+    return parser
+
+
+def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trains and judges arms, and prints a line for each.
+
+    Returns:
+        The lines: the eight figures (mean over seeds) and their spread (largest minus
+        smallest), or under `missing` what to do to have its texts.
+    """
+    lines = []
+    for arm in arms:
+        line: dict[str, Any] = {"row": arm.row, "model": arm.model, "text": arm.source}
+        try:
+            text = _text(arm, args)
+            found = [_judged(arm, text, seed, args) for seed in args.seeds]
+        except _NoTextError as error:
+            line["missing"] = str(error)
+        else:
+            line |= {"steps": args.budget, "seeds": args.seeds, **summary(found)}
+        lines.append(line)
+        shown = {name: value for name, value in line.items() if name != "by_phrase"}
+        print(json.dumps(shown), flush=True)
+        jax.clear_caches()
+    return lines
+
+
+def beside_paper(
+    lines: list[dict[str, Any]], published: Mapping[Any, tuple[float | None, ...]]
+) -> list[dict[str, Any]]:
+    """Adds the paper's figures to lines, by row, or by model and text."""
+    for line in lines:
+        row = published.get(line["row"]) or published.get((line["model"], line["text"]))
+        if row is not None:
+            line["paper"] = dict(zip(paper.COLUMNS, row, strict=True))
+    return lines
+
+
+def as_text(lines: list[dict[str, Any]]) -> str:
+    """Lays lines out as a table, the paper's under ours."""
+    width = max([len(line["row"]) for line in lines] + [10]) + 8
+    head = "".join(f"{name.replace('_', ' '):>12}" for name in paper.COLUMNS)
+    table = [" " * width + head]
+    for line in lines:
+        if "missing" in line:
+            table.append(f"{line['row']:<{width}}  {line['missing']}")
+        for name, figures in (("", line.get("figures")), ("paper", line.get("paper"))):
+            if figures is None:
+                continue
+            cells = [figures.get(column) for column in paper.COLUMNS]
+            numbers = (f"{x:12.3f}" if x is not None else f"{'-':>12}" for x in cells)
+            label = f"{line['row']} {name}".rstrip()
+            table.append(f"{label:<{width}}" + "".join(numbers))
+    return "\n".join(table)
+
+
+class _NoTextError(Exception):
+    """An arm has no texts; says what makes them."""
+
+
+def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
+    """Returns an arm's embedding store; makes it where descriptions are given."""
+    clip = arm.model == "motionclip"
+    encoder = arm.encoder or (args.clip_encoder if clip else args.encoder)
+    store = pathlib.Path(args.text_dir) / "-".join(arm.labels(encoder))
+    if store.exists():
+        return store
+    file = args.descriptions or "DESCRIPTIONS.jsonl"
+    flags = ["--descriptions", file, "--encoder", encoder, "--k", str(arm.k)]
+    flags += ["--writer", arm.writer] if arm.writer else []
+    flags += ["--prompt", arm.prompt] if arm.prompt != PROMPT else []
+    flags += ["--aggregate", arm.aggregation]
+    flags += ["--out", str(store)]
+    ask = f"--phrases {args.data} --model {arm.writer or 'MODEL'} --prompt {arm.prompt}"
+    todo = f"python -m actiongpt_jax.embed {' '.join(flags)}"
+    if args.descriptions is not None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            embed.main(flags)
+        except InputError as error:
+            todo = f"{todo} ({error})"
+        else:
+            return store
+    describe = f"python -m actiongpt_jax.describe {ask} --k {arm.k} --out {file}"
+    raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
+
+
+def _judged(
+    arm: Arm, text: pathlib.Path, seed: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Trains one run of an arm where it is not there, and judges it."""
+    words = f":{args.config}" if args.config else ""
+    config = load_config(
+        f"{arm.model}{words}",
+        [
+            f"--config.data.store={args.data}",
+            f"--config.text.store={text}",
+            f"--config.text.source={arm.source}",
+            f"--config.train.num_steps={args.budget}",
+            f"--config.train.seed={seed}",
+        ],
+    )
+    # It is judged below, not on the way.
+    config.train.eval_epochs = 10**6
+    if arm.model == "motionclip":
+        embeddings = open_embeddings(text)
+        vector = embeddings.pooled(embeddings.phrases[0], "phrase")
+        config.model.latent_dim = vector.shape[-1]
+    name = text.name
+    if arm.source == "phrase":
+        name = f"phrase-{open_embeddings(text).encoder.rstrip('/').rsplit('/')[-1]}"
+    name = f"{arm.model}-{name}-{args.config or 'full'}-{args.budget}-{seed}"
+    workdir = pathlib.Path(args.out) / name
+    train(config, workdir)
+    options = Options(
+        workdir=str(workdir),
+        split=args.split,
+        limit=args.limit,
+        samples=args.samples,
+        protocol="paper",
+        multimodality=0,
+    )
+    _, path = evaluate(options)
+    return json.loads(path.read_text())
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Averages over seeds."""
+    figures, spread = {}, {}
+    for column in paper.COLUMNS:
+        values = [result["ape_ave"]["mean"][column][0] for result in found]
+        figures[column] = round(statistics.fmean(values), 4)
+        spread[column] = round(max(values) - min(values), 4)
+    return {
+        "motions": found[0]["motions"],
+        "figures": figures,
+        "spread": spread,
+        "by_phrase": {
+            phrase: {
+                name: statistics.fmean(one["by_phrase"][phrase][name] for one in found)
+                for name in ("ape_local", "ape_global")
+            }
+            for phrase in found[0]["by_phrase"]
+        },
+    }

@@ -1,0 +1,131 @@
+r"""What of the descriptions matters? Number, aggregation, text encoder and writer.
+
+    python benchmarks/study.py [--model temos --budget 450 --seeds 0 1 2] \
+        [--k 1 2 4 --aggregation masked_mean concat --encoders minilm] [--save FILE]
+
+Trains a small model on the built-in corpus once for every combination, and once on the
+phrases alone, and prints a line for each: the paper's figures on the validation split,
+and apart for phrases that training saw and did not see, in metres: `ape_local` tells
+the pose, `ape_global` also where somebody went. Then for each factor the mean over all
+runs that share its value. Runs that are there are not trained again.
+"""
+
+import itertools
+import json
+import pathlib
+import statistics
+from typing import Any
+
+import arms
+
+from actiongpt_jax import prepare
+from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES
+from actiongpt_jax.data.synthetic_texts import TERSE_WRITER, WRITER
+from actiongpt_jax.text.aggregate import METHODS
+
+FACTORS = ("k", "aggregation", "encoder", "writer")
+
+
+def main():
+    parser = arms.make_parser(__doc__, "runs/study", built_in=True)
+    add = parser.add_argument
+    add("--model", choices=arms.MODELS, default="temos")
+    add("--k", type=int, nargs="+", default=[1, 2, 4])
+    add("--aggregation", choices=METHODS, nargs="+", default=["masked_mean", "concat"])
+    add("--encoders", nargs="+", default=["minilm"], help="see embed's --encoder")
+    add("--writers", nargs="+", default=[WRITER, TERSE_WRITER])
+    add("--sequences", type=int, default=240, help="of the corpus")
+    parser.set_defaults(config="demo", budget=450, seeds=[0, 1, 2])
+    args = parser.parse_args()
+    corpus = pathlib.Path(args.out) / f"builtin-{args.sequences}"
+    args.data = args.data or str(corpus / "motion")
+    args.text_dir = args.text_dir or str(corpus)
+    args.descriptions = args.descriptions or str(
+        pathlib.Path(args.data) / "descriptions.jsonl"
+    )
+    if not pathlib.Path(args.data).exists():
+        count = str(args.sequences)
+        prepare.main(["synthetic", "--out", args.data, "--sequences", count])
+    combined = list(
+        itertools.product(args.k, args.aggregation, args.encoders, args.writers)
+    )
+    chosen = [
+        arms.Arm(
+            f"phrase {encoder}",
+            args.model,
+            "phrase",
+            args.k[0],
+            encoder,
+            writer=args.writers[0],
+        )
+        for encoder in args.encoders
+    ]
+    chosen += [
+        arms.Arm(
+            " ".join(map(str, values)),
+            args.model,
+            "descriptions",
+            *(values[0], values[2], values[1], values[3]),
+        )
+        for values in combined
+    ]
+    lines = arms.run(chosen, args)
+    for line in lines:
+        line |= by_novelty(line.pop("by_phrase", {}))
+    settings = [None] * len(args.encoders) + combined
+    effects = [
+        effect
+        for i, factor in enumerate(FACTORS)
+        for effect in effects_of(factor, i, lines, settings)
+    ]
+    print(arms.as_text(lines))
+    for effect in effects:
+        print(json.dumps(effect), flush=True)
+    if args.save:
+        import record
+
+        record.save(args.save, lines + effects, seeds=args.seeds)
+
+
+def by_novelty(phrases: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Averages over phrases that training saw, and over those it did not."""
+    found = {}
+    for name, new in (("seen", False), ("unseen", True)):
+        those = [
+            figures
+            for names, figures in phrases.items()
+            if new == any(name in HELD_OUT_PHRASES for name in names.split(", then "))
+        ]
+        if those:
+            found[name] = {
+                figure: round(statistics.fmean(one[figure] for one in those), 4)
+                for figure in ("ape_local", "ape_global")
+            }
+    return found
+
+
+def effects_of(
+    factor: str, place: int, lines: list[dict[str, Any]], settings: list[Any]
+) -> list[dict[str, Any]]:
+    """Averages lines by the value of one factor, all others alike."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for line, values in zip(lines, settings, strict=True):
+        if values is not None and "missing" not in line:
+            groups.setdefault(values[place], []).append(line)
+    return [
+        {
+            "factor": factor,
+            "value": value,
+            "runs": len(own),
+            **{
+                name: round(statistics.fmean(one[name]["ape_local"] for one in own), 4)
+                for name in ("seen", "unseen")
+                if all(name in one for one in own)
+            },
+        }
+        for value, own in groups.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""What do descriptions cost? The paper's table 3 beside ours.
+
+    python benchmarks/table3.py
+    python benchmarks/table3.py --model teach --steps 3 --save FILE
+    python benchmarks/table3.py --small         # does it run?
+
+Two lines of JSON for each model and kind of text, the phrase or k descriptions of it:
+`inside` embeds the texts within every step, as the published code does, which is
+composed in this script only; `precomputed` reads stored embeddings, as training here
+does. `train_s` is the time of 100 steps (the median step, times 100), `generate_s` that
+of 16 motions from texts, for TEACH of one action each. `rise` is how many times longer
+descriptions take than phrases, ours and the paper's, whose seconds are those of another
+machine and of epochs: only their rise compares.
+
+Text models are ours, of DistilBERT's or CLIP's full size with random weights; motion
+and text are random. All variants of a model take turns. Run on a quiet machine.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import paper
+import steps
+
+from actiongpt_jax.text.aggregate import aggregate
+from actiongpt_jax.text.bert import Bert
+from actiongpt_jax.text.clip import ClipText
+
+TEXTS, PLACES = ("phrase", "descriptions"), ("precomputed", "inside")
+SMALL = ("latent_dim=32", "num_layers=2", "ff_size=64")
+
+
+@dataclasses.dataclass
+class Variant:
+    """One line of the table."""
+
+    text: str
+    place: str
+    train: steps.Program
+    generate: steps.Program
+    seconds: dict[str, list[float]]
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    models = ("motionclip", "temos", "teach")
+    parser.add_argument("--model", choices=models, nargs="+", default=models)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--k", type=int, default=4)
+    parser.add_argument("--phrase_tokens", type=int, default=8, help="CLIP: always 77")
+    parser.add_argument("--tokens", type=int, default=128, help="of a description")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--steps", type=int, default=5, help="timed, of each")
+    parser.add_argument("--small", action="store_true", help="tiny sizes")
+    parser.add_argument("--save", help="write the results to this file as well")
+    args = parser.parse_args()
+    rows = []
+    for model in args.model:
+        rows += table(model, args)
+        jax.clear_caches()
+    if args.save:
+        import record
+
+        record.save(args.save, rows)
+
+
+def table(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Times the four variants of a model in turn, and prints their lines."""
+    overrides = [f"--config.model.{size}" for size in SMALL] if args.small else []
+    config = steps.published_config(model, args.dtype, overrides)
+    text_model, variables = make_text_model(model, args.small)
+    variants = [
+        make_variant(config, args, text_model, variables, text, place)
+        for text in TEXTS
+        for place in PLACES
+    ]
+    for kind in ("train", "generate"):
+        for turn in range(args.steps + 1):
+            for variant in variants:
+                program: steps.Program = getattr(variant, kind)
+                started = time.perf_counter()
+                jax.block_until_ready(program.run())
+                # The first is a warm-up.
+                if turn:
+                    variant.seconds[kind].append(time.perf_counter() - started)
+    rows, phrase = [], {}
+    for variant in variants:
+        took = {kind: statistics.median(s) for kind, s in variant.seconds.items()}
+        row = {
+            "model": model,
+            "text": variant.text,
+            "embedding": variant.place,
+            "train_s": round(100 * took["train"], 2),
+            "generate_s": round(took["generate"], 4),
+        }
+        published = paper.TABLE3 if variant.place == "inside" else {}
+        if (model, variant.text) in published:
+            train, generate = published[model, variant.text]
+            row["paper"] = {"train_s": train, "generate_s": generate}
+        if variant.text == "phrase":
+            phrase[variant.place] = took
+        else:
+            row["rise"] = {
+                kind: round(took[kind] / phrase[variant.place][kind], 3)
+                for kind in took
+            }
+            if published:
+                row["paper"]["rise"] = {
+                    kind: round(sum(more) / sum(less), 3)
+                    for kind, more, less in zip(
+                        ("train", "generate"),
+                        published[model, "descriptions"],
+                        published[model, "phrase"],
+                        strict=True,
+                    )
+                }
+        row |= {"batch": args.batch, "platform": jax.devices()[0].platform}
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    return rows
+
+
+def make_text_model(model: str, small: bool) -> tuple[Any, Any]:
+    """Returns the frozen text model of a published system, with random weights."""
+    if model == "motionclip":
+        tiny: dict[str, Any] = {"width": 32, "projection": 32, "num_layers": 2}
+        text_model: Any = ClipText(**(tiny if small else {}))
+    else:
+        sizes: dict[str, Any] = {
+            "width": 768,
+            "num_layers": 6,
+            "num_heads": 12,
+            "ff_size": 3072,
+        }
+        if small:
+            sizes = {"width": 32, "num_layers": 2, "num_heads": 4, "ff_size": 64}
+        text_model = Bert(vocab_size=30522, max_positions=512, **sizes)
+    ids = jnp.ones((1, 4), jnp.int32)
+    variables = jax.jit(text_model.init)(jax.random.key(0), ids, ids > 0)
+    return text_model, variables
+
+
+def make_variant(
+    config: Any,
+    args: argparse.Namespace,
+    text_model: Any,
+    variables: Any,
+    text: str,
+    place: str,
+) -> Variant:
+    """Compiles training and generation with one kind of text."""
+    model = config.model.name
+    clip, pair = model == "motionclip", model == "teach"
+    frames = [60] if clip else [100, 105] if pair else [100]
+    k = args.k if text == "descriptions" else 1
+    length = args.tokens if text == "descriptions" else args.phrase_tokens
+    if clip:
+        # Its texts are padded, or cut, to what it reads at most.
+        length = text_model.max_positions
+    if args.small:
+        frames = [count // 5 for count in frames]
+    parts = ("_0", "_1") if pair else ("",)
+    rng = np.random.default_rng(0)
+    shape = (len(frames), args.batch * k, length)
+    ids = rng.integers(1, text_model.vocab_size - 1, shape).astype(np.int32)
+    ids[..., -1] = text_model.vocab_size - 1
+    named = {f"ids{part}": rows for part, rows in zip(parts, ids, strict=True)}
+
+    def embed(batch: steps.Batch) -> steps.Batch:
+        batch = dict(batch)
+        own = batch.pop("text_model")
+        for part in parts:
+            rows = batch.pop(f"ids{part}")
+            found = text_model.apply(own, rows, jnp.ones(rows.shape, bool))
+            if clip:
+                vectors = found.pooled
+                batch["text"] = vectors.reshape(args.batch, k, -1).mean(1)
+            else:
+                states = found.tokens.reshape(args.batch, k, length, -1)
+                batch[f"tokens{part}"] = aggregate(
+                    states, jnp.ones(states.shape[:-1], bool)
+                )[0]
+        return batch
+
+    width = (1, config.model.latent_dim) if clip else (length, text_model.width)
+    tokens = np.zeros((len(frames), args.batch, *width), np.float32)
+    lengths = np.array([[count] * args.batch for count in frames])
+    batch = steps.random_batch(config, lengths, tokens)
+    state = steps.fresh_state(config, batch)
+    given, read = {**batch, **named, "text_model": variables}, embed
+    if place == "precomputed":
+        given, read = jax.device_get(jax.jit(embed)(given)), dict
+    generation = steps.compile_generation(config, given, state.params, read)
+    training = steps.compile_training(config, given, state, read)
+    return Variant(text, place, training, generation, {"train": [], "generate": []})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The tables' scripts train what is missing and judge it."""
+
+import importlib
+import json
+import pathlib
+
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """Returns `load(name)` of a benchmark's module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module
+
+
+def test_an_arm_is_trained_judged_and_taken_as_it_is(scripts, stores, tmp_path):
+    arms, (motion, text) = scripts("arms"), stores
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "minilm-k2").symlink_to(text)
+    args = arms.make_parser("", str(tmp_path / "runs")).parse_args(
+        ["--data", str(motion), "--text-dir", str(tmp_path / "text")]
+        + ["--descriptions", str(motion / "descriptions.jsonl")]
+        + ["--encoder", "minilm", "--config", "debug", "--budget", "1"]
+        + ["--limit", "3"]
+    )
+    written = arms.Arm("written", "temos", k=2)
+    unwritten = arms.Arm("unwritten", "temos", k=2, writer="nobody")
+
+    line, missing = arms.run([written, unwritten], args)
+
+    assert line["motions"] == 3 and line["steps"] == 1
+    assert all(figure > 0 for figure in line["figures"].values())
+    for word in ("nobody", "describe --phrases", "embed --descriptions"):
+        assert word in missing["missing"]
+    assert "figures" not in missing
+
+    made = sorted((tmp_path / "runs").glob("*/checkpoints/*"))
+    stamps = [path.stat().st_mtime_ns for path in made]
+    assert made and arms.run([written], args) == [line]
+    assert [path.stat().st_mtime_ns for path in made] == stamps
+
+
+def test_figures_are_means_over_seeds_with_their_spread(scripts):
+    arms, paper = scripts("arms"), scripts("paper")
+    found = [
+        {
+            "motions": 5,
+            "ape_ave": {"mean": {name: [value, 0.0, 9.0] for name in paper.COLUMNS}},
+            "by_phrase": {"walk": {"ape_local": value, "ape_global": 2 * value}},
+        }
+        for value in (0.2, 0.3, 0.7)
+    ]
+    summary = arms.summary(found)
+    assert summary["figures"] == dict.fromkeys(paper.COLUMNS, 0.4)
+    assert summary["spread"] == dict.fromkeys(paper.COLUMNS, 0.5)
+    walk = summary["by_phrase"]["walk"]
+    # Sums of three floats, rounded in the last digit.
+    assert walk == pytest.approx({"ape_local": 0.4, "ape_global": 0.8}, rel=1e-12)
+
+
+def test_table_shows_the_papers_rows_under_ours(scripts):
+    arms, paper = scripts("arms"), scripts("paper")
+    figures = dict.fromkeys(paper.COLUMNS, 0.25)
+    lines = [
+        {
+            "row": "motionclip phrase",
+            "model": "motionclip",
+            "text": "phrase",
+            "figures": figures,
+        },
+        {"row": "k=8", "model": "teach", "text": "descriptions", "missing": "make it"},
+    ]
+    arms.beside_paper(lines[:1], paper.TABLE1)
+    arms.beside_paper(lines[1:], paper.TABLE2)
+    _, ours, published, missing, eight = arms.as_text(lines).splitlines()
+    assert ours.split() == ["motionclip", "phrase"] + ["0.250"] * 8
+    values = ["-", "-", "0.556", "0.541", "-", "-", "0.056", "0.020"]
+    assert published.split() == ["motionclip", "phrase", "paper", *values]
+    assert missing.split() == ["k=8", "make", "it"]
+    assert eight.split()[:3] == ["k=8", "paper", "0.632"]
+
+
+def test_tables_of_the_paper_are_whole(scripts):
+    paper = scripts("paper")
+    for table in (paper.TABLE1, paper.TABLE2):
+        assert {len(row) for row in table.values()} == {len(paper.COLUMNS)}
+    # Where all joints count, the root's error is at most about theirs.
+    rows = [*paper.TABLE1.values(), *paper.TABLE2.values()]
+    named = [dict(zip(paper.COLUMNS, row, strict=True)) for row in rows]
+    for row in named:
+        if row["ape_root"] is not None:
+            assert row["ape_traj"] < row["ape_root"] < row["ape_global"]
+            assert row["ave_traj"] < row["ave_root"] < row["ave_global"]
+    assert set(paper.TABLE3) == set(paper.TABLE1)
+
+
+def test_effects_average_over_the_other_factors(scripts):
+    study = scripts("study")
+    seen = [0.1, 0.3, 0.5, 0.9]
+    lines = [{"seen": {"ape_local": value}} for value in seen]
+    lines += [{"missing": "no texts"}, {"seen": {"ape_local": 7.0}}]
+    settings = [(1, "a"), (1, "b"), (2, "a"), (2, "b"), (4, "a"), None]
+    by_k = study.effects_of("k", 0, lines, settings)
+    assert by_k == [
+        {"factor": "k", "value": 1, "runs": 2, "seen": 0.2},
+        {"factor": "k", "value": 2, "runs": 2, "seen": 0.7},
+    ]
+    other = study.effects_of("aggregation", 1, lines, settings)
+    assert [line["seen"] for line in other] == [0.3, 0.6]
+
+
+def test_novelty_is_that_of_any_phrase_of_a_series(scripts):
+    study = scripts("study")
+    known, new = "walk", study.HELD_OUT_PHRASES[0]
+    phrases = {
+        known: {"ape_local": 0.1, "ape_global": 0.2},
+        f"{known}, then {new}": {"ape_local": 0.3, "ape_global": 0.4},
+        new: {"ape_local": 0.5, "ape_global": 0.8},
+    }
+    found = study.by_novelty(phrases)
+    assert json.loads(json.dumps(found)) == {
+        "seen": {"ape_local": 0.1, "ape_global": 0.2},
+        "unseen": {"ape_local": 0.4, "ape_global": 0.6},
+    }
