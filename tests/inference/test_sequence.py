@@ -395,6 +395,8 @@ def test_progress_counts_the_actions_of_each_call(trained):
 class Texts:
     """Stands in for the embedder of phrases: three descriptions of each."""
 
+    pooled = False
+
     def tokens(self, phrase):
         return tokens_of(phrase)
 
