@@ -1,7 +1,7 @@
 r"""What does MotionCLIP learn from little real motion capture?
 
     python benchmarks/motionclip_quality.py --data STORE --text EMBEDDINGS \
-        [--only full small] [--steps 1500] [--out runs/motionclip] [--save FILE]
+        [--only full small] [--steps 2000] [--out runs/motionclip] [--save FILE]
 
 Prints a JSON line per case:
 
@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--text", required=True)
     parser.add_argument("--out", default="runs/motionclip")
-    parser.add_argument("--steps", type=int, default=1500, help="of the small model")
+    parser.add_argument("--steps", type=int, default=2000, help="of the small model")
     cases = {"full": full, "small": small}
     parser.add_argument("--only", choices=tuple(cases), nargs="+", default=tuple(cases))
     parser.add_argument("--save", help="write the results to this file as well")
