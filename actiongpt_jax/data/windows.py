@@ -186,8 +186,10 @@ def _most_covering(
     spans: Sequence[Label], start: int, length: int, num_frames: int
 ) -> list[str | None]:
     """Names each window of a clip after the action that covers most of it."""
+    order = dict.fromkeys(s.phrase for s in spans)
     spans = _within(spans, start, length)
-    actions = list(dict.fromkeys(s.phrase for s in spans if is_action(s.phrase)))
+    here = {s.phrase for s in spans if is_action(s.phrase)}
+    actions = [phrase for phrase in order if phrase in here]
     if not actions:
         return [None] * (length - num_frames + 1)
     rows = np.zeros((len(actions) + 2, length), bool)
@@ -198,7 +200,7 @@ def _most_covering(
         row = acts[actions.index(span.phrase)] if is_action(span.phrase) else pauses
         row[frames] = True
     *counts, labelled, pauses = _in_windows(rows, num_frames)
-    best = np.argmax(counts, 0)  # of equals the first in the order of the source
+    best = np.argmax(counts, 0)  # of equals the first label of the sequence
     most = np.max(counts, 0)
     kept = (2 * labelled >= num_frames) & (most > 0) & (most >= pauses)
     return [actions[b] if k else None for b, k in zip(best, kept, strict=True)]
