@@ -52,7 +52,13 @@ class PhraseEmbedder:
         if self._store is not None and self._store.encoder != config.text.encoder:
             # Converted weights do not tell which copy of their encoder they read.
             unknown = config.text.weight_hash is None
-            if not unknown or self._store.width != config.text.width:
+            if unknown and self._store.width != config.text.width:
+                raise InputError(
+                    f"embedding store {path} must have the width of the model's "
+                    f"texts, {config.text.width}, got {self._store.width} of encoder "
+                    f"{self._store.encoder!r}; embed with the model's own encoder"
+                )
+            if not unknown:
                 raise InputError(
                     f"embedding store {path} is of encoder {self._store.encoder!r}, "
                     f"the model was trained with {config.text.encoder!r}; give a "
