@@ -27,6 +27,7 @@ from actiongpt_jax.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
 )
+from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.continuing import past_frames
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
@@ -229,4 +230,5 @@ def _choose_series(
 
 
 if __name__ == "__main__":
+    keep_memory()
     cli.run(main)

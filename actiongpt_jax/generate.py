@@ -23,6 +23,7 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.amass import save_motion
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
@@ -114,4 +115,5 @@ def _write(motions: Sequence[Motion], out: pathlib.Path, layout: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     cli.run(main)

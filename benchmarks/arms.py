@@ -11,7 +11,7 @@ import dataclasses
 import json
 import pathlib
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -19,8 +19,10 @@ import paper
 
 from actiongpt_jax import embed
 from actiongpt_jax.config import load_config
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.evaluation import Options, evaluate
+from actiongpt_jax.inference.evaluation import BASELINES, Options, evaluate
 from actiongpt_jax.text.aggregate import DEFAULT as AGGREGATE
 from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.text.prompts import DEFAULT as PROMPT
@@ -91,6 +93,7 @@ def make_parser(
     add("--split", default="val", help="to judge on")
     add("--limit", type=int, help="so many motions of it")
     add("--samples", type=int, default=1, help="motions of each text")
+    add("--evaluator", metavar="WORKDIR", help="says how motions fit their texts")
     add("--out", default=out, help="folder of the runs")
     add("--save", help="write the results to this file as well")
     return parser
@@ -100,22 +103,32 @@ def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains and judges arms, and prints a line for each.
 
     Returns:
-        The lines: the eight figures (mean over seeds) and their spread (largest minus
-        smallest), or under `missing` what to do to have its texts.
+        The lines, see `summary`, or under `missing` what to do to have its texts. After
+        a model's first arm a line for each of the baselines, which train nothing.
     """
-    lines = []
+    lines, known, judged = [], _known(args.data), set()
     for arm in arms:
         line: dict[str, Any] = {"row": arm.row, "model": arm.model, "text": arm.source}
+        own = [line]
         try:
             text = _text(arm, args)
-            found = [_judged(arm, text, seed, args) for seed in args.seeds]
+            first = arm.model not in judged
+            found = [_judged(arm, text, seed, args, first) for seed in args.seeds]
         except _NoTextError as error:
             line["missing"] = str(error)
         else:
-            line |= {"steps": args.budget, "seeds": args.seeds, **summary(found)}
-        lines.append(line)
-        shown = {name: value for name, value in line.items() if name != "by_phrase"}
-        print(json.dumps(shown), flush=True)
+            judged.add(arm.model)
+            made = {"steps": args.budget, "seeds": args.seeds}
+            line |= {**made, **summary(found, known)}
+            for name in BASELINES if first else ():
+                others = [one["baselines"][name] for one in found]
+                label = f"{arm.model} {name.replace('_', ' ')}"
+                about = {"row": label, "model": arm.model, "text": "none"}
+                about |= {"steps": 0, "seeds": args.seeds}
+                own.append({**about, **summary(others, known)})
+        for line in own:
+            print(json.dumps(line), flush=True)
+        lines += own
         jax.clear_caches()
     return lines
 
@@ -180,8 +193,17 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
     raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
 
 
+def _known(data: str) -> frozenset[str]:
+    """Returns the phrases of the training split."""
+    return frozenset(one.phrase for one in segments(open_store(data), "train"))
+
+
 def _judged(
-    arm: Arm, text: pathlib.Path, seed: int, args: argparse.Namespace
+    arm: Arm,
+    text: pathlib.Path,
+    seed: int,
+    args: argparse.Namespace,
+    baselines: bool = False,
 ) -> dict[str, Any]:
     """Trains one run of an arm where it is not there, and judges it."""
     words = f":{args.config}" if args.config else ""
@@ -213,28 +235,95 @@ def _judged(
         limit=args.limit,
         samples=args.samples,
         protocol="paper",
+        evaluator=args.evaluator,
         multimodality=0,
+        baselines=baselines,
+        seed=seed,
     )
     _, path = evaluate(options)
     return json.loads(path.read_text())
 
 
-def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Averages over seeds."""
-    figures, spread = {}, {}
-    for column in paper.COLUMNS:
-        values = [result["ape_ave"]["mean"][column][0] for result in found]
-        figures[column] = round(statistics.fmean(values), 4)
-        spread[column] = round(max(values) - min(values), 4)
-    return {
+def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, Any]:
+    """Averages over seeds.
+
+    Args:
+        found: what `evaluate` wrote, seed by seed.
+        known: phrases of training.
+
+    Returns:
+        motions; the paper's eight figures, and under spread the largest minus the
+        smallest; seen and unseen, see `by_novelty`; and, where there is an evaluator,
+        retrieval: R-precision in pools and FID. Each of these beside its spread.
+    """
+    columns = [
+        {name: one["ape_ave"]["mean"][name][0] for name in paper.COLUMNS}
+        for one in found
+    ]
+    novelty = [by_novelty(one["by_phrase"], known) for one in found]
+    line = {
         "motions": found[0]["motions"],
-        "figures": figures,
-        "spread": spread,
-        "by_phrase": {
-            phrase: {
-                name: statistics.fmean(one["by_phrase"][phrase][name] for one in found)
-                for name in ("ape_local", "ape_global")
-            }
-            for phrase in found[0]["by_phrase"]
-        },
+        "figures": {name: _mean(columns, name) for name in paper.COLUMNS},
+        "spread": {name: _spread(columns, name) for name in paper.COLUMNS},
     }
+    groups = {name: [one[name] for one in novelty] for name in novelty[0]}
+    if "retrieval" in found[0]:
+        groups["retrieval"] = [_retrieval(one["retrieval"]) for one in found]
+    for name, ours in groups.items():
+        line[name] = {
+            key: value
+            for figure in ours[0]
+            for key, value in (
+                (figure, _mean(ours, figure)),
+                (f"{figure}_spread", _spread(ours, figure)),
+            )
+        }
+    return line
+
+
+def by_novelty(
+    phrases: Mapping[str, Mapping[str, float]], known: Collection[str]
+) -> dict[str, dict[str, float]]:
+    """Averages over phrases of training, and over those of which one is new.
+
+    Returns:
+        seen, unseen -> metres: ape_local tells the pose, ape_global also where
+        somebody went; phrases, how many. What there is none of is left out.
+    """
+    found = {}
+    for name, new in (("seen", False), ("unseen", True)):
+        those = [
+            figures
+            for names, figures in phrases.items()
+            if new == any(name not in known for name in names.split(", then "))
+        ]
+        if those:
+            found[name] = {
+                figure: statistics.fmean(one[figure] for one in those)
+                for figure in ("ape_local", "ape_global")
+            } | {"phrases": len(those)}
+    return found
+
+
+def _retrieval(found: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the share of motions whose text is among the nearest, and the FID."""
+    sides = {"": "generated", "real_": "real", "shuffled_": "shuffled_texts"}
+    figures = {
+        f"{prefix}top{k}": found[side]["pool"][f"top{k}"]
+        for prefix, side in sides.items()
+        for k in (1, 2, 3)
+        # One text alone is always the nearest.
+        if "pool" in found.get(side, {})
+    }
+    if figures:
+        figures |= {"pool": found["real"]["pool"]["pool"]}
+    return figures | ({"fid": found["fid"]["generated"]} if "fid" in found else {})
+
+
+def _mean(found: list[dict[str, float]], name: str) -> float:
+    return round(statistics.fmean(one[name] for one in found), 4)
+
+
+def _spread(found: list[dict[str, float]], name: str) -> float:
+    values = [one[name] for one in found]
+    return round(max(values) - min(values), 4)

@@ -52,7 +52,8 @@ def run(clips, protocol):
                 zip(phrases, frames, starts, strict=True)
             )
         ]
-        cases.sort(key=lambda case: (case.frames, case.key))
+        # Longest first: what the longest need at once does not count as growth.
+        cases.sort(key=lambda case: (-case.frames, case.key))
         journal = Journal(pathlib.Path(folder) / "rows.jsonl", {})
         peaks, done = [], 0
 

@@ -11,6 +11,7 @@ from workload import Runner, Workload
 
 from actiongpt_jax.config import Config
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.latents import text_latents
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.models.from_torch import from_state_dict, to_state_dict
@@ -132,6 +133,7 @@ def check(work: Workload) -> dict[str, np.ndarray]:
 
 def make(work: Workload, case: str) -> Runner:
     """Compiles a training step or generation; in closing, measures the machine."""
+    keep_memory()
     device = jax.devices()[0]
     if device.platform == "gpu":
         precision = "tensorfloat32" if work.tf32 else "highest"

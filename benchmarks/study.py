@@ -19,7 +19,6 @@ from typing import Any
 import arms
 
 from actiongpt_jax import prepare
-from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES
 from actiongpt_jax.data.synthetic_texts import TERSE_WRITER, WRITER
 from actiongpt_jax.text.aggregate import METHODS
 
@@ -70,9 +69,8 @@ def main():
         for values in combined
     ]
     lines = arms.run(chosen, args)
-    for line in lines:
-        line |= by_novelty(line.pop("by_phrase", {}))
-    settings = [None] * len(args.encoders) + combined
+    by_row = {" ".join(map(str, values)): values for values in combined}
+    settings = [by_row.get(line["row"]) for line in lines]
     effects = [
         effect
         for i, factor in enumerate(FACTORS)
@@ -85,23 +83,6 @@ def main():
         import record
 
         record.save(args.save, lines + effects, seeds=args.seeds)
-
-
-def by_novelty(phrases: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Averages over phrases that training saw, and over those it did not."""
-    found = {}
-    for name, new in (("seen", False), ("unseen", True)):
-        those = [
-            figures
-            for names, figures in phrases.items()
-            if new == any(name in HELD_OUT_PHRASES for name in names.split(", then "))
-        ]
-        if those:
-            found[name] = {
-                figure: round(statistics.fmean(one[figure] for one in those), 4)
-                for figure in ("ape_local", "ape_global")
-            }
-    return found
 
 
 def effects_of(

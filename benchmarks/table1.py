@@ -26,8 +26,6 @@ def main():
         for source in ("phrase", "descriptions")
     ]
     lines = arms.beside_paper(arms.run(chosen, args), paper.TABLE1)
-    for line in lines:
-        line.pop("by_phrase", None)
     print(arms.as_text(lines))
     print(f"note: {paper.CAVEAT}")
     if args.save:

@@ -29,8 +29,6 @@ def main():
     chosen += [arms.Arm(f"prompt {name}", args.model, prompt=name) for name in PROMPTS]
     published = paper.TABLE2 if args.model == "teach" else {}
     lines = arms.beside_paper(arms.run(chosen, args), published)
-    for line in lines:
-        line.pop("by_phrase", None)
     print(arms.as_text(lines))
     if args.save:
         import record

@@ -29,6 +29,7 @@ import numpy as np
 import paper
 import steps
 
+from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.text.aggregate import aggregate
 from actiongpt_jax.text.bert import Bert
 from actiongpt_jax.text.clip import ClipText
@@ -205,4 +206,5 @@ def make_variant(
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

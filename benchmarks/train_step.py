@@ -61,6 +61,9 @@ def main():
     import jax
     import steps
 
+    from actiongpt_jax.host_memory import keep_memory
+
+    keep_memory()
     cases = [case for model in args.model for case in cases_of(model, args)]
     gemm = []
     # Training and generation apart: after a step's gigabytes, generation would run

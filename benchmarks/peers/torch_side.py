@@ -89,7 +89,7 @@ def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> R
 
     def generate():
         with torch.no_grad(), half:
-            return model.generate(peer.with_texts())
+            return model.generate(peer.with_texts(first_only=True))
 
     def train():
         optimizer.zero_grad()
@@ -155,12 +155,16 @@ class Peer:
             self._texts = _tensors(np.load(work.file("texts")), self.device)
         self._parts = work.parts
 
-    def with_texts(self):
-        """Returns the batch; if texts are embedded inside, embeds them."""
+    def with_texts(self, first_only: bool = False):
+        """Returns the batch; if texts are embedded inside, embeds them.
+
+        Args:
+            first_only: leave out those of second actions.
+        """
         if self._embed is None:
             return self.batch
         batch = dict(self.batch)
-        for part in self._parts:
+        for part in self._parts[:1] if first_only else self._parts:
             ids, mask = self._texts[f"ids{part}"], self._texts[f"id_mask{part}"]
             found = self._embed(ids, mask)
             if isinstance(found, tuple):

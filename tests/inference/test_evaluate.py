@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -138,18 +141,42 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
     assert json.loads(out.read_text()) == judged[1]
 
 
-def test_an_interrupted_evaluation_ends_as_if_it_were_not(judged, runs, tmp_path):
+# The first write is the header, then one for each batch of four; the last is cut off.
+KILL = """
+import os, signal
+from actiongpt_jax import cli, evaluate
+from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.inference import judging
+judging.ROWS = 4
+write, left = Journal._write, [2]
+def dying_write(self, rows, mode):
+    write(self, rows, mode)
+    left[0] -= 1
+    if left[0] < 0:
+        os.truncate(self.path, self.path.stat().st_size - 40)
+        os.kill(os.getpid(), signal.SIGKILL)
+Journal._write = dying_write
+cli.run(evaluate.main)
+"""
+
+
+def test_a_killed_evaluation_ends_as_if_it_were_not(judged, runs, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(runs("temos"), workdir)
+    shutil.rmtree(workdir / "evaluation")
     flags = [*judged[0], "--workdir", str(workdir)]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILL, *flags], check=False, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     journal = next((workdir / "evaluation").glob("*-model.jsonl"))
-    whole = journal.read_text()
-    lines = whole.splitlines(keepends=True)
-    # Killed in the middle of a line of the second batch of four.
-    journal.write_text("".join(lines[:6]) + lines[6][:40])
+    left = journal.read_text()
+    assert left.count("\n") == 1 + 4 + 3 and not left.endswith("\n")
+
     out = tmp_path / "again.json"
     evaluate.main([*flags, "--out", str(out)])
-    assert journal.read_text() == whole
+
+    assert journal.read_text().startswith(left)
     assert json.loads(out.read_text()) == judged[1]
 
 
