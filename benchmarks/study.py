@@ -20,6 +20,7 @@ import arms
 
 from actiongpt_jax import prepare
 from actiongpt_jax.data.synthetic_texts import TERSE_WRITER, WRITER
+from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.text.aggregate import METHODS
 
 FACTORS = ("k", "aggregation", "encoder", "writer")
@@ -109,4 +110,5 @@ def effects_of(
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

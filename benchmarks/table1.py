@@ -13,6 +13,8 @@ the published TEACH has 1003 epochs of some 15,900 pairs, 16 a batch: --budget 9
 import arms
 import paper
 
+from actiongpt_jax.host_memory import keep_memory
+
 
 def main():
     parser = arms.make_parser(__doc__, "runs/table1")
@@ -35,4 +37,5 @@ def main():
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

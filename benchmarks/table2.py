@@ -13,6 +13,8 @@ descriptions says what makes them.
 import arms
 import paper
 
+from actiongpt_jax.host_memory import keep_memory
+
 # Fig. 5; the last of its four is the method, row k=4.
 PROMPTS = ("action", "person", "movements")
 
@@ -37,4 +39,5 @@ def main():
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()
