@@ -1,6 +1,6 @@
 """From a journal of judged motions to the figures of an evaluation."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ def summarise(
     fps: float,
     seed: int = 0,
     texts: Callable[[list[str]], np.ndarray] | None = None,
+    known: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Averages over motions.
 
@@ -32,6 +33,8 @@ def summarise(
         seed: of the bootstrap and of the draws of pools and pairs.
         texts: phrases -> (m, P) vectors of an evaluator, where rows hold those of
             motions; None leaves retrieval out.
+        known: phrases that the evaluator was trained on, if that is known: what it says
+            of motions of these stands apart as well.
 
     Returns:
         motions and samples, how many; ape_ave, of the mean over samples and of the
@@ -61,7 +64,7 @@ def summarise(
         },
     }
     if texts is not None and kept.vectors["real"]:
-        found["retrieval"] = _retrieval(kept, texts, seed)
+        found["retrieval"] = _retrieval(kept, texts, seed, known)
     return found
 
 
@@ -136,7 +139,10 @@ def _single_figures(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _retrieval(
-    kept: _Kept, texts: Callable[[list[str]], np.ndarray], seed: int
+    kept: _Kept,
+    texts: Callable[[list[str]], np.ndarray],
+    seed: int,
+    known: Collection[str] | None,
 ) -> dict[str, Any]:
     """Figures of generated motions (mean over samples) and of real ones.
 
@@ -150,28 +156,7 @@ def _retrieval(
         np.concatenate([vectors[s] for vectors in kept.vectors["generated"]])
         for s in range(len(kept.vectors["generated"][0]))
     ]
-
-    def judged(motions: np.ndarray) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if len(distinct) > 1:
-            for name, pool in (("pool", retrieval.POOL), ("all_texts", None)):
-                found[name] = retrieval.r_precision(
-                    motions, text_vectors, own, seed, pool
-                )
-        found["matching_distance"] = retrieval.matching_distance(
-            motions, text_vectors, own
-        )
-        found["diversity"] = retrieval.diversity(motions, seed)
-        return found
-
-    generated = [judged(motions) for motions in samples]
-    summary = {"generated": _mean(generated), "real": judged(real)}
-    # Texts that belong to other motions: what chance gives.
-    shuffled = own[np.random.default_rng(seed).permutation(len(own))]
-    if len(distinct) > 1:
-        summary["shuffled_texts"] = {
-            "pool": retrieval.r_precision(real, text_vectors, shuffled, seed)
-        }
+    summary: dict[str, Any] = _fits(samples, real, text_vectors, own, seed)
     if len(real) >= 4:
         fids = [retrieval.fid(motions, real) for motions in samples]
         summary["fid"] = {
@@ -182,7 +167,58 @@ def _retrieval(
                 np.mean([_half_fid(motions, real, seed) for motions in samples])
             ),
         }
-    return {"actions": len(own), "distinct_texts": len(distinct), **summary}
+    among = [i for i, phrase in enumerate(distinct) if phrase in (known or ())]
+    rows = np.isin(own, among)
+    if 1 < len(among) < len(distinct):
+        summary["known_phrases"] = _fits(
+            [motions[rows] for motions in samples],
+            real[rows],
+            text_vectors[among],
+            np.searchsorted(among, own[rows]),
+            seed,
+        )
+    return summary
+
+
+def _fits(
+    samples: list[np.ndarray],
+    real: np.ndarray,
+    texts: np.ndarray,
+    own: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """Says how near motions are to their own texts.
+
+    Args:
+        samples: S of (n, P) generated motions.
+        real: (n, P).
+        texts: (m, P).
+        own: (n,) the text of each motion.
+        seed: of the draws.
+    """
+
+    def judged(motions: np.ndarray) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if len(texts) > 1:
+            for name, pool in (("pool", retrieval.POOL), ("all_texts", None)):
+                found[name] = retrieval.r_precision(motions, texts, own, seed, pool)
+        found["matching_distance"] = retrieval.matching_distance(motions, texts, own)
+        found["diversity"] = retrieval.diversity(motions, seed)
+        return found
+
+    found = {
+        "actions": len(own),
+        "distinct_texts": len(texts),
+        "generated": _mean([judged(motions) for motions in samples]),
+        "real": judged(real),
+    }
+    if len(texts) > 1:
+        # Texts that belong to other motions: what chance gives.
+        shuffled = own[np.random.default_rng(seed).permutation(len(own))]
+        found["shuffled_texts"] = {
+            "pool": retrieval.r_precision(real, texts, shuffled, seed)
+        }
+    return found
 
 
 def _half_fid(motions: np.ndarray, real: np.ndarray, seed: int) -> float:

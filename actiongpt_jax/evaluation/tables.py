@@ -114,6 +114,18 @@ def _retrieval(
         f"{found['distinct_texts']} distinct texts",
         table(rows),
     ]
+    if known := found.get("known_phrases"):
+        lines += [
+            f"of these {known['actions']} actions of {known['distinct_texts']} phrases "
+            "that the evaluator was trained on",
+            table(
+                {
+                    "generated": _fit(known["generated"]),
+                    "real": _fit(known["real"]),
+                    "real, shuffled texts": _fit(known["shuffled_texts"]),
+                }
+            ),
+        ]
     for kind, spread in result.get("multimodality", {}).items():
         if "missing" in spread:
             lines.append(f"multimodality, {kind}: not known, {spread['missing']}")

@@ -179,9 +179,16 @@ class _Run:
                 self.evaluator,
                 bar.update,
             )
-        texts = None if self.evaluator is None else self.evaluator.texts
+        texts = known = None
+        if self.evaluator is not None:
+            texts, known = self.evaluator.texts, self.evaluator.known_phrases()
         found = summarise(
-            journal, self.options.protocol, self.store.fps, self.options.seed, texts
+            journal,
+            self.options.protocol,
+            self.store.fps,
+            self.options.seed,
+            texts,
+            known,
         )
         assert found["samples"] == samples
         return found

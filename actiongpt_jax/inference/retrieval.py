@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.data.batching import encode_features, mask_of
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
 from actiongpt_jax.inference.phrases import PhraseEmbedder
@@ -55,6 +57,18 @@ class Evaluator:
         self.config = trained.config
         self.hash = parameter_hash(trained.variables)
         self._embedder = PhraseEmbedder(trained.config, embeddings, descriptions)
+
+    def known_phrases(self) -> frozenset[str] | None:
+        """Returns the phrases it was trained on; None where their store is gone."""
+        data = self.config.data
+        try:
+            store = open_store(pathlib.Path(data.store))
+        except (InputError, OSError):
+            return None
+        items = segments(
+            store, data.train_split, data.labels, data.min_frames, data.max_frames
+        )
+        return frozenset(item.phrase for item in items)
 
     def texts(self, phrases: Sequence[str]) -> np.ndarray:
         """Returns (n, P) unit vectors of phrases."""

@@ -15,7 +15,7 @@ from actiongpt_jax import evaluate, generate, train
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.ape_ave import NAMES, ape_ave
-from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
@@ -104,6 +104,8 @@ def test_every_part_is_there(judged):
     assert all(kind["texts"] == 2 for kind in result["multimodality"].values())
     assert len(result["evaluator"]["hash"]) == len(result["parameters"]) == 16
     assert set(result["baselines"]) == {"mean_pose", "random_clip"}
+    # It was trained on every phrase of that split.
+    assert "known_phrases" not in retrieval
 
 
 def test_by_phrase_and_by_joint_make_up_the_whole(judged):
@@ -145,7 +147,7 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
 KILL = """
 import os, signal
 from actiongpt_jax import cli, evaluate
-from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.inference import judging
 judging.ROWS = 4
 write, left = Journal._write, [2]
@@ -262,6 +264,39 @@ def test_real_motion_has_no_error_at_all(cases, tmp_path, protocol):
     assert all(value == [0, 0, 0] for value in result["ape_ave"]["mean"].values())
     assert result["physical"]["generated"] == result["physical"]["real"]
     assert result["physical"]["real"]["seams"] == len(some)
+
+
+def test_phrases_of_the_evaluators_training_stand_apart(cases, tmp_path):
+    store, some = cases
+    journal = Journal(tmp_path / "a.jsonl", {})
+    judge(some, store, lambda x: [[c.captured(store)] for c in x], journal, "paper")
+    names = sorted({phrase for case in some for phrase in case.phrases})
+    places = np.eye(len(names), dtype=np.float32)
+    known = set(names[::2])
+    # What is not known lies where another phrase's text does.
+    seen = [i if name in known else i - 1 for i, name in enumerate(names)]
+    rows = []
+    for row in journal:
+        vectors = places[[seen[names.index(phrase)] for phrase in row["phrases"]]]
+        packed = {"generated": pack(vectors[None]), "real": pack(vectors)}
+        rows.append({**row, "vectors": packed})
+
+    def texts(phrases):
+        return places[[names.index(phrase) for phrase in phrases]]
+
+    found = summarise(rows, "paper", store.fps, 0, texts, known)["retrieval"]
+
+    phrases = [phrase for case in some for phrase in case.phrases]
+    own = [phrase for phrase in phrases if phrase in known]
+    apart = found["known_phrases"]
+    assert (apart["actions"], apart["distinct_texts"]) == (len(own), len(known))
+    for side in ("generated", "real"):
+        assert apart[side]["pool"]["top1"] == 1
+        assert apart[side]["matching_distance"] == 0
+        share = found[side]["all_texts"]["top1"]
+        assert share == pytest.approx(len(own) / len(phrases))
+    alone = summarise(rows, "paper", store.fps, 0, texts)["retrieval"]
+    assert "known_phrases" not in alone and alone["real"] == found["real"]
 
 
 def test_a_body_that_stands_neither_skates_nor_jerks(cases, tmp_path):
