@@ -20,7 +20,6 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.amass import load_motion, save_motion
 from actiongpt_jax.data.phrases import read_phrases
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.edit import edit, interpolate
 from actiongpt_jax.inference.latents import decode_latents
 from actiongpt_jax.inference.phrases import PhraseEmbedder
@@ -95,5 +94,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    keep_memory()
     cli.run(main)

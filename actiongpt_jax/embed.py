@@ -15,7 +15,6 @@ from tqdm import tqdm
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.text import aggregate, encoders, store_builder, store_index
 from actiongpt_jax.text.embedding_inputs import gather
 
@@ -86,5 +85,4 @@ def _report(out: pathlib.Path, part: store_index.Part | None, meta: dict) -> Non
 
 
 if __name__ == "__main__":
-    keep_memory()
     cli.run(main)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.evaluation import BASELINES, Options, evaluate
 from actiongpt_jax.inference.generate import WINDOW
@@ -73,5 +72,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    keep_memory()
     cli.run(main)

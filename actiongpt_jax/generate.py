@@ -23,7 +23,6 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.amass import save_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
@@ -115,5 +114,4 @@ def _write(motions: Sequence[Motion], out: pathlib.Path, layout: str) -> None:
 
 
 if __name__ == "__main__":
-    keep_memory()
     cli.run(main)

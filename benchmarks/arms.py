@@ -114,7 +114,8 @@ def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
             text = _text(arm, args)
             first = arm.model not in judged
             found = [_judged(arm, text, seed, args, first) for seed in args.seeds]
-        except _NoTextError as error:
+        # A store may lack one of the phrases: that is said in the same place.
+        except (_NoTextError, InputError) as error:
             line["missing"] = str(error)
         else:
             judged.add(arm.model)

@@ -135,12 +135,10 @@ def main():
     import jax
     import numpy as np
 
-    from actiongpt_jax.host_memory import keep_memory
     from actiongpt_jax.text import encoders
     from actiongpt_jax.text.embedding import encode_pieces
     from actiongpt_jax.text.tokenization import Pieces
 
-    keep_memory()
     rng = np.random.default_rng(args.seed)
     machine = {"jax": jax.__version__, "cores": len(os.sched_getaffinity(0))}
     peer = None

@@ -18,7 +18,7 @@ model is DistilBERT or CLIP, of full size and random weights, and is given word 
 the tokenizer's time is left out. So are, in favour of MotionCLIP's peer, its pictures
 and the body's 6890 vertices.
 
-Ours keeps its memory from step to step, as the commands here do (`host_memory`); the
+Ours keeps its memory from step to step, as training here does (`host_memory`); the
 peer has torch's own ways.
 
 Before anything is timed, weights, batch and noise are given to both, and outputs, every
