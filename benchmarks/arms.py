@@ -18,15 +18,16 @@ import jax
 import paper
 
 from actiongpt_jax import embed
-from actiongpt_jax.config import load_config
+from actiongpt_jax.config import Config, load_config
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.evaluation import BASELINES, Options, evaluate
 from actiongpt_jax.text.aggregate import DEFAULT as AGGREGATE
 from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.text.prompts import DEFAULT as PROMPT
+from actiongpt_jax.training.inputs import training_phrases
 from actiongpt_jax.training.loop import train
+from actiongpt_jax.training.tasks import TASKS
 
 MODELS = ("motionclip", "temos", "teach")
 
@@ -105,28 +106,31 @@ def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
     Returns:
         The lines, see `summary`, or under `missing` what to do to have its texts. After
         a model's first arm a line for each of the baselines, which train nothing.
+
+    Raises:
+        InputError: where an arm has its texts and still cannot be trained or judged.
     """
-    lines, known, judged = [], _known(args.data), set()
+    lines, known = [], {}
     for arm in arms:
         line: dict[str, Any] = {"row": arm.row, "model": arm.model, "text": arm.source}
         own = [line]
         try:
             text = _text(arm, args)
-            first = arm.model not in judged
-            found = [_judged(arm, text, seed, args, first) for seed in args.seeds]
-        # A store may lack one of the phrases: that is said in the same place.
-        except (_NoTextError, InputError) as error:
+        except _NoTextError as error:
             line["missing"] = str(error)
         else:
-            judged.add(arm.model)
+            first = arm.model not in known
+            if first:
+                known[arm.model] = training_phrases(_config(arm, text, 0, args))
+            found = [_judged(arm, text, seed, args, first) for seed in args.seeds]
             made = {"steps": args.budget, "seeds": args.seeds}
-            line |= {**made, **summary(found, known)}
+            line |= {**made, **summary(found, known[arm.model])}
             for name in BASELINES if first else ():
                 others = [one["baselines"][name] for one in found]
                 label = f"{arm.model} {name.replace('_', ' ')}"
                 about = {"row": label, "model": arm.model, "text": "none"}
                 about |= {"steps": 0, "seeds": args.seeds}
-                own.append({**about, **summary(others, known)})
+                own.append({**about, **summary(others, known[arm.model])})
         for line in own:
             print(json.dumps(line), flush=True)
         lines += own
@@ -168,12 +172,14 @@ class _NoTextError(Exception):
 
 
 def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
-    """Returns an arm's embedding store; makes it where descriptions are given."""
+    """Returns an arm's embedding store; makes it where descriptions are given.
+
+    Raises:
+        _NoTextError: where there is none, or it lacks what the arm reads.
+    """
     clip = arm.model == "motionclip"
     encoder = arm.encoder or (args.clip_encoder if clip else args.encoder)
     store = pathlib.Path(args.text_dir) / "-".join(arm.labels(encoder))
-    if store.exists():
-        return store
     file = args.descriptions or "DESCRIPTIONS.jsonl"
     flags = ["--descriptions", file, "--encoder", encoder, "--k", str(arm.k)]
     flags += ["--writer", arm.writer] if arm.writer else []
@@ -182,31 +188,40 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
     flags += ["--out", str(store)]
     ask = f"--phrases {args.data} --model {arm.writer or 'MODEL'} --prompt {arm.prompt}"
     todo = f"python -m actiongpt_jax.embed {' '.join(flags)}"
-    if args.descriptions is not None:
+    describe = f"python -m actiongpt_jax.describe {ask} --k {arm.k} --out {file}"
+    if not store.exists() and args.descriptions is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
         try:
             embed.main(flags)
         except InputError as error:
             todo = f"{todo} ({error})"
-        else:
-            return store
-    describe = f"python -m actiongpt_jax.describe {ask} --k {arm.k} --out {file}"
-    raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
+    if not store.exists():
+        raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
+    if lacking := _lacking(arm, store, args):
+        raise _NoTextError(
+            f"{store} has no {arm.source} of {len(lacking)} phrases, such as "
+            f"{lacking[0]!r}; make it anew with: {describe}; {todo}"
+        )
+    return store
 
 
-def _known(data: str) -> frozenset[str]:
-    """Returns the phrases of the training split."""
-    return frozenset(one.phrase for one in segments(open_store(data), "train"))
+def _lacking(arm: Arm, store: pathlib.Path, args: argparse.Namespace) -> list[str]:
+    """Returns the phrases that an arm reads and an embedding store lacks."""
+    config, embeddings = _config(arm, store, 0, args), open_embeddings(store)
+    task, motion = TASKS[arm.model], open_store(pathlib.Path(args.data))
+    splits = (config.data.train_split, config.data.val_split, args.split)
+    read = {
+        phrase
+        for split in splits
+        for phrase in task.phrases(task.items(config, motion, split))
+    }
+    return sorted(one for one in read if not embeddings.has(one, arm.source))
 
 
-def _judged(
-    arm: Arm,
-    text: pathlib.Path,
-    seed: int,
-    args: argparse.Namespace,
-    baselines: bool = False,
-) -> dict[str, Any]:
-    """Trains one run of an arm where it is not there, and judges it."""
+def _config(
+    arm: Arm, text: pathlib.Path, seed: int, args: argparse.Namespace
+) -> Config:
+    """Returns the config of one run of an arm."""
     words = f":{args.config}" if args.config else ""
     config = load_config(
         f"{arm.model}{words}",
@@ -224,12 +239,23 @@ def _judged(
         embeddings = open_embeddings(text)
         vector = embeddings.pooled(embeddings.phrases[0], "phrase")
         config.model.latent_dim = vector.shape[-1]
+    return config
+
+
+def _judged(
+    arm: Arm,
+    text: pathlib.Path,
+    seed: int,
+    args: argparse.Namespace,
+    baselines: bool,
+) -> dict[str, Any]:
+    """Trains one run of an arm where it is not there, and judges it."""
     name = text.name
     if arm.source == "phrase":
         name = f"phrase-{open_embeddings(text).encoder.rstrip('/').rsplit('/')[-1]}"
     name = f"{arm.model}-{name}-{args.config or 'full'}-{args.budget}-{seed}"
     workdir = pathlib.Path(args.out) / name
-    train(config, workdir)
+    train(_config(arm, text, seed, args), workdir)
     options = Options(
         workdir=str(workdir),
         split=args.split,

@@ -133,7 +133,8 @@ def check(work: Workload) -> dict[str, np.ndarray]:
 
 def make(work: Workload, case: str) -> Runner:
     """Compiles a training step or generation; in closing, measures the machine."""
-    keep_memory()
+    if case != "generate":  # as the commands do
+        keep_memory()
     device = jax.devices()[0]
     if device.platform == "gpu":
         precision = "tensorfloat32" if work.tf32 else "highest"

@@ -7,7 +7,7 @@ Trains a small model on the built-in corpus once for every combination, and once
 phrases alone, and prints a line for each: the paper's figures on the validation split,
 and apart for phrases that training saw and did not see, in metres: `ape_local` tells
 the pose, `ape_global` also where somebody went. Then for each factor the mean over all
-runs that share its value. Runs that are there are not trained again.
+arms that share its value. Runs that are there are not trained again.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from typing import Any
 
 import arms
 
-from actiongpt_jax import prepare
+from actiongpt_jax import cli, prepare
 from actiongpt_jax.data.synthetic_texts import TERSE_WRITER, WRITER
 from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.text.aggregate import METHODS
@@ -26,7 +26,7 @@ from actiongpt_jax.text.aggregate import METHODS
 FACTORS = ("k", "aggregation", "encoder", "writer")
 
 
-def main():
+def main(argv):
     parser = arms.make_parser(__doc__, "runs/study", built_in=True)
     add = parser.add_argument
     add("--model", choices=arms.MODELS, default="temos")
@@ -36,7 +36,7 @@ def main():
     add("--writers", nargs="+", default=[WRITER, TERSE_WRITER])
     add("--sequences", type=int, default=240, help="of the corpus")
     parser.set_defaults(config="demo", budget=450, seeds=[0, 1, 2])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     corpus = pathlib.Path(args.out) / f"builtin-{args.sequences}"
     args.data = args.data or str(corpus / "motion")
     args.text_dir = args.text_dir or str(corpus)
@@ -92,13 +92,16 @@ def effects_of(
     """Averages lines by the value of one factor, all others alike."""
     groups: dict[Any, list[dict[str, Any]]] = {}
     for line, values in zip(lines, settings, strict=True):
-        if values is not None and "missing" not in line:
+        if values is None or "missing" in line:
+            continue
+        # One description is its own aggregate, whatever the method.
+        if factor != "aggregation" or values[0] > 1:
             groups.setdefault(values[place], []).append(line)
     return [
         {
             "factor": factor,
             "value": value,
-            "runs": len(own),
+            "arms": len(own),
             **{
                 name: round(statistics.fmean(one[name]["ape_local"] for one in own), 4)
                 for name in ("seen", "unseen")
@@ -111,4 +114,4 @@ def effects_of(
 
 if __name__ == "__main__":
     keep_memory()
-    main()
+    cli.run(main)

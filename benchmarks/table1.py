@@ -13,15 +13,16 @@ the published TEACH has 1003 epochs of some 15,900 pairs, 16 a batch: --budget 9
 import arms
 import paper
 
+from actiongpt_jax import cli
 from actiongpt_jax.host_memory import keep_memory
 
 
-def main():
+def main(argv):
     parser = arms.make_parser(__doc__, "runs/table1")
     parser.add_argument(
         "--model", choices=arms.MODELS, nargs="+", default=list(arms.MODELS)
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     chosen = [
         arms.Arm(f"{model} {source}", model, source)
         for model in args.model
@@ -38,4 +39,4 @@ def main():
 
 if __name__ == "__main__":
     keep_memory()
-    main()
+    cli.run(main)

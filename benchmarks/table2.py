@@ -13,19 +13,20 @@ descriptions says what makes them.
 import arms
 import paper
 
+from actiongpt_jax import cli
 from actiongpt_jax.host_memory import keep_memory
 
 # Fig. 5; the last of its four is the method, row k=4.
 PROMPTS = ("action", "person", "movements")
 
 
-def main():
+def main(argv):
     parser = arms.make_parser(__doc__, "runs/table2")
     parser.add_argument("--model", choices=arms.MODELS, default="teach")
     parser.add_argument(
         "--other-writer", default="OTHER_MODEL", help="as --descriptions names it"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     chosen = [arms.Arm(f"k={k}", args.model, k=k) for k in (1, 2, 4, 8)]
     chosen.append(arms.Arm("other writer", args.model, writer=args.other_writer))
     chosen += [arms.Arm(f"prompt {name}", args.model, prompt=name) for name in PROMPTS]
@@ -40,4 +41,4 @@ def main():
 
 if __name__ == "__main__":
     keep_memory()
-    main()
+    cli.run(main)

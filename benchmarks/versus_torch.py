@@ -18,8 +18,8 @@ model is DistilBERT or CLIP, of full size and random weights, and is given word 
 the tokenizer's time is left out. So are, in favour of MotionCLIP's peer, its pictures
 and the body's 6890 vertices.
 
-Ours keeps its memory from step to step, as training here does (`host_memory`); the
-peer has torch's own ways.
+Ours keeps its memory from step to step in training, and not in generation, as the
+commands here do (`host_memory`); the peer has torch's own ways.
 
 Before anything is timed, weights, batch and noise are given to both, and outputs, every
 term of the loss and every gradient must be equal without dropout in float32, or nothing

@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.data.batching import encode_features, mask_of
-from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.models.retrieval import Retrieval
+from actiongpt_jax.training.inputs import training_phrases
 
 _ROWS, _LEAST_FRAMES = 16, 64
 
@@ -60,15 +59,10 @@ class Evaluator:
 
     def known_phrases(self) -> frozenset[str] | None:
         """Returns the phrases it was trained on; None where their store is gone."""
-        data = self.config.data
         try:
-            store = open_store(pathlib.Path(data.store))
+            return training_phrases(self.config)
         except (InputError, OSError):
             return None
-        items = segments(
-            store, data.train_split, data.labels, data.min_frames, data.max_frames
-        )
-        return frozenset(item.phrase for item in items)
 
     def texts(self, phrases: Sequence[str]) -> np.ndarray:
         """Returns (n, P) unit vectors of phrases."""

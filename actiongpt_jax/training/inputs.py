@@ -64,8 +64,7 @@ def open_inputs(config: Config) -> Inputs:
         if path := config[section].get(name):
             config[section][name] = str(pathlib.Path(path).absolute())
     task = TASKS[config.model.name]
-    train_items = task.items(config, store, config.data.train_split)
-    train_items = train_items[: config.data.limit]
+    train_items = training_items(config, store)
     if not train_items:
         raise InputError(
             f"motion store {config.data.store} has no {task.noun} of "
@@ -78,6 +77,23 @@ def open_inputs(config: Config) -> Inputs:
     if val_items:
         val = _batches(config, store, embeddings, val_items, shuffle=False)
     return Inputs(train, val, train_items)
+
+
+def training_items(config: Config, store: MotionStore) -> list:
+    """Returns what of a store a run of `config` trains on."""
+    items = TASKS[config.model.name].items(config, store, config.data.train_split)
+    return items[: config.data.limit]
+
+
+def training_phrases(config: Config) -> frozenset[str]:
+    """Returns the phrases that a run of `config` trains on.
+
+    Raises:
+        InputError: for a motion store that is missing or has not that split.
+    """
+    store = open_store(pathlib.Path(config.data.store))
+    items = training_items(config, store)
+    return frozenset(TASKS[config.model.name].phrases(items))
 
 
 def _batches(

@@ -24,9 +24,11 @@ from actiongpt_jax.data.pair_batching import (
     pair_model_batch,
 )
 from actiongpt_jax.data.pair_plan import PairPlan
-from actiongpt_jax.data.segments import pairs, phrases, segments
+from actiongpt_jax.data.segments import pairs, segments
+from actiongpt_jax.data.segments import phrases as segment_phrases
 from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.windows import clips
+from actiongpt_jax.data.windows import phrases as window_phrases
 from actiongpt_jax.evaluation.autoencoding import joint_error_terms
 from actiongpt_jax.evaluation.retrieval import top1_terms
 from actiongpt_jax.evaluation.validation import ape_ave_terms
@@ -55,6 +57,7 @@ class Task:
     Attributes:
         noun: what its items are called.
         items: (config, store, split) -> list, each with a `key`.
+        phrases: items -> their distinct phrases, sorted.
         sizes: config -> words for the lengths that items have.
         plan: (config, items, batch size, seed, max_shapes, shuffle=...) -> Plan.
         batches: (config, store, items, embeddings, plan, shuffle=...,
@@ -68,6 +71,7 @@ class Task:
 
     noun: str
     items: Callable[[Config, MotionStore, str], list]
+    phrases: Callable[[list], list[str]]
     sizes: Callable[[Config], str]
     plan: Callable[..., Plan]
     batches: Callable[..., Batches]
@@ -233,7 +237,7 @@ class _NamedBatches(SegmentBatches):
 
     def __init__(self, store: MotionStore, items: list, *rest: Any, **options: Any):
         super().__init__(store, items, *rest, **options)
-        number = {phrase: i for i, phrase in enumerate(phrases(items))}
+        number = {phrase: i for i, phrase in enumerate(segment_phrases(items))}
         self._text_id = np.array([number[item.phrase] for item in items], np.int32)
 
     def _load(self, items: np.ndarray, shape: int) -> dict[str, np.ndarray]:
@@ -253,6 +257,7 @@ TASKS = {
     "temos": Task(
         noun="segment",
         items=_segments,
+        phrases=segment_phrases,
         sizes=_frames,
         plan=_segment_plan,
         batches=functools.partial(_item_batches, SegmentBatches),
@@ -265,6 +270,7 @@ TASKS = {
     "teach": Task(
         noun="pair",
         items=_pairs,
+        phrases=segment_phrases,
         sizes=_frames,
         plan=_pair_plan,
         batches=functools.partial(_item_batches, PairBatches),
@@ -277,6 +283,7 @@ TASKS = {
     "motionclip": Task(
         noun="clip",
         items=_clips,
+        phrases=window_phrases,
         sizes=_window_sizes,
         plan=_window_plan,
         batches=_window_batches,
@@ -289,6 +296,7 @@ TASKS = {
     "evaluator": Task(
         noun="segment",
         items=_segments,
+        phrases=segment_phrases,
         sizes=_frames,
         plan=_segment_plan,
         batches=functools.partial(_item_batches, _NamedBatches),

@@ -147,7 +147,7 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
 KILL = """
 import os, signal
 from actiongpt_jax import cli, evaluate
-from actiongpt_jax.evaluation.journal import Journal, pack
+from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.inference import judging
 judging.ROWS = 4
 write, left = Journal._write, [2]
