@@ -1,6 +1,6 @@
 """Keeps the memory of one step for the next, on CPUs.
 
-XLA asks for one block of memory per call, 0.6-2.5 GB for a training step of the
+XLA asks for one block of memory per call, 0.7-2.3 GB for a training step of the
 published sizes. glibc maps such a block anew each time and unmaps it after: 290,000
 page faults a step for TEMOS, 16-20 % of the time of a training step on two cores.
 """

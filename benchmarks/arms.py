@@ -198,9 +198,10 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
     if not store.exists():
         raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
     if lacking := _lacking(arm, store, args):
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise _NoTextError(
-            f"{store} has no {arm.source} of {len(lacking)} phrases, such as "
-            f"{lacking[0]!r}; make it anew with: {describe}; {todo}"
+            f"{store} has no {arm.source} of {', '.join(map(repr, lacking[:3]))}"
+            f"{more}; make it anew with: {describe}; {todo}"
         )
     return store
 

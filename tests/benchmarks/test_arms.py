@@ -1,9 +1,14 @@
 """The tables' scripts train what is missing and judge it."""
 
 import importlib
+import json
 import pathlib
 
 import pytest
+
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import segments
+from actiongpt_jax.errors import InputError
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -43,6 +48,39 @@ def test_an_arm_is_trained_judged_and_taken_as_it_is(scripts, stores, tmp_path):
     stamps = [path.stat().st_mtime_ns for path in made]
     assert made and arms.run([written], args) == [line, pose, clip]
     assert [path.stat().st_mtime_ns for path in made] == stamps
+
+
+def test_a_store_that_lacks_phrases_is_said_and_nothing_trained(
+    scripts, stores, tmp_path
+):
+    arms, (motion, _) = scripts("arms"), stores
+    lines = (motion / "descriptions.jsonl").read_text().splitlines()
+    left_out = segments(open_store(motion), "train")[0].phrase
+    some = [line for line in lines if json.loads(line)["phrase"] != left_out]
+    (tmp_path / "some.jsonl").write_text("\n".join(some) + "\n")
+    args = arms.make_parser("", str(tmp_path / "runs")).parse_args(
+        ["--data", str(motion), "--text-dir", str(tmp_path / "text")]
+        + ["--descriptions", str(tmp_path / "some.jsonl")]
+        + ["--encoder", "minilm", "--config", "debug", "--budget", "1"]
+    )
+
+    (line,) = arms.run([arms.Arm("some", "temos", k=1)], args)
+
+    assert f"no descriptions of '{left_out}'; make it anew" in line["missing"]
+    assert "describe --phrases" in line["missing"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_wrong_with_a_run_is_no_missing_text(scripts, stores, tmp_path):
+    arms, (motion, text) = scripts("arms"), stores
+    (tmp_path / "minilm-k2").symlink_to(text)
+    args = arms.make_parser("", str(tmp_path / "runs")).parse_args(
+        ["--data", str(motion), "--text-dir", str(tmp_path)]
+        + ["--encoder", "minilm", "--config", "debug", "--budget", "1"]
+        + ["--split", "nowhere"]
+    )
+    with pytest.raises(InputError, match="nowhere"):
+        arms.run([arms.Arm("written", "temos", k=2)], args)
 
 
 def test_figures_are_means_over_seeds_with_their_spread(scripts):
@@ -110,11 +148,13 @@ def test_effects_average_over_the_other_factors(scripts):
     settings = [(1, "a"), (1, "b"), (2, "a"), (2, "b"), (4, "a"), None]
     by_k = study.effects_of("k", 0, lines, settings)
     assert by_k == [
-        {"factor": "k", "value": 1, "runs": 2, "seen": 0.2},
-        {"factor": "k", "value": 2, "runs": 2, "seen": 0.7},
+        {"factor": "k", "value": 1, "arms": 2, "seen": 0.2},
+        {"factor": "k", "value": 2, "arms": 2, "seen": 0.7},
     ]
     other = study.effects_of("aggregation", 1, lines, settings)
-    assert [line["seen"] for line in other] == [0.3, 0.6]
+    # One description is its own aggregate: k = 1 says nothing of the method.
+    assert [line["seen"] for line in other] == [0.5, 0.9]
+    assert [line["arms"] for line in other] == [1, 1]
 
 
 def test_novelty_is_that_of_any_phrase_of_a_series(scripts):

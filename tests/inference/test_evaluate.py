@@ -13,10 +13,12 @@ import pytest
 
 from actiongpt_jax import evaluate, generate, train
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.ape_ave import NAMES, ape_ave
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.summary import summarise
+from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference import cases as asked
@@ -26,6 +28,7 @@ from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.judging import judge
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.retrieval import Evaluator
 from actiongpt_jax.inference.trained import load_trained
 
 pytestmark = pytest.mark.xdist_group("inference")
@@ -129,6 +132,16 @@ def test_the_table_has_the_real_row(judged, capsys):
     assert text.count("\nreal ") == 3
     assert judged[1]["evaluator"]["hash"] in text
     assert "flatters real motions" in text  # it was trained on that split
+
+
+def test_the_table_says_apart_what_fits_phrases_of_training(judged):
+    sides = ("generated", "real", "shuffled_texts")
+    found = judged[1]["retrieval"]
+    apart = {"actions": 7, "distinct_texts": 5, **{side: found[side] for side in sides}}
+    result = {**judged[1], "retrieval": {**found, "known_phrases": apart}}
+    text = readable(result)
+    assert "of these 7 actions of 5 phrases that the evaluator was trained on" in text
+    assert text.count("\nreal, shuffled texts") == 2
 
 
 def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
@@ -264,6 +277,18 @@ def test_real_motion_has_no_error_at_all(cases, tmp_path, protocol):
     assert all(value == [0, 0, 0] for value in result["ape_ave"]["mean"].values())
     assert result["physical"]["generated"] == result["physical"]["real"]
     assert result["physical"]["real"]["seams"] == len(some)
+
+
+def test_an_evaluator_knows_the_phrases_that_it_was_trained_on(
+    runs, stores, monkeypatch
+):
+    evaluator = Evaluator(runs("evaluator"))
+    items = segments(open_store(stores[0]), "train")
+    short = {item.phrase for item in items if item.end - item.start <= 64}
+    assert set() < short < {item.phrase for item in items}
+    assert evaluator.known_phrases() == short
+    evaluator.config.data.store = str(stores[0] / "gone")
+    assert evaluator.known_phrases() is None
 
 
 def test_phrases_of_the_evaluators_training_stand_apart(cases, tmp_path):

@@ -1,4 +1,4 @@
-"""What a config's fields do to the terms of a model."""
+"""What a config's fields do to the items and the terms of a model."""
 
 import jax
 import numpy as np
@@ -6,7 +6,9 @@ import numpy as np
 from actiongpt_jax.config import load_config
 from actiongpt_jax.geometry import body
 from actiongpt_jax.losses import motionclip as losses
+from actiongpt_jax.training.inputs import training_items
 from actiongpt_jax.training.tasks import TASKS
+from tests.data.test_windows import make_store
 from tests.losses.test_motionclip import draw, make_body
 
 
@@ -24,3 +26,27 @@ def test_a_body_file_is_what_rcxyz_compares(tmp_path):
     # A sum over as many numbers as the body has coordinates: 9 vertices, 22 joints.
     assert found[""]["rcxyz"][1] / found[str(path)]["rcxyz"][1] == 22 / 9
     np.testing.assert_array_equal(found[""]["rc"], found[str(path)]["rc"])
+
+
+def test_each_model_knows_the_phrases_that_it_trains_on():
+    labels = [
+        *((0, 0, 70, "walk"), (0, 70, 140, "turn"), (0, 140, 300, "sit down")),
+        (1, 0, 90, "dance", "sequence"),
+        (2, 0, 40, "hop"),
+    ]
+    store = make_store([300, 90, 40], labels)
+
+    def known(model, **data):
+        config = load_config(model)
+        config.data.update(data)
+        return TASKS[model].phrases(training_items(config, store))
+
+    single = ["hop", "sit down", "turn", "walk"]
+    assert known("temos") == known("evaluator") == single
+    assert known("temos", max_frames=100) == ["hop", "turn", "walk"]
+    assert known("temos", limit=2) == ["turn", "walk"]
+    # Actions that follow another one or are followed by one.
+    assert known("teach") == ["sit down", "turn", "walk"]
+    assert known("teach", max_frames=100) == ["turn", "walk"]
+    # Whole sequences have a label too, and 40 frames are too few for a window.
+    assert known("motionclip") == ["dance", "sit down", "turn", "walk"]
