@@ -279,9 +279,7 @@ def test_real_motion_has_no_error_at_all(cases, tmp_path, protocol):
     assert result["physical"]["real"]["seams"] == len(some)
 
 
-def test_an_evaluator_knows_the_phrases_that_it_was_trained_on(
-    runs, stores, monkeypatch
-):
+def test_an_evaluator_knows_the_phrases_that_it_was_trained_on(runs, stores):
     evaluator = Evaluator(runs("evaluator"))
     items = segments(open_store(stores[0]), "train")
     short = {item.phrase for item in items if item.end - item.start <= 64}
