@@ -12,13 +12,15 @@ from collections.abc import Iterable, Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import batch_steps, describe_flags, describe_reports
-from actiongpt_jax.text.description_job import Job, of_shard, preview, run_job
+from actiongpt_jax.llm import batch_steps
+from actiongpt_jax.llm import flags as describe_flags
+from actiongpt_jax.llm import reports as describe_reports
+from actiongpt_jax.llm.budget import Budget, find_price, read_prices
+from actiongpt_jax.llm.job import Job, of_shard, preview, run_job
+from actiongpt_jax.llm.openai_provider import OpenAIProvider, check_model
+from actiongpt_jax.llm.pacing import Pace
+from actiongpt_jax.llm.provider import FileProvider
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.llm import FileProvider
-from actiongpt_jax.text.openai_provider import OpenAIProvider, check_model
-from actiongpt_jax.text.pacing import Pace
-from actiongpt_jax.text.prices import Budget, find_price, read_prices
 
 
 def main(argv: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ LAYERS = (
     ("nn",),
     ("text",),
     ("data",),
+    ("llm",),
     ("models",),
     ("losses",),
     ("evaluation",),

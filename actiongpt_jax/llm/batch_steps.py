@@ -1,11 +1,11 @@
 """The steps of `describe --mode batch`: submit, status, collect."""
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.batch_state import BatchState
-from actiongpt_jax.text.description_cache import DescriptionCache
-from actiongpt_jax.text.description_job import Job, list_failures
-from actiongpt_jax.text.openai_batch import Batches
-from actiongpt_jax.text.prices import Budget, find_price, read_prices
+from actiongpt_jax.llm.batch_state import BatchState
+from actiongpt_jax.llm.budget import Budget, find_price, read_prices
+from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.job import Job, list_failures
+from actiongpt_jax.llm.openai_batch import Batches
 
 
 def submit(job: Job, cache: DescriptionCache, budget: Budget, timeout: float) -> None:

@@ -5,10 +5,7 @@ import collections
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.compare import compare
-from actiongpt_jax.text.description_record import Description
-from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.quality import (
+from actiongpt_jax.llm.faults import (
     REASONS,
     count_words,
     estimate_pieces,
@@ -16,6 +13,9 @@ from actiongpt_jax.text.quality import (
     parse_reasons,
     report,
 )
+from actiongpt_jax.llm.reports import compare
+from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.descriptions import read_descriptions
 
 GOOD = "The person lifts the left knee, bends it and lowers the foot again."
 

@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.llm import FileProvider
+from actiongpt_jax.llm.faults import REASONS, parse_reasons
+from actiongpt_jax.llm.provider import FileProvider
+from actiongpt_jax.llm.request import OPENAI, PATHS, Request
 from actiongpt_jax.text.prompts import DEFAULT, PRESETS, TEMPLATES, make_prompt
-from actiongpt_jax.text.quality import REASONS, parse_reasons
-from actiongpt_jax.text.request import OPENAI, PATHS, Request
 
 DEFAULT_K = 4
 _PARAMETERS = ("temperature", "top_p", "max_tokens", "seed")

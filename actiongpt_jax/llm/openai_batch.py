@@ -11,14 +11,14 @@ from typing import Any
 import openai
 
 from actiongpt_jax.errors import JobIncompleteError
-from actiongpt_jax.text import batch_state
-from actiongpt_jax.text.batch_state import BatchState, Part, Wanted
-from actiongpt_jax.text.describing import make_record
-from actiongpt_jax.text.description_cache import DescriptionCache
-from actiongpt_jax.text.llm import TryAgainError
-from actiongpt_jax.text.openai_provider import OpenAIProvider
-from actiongpt_jax.text.prices import Budget
-from actiongpt_jax.text.request import Request
+from actiongpt_jax.llm import batch_state
+from actiongpt_jax.llm.batch_state import BatchState, Part, Wanted
+from actiongpt_jax.llm.budget import Budget
+from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.describer import make_record
+from actiongpt_jax.llm.openai_provider import OpenAIProvider
+from actiongpt_jax.llm.provider import TryAgainError
+from actiongpt_jax.llm.request import Request
 
 _RETRIES = 2
 _FINAL = {"completed", "expired", "cancelled", "failed"}

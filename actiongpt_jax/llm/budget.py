@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.request import Request, estimate_tokens
+from actiongpt_jax.llm.request import Request, estimate_tokens
 
 _MILLION = 1e6
 # Without a limit an answer is taken to be no longer than this, or half again as long

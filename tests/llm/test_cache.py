@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.llm.cache import DescriptionCache
 from actiongpt_jax.text.description_record import Description, to_json
 from actiongpt_jax.text.descriptions import read_descriptions
 
@@ -108,7 +108,7 @@ def test_one_writer(tmp_path):
 def test_the_lock_goes_with_a_killed_process(tmp_path):
     path = tmp_path / "c.jsonl"
     code = (
-        "import sys; from actiongpt_jax.text.description_cache import DescriptionCache;"
+        "import sys; from actiongpt_jax.llm.cache import DescriptionCache;"
         "c = DescriptionCache(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_whole_records(tmp_path):
     # A limit on file size refuses in the middle of a line, as a full disk does.
     code = """
 import resource, signal, sys
-from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.llm.cache import DescriptionCache
 from actiongpt_jax.text.description_record import Description
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.llm.request import PATHS, Request
 from actiongpt_jax.text.prompts import Prompt
-from actiongpt_jax.text.request import PATHS, Request
 
 # What OpenAI takes in one batch.
 MAX_REQUESTS = 50_000

@@ -9,16 +9,16 @@ from typing import Any
 import openai
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.api_errors import ApiErrors, Refused
-from actiongpt_jax.text.llm import (
+from actiongpt_jax.llm.api_key import Secret
+from actiongpt_jax.llm.openai_errors import ApiErrors, Refused
+from actiongpt_jax.llm.provider import (
     Answer,
     Choice,
     Question,
     TryAgainError,
     clean,
 )
-from actiongpt_jax.text.request import PATHS, Request, show_address
-from actiongpt_jax.text.secret import Secret
+from actiongpt_jax.llm.request import PATHS, Request, show_address
 
 KEY = "OPENAI_API_KEY"
 _CONNECT_SECONDS = 10.0
@@ -81,7 +81,7 @@ class OpenAIProvider:
         await self._client.close()
 
     async def ask(self, question: Question) -> Answer:
-        """Makes one call; see `text.llm.Provider`."""
+        """Makes one call; see `llm.provider.Provider`."""
         n = len(question.indices) if self.at_once else 1
         seed = question.seed if self.takes_seed else None
         body = self._request.body(question.phrase, n, seed)

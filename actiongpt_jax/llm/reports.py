@@ -1,21 +1,24 @@
 """What the command line `describe` tells about descriptions that exist."""
 
 import argparse
+import collections
 import pathlib
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.compare import Texts, compare
+from actiongpt_jax.llm.faults import REASONS, count_words, find_faults, report
+from actiongpt_jax.llm.provider import clean
 from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.descriptions import (
     Descriptions,
     read_descriptions,
     write_published,
 )
-from actiongpt_jax.text.llm import clean
-from actiongpt_jax.text.quality import find_faults, report
 
 _NO_LIMIT = 1 << 30
+
+Texts = Mapping[str, Sequence[Description]]
 
 
 def report_lines(args: argparse.Namespace) -> Iterable[str]:
@@ -81,3 +84,47 @@ def _piece_counter(encoder: str) -> Callable[[str], int]:
 
     tokenizer = Tokenizer(find_folder(encoder)[1], _NO_LIMIT)
     return lambda text: len(tokenizer([text])[0].ids)
+
+
+def compare(names: tuple[str, str], first: Texts, second: Texts) -> Iterator[str]:
+    """Yields lines: every phrase both have, and then both as a whole.
+
+    Args:
+        names: of the writers.
+        first: phrase -> its descriptions by the first writer.
+        second: those by the second.
+    """
+    both = [phrase for phrase in first if first[phrase] and second.get(phrase)]
+    shared_sum = 0.0
+    for phrase in both:
+        shared = _shared_words(first[phrase], second[phrase])
+        shared_sum += shared
+        yield f"{phrase}: {shared:.0%} of the words in common"
+        for name, of_phrase in zip(names, (first[phrase], second[phrase]), strict=True):
+            yield f"  {name} ({len(of_phrase)}, {_mean_words(of_phrase):.0f} words)"
+            yield f"    {of_phrase[0].text}"
+    for name, own, other in ((names[0], first, second), (names[1], second, first)):
+        records = [record for of_phrase in own.values() for record in of_phrase]
+        faults = collections.Counter(fault.reason for fault in find_faults(records))
+        alone = sum(not other.get(phrase) for phrase in own if own[phrase])
+        yield (
+            f"{name}: {len(records)} texts of {sum(map(bool, own.values()))} phrases"
+            f" ({alone} that only it has), {_mean_words(records):.1f} words on average,"
+            f" {len(_vocabulary(records))} different words; faults: "
+            + (", ".join(f"{faults[r]} {r}" for r in REASONS if faults[r]) or "none")
+        )
+    mean = shared_sum / len(both) if both else 0.0
+    yield f"both: {len(both)} phrases, {mean:.1%} of a phrase's words in common"
+
+
+def _mean_words(records: Sequence[Description]) -> float:
+    return sum(count_words(r.text) for r in records) / max(len(records), 1)
+
+
+def _vocabulary(records: Sequence[Description]) -> set[str]:
+    return {w for r in records for w in re.findall(r"[\w']+", r.text.lower())}
+
+
+def _shared_words(a: Sequence[Description], b: Sequence[Description]) -> float:
+    left, right = _vocabulary(a), _vocabulary(b)
+    return len(left & right) / max(len(left | right), 1)

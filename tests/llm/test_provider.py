@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.descriptions import Description, Descriptions
-from actiongpt_jax.text.llm import (
+from actiongpt_jax.llm.api_key import Secret
+from actiongpt_jax.llm.budget import Budget, Price, find_price, read_prices
+from actiongpt_jax.llm.openai_provider import OpenAIProvider, check_model
+from actiongpt_jax.llm.provider import (
     FileProvider,
     NoAnswerError,
     Question,
     TryAgainError,
     clean,
 )
-from actiongpt_jax.text.openai_provider import OpenAIProvider, check_model
-from actiongpt_jax.text.prices import Budget, Price, find_price, read_prices
+from actiongpt_jax.llm.request import Request, estimate_tokens
+from actiongpt_jax.text.descriptions import Description, Descriptions
 from actiongpt_jax.text.prompts import make_prompt
-from actiongpt_jax.text.request import Request, estimate_tokens
-from actiongpt_jax.text.secret import Secret
 from tests.fake_openai import KEY, MODEL, start
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import openai
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.llm import NoAnswerError, TryAgainError
-from actiongpt_jax.text.request import Request, show_address
-from actiongpt_jax.text.secret import Secret
+from actiongpt_jax.llm.api_key import Secret
+from actiongpt_jax.llm.provider import NoAnswerError, TryAgainError
+from actiongpt_jax.llm.request import Request, show_address
 
 # A longer wait is a quota for hours, not a moment's crowd; openai's client refuses
 # it too.

@@ -8,19 +8,19 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.description_cache import DescriptionCache
-from actiongpt_jax.text.description_record import Description
-from actiongpt_jax.text.llm import (
+from actiongpt_jax.llm.budget import Budget
+from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.pacing import Pace, Pacer
+from actiongpt_jax.llm.provider import (
     Answer,
     NoAnswerError,
     Provider,
     Question,
     TryAgainError,
 )
-from actiongpt_jax.text.pacing import Pace, Pacer
-from actiongpt_jax.text.prices import Budget
+from actiongpt_jax.llm.request import Request
+from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.prompts import TEMPLATES
-from actiongpt_jax.text.request import Request
 
 _SEEDS = 2**31
 # An empty answer is paid for: it is not asked for again for ever.

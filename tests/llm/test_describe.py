@@ -16,8 +16,8 @@ import pytest
 
 from actiongpt_jax import describe
 from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.pacing import Pace
 from tests.fake_openai import KEY, MODEL, start
 
 FAULTS = [

@@ -7,14 +7,14 @@ import pytest
 
 from actiongpt_jax import describe
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.batch_state import BatchState
-from actiongpt_jax.text.describing import find_gaps
-from actiongpt_jax.text.description_cache import DescriptionCache
+from actiongpt_jax.llm.batch_state import BatchState
+from actiongpt_jax.llm.budget import Budget
+from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.describer import find_gaps
+from actiongpt_jax.llm.openai_batch import Batches
+from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.openai_batch import Batches
-from actiongpt_jax.text.prices import Budget
 from actiongpt_jax.text.prompts import make_prompt
-from actiongpt_jax.text.request import Request
 from tests.fake_openai import KEY, MODEL, start
 
 CACHE = pathlib.Path("c.jsonl")

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from tqdm import tqdm
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.text.describing import Describer, Outcome, find_gaps
-from actiongpt_jax.text.description_cache import DescriptionCache, ask_setting
+from actiongpt_jax.llm.budget import Budget, Price, estimate_job
+from actiongpt_jax.llm.cache import DescriptionCache, ask_setting
+from actiongpt_jax.llm.describer import Describer, Outcome, find_gaps
+from actiongpt_jax.llm.faults import find_faults
+from actiongpt_jax.llm.pacing import Pace
+from actiongpt_jax.llm.provider import Provider
+from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.llm import Provider
-from actiongpt_jax.text.pacing import Pace
-from actiongpt_jax.text.prices import Budget, Price, estimate_job
-from actiongpt_jax.text.quality import find_faults
-from actiongpt_jax.text.request import Request
 
 _SHOWN_FAILURES = 100
 _BAR_SECONDS = 0.5

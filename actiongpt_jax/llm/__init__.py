@@ -1,0 +1,1 @@
+"""Asks large language models for descriptions of phrases and caches the answers."""
