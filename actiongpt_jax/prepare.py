@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
             args.amass, annotations, args.out, strict=args.strict
         )
     else:
-        write = importlib.import_module("actiongpt_jax.data.synthetic").write_corpus
+        write = importlib.import_module("actiongpt_jax.synthetic.corpus").write_corpus
         report = corpus.build_synthetic(write, args.out, args.sequences, args.seed)
     print(prepare_report.format_report(report))
     if args.check:

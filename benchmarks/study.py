@@ -19,8 +19,8 @@ from typing import Any
 import arms
 
 from actiongpt_jax import cli, prepare
-from actiongpt_jax.data.synthetic_texts import TERSE_WRITER, WRITER
 from actiongpt_jax.host_memory import keep_memory
+from actiongpt_jax.synthetic.texts import TERSE_WRITER, WRITER
 from actiongpt_jax.text.aggregate import METHODS
 
 FACTORS = ("k", "aggregation", "encoder", "writer")

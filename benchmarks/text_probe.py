@@ -25,8 +25,8 @@ import record
 
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import segments
-from actiongpt_jax.data.synthetic_phrases import OPAQUE_PHRASES, PHRASES
-from actiongpt_jax.data.synthetic_texts import describe
+from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES, PHRASES
+from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.embedding import embed_texts
 

@@ -34,11 +34,11 @@ import record
 from actiongpt_jax.config import load_config
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import phrases, segments
-from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES, OPAQUE_PHRASES
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, OPAQUE_PHRASES
 from actiongpt_jax.train import use_builtin_data
 from actiongpt_jax.training.loop import train
 

@@ -27,6 +27,7 @@ LAYERS = (
     ("text",),
     ("data",),
     ("llm",),
+    ("synthetic",),
     ("models",),
     ("losses",),
     ("evaluation",),

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES
+from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES
 from benchmarks import gallery
 from tests.viewing.motions import HOSTILE
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.data import synthetic_rig as rig
-from actiongpt_jax.data.synthetic_phrases import BY_TEXT, PHRASES
-from actiongpt_jax.data.synthetic_sequence import make_action, make_sequence
-from actiongpt_jax.data.synthetic_take import draw_person
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.synthetic import rig
+from actiongpt_jax.synthetic.phrases import BY_TEXT, PHRASES
+from actiongpt_jax.synthetic.sequence import make_action, make_sequence
+from actiongpt_jax.synthetic.take import draw_person
 from tests.oracles import kinematics as oracle
 
 FPS = 30.0

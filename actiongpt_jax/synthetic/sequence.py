@@ -10,13 +10,13 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
-from actiongpt_jax.data import synthetic_rig as rig
-from actiongpt_jax.data.synthetic_arms import ARM_MOVES
-from actiongpt_jax.data.synthetic_gaits import GAITS
-from actiongpt_jax.data.synthetic_legs import LEG_MOVES
-from actiongpt_jax.data.synthetic_phrases import Phrase
-from actiongpt_jax.data.synthetic_take import Person, Take, jitter, smooth
-from actiongpt_jax.data.synthetic_trunk import TRUNK_MOVES
+from actiongpt_jax.synthetic import rig
+from actiongpt_jax.synthetic.moves_arms import ARM_MOVES
+from actiongpt_jax.synthetic.moves_gaits import GAITS
+from actiongpt_jax.synthetic.moves_legs import LEG_MOVES
+from actiongpt_jax.synthetic.moves_trunk import TRUNK_MOVES
+from actiongpt_jax.synthetic.phrases import Phrase
+from actiongpt_jax.synthetic.take import Person, Take, jitter, smooth
 
 MOVES = GAITS | LEG_MOVES | ARM_MOVES | TRUNK_MOVES
 TRANSITION_SHARE = 0.6  # of the joins, labelled

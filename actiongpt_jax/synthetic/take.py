@@ -1,8 +1,8 @@
 """One action in the making: a time line, a person, controls and footfalls.
 
 A take starts and ends at rest with both feet beside each other under the body; in
-between, moves (`synthetic_gaits`, `synthetic_legs`,
-`synthetic_arms`, `synthetic_trunk`) write its controls.
+between, moves (`moves_gaits`, `moves_legs`, `moves_arms`, `moves_trunk`) write its
+controls.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
-from actiongpt_jax.data import synthetic_rig as rig
+from actiongpt_jax.synthetic import rig
 
 GRAVITY = 9.81
 
@@ -137,7 +137,7 @@ class Take:
     Attributes:
         t: (T,) seconds.
         u: (T,) the same from 0 to 1.
-        path, heading, controls: as in `synthetic_rig.Track`.
+        path, heading, controls: as in `rig.Track`.
         steps: of the left and of the right foot, in order of time.
     """
 

@@ -6,8 +6,8 @@ left, 1 for right and means nothing to moves without sides.
 
 import numpy as np
 
-from actiongpt_jax.data.synthetic_rig import OUT
-from actiongpt_jax.data.synthetic_take import ARM_POSES, Take, smooth, visit
+from actiongpt_jax.synthetic.rig import OUT
+from actiongpt_jax.synthetic.take import ARM_POSES, Take, smooth, visit
 
 BOTH = (0, 1)
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from actiongpt_jax.data.synthetic_phrases import PHRASES, SIDES
-from actiongpt_jax.data.synthetic_sequence import MOVES
-from actiongpt_jax.data.synthetic_texts import WORDS, describe
+from actiongpt_jax.synthetic.phrases import PHRASES, SIDES
+from actiongpt_jax.synthetic.sequence import MOVES
+from actiongpt_jax.synthetic.texts import WORDS, describe
 
 BY_PHRASE = {phrase.text: describe(phrase) for phrase in PHRASES}
 ALL = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)

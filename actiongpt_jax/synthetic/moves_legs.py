@@ -8,8 +8,8 @@ import functools
 
 import numpy as np
 
-from actiongpt_jax.data.synthetic_rig import OUT, STAND_HEIGHT
-from actiongpt_jax.data.synthetic_take import Step, Take, smooth
+from actiongpt_jax.synthetic.rig import OUT, STAND_HEIGHT
+from actiongpt_jax.synthetic.take import Step, Take, smooth
 
 PELVIS_ON_CHAIR = 0.5  # metres
 

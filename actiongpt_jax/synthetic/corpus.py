@@ -10,11 +10,11 @@ import pathlib
 
 import numpy as np
 
-from actiongpt_jax.data.synthetic_phrases import HELD_OUT_PHRASES, PHRASES, Phrase
-from actiongpt_jax.data.synthetic_sequence import make_sequence, seconds_of
-from actiongpt_jax.data.synthetic_take import draw_person
-from actiongpt_jax.data.synthetic_texts import describe
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, PHRASES, Phrase
+from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
+from actiongpt_jax.synthetic.take import draw_person
+from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text.descriptions import write_descriptions
 
 __all__ = ["HELD_OUT_PHRASES", "PHRASES", "write_corpus"]

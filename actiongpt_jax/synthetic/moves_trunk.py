@@ -4,8 +4,8 @@ Every move is a function of (take, side) that writes into the take; `side` is 0 
 left, 1 for right and means nothing to moves without sides.
 """
 
-from actiongpt_jax.data.synthetic_rig import OUT
-from actiongpt_jax.data.synthetic_take import Take, visit
+from actiongpt_jax.synthetic.rig import OUT
+from actiongpt_jax.synthetic.take import Take, visit
 
 BOTH = (0, 1)
 

@@ -11,11 +11,11 @@ import zlib
 
 import numpy as np
 
-from actiongpt_jax.data.synthetic_phrases import SIDES, Phrase
-from actiongpt_jax.data.synthetic_words_arms import ARM_WORDS
-from actiongpt_jax.data.synthetic_words_gaits import GAIT_WORDS
-from actiongpt_jax.data.synthetic_words_legs import LEG_WORDS
-from actiongpt_jax.data.synthetic_words_trunk import TRUNK_WORDS
+from actiongpt_jax.synthetic.phrases import SIDES, Phrase
+from actiongpt_jax.synthetic.words_arms import ARM_WORDS
+from actiongpt_jax.synthetic.words_gaits import GAIT_WORDS
+from actiongpt_jax.synthetic.words_legs import LEG_WORDS
+from actiongpt_jax.synthetic.words_trunk import TRUNK_WORDS
 from actiongpt_jax.text import prompts
 from actiongpt_jax.text.description_record import Description
 

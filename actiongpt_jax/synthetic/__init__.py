@@ -1,0 +1,1 @@
+"""The built-in corpus: motion, phrases and descriptions made by a program."""
