@@ -20,7 +20,7 @@ PACKAGE = REPO / "actiongpt_jax"
 # An import may point to the same layer or an earlier one.
 LAYERS = (
     ("structs", "config", "errors", "cli"),
-    ("torch_objects", "torch_pickle", "torch_reader"),
+    ("files",),
     ("geometry",),
     ("features",),
     ("nn",),

@@ -12,7 +12,7 @@ import numpy as np
 
 from actiongpt_jax.data.windows import Clip
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.files.safetensors import open_tensors
 
 
 def read_images(path: str | os.PathLike, clips: Sequence[Clip]) -> list[np.ndarray]:

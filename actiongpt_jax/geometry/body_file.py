@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from actiongpt_jax import torch_pickle
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.torch_objects import Foreign
+from actiongpt_jax.files import pickle_machine
+from actiongpt_jax.files.pickle_objects import Foreign
 
 GENDERS = ("neutral", "male", "female")
 FLOATS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
@@ -117,7 +117,7 @@ def _read_npz(path: pathlib.Path) -> dict[str, Any]:
 
 def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
     content = path.read_bytes()
-    found = torch_pickle.interpret(
+    found = pickle_machine.interpret(
         content, str(path), wanted="a body model's pickle as its authors wrote it"
     )
     if not isinstance(found, dict):

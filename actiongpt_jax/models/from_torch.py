@@ -15,14 +15,14 @@ import numpy as np
 
 from actiongpt_jax.config import Config, load_config
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.pickle_objects import Foreign, plain
+from actiongpt_jax.files.torch_reader import TorchFile
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import TEXT_LATENTS
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
 from actiongpt_jax.models.torch_layout import Layout
 from actiongpt_jax.models.torch_models import MODELS, recognise
 from actiongpt_jax.nn.positional import sinusoids
-from actiongpt_jax.torch_objects import Foreign, plain
-from actiongpt_jax.torch_reader import TorchFile
 
 Variables = dict[str, Any]
 
@@ -52,7 +52,7 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
         As `from_state_dict`.
 
     Raises:
-        InputError: as `from_state_dict` and `torch_reader.read_torch`.
+        InputError: as `from_state_dict` and `files.torch_reader.read_torch`.
     """
     published = open_published(path, **overrides)
     return published.config, jax.tree.map(jnp.asarray, published.variables)

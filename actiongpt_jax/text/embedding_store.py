@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.safetensors_file import open_tensors
+from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text.store_index import PARTIAL, Content, Row, read_store
 
 SOURCES = ("descriptions", "phrase")

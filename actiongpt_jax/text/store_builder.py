@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text import store_index
 from actiongpt_jax.text.encoders import TextEncoder
-from actiongpt_jax.text.safetensors_file import open_tensors
 from actiongpt_jax.text.store_shard import (
     Settings,
     num_texts,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.safetensors import write_tensors
 from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.embedding import (
@@ -17,7 +18,6 @@ from actiongpt_jax.text.embedding import (
     join,
 )
 from actiongpt_jax.text.encoders import TextEncoder
-from actiongpt_jax.text.safetensors_file import write_tensors
 from actiongpt_jax.text.tokenization import Pieces
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.safetensors_file import open_tensors
-from actiongpt_jax.torch_reader import read_torch
+from actiongpt_jax.files.safetensors import open_tensors
+from actiongpt_jax.files.torch_reader import read_torch
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

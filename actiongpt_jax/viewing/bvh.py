@@ -8,10 +8,10 @@ import os
 
 import numpy as np
 
+from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import FIGURE, check_motion
-from actiongpt_jax.viewing.files import replaced
 from actiongpt_jax.viewing.glb import y_up
 
 # A leaf needs an end; the head's and the limbs' tips are the figure's.

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.figure import check_motion, motion_matrices
-from actiongpt_jax.viewing.files import replaced
 
 # The world's z becomes y; a body that faces -y there faces +z here, as glTF wants.
 Z_UP_TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.captions import plain
 from actiongpt_jax.viewing.figure import figure_points, first_heading
-from actiongpt_jax.viewing.files import replaced
 
 _LEFT, _RIGHT, _MIDDLE = "#d1495b", "#30638e", "#444444"
 # Seen from the front left and a little above: neither side hides the other.

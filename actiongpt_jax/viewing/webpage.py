@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import (
     BONES,
@@ -18,7 +19,6 @@ from actiongpt_jax.viewing.figure import (
     figure_points,
     first_heading,
 )
-from actiongpt_jax.viewing.files import replaced
 
 # What lies further from the pelvis than 3.2 m is not a body's.
 _STEP = 1e-4  # metres, of 16-bit whole numbers

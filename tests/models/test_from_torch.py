@@ -12,10 +12,10 @@ import pytest
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.models import from_torch
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.models.torch_models import MODELS
-from actiongpt_jax.torch_reader import read_torch
 from tests.models.torch_writer import TorchFile, save_state
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry.body import skin
 from actiongpt_jax.geometry.rotations import rot6d_to_matrix
 from actiongpt_jax.inference.edit import edit, interpolate
@@ -22,7 +23,6 @@ from actiongpt_jax.models import from_torch, torch_layout
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import MotionClip
 from actiongpt_jax.nn.positional import sinusoids
-from actiongpt_jax.torch_reader import read_torch
 from actiongpt_jax.training.optim import make_optimizer
 from actiongpt_jax.training.state import count_parameters
 from tests.geometry.test_body import golden_body

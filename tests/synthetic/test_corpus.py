@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.synthetic import corpus
 from actiongpt_jax.synthetic.corpus import HELD_OUT_PHRASES, PHRASES, write_corpus
 from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES
 from actiongpt_jax.text.descriptions import read_descriptions
@@ -85,7 +84,7 @@ def test_opaque_phrases_have_a_word_of_their_own():
 def test_held_out_phrases_change_nothing_of_the_training_split(tmp_path, monkeypatch):
     fewer = tuple(phrase for phrase in PHRASES if phrase.text not in OPAQUE_PHRASES)
     write_corpus(tmp_path / "all", 6, seed=0)
-    monkeypatch.setattr(corpus, "PHRASES", fewer)
+    monkeypatch.setattr("actiongpt_jax.synthetic.corpus.PHRASES", fewer)
     write_corpus(tmp_path / "fewer", 6, seed=0)
     one, two = (
         (tmp_path / name / "babel" / "train.json").read_bytes()

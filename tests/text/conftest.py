@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from actiongpt_jax.text.safetensors_file import write_tensors
+from actiongpt_jax.files.safetensors import write_tensors
 from tests.oracles.bert import LAYERS
 
 WORDS = (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 from actiongpt_jax.text import encoder_source, encoders
-from actiongpt_jax.text.safetensors_file import open_tensors, write_tensors
 from tests.models.torch_writer import TorchFile, call
 from tests.oracles import bert as oracle
 

@@ -2,7 +2,7 @@
 
 Opcodes act on a stack of plain values. Names that a file may call are looked up in
 a table of functions written here; a call of any other name is refused the moment it
-is read. Other objects become inert placeholders, see `torch_objects`.
+is read. Other objects become inert placeholders, see `pickle_objects`.
 
 Source: the opcodes as documented in Python's `pickletools`.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.torch_objects import (
+from actiongpt_jax.files.pickle_objects import (
     CALLS,
     STORAGE_TYPES,
     Foreign,
@@ -49,7 +49,7 @@ def interpret(
 
     Returns:
         Dicts, lists, tuples, sets, numbers, texts; arrays for tensors and numpy's
-        arrays; `torch_objects.Foreign` for objects of other classes.
+        arrays; `pickle_objects.Foreign` for objects of other classes.
 
     Raises:
         InputError: if it calls anything else or is damaged.

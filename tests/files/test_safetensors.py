@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.safetensors_file import open_tensors, write_tensors
+from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 
 ARRAYS = st.sampled_from([np.float32, np.float16, np.int64]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(max_dims=3, max_side=4))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from actiongpt_jax import torch_pickle
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files import pickle_machine as torch_pickle
 
 # torch.save before version 1.6 began with a pickled magic number and version.
 _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
