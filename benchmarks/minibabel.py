@@ -31,12 +31,12 @@ from actiongpt_jax.data.batch_plan import BatchPlan
 from actiongpt_jax.data.batching import SegmentBatches, model_batch
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import segments
-from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.terms import masked_term, smooth_l1
+from actiongpt_jax.metrics.validation import ape_ave_terms
 from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.training.loop import train
 

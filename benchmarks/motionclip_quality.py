@@ -31,10 +31,10 @@ from actiongpt_jax.data.batch_plan import BatchPlan
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.windows import clips, middle_windows, phrases
-from actiongpt_jax.evaluation.autoencoding import joint_error_terms
-from actiongpt_jax.evaluation.recognition import is_recognised, similarities
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.motionclip import body_points
+from actiongpt_jax.metrics.retrieval import is_recognised, similarities
+from actiongpt_jax.metrics.validation import joint_error_terms
 from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.training.loop import train
 

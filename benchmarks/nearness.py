@@ -9,9 +9,9 @@ import numpy as np
 
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.segments import Segment
-from actiongpt_jax.evaluation.ape_ave import ape_ave
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.metrics.ape_ave import ape_ave
 
 
 def clips_of(store: MotionStore, items: Sequence[Segment]) -> list[np.ndarray]:
@@ -44,7 +44,7 @@ def distances(
     Args:
         generated: n motions, (T, 22, 3) joints each.
         clips: m motions.
-        figure: of `evaluation.ape_ave`, protocol 'paper'.
+        figure: of `metrics.ape_ave`, protocol 'paper'.
     """
     size = max(len(joints) for joints in (*generated, *clips))
 

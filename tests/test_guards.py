@@ -31,6 +31,7 @@ LAYERS = (
     ("models",),
     ("losses",),
     ("evaluation",),
+    ("metrics",),
     ("training",),
     ("inference",),
     ("viewing",),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from actiongpt_jax.evaluation.ape_ave import NAMES
+from actiongpt_jax.metrics.ape_ave import NAMES
 
 # Name -> (heading, factor): feet and floor in centimetres, read more easily.
 _PHYSICAL = {

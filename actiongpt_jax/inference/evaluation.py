@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation.ape_ave import Protocol
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
@@ -30,6 +29,7 @@ from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.retrieval import Evaluator, parameter_hash
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_trained
+from actiongpt_jax.metrics.ape_ave import Protocol
 
 BASELINES = ("mean_pose", "random_clip")
 _FOLDER = "evaluation"

@@ -1,7 +1,7 @@
 """A judge of generated motions: motions and texts as points of one sphere.
 
 It is no generator. What lies near to each other in its space belongs together, and from
-that come retrieval precision, FID and diversity (`evaluation.retrieval`).
+that come retrieval precision, FID and diversity (`metrics.retrieval`).
 
 Source: the idea of T2M's evaluators (Guo et al. 2022) and TMR (arXiv:2305.00976), here
 without a variance and a decoder.

@@ -29,9 +29,6 @@ from actiongpt_jax.data.segments import phrases as segment_phrases
 from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.windows import clips
 from actiongpt_jax.data.windows import phrases as window_phrases
-from actiongpt_jax.evaluation.autoencoding import joint_error_terms
-from actiongpt_jax.evaluation.retrieval import top1_terms
-from actiongpt_jax.evaluation.validation import ape_ave_terms
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import body
@@ -40,6 +37,8 @@ from actiongpt_jax.losses import retrieval as retrieval_losses
 from actiongpt_jax.losses import teach as teach_losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
+from actiongpt_jax.metrics.retrieval import top1_terms
+from actiongpt_jax.metrics.validation import ape_ave_terms, joint_error_terms
 from actiongpt_jax.text.embedding_store import EmbeddingStore
 
 Raw = Mapping[str, jax.Array]

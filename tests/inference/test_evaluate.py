@@ -15,7 +15,6 @@ from actiongpt_jax import evaluate, generate, train
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation.ape_ave import NAMES, ape_ave
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
@@ -30,6 +29,7 @@ from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.retrieval import Evaluator
 from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 
 pytestmark = pytest.mark.xdist_group("inference")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import physical
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.metrics import physical
 from tests.oracles import physical as oracle
 
 LENGTHS, FRAMES = np.array([12, 40, 25]), 40

@@ -78,7 +78,7 @@ def figures(
     seed: int = 0,
     draws: int = 1000,
 ) -> dict[str, list[float]]:
-    """Averages the errors of motions as `evaluation.ape_ave` does, with intervals.
+    """Averages the errors of motions as `metrics.ape_ave` does, with intervals.
 
     Args:
         errors: name -> (n,) of each motion, see `ape_ave_each`.

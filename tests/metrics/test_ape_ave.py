@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from actiongpt_jax.evaluation import ape_ave as metrics
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.metrics import ape_ave as metrics
 from tests.oracles import kinematics as kinematics_oracle
 from tests.oracles import metrics as oracle
 from tests.oracles import rotations as rotation_oracle

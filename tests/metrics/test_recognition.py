@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from actiongpt_jax.evaluation.recognition import is_recognised, similarities
+from actiongpt_jax.metrics.retrieval import is_recognised, similarities
 
 
 @pytest.fixture

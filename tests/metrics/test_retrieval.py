@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import retrieval
+from actiongpt_jax.metrics import retrieval
 
 
 @pytest.fixture(scope="module")

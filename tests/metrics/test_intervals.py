@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import report
-from actiongpt_jax.evaluation.ape_ave import NAMES, ape_ave_each
 from actiongpt_jax.evaluation.tables import table
+from actiongpt_jax.metrics import intervals as report
+from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave_each
 
 PUBLISHED = {
     "root": "root",

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.geometry.rotations import AnyArray, unit
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.retrieval import RetrievalOutputs
 
@@ -208,3 +209,40 @@ def _checked(vectors: np.ndarray) -> np.ndarray:
             "motion that it was made of"
         )
     return vectors
+
+
+def similarities(
+    latents: Float[AnyArray, "*batch d"], texts: Float[AnyArray, "c d"]
+) -> Float[Array, "*batch c"]:
+    """Returns the cosine of every latent to every text.
+
+    Args:
+        latents: (..., D) of motions.
+        texts: (C, D) one vector per class.
+
+    Returns:
+        (..., C) from -1 to 1.
+    """
+    return jnp.einsum(
+        "...d,cd->...c", unit(latents), unit(texts), precision=jax.lax.Precision.HIGHEST
+    )
+
+
+def is_recognised(
+    scores: Float[AnyArray, "*batch c"], valid: Bool[AnyArray, "*batch c"], k: int
+) -> Bool[Array, "*batch"]:
+    """Whether one of a motion's classes is among the k best scores.
+
+    Args:
+        scores: (..., C) higher is better.
+        valid: (..., C) True for every class that a motion is of.
+        k: 1 or 5 in what is published.
+
+    Returns:
+        (...) bool; the mean is the top-k accuracy.
+    """
+    scores, valid = jnp.asarray(scores), jnp.asarray(valid)
+    best = jnp.where(valid, scores, -jnp.inf).max(-1, keepdims=True)
+    # Classes that are not its own and score as well count against it.
+    ahead = (~valid & (scores >= jnp.broadcast_to(best, scores.shape))).sum(-1)
+    return valid.any(-1) & (ahead < k)

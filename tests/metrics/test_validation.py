@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.evaluation.autoencoding import joint_error_terms
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.metrics.validation import joint_error_terms
 from actiongpt_jax.models.motionclip import MotionClipOutputs
 
 

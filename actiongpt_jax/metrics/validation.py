@@ -1,14 +1,17 @@
-"""APE and AVE of what a model generates during training, as loss-like terms."""
+"""What validation during training adds to the losses: errors of generated motion."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from actiongpt_jax.evaluation.ape_ave import ape_ave_sums
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.kinematics import forward_kinematics
+from actiongpt_jax.losses.motionclip import body_points
+from actiongpt_jax.losses.terms import Term, masked_term
+from actiongpt_jax.metrics.ape_ave import ape_ave_sums
+from actiongpt_jax.models.motionclip import MotionClipOutputs
 
 
 def ape_ave_terms(
@@ -16,7 +19,7 @@ def ape_ave_terms(
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Compares the motions generated from text with the real ones, on 22 joints.
 
-    The protocol is 'paper' of `evaluation.ape_ave`; latents are at their means. The
+    The protocol is 'paper' of `metrics.ape_ave`; latents are at their means. The
     actions of a pair count as motions of their own.
 
     Args:
@@ -56,3 +59,23 @@ def ape_ave_terms(
         protocol="paper",
         mask=mask,
     )
+
+
+def joint_error_terms(
+    outputs: MotionClipOutputs,
+    batch: dict[str, jax.Array],
+    normalizer: Normalizer | None = None,
+) -> dict[str, Term]:
+    """Measures reconstruction on the 22 joints of bodies whose root stays in place.
+
+    Args:
+        outputs: of `models.MotionClip`.
+        batch: poses (B, T, 150) and frame_mask (B, T).
+        normalizer: not read: poses are not normalised.
+
+    Returns:
+        joint_error: (sum, count) of the joints' distances, metres.
+    """
+    difference = body_points(outputs.poses) - body_points(batch["poses"])
+    distance = jnp.sqrt((difference**2).sum(-1))
+    return {"joint_error": masked_term(distance, batch["frame_mask"])}
