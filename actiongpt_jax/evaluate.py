@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.run import BASELINES, Options, evaluate
 from actiongpt_jax.inference.continuing import ALIGN
-from actiongpt_jax.inference.evaluation import BASELINES, Options, evaluate
 from actiongpt_jax.inference.generate import WINDOW
 from actiongpt_jax.inference.requests import DIVERSE
 from actiongpt_jax.inference.series import SERIES

@@ -19,10 +19,10 @@ import numpy as np
 import record
 
 from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.evaluation.cases import Case
 from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.measure import judge
 from actiongpt_jax.evaluation.summary import summarise
-from actiongpt_jax.inference.cases import Case
-from actiongpt_jax.inference.judging import judge
 
 
 def main():

@@ -30,10 +30,10 @@ LAYERS = (
     ("synthetic",),
     ("models",),
     ("losses",),
-    ("evaluation",),
     ("metrics",),
     ("training",),
     ("inference",),
+    ("evaluation",),
     ("viewing",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

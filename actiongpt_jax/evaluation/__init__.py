@@ -1,1 +1,1 @@
-"""Metrics: arrays in, figures out."""
+"""Runs a trained model on a split and measures what it generates."""

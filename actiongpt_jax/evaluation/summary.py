@@ -27,7 +27,7 @@ def summarise(
     """Averages over motions.
 
     Args:
-        rows: as `inference.judging` writes them; read once, and of each only its
+        rows: as `evaluation.measure` writes them; read once, and of each only its
             figures are kept.
         protocol: that they were judged by.
         fps: of all motions.

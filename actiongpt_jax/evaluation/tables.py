@@ -23,7 +23,7 @@ _PHYSICAL = {
 
 
 def readable(result: Mapping[str, Any]) -> str:
-    """Lays a result of `inference.evaluation` out as tables."""
+    """Lays a result of `evaluation.run` out as tables."""
     baselines = result.get("baselines", {})
     many = result["samples"] > 1
     errors = {

@@ -14,19 +14,26 @@ from tqdm import tqdm
 
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.cases import (
+    Case,
+    Sampling,
+    Source,
+    from_model,
+    list_cases,
+    mean_pose,
+    random_clips,
+)
+from actiongpt_jax.evaluation.evaluator import Evaluator, parameter_hash
 from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.measure import judge
+from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference import cases as asked
-from actiongpt_jax.inference.cases import Case, Sampling, Source
 from actiongpt_jax.inference.continuing import Align
 from actiongpt_jax.inference.generate import WINDOW
-from actiongpt_jax.inference.judging import judge
-from actiongpt_jax.inference.multimodality import multimodalities
 from actiongpt_jax.inference.phrases import PhraseEmbedder
-from actiongpt_jax.inference.retrieval import Evaluator, parameter_hash
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.metrics.ape_ave import Protocol
@@ -83,7 +90,7 @@ def evaluate(
     result: dict[str, Any] = {**run.header, "notes": run.notes}
     result |= run.judged("model", run.model_source(), options.samples)
     if options.baselines:
-        known = asked.list_cases(
+        known = list_cases(
             run.trained.config,
             run.store,
             run.trained.config.data.train_split,
@@ -91,9 +98,9 @@ def evaluate(
         )
         seed = options.seed
         result["baselines"] = {
-            "mean_pose": run.judged("mean_pose", asked.mean_pose(run.store, known)),
+            "mean_pose": run.judged("mean_pose", mean_pose(run.store, known)),
             "random_clip": run.judged(
-                "random_clip", asked.random_clips(run.store, known, seed)
+                "random_clip", random_clips(run.store, known, seed)
             ),
         }
     if run.evaluator is not None and options.multimodality:
@@ -130,9 +137,7 @@ class _Run:
         self.paired = self.mode != "off"
         self.store = _open(options, self.trained)
         self.cases = _draw(
-            asked.list_cases(
-                self.trained.config, self.store, options.split, self.paired
-            ),
+            list_cases(self.trained.config, self.store, options.split, self.paired),
             options,
         )
         self.embedder = PhraseEmbedder(
@@ -163,7 +168,7 @@ class _Run:
             options.align,
             options.window,
         )
-        return asked.from_model(self.trained, self.embedder, how)
+        return from_model(self.trained, self.embedder, how)
 
     def judged(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
         """Judges what a source answers; takes up what was left."""

@@ -15,19 +15,18 @@ from actiongpt_jax import evaluate, generate, train
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation import measure, multimodality
+from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
+from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
+from actiongpt_jax.evaluation.measure import judge
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.inference import cases as asked
-from actiongpt_jax.inference import judging, multimodality
-from actiongpt_jax.inference.cases import list_cases, mean_pose, seed_of
 from actiongpt_jax.inference.generate import generate_motion
-from actiongpt_jax.inference.judging import judge
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
-from actiongpt_jax.inference.retrieval import Evaluator
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 
@@ -38,7 +37,7 @@ pytestmark = pytest.mark.xdist_group("inference")
 def small_batches():
     """Has a few motions make several batches: fewer shapes to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judging, "ROWS", 4)
+        patch.setattr(measure, "ROWS", 4)
         yield
 
 
@@ -161,8 +160,8 @@ KILL = """
 import os, signal
 from actiongpt_jax import cli, evaluate
 from actiongpt_jax.evaluation.journal import Journal
-from actiongpt_jax.inference import judging
-judging.ROWS = 4
+from actiongpt_jax.evaluation import measure
+measure.ROWS = 4
 write, left = Journal._write, [2]
 def dying_write(self, rows, mode):
     write(self, rows, mode)

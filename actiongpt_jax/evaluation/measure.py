@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.evaluation.cases import Arrays, Case, Source, check_finite
+from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.features import mmm
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.inference.cases import Arrays, Case, Source, check_finite
-from actiongpt_jax.inference.retrieval import Evaluator
 from actiongpt_jax.metrics import physical
 from actiongpt_jax.metrics.ape_ave import NAMES, Protocol, ape_ave_each
 
