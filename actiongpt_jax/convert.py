@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import jax
 
 from actiongpt_jax import cli
+from actiongpt_jax.conversion import convert as converting
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference import converting
 
 
 def main(argv: Sequence[str]) -> None:

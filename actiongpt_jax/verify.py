@@ -12,8 +12,8 @@ import jax
 
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
+from actiongpt_jax.conversion.verify import verify
 from actiongpt_jax.errors import JobIncompleteError
-from actiongpt_jax.inference.verifying import verify
 from actiongpt_jax.training.parallel import use_compilation_cache
 
 

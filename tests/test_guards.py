@@ -34,6 +34,7 @@ LAYERS = (
     ("training",),
     ("inference",),
     ("evaluation",),
+    ("conversion",),
     ("viewing",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.pickle_objects import Foreign, plain
 from actiongpt_jax.files.torch_reader import read_torch
-from tests.models.torch_writer import (
+from tests.conversion.torch_writer import (
     STORAGES,
     Raw,
     TorchFile,

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.continuing import next_action
 from actiongpt_jax.losses import teach as losses
-from actiongpt_jax.models import from_torch, torch_layout
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.text.aggregate import aggregate

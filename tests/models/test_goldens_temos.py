@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.losses import temos as temos_losses
-from actiongpt_jax.models import from_torch, torch_layout
 from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.text_encoder import TextEncoder

@@ -20,7 +20,7 @@ from actiongpt_jax.text.embedding import embed_texts
 from actiongpt_jax.text.embedding_store import open_embeddings
 from actiongpt_jax.text.store_builder import build_store
 from actiongpt_jax.text.store_shard import Settings
-from tests.models.torch_writer import TorchFile
+from tests.conversion.torch_writer import TorchFile
 from tests.oracles import clip as oracle
 from tests.text.clip_folder import (
     END,

@@ -12,7 +12,7 @@ import pytest
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 from actiongpt_jax.text import encoder_source, encoders
-from tests.models.torch_writer import TorchFile, call
+from tests.conversion.torch_writer import TorchFile, call
 from tests.oracles import bert as oracle
 
 # Tolerance of the goldens' README: float32 sums in another order.

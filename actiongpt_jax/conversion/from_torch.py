@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.config import Config, load_config
+from actiongpt_jax.conversion.layout import Layout
+from actiongpt_jax.conversion.recognise import MODELS, recognise
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.pickle_objects import Foreign, plain
 from actiongpt_jax.files.torch_reader import TorchFile
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import TEXT_LATENTS
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
-from actiongpt_jax.models.torch_layout import Layout
-from actiongpt_jax.models.torch_models import MODELS, recognise
 from actiongpt_jax.nn.positional import sinusoids
 
 Variables = dict[str, Any]

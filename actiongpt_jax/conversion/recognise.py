@@ -8,9 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.conversion import layout as torch_layout
+from actiongpt_jax.conversion.layout import Layout
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.models import torch_layout
-from actiongpt_jax.models.torch_layout import Layout
 
 State = Mapping[str, np.ndarray]
 Fields = dict[str, dict[str, Any]]

@@ -16,17 +16,17 @@ import safetensors.numpy
 
 from actiongpt_jax import convert, generate, train
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion import convert as converting
+from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference import converting
 from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.models import from_torch
 from actiongpt_jax.models.build import build
 from actiongpt_jax.training import checkpoints
+from tests.conversion.torch_writer import TorchFile, save_state
 from tests.models.goldens import MOTION, NETWORK, frame_mask
-from tests.models.torch_writer import TorchFile, save_state
 
 PUBLISHED = {
     "temos_teach/temos_small.ckpt": "temos",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.config import REFERENCE_DEVIATIONS, Config, resolve
-from actiongpt_jax.inference.converting import RECORD
+from actiongpt_jax.conversion.convert import RECORD
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.state import count_parameters

@@ -8,9 +8,9 @@ import pytest
 
 from actiongpt_jax import convert, verify
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion import verify as verifying
 from actiongpt_jax.errors import JobIncompleteError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.inference import verifying
 from actiongpt_jax.models.build import build
 from actiongpt_jax.training import checkpoints
 

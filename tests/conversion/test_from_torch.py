@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.conversion.recognise import MODELS
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.torch_reader import read_torch
-from actiongpt_jax.models import from_torch
 from actiongpt_jax.models.build import NOISE, build
-from actiongpt_jax.models.torch_models import MODELS
-from tests.models.torch_writer import TorchFile, save_state
+from tests.conversion.torch_writer import TorchFile, save_state
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 SIZES = {"num_layers": 1, "latent_dim": 12, "ff_size": 20, "nfeats": 7, "num_heads": 3}

@@ -11,13 +11,13 @@ import numpy as np
 import safetensors.numpy
 
 from actiongpt_jax.config import Config, to_json
+from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.conversion import settings as published_settings
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference import published_settings
-from actiongpt_jax.models import from_torch
 from actiongpt_jax.training import checkpoints
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"

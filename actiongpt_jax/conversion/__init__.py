@@ -1,0 +1,1 @@
+"""The authors' PyTorch checkpoints: read, recognised, converted and verified."""
