@@ -31,9 +31,9 @@ from actiongpt_jax.data.prefetch import prefetch
 from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
-from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder
+from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
 from actiongpt_jax.text.store_builder import Settings, build_store
-from actiongpt_jax.text.tokenization import Pieces, Tokenizer
 
 WARM_UP = 200
 SEQUENCE_FRAMES = 2000
@@ -52,7 +52,7 @@ class RandomTokenizer(Tokenizer):
         return [Pieces(np.zeros(int(text.split()[-1]), np.int32)) for text in texts]
 
 
-class RandomEncoder(TextEncoder):
+class RandomEncoder(PretrainedEncoder):
     """Random states of a given width in place of a language model's."""
 
     tokenizer = RandomTokenizer()  # pyright: ignore[reportAssignmentType]

@@ -137,7 +137,7 @@ def main():
 
     from actiongpt_jax.text import encoders
     from actiongpt_jax.text.embedding import encode_pieces
-    from actiongpt_jax.text.tokenization import Pieces
+    from actiongpt_jax.text.encoders.tokenizer import Pieces
 
     rng = np.random.default_rng(args.seed)
     machine = {"jax": jax.__version__, "cores": len(os.sched_getaffinity(0))}

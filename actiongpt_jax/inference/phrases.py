@@ -134,7 +134,7 @@ class PhraseEmbedder:
         return found.pooled[None]
 
     @functools.cached_property
-    def _encoder(self) -> encoders.TextEncoder:
+    def _encoder(self) -> encoders.PretrainedEncoder:
         encoder = encoders.load(self._text.encoder)
         if encoder.width != self._text.width:
             raise InputError(

@@ -79,8 +79,8 @@ def _texts(records: list[Description]) -> list[Description]:
 
 def _piece_counter(encoder: str) -> Callable[[str], int]:
     # They bring JAX with them, which asking a server has no use for.
-    from actiongpt_jax.text.encoder_source import find_folder
-    from actiongpt_jax.text.tokenization import Tokenizer
+    from actiongpt_jax.text.encoders.folder import find_folder
+    from actiongpt_jax.text.encoders.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(find_folder(encoder)[1], _NO_LIMIT)
     return lambda text: len(tokenizer([text])[0].ids)

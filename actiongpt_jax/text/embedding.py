@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import aggregate
-from actiongpt_jax.text.encoders import TextEncoder, parallel_calls
-from actiongpt_jax.text.tokenization import Pieces
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder, parallel_calls
+from actiongpt_jax.text.encoders.tokenizer import Pieces
 
 # Batches are padded to multiples of this: at most 64 shapes for 512 positions, and
 # for descriptions of 60 to 110 tokens 4 % fewer tokens to encode than with 16.
@@ -37,7 +37,7 @@ def default_batch_size() -> int:
 
 
 def encode_pieces(
-    encoder: TextEncoder,
+    encoder: PretrainedEncoder,
     pieces: Sequence[Pieces],
     extents: Sequence[int] | None = None,
     batch_size: int | None = None,
@@ -93,7 +93,7 @@ def encode_pieces(
 
 
 def _encode_batch(
-    encoder: TextEncoder,
+    encoder: PretrainedEncoder,
     texts: Sequence[Int[np.ndarray, " _"]],
     extents: Sequence[int],
     shape: tuple[int, int],
@@ -157,7 +157,7 @@ def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
 
 
 def embed_texts(
-    encoder: TextEncoder, texts: Sequence[str], how: str = aggregate.DEFAULT
+    encoder: PretrainedEncoder, texts: Sequence[str], how: str = aggregate.DEFAULT
 ) -> Embedding:
     """Embeds the k texts of one phrase, as a store would hold them.
 

@@ -13,7 +13,7 @@ from typing import Any
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text import store_index
-from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.store_shard import (
     Settings,
     num_texts,
@@ -30,7 +30,7 @@ _PLAN, _LOCK = "plan.json", "lock"
 def build_store(
     out: str | os.PathLike,
     texts: Mapping[str, Sequence[str]],
-    encoder: TextEncoder,
+    encoder: PretrainedEncoder,
     settings: Settings,
     *,
     part: store_index.Part | None = None,
@@ -140,7 +140,7 @@ def summary(meta: Mapping[str, Any]) -> str:
     )
 
 
-def _plan(texts, encoder: TextEncoder, settings: Settings, texts_per_shard: int):
+def _plan(texts, encoder: PretrainedEncoder, settings: Settings, texts_per_shard: int):
     digest = hashlib.sha256()
     for phrase, descriptions in texts.items():
         used = list(used_texts(descriptions, settings))
@@ -218,7 +218,7 @@ class _Totals:
             self.first_truncated = json.loads(metadata["first_truncated"])
 
 
-def _meta(plan, encoder: TextEncoder, settings: Settings, totals: _Totals):
+def _meta(plan, encoder: PretrainedEncoder, settings: Settings, totals: _Totals):
     return {
         "format": store_index.FORMAT,
         "version": store_index.VERSION,

@@ -17,8 +17,8 @@ from actiongpt_jax.text.embedding import (
     group_extents,
     join,
 )
-from actiongpt_jax.text.encoders import TextEncoder
-from actiongpt_jax.text.tokenization import Pieces
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder
+from actiongpt_jax.text.encoders.tokenizer import Pieces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _half(tokens: np.ndarray) -> np.ndarray:
 def write_shard(
     path: pathlib.Path,
     texts: Mapping[str, Sequence[str]],
-    encoder: TextEncoder,
+    encoder: PretrainedEncoder,
     settings: Settings,
     batch_size: int | None = None,
     on_texts: Callable[[int], object] | None = None,

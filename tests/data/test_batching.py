@@ -29,9 +29,9 @@ from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.embedding_store import open_embeddings
-from actiongpt_jax.text.encoders import TextEncoder
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder
+from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
 from actiongpt_jax.text.store_builder import Settings, build_store
-from actiongpt_jax.text.tokenization import Pieces, Tokenizer
 
 WIDTH = 6
 PHRASES = {
@@ -55,7 +55,7 @@ class LetterTokenizer(Tokenizer):
         return [Pieces(np.array([ord(c) for c in text], np.int32)) for text in texts]
 
 
-class Letters(TextEncoder):
+class Letters(PretrainedEncoder):
     """Encodes a text letter by letter, without weights."""
 
     tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]

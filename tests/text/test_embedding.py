@@ -11,7 +11,7 @@ from actiongpt_jax.text.embedding import (
     group_extents,
     join,
 )
-from tests.text import clip_folder
+from tests.text.encoders import clip_folder
 
 # Other batch shapes sum in another order: float32 rounding.
 ATOL = 2e-5

@@ -19,8 +19,8 @@ from actiongpt_jax.nn.attention import mask_to_bias
 from actiongpt_jax.nn.ops import gelu, quick_gelu
 from actiongpt_jax.nn.transformer import Encoder, LayerNorm
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.encoder_config import read_epsilon, read_sizes
-from actiongpt_jax.text.weights import Tensors
+from actiongpt_jax.text.encoders.folder import read_epsilon, read_sizes
+from actiongpt_jax.text.encoders.weights import Tensors
 
 ACTIVATIONS = {
     "quick_gelu": quick_gelu,

@@ -23,11 +23,10 @@ from jaxtyping import Int, Shaped
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text import bert, clip
-from actiongpt_jax.text.encoder_config import read_config
-from actiongpt_jax.text.encoder_source import find_folder
-from actiongpt_jax.text.tokenization import Tokenizer
-from actiongpt_jax.text.weights import Tensors, read_weights
+from actiongpt_jax.text.encoders import bert, clip
+from actiongpt_jax.text.encoders.folder import find_folder, read_config
+from actiongpt_jax.text.encoders.tokenizer import Tokenizer
+from actiongpt_jax.text.encoders.weights import Tensors, read_weights
 
 # Activations of about this many tokens stay in the cache of a CPU: at BERT's width and
 # 64 x 128 tokens, a fifth faster than all at once.
@@ -40,7 +39,7 @@ _FAMILIES: dict[str, Any] = {
 }
 
 
-class TextEncoder:
+class PretrainedEncoder:
     """A frozen encoder with its tokenizer.
 
     Attributes:
@@ -183,7 +182,7 @@ def parallel_calls() -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def load(source: str | os.PathLike) -> TextEncoder:
+def load(source: str | os.PathLike) -> PretrainedEncoder:
     """Loads a BERT, DistilBERT or CLIP text encoder.
 
     Args:
@@ -209,7 +208,7 @@ def load(source: str | os.PathLike) -> TextEncoder:
     tensors = Tensors(str(folder), read_weights(folder), family.ANCHORS)
     params = family.from_tensors(module, kind, tensors)
     tensors.finish(family.HEADS)
-    return TextEncoder(
+    return PretrainedEncoder(
         name,
         folder,
         module,

@@ -11,7 +11,8 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors, write_tensors
-from actiongpt_jax.text import encoder_source, encoders
+from actiongpt_jax.text import encoders
+from actiongpt_jax.text.encoders.folder import find_folder
 from tests.conversion.torch_writer import TorchFile, call
 from tests.oracles import bert as oracle
 
@@ -113,7 +114,7 @@ def test_slices_of_a_large_batch_change_nothing(bert_folder, monkeypatch):
     mask = np.arange(7) < np.arange(1, 14)[:, None]
     types = (np.arange(7) > 3).astype(int) * np.ones_like(ids)
     whole = encoder.encode(ids, mask, types)
-    monkeypatch.setattr(encoders, "_CPU_TOKENS", 30)
+    monkeypatch.setattr("actiongpt_jax.text.encoders.loader._CPU_TOKENS", 30)
     sliced = encoder.encode(ids, mask, types)
     assert sliced.tokens.shape == whole.tokens.shape
     np.testing.assert_allclose(sliced.tokens, whole.tokens, atol=ATOL)
@@ -292,7 +293,7 @@ def test_hub_id_fetches_only_what_is_read(monkeypatch, make_folder):
     assert hub_id == "distilbert-base-uncased"
     assert "pytorch_model.bin" not in patterns
     (folder / "model.safetensors").unlink()
-    encoder_source.find_folder("some/model")
+    find_folder("some/model")
     assert asked[-1] == ("some/model", ["pytorch_model.bin"])
 
 
