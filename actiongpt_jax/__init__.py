@@ -19,7 +19,7 @@ _EXPORTS = {
     "generate_sequence": "actiongpt_jax.inference.generate",
     "load_config": "actiongpt_jax.config",
     "load_trained": "actiongpt_jax.inference.trained",
-    "open_embeddings": "actiongpt_jax.text.embedding_store",
+    "open_embeddings": "actiongpt_jax.text.embeddings.store",
     "open_store": "actiongpt_jax.data.motion_store",
 }
 __all__ = list(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -35,7 +35,7 @@ from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.structs import Motion
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.viewing.plot import strip
 from actiongpt_jax.viewing.webpage import write_page
 

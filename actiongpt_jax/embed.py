@@ -15,8 +15,10 @@ from tqdm import tqdm
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import aggregate, encoders, store_builder, store_index
-from actiongpt_jax.text.embedding_inputs import gather
+from actiongpt_jax.text import aggregate, encoders
+from actiongpt_jax.text.embeddings import builder as store_builder
+from actiongpt_jax.text.embeddings import index as store_index
+from actiongpt_jax.text.embeddings.builder import gather
 
 
 def main(argv: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.run import BASELINES, Options, evaluate
 from actiongpt_jax.text.aggregate import DEFAULT as AGGREGATE
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.prompts import DEFAULT as PROMPT
 from actiongpt_jax.training.inputs import training_phrases
 from actiongpt_jax.training.loop import train

@@ -30,10 +30,10 @@ from actiongpt_jax.data.motion_store import Sequence as SequenceRow
 from actiongpt_jax.data.prefetch import prefetch
 from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
+from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
-from actiongpt_jax.text.store_builder import Settings, build_store
 
 WARM_UP = 200
 SEQUENCE_FRAMES = 2000

@@ -37,7 +37,7 @@ from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.terms import masked_term, smooth_l1
 from actiongpt_jax.metrics.validation import ape_ave_terms
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
 SMALL = (

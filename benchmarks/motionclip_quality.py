@@ -35,7 +35,7 @@ from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.motionclip import body_points
 from actiongpt_jax.metrics.retrieval import is_recognised, similarities
 from actiongpt_jax.metrics.validation import joint_error_terms
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
 BATCH = 20

@@ -5,8 +5,8 @@
 
 A model of DistilBERT-base's size with random weights, float32. Two cases, one JSON
 line each: `full`, a batch of 64 texts of 128 tokens; `mixed`, texts of 60 to 110
-tokens as descriptions have them, here by `text.embedding.encode_pieces` (batches of
-similar length), in the peer in batches of 64 padded to the longest of all texts.
+tokens as descriptions have them, here by `text.embeddings.encode.encode_pieces` (batches
+of similar length), in the peer in batches of 64 padded to the longest of all texts.
 `tokens_per_s` counts real tokens. `--peer` runs Hugging Face's DistilBertModel on
 the same weights in the same process, taking turns with ours; `ratio` is how many
 times faster ours is, `ratio_of_cores` the same for seconds of all cores (which other
@@ -136,7 +136,7 @@ def main():
     import numpy as np
 
     from actiongpt_jax.text import encoders
-    from actiongpt_jax.text.embedding import encode_pieces
+    from actiongpt_jax.text.embeddings.encode import encode_pieces
     from actiongpt_jax.text.encoders.tokenizer import Pieces
 
     rng = np.random.default_rng(args.seed)

@@ -28,7 +28,7 @@ from actiongpt_jax.data.segments import segments
 from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES, PHRASES
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embedding import embed_texts
+from actiongpt_jax.text.embeddings.encode import embed_texts
 
 FRAMES = 40
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)

@@ -11,7 +11,7 @@ import pytest
 
 from actiongpt_jax import describe, evaluate, generate, train
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training import checkpoints
 from tests.fake_openai import KEY, MODEL
 

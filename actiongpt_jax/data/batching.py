@@ -31,7 +31,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.text.embedding_store import EmbeddingStore
+from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 _JOINTS = 22
 # Tensor cores want multiples of 8; on a CPU it costs nothing measurable.

@@ -28,7 +28,7 @@ from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.pair_plan import PairPlan
 from actiongpt_jax.data.segments import Pair
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.text.embedding_store import EmbeddingStore
+from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 
 def action_lengths(pairs: Sequence[Pair]) -> np.ndarray:

@@ -40,7 +40,7 @@ from actiongpt_jax.geometry.rotations import (
     compose,
     rotate,
 )
-from actiongpt_jax.text.embedding_store import EmbeddingStore
+from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 _BODY_JOINTS = 22
 

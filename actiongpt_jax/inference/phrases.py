@@ -13,8 +13,8 @@ from actiongpt_jax.models.build import MODELS, reads_pooled
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import DEFAULT
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.embedding import embed_texts
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.encode import embed_texts
+from actiongpt_jax.text.embeddings.store import open_embeddings
 
 
 class PhraseEmbedder:

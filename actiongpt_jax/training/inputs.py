@@ -8,7 +8,7 @@ import jax
 from actiongpt_jax.config import Config
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.embedding_store import EmbeddingStore, open_embeddings
+from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
 from actiongpt_jax.training.tasks import TASKS, Batches
 
 _PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "body"))

@@ -39,7 +39,7 @@ from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.metrics.retrieval import top1_terms
 from actiongpt_jax.metrics.validation import ape_ave_terms, joint_error_terms
-from actiongpt_jax.text.embedding_store import EmbeddingStore
+from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 Raw = Mapping[str, jax.Array]
 Batches = ItemBatches | WindowBatches

@@ -19,8 +19,8 @@ from actiongpt_jax.data.pair_plan import PairPlan
 from actiongpt_jax.data.segments import Pair
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.text.embedding_store import open_embeddings
-from actiongpt_jax.text.store_builder import Settings, build_store
+from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from tests.data.test_batching import IDENTITY, PHRASES, WIDTH, Letters, row
 from tests.oracles import features as feature_oracle
 from tests.oracles import rotations as rotation_oracle

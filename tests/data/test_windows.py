@@ -29,10 +29,10 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
-from actiongpt_jax.text.store_builder import Settings, build_store
 
 WIDTH = 6
 

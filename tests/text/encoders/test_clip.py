@@ -15,11 +15,11 @@ from actiongpt_jax import embed
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embedding import embed_texts
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.builder import build_store
+from actiongpt_jax.text.embeddings.encode import embed_texts
+from actiongpt_jax.text.embeddings.shard import Settings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders.clip import ClipText, end_of_text
-from actiongpt_jax.text.store_builder import build_store
-from actiongpt_jax.text.store_shard import Settings
 from tests.conversion.torch_writer import TorchFile
 from tests.oracles import clip as oracle
 from tests.text.encoders.clip_folder import (

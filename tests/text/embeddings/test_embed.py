@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from actiongpt_jax import cli, embed
-from actiongpt_jax.text.embedding_store import open_embeddings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 
 PUBLISHED = {
     "walk": ["walk forward", "the left leg and the right leg"],
@@ -161,7 +161,7 @@ def test_bad_input_is_one_sentence(
 def test_offline_hub_id_and_a_file_too_large(published, bert_folder, tmp_path):
     # A true process: the hub's client reads its environment at import, and a limit
     # on file sizes stands for a full disk.
-    root = pathlib.Path(__file__).parents[2]
+    root = pathlib.Path(__file__).parents[3]
     command = (
         "import resource, sys; from actiongpt_jax import cli, embed;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); cli.run(embed.main)"

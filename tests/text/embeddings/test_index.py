@@ -9,10 +9,10 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embedding_store import open_embeddings
-from actiongpt_jax.text.store_builder import build_store, count_texts, share_of
-from actiongpt_jax.text.store_index import parse_part, part_name
-from actiongpt_jax.text.store_shard import Settings
+from actiongpt_jax.text.embeddings.builder import build_store, count_texts, share_of
+from actiongpt_jax.text.embeddings.index import parse_part, part_name
+from actiongpt_jax.text.embeddings.shard import Settings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 
 TEXTS = {
     "walk": ["walk forward", "the left leg", "and the right leg"],

@@ -5,7 +5,7 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embedding import (
+from actiongpt_jax.text.embeddings.encode import (
     embed_texts,
     encode_pieces,
     group_extents,

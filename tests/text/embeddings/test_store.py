@@ -14,10 +14,10 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embedding import embed_texts
-from actiongpt_jax.text.embedding_store import open_embeddings
-from actiongpt_jax.text.store_builder import build_store, count_texts
-from actiongpt_jax.text.store_shard import Settings
+from actiongpt_jax.text.embeddings.builder import build_store, count_texts
+from actiongpt_jax.text.embeddings.encode import embed_texts
+from actiongpt_jax.text.embeddings.shard import Settings
+from actiongpt_jax.text.embeddings.store import open_embeddings
 
 # Halves keep 11 bits of numbers below 8; batching adds float32 rounding.
 HALF = 4e-3
@@ -145,8 +145,8 @@ def test_truncation_is_counted_over_shards(encoder, tmp_path):
 KILLED = """
 import os, signal, sys
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.store_builder import build_store
-from tests.text.test_embedding_store import SETTINGS, TEXTS
+from actiongpt_jax.text.embeddings.builder import build_store
+from tests.text.embeddings.test_store import SETTINGS, TEXTS
 done = 0
 def count(texts):
     global done
@@ -163,7 +163,7 @@ def test_killed_and_run_again(texts_before, encoder, tmp_path):
     options: dict[str, Any] = {"batch_size": 2, "texts_per_shard": 3}
     build_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
     out = tmp_path / "out"
-    root = pathlib.Path(__file__).parents[2]
+    root = pathlib.Path(__file__).parents[3]
     killed = subprocess.run(
         [
             sys.executable,

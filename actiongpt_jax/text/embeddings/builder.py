@@ -7,19 +7,21 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
-from actiongpt_jax.text import store_index
-from actiongpt_jax.text.encoders.loader import PretrainedEncoder
-from actiongpt_jax.text.store_shard import (
+from actiongpt_jax.text import aggregate
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.embeddings import index as store_index
+from actiongpt_jax.text.embeddings.shard import (
     Settings,
     num_texts,
     used_texts,
     write_shard,
 )
+from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 
 # A shard is what is encoded at once: enough texts to sort by length, and, at 768
 # wide and 128 long, below a gigabyte of memory.
@@ -239,3 +241,59 @@ def _write_text(path: pathlib.Path, pieces: Sequence[str]) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Texts of a store.
+
+    Attributes:
+        texts: phrase -> its descriptions, none for a phrase that is stored alone.
+        settings: of the store.
+        torn: places in the files that were passed over.
+    """
+
+    texts: dict[str, list[str]]
+    settings: Settings
+    torn: list[str]
+
+
+def gather(
+    descriptions: str | os.PathLike | None,
+    phrases: Iterable[str] = (),
+    *,
+    k: int,
+    how: str = aggregate.DEFAULT,
+    each: bool = False,
+    prompt: str | None = None,
+    writer: str | None = None,
+) -> Inputs:
+    """Chooses descriptions and adds phrases that have none.
+
+    Args:
+        descriptions: file or folder of them, None for phrases alone.
+        phrases: more phrases; blanks around them and empty ones do not count.
+        k: descriptions joined per phrase.
+        how: they are joined.
+        each: keep every single description, not the first k only.
+        prompt: that they answer; None takes the only one, of several 'detail'.
+        writer: of them; None takes the first in the file.
+
+    Raises:
+        InputError: if a described phrase has fewer than k, or nothing is there.
+    """
+    texts: dict[str, list[str]] = {}
+    settings = Settings(0, how)
+    torn: list[str] = []
+    if descriptions is not None:
+        read = read_descriptions(descriptions)
+        torn = list(read.torn)
+        chosen = read.select(prompt, writer, k)
+        texts = {phrase: [r.text for r in found] for phrase, found in chosen.items()}
+        settings = Settings.of(chosen, k, how, each=each)
+    for phrase in map(str.strip, phrases):
+        if phrase:
+            texts.setdefault(phrase, [])
+    if not texts:
+        raise InputError("an embedding store needs at least one phrase, got none")
+    return Inputs(texts, settings, torn)

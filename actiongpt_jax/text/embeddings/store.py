@@ -5,7 +5,7 @@ A store is a folder: `meta.json`, `index.jsonl` with one row per phrase, and sha
 aggregate of k), `phrase` (the phrase itself) and `each` (single descriptions), as
 `<table>.tokens` (rows, E) float16, `<table>.offsets` (items + 1) int64 and, where
 the encoder has them, `<table>.pooled` (items, P) float32. Where several jobs wrote
-it, each part is such a folder within it; see `store_index`.
+it, each part is such a folder within it; see `index`.
 """
 
 import functools
@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
-from actiongpt_jax.text.store_index import PARTIAL, Content, Row, read_store
+from actiongpt_jax.text.embeddings.index import PARTIAL, Content, Row, read_store
 
 SOURCES = ("descriptions", "phrase")
 

@@ -1,0 +1,1 @@
+"""Embedding stores: descriptions through a pretrained text model, onto the disk."""
