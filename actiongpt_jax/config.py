@@ -88,7 +88,7 @@ def base_config() -> Config:
     # Train on the first so many segments only: to see whether a model can learn.
     config.data.limit = placeholder(int)
     config.data.heading = "yaw"
-    # Where two actions that overlap are cut apart, see `data.segments.cut_pair`.
+    # Where two actions that overlap are cut apart; see `segments.cut_pair`.
     config.data.pair_cut = "middle"
     config.data.train_split = "train"
     config.data.val_split = "val"

@@ -18,9 +18,9 @@ import numpy as np
 
 from actiongpt_jax import cli, train
 from actiongpt_jax.config import load_config
-from actiongpt_jax.data.batching import padded_tokens
+from actiongpt_jax.data.batches.segment_batches import padded_tokens
+from actiongpt_jax.data.batches.segments import Segment, segments
 from actiongpt_jax.data.motion_store import MotionStore, open_store
-from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.geometry.rotations import (

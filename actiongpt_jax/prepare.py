@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.data import babel, corpus, prepare_report, quality, windows
+from actiongpt_jax.data import babel, corpus, prepare_report, quality
+from actiongpt_jax.data.batches import windows
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 

@@ -23,12 +23,16 @@ import jax
 import numpy as np
 import record
 
-from actiongpt_jax.data.batch_plan import BatchPlan
-from actiongpt_jax.data.batching import SegmentBatches, fit_features, model_batch
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.prefetch import prefetch
+from actiongpt_jax.data.batches.segment_batches import (
+    SegmentBatches,
+    fit_features,
+    model_batch,
+)
+from actiongpt_jax.data.batches.segments import Segment, segments
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.motion_store import Sequence as SequenceRow
-from actiongpt_jax.data.prefetch import prefetch
-from actiongpt_jax.data.segments import Segment, segments
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.embeddings.builder import Settings, build_store
 from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings

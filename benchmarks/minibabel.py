@@ -27,10 +27,10 @@ import numpy as np
 import record
 
 from actiongpt_jax.config import load_config
-from actiongpt_jax.data.batch_plan import BatchPlan
-from actiongpt_jax.data.batching import SegmentBatches, model_batch
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.segment_batches import SegmentBatches, model_batch
+from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series

@@ -27,10 +27,10 @@ import record
 from safetensors.numpy import load_file, save_file
 
 from actiongpt_jax.config import load_config
-from actiongpt_jax.data.batch_plan import BatchPlan
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.window_batches import WindowBatches, pose_batch
+from actiongpt_jax.data.batches.windows import clips, middle_windows, phrases
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
-from actiongpt_jax.data.windows import clips, middle_windows, phrases
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.motionclip import body_points
 from actiongpt_jax.metrics.retrieval import is_recognised, similarities

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.data.batches.segments import Segment
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.segments import Segment
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.metrics.ape_ave import ape_ave

@@ -5,8 +5,8 @@
 
 A model of DistilBERT-base's size with random weights, float32. Two cases, one JSON
 line each: `full`, a batch of 64 texts of 128 tokens; `mixed`, texts of 60 to 110
-tokens as descriptions have them, here by `text.embeddings.encode.encode_pieces` (batches
-of similar length), in the peer in batches of 64 padded to the longest of all texts.
+tokens as descriptions have them, here by `encode_pieces` (batches of similar length),
+in the peer in batches of 64 padded to the longest of all texts.
 `tokens_per_s` counts real tokens. `--peer` runs Hugging Face's DistilBertModel on
 the same weights in the same process, taking turns with ours; `ratio` is how many
 times faster ours is, `ratio_of_cores` the same for seconds of all cores (which other

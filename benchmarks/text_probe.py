@@ -23,8 +23,8 @@ import nearness
 import numpy as np
 import record
 
+from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES, PHRASES
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text import encoders

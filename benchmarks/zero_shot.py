@@ -32,8 +32,8 @@ import numpy as np
 import record
 
 from actiongpt_jax.config import load_config
+from actiongpt_jax.data.batches.segments import phrases, segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import phrases, segments
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples

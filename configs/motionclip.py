@@ -56,7 +56,7 @@ def get_config(arg=None):
     config.data.turn = "none"
     config.data.num_frames = 60
     config.data.clip_frames = 100
-    # Embeddings of pictures of the clips, see `data.image_embeddings`; '' = none.
+    # Embeddings of pictures of the clips, see `data.batches.window_batches`; '' = none.
     config.data.images = ""
     # All windows are equally long.
     config.data.max_shapes = 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actiongpt_jax.data import segments
+from actiongpt_jax.data.batches import segments
 from actiongpt_jax.data.motion_store import SPLITS, MotionStore
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from actiongpt_jax.config import Config, resolve
+from actiongpt_jax.data.batches.segments import pairs, segments
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.segments import pairs, segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.data.batching import encode_features, mask_of
+from actiongpt_jax.data.batches.segment_batches import encode_features, mask_of
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
 from actiongpt_jax.inference.phrases import PhraseEmbedder

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.config import resolve
 from actiongpt_jax.data.amass import resample
-from actiongpt_jax.data.batching import encode_features
+from actiongpt_jax.data.batches.segment_batches import encode_features
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer

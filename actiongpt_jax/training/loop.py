@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
-from actiongpt_jax.data.prefetch import prefetch
+from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.models.build import NOISE, build

@@ -9,26 +9,29 @@ import jax
 import numpy as np
 
 from actiongpt_jax.config import Config, resolve
-from actiongpt_jax.data.batch_plan import BatchPlan, Plan
-from actiongpt_jax.data.batching import (
+from actiongpt_jax.data.batches.pair_batches import (
+    PairBatches,
+    action_lengths,
+    pair_model_batch,
+)
+from actiongpt_jax.data.batches.pair_plan import PairPlan
+from actiongpt_jax.data.batches.plan import BatchPlan, Plan
+from actiongpt_jax.data.batches.segment_batches import (
     ItemBatches,
     SegmentBatches,
     fit_features,
     model_batch,
 )
-from actiongpt_jax.data.image_embeddings import read_images
-from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.pair_batching import (
-    PairBatches,
-    action_lengths,
-    pair_model_batch,
+from actiongpt_jax.data.batches.segments import pairs, segments
+from actiongpt_jax.data.batches.segments import phrases as segment_phrases
+from actiongpt_jax.data.batches.window_batches import (
+    WindowBatches,
+    pose_batch,
+    read_images,
 )
-from actiongpt_jax.data.pair_plan import PairPlan
-from actiongpt_jax.data.segments import pairs, segments
-from actiongpt_jax.data.segments import phrases as segment_phrases
-from actiongpt_jax.data.window_batches import WindowBatches, pose_batch
-from actiongpt_jax.data.windows import clips
-from actiongpt_jax.data.windows import phrases as window_phrases
+from actiongpt_jax.data.batches.windows import clips
+from actiongpt_jax.data.batches.windows import phrases as window_phrases
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import body

@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
+from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"

@@ -10,11 +10,11 @@ import pytest
 
 from actiongpt_jax import cli, prepare
 from actiongpt_jax.data import amass, corpus
+from actiongpt_jax.data.batches.segments import pairs, phrases, segments
+from actiongpt_jax.data.batches.windows import clips
+from actiongpt_jax.data.batches.windows import phrases as phrases_of_windows
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.phrases import read_phrases
-from actiongpt_jax.data.segments import pairs, phrases, segments
-from actiongpt_jax.data.windows import clips
-from actiongpt_jax.data.windows import phrases as phrases_of_windows
 
 
 @pytest.fixture

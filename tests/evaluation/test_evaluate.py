@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import evaluate, generate, train
+from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import measure, multimodality
 from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of

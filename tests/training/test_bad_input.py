@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from actiongpt_jax import embed, train
+from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.windows import clips
 from actiongpt_jax.errors import InputError
 
 pytestmark = pytest.mark.xdist_group("training")

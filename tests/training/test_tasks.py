@@ -8,7 +8,7 @@ from actiongpt_jax.geometry import body
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.training.inputs import training_items
 from actiongpt_jax.training.tasks import TASKS
-from tests.data.test_windows import make_store
+from tests.data.batches.test_windows import make_store
 from tests.losses.test_motionclip import draw, make_body
 
 

@@ -23,10 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.data.batching import ItemBatches, encode_features, mask_of
+from actiongpt_jax.data.batches.pair_plan import PairPlan
+from actiongpt_jax.data.batches.segment_batches import (
+    ItemBatches,
+    encode_features,
+    mask_of,
+)
+from actiongpt_jax.data.batches.segments import Pair
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.pair_plan import PairPlan
-from actiongpt_jax.data.segments import Pair
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from actiongpt_jax.data import corpus
 from actiongpt_jax.data.babel import read_babel
+from actiongpt_jax.data.batches.pair_batches import action_lengths
+from actiongpt_jax.data.batches.pair_plan import PairPlan, divide
+from actiongpt_jax.data.batches.segments import pairs
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.pair_batching import action_lengths
-from actiongpt_jax.data.pair_plan import PairPlan, divide
-from actiongpt_jax.data.segments import pairs
 from actiongpt_jax.errors import InputError
 
 FRAMES = st.integers(1, 300)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actiongpt_jax.data.batches.segments import LABELS, Compat, is_action, sequences_of
 from actiongpt_jax.data.motion_store import Label, MotionStore
-from actiongpt_jax.data.segments import LABELS, Compat, is_action, sequences_of
 from actiongpt_jax.errors import InputError
 
 NUM_FRAMES = 60

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from actiongpt_jax.data.prefetch import prefetch
+from actiongpt_jax.data.batches.prefetch import prefetch
 
 # Only a bound for a test that would hang otherwise; nothing is measured.
 PATIENCE = 60

@@ -14,17 +14,21 @@ from safetensors.numpy import save_file
 
 from actiongpt_jax.data import amass
 from actiongpt_jax.data.babel import Annotation, label_frames
-from actiongpt_jax.data.batch_plan import BatchPlan
-from actiongpt_jax.data.image_embeddings import read_images
-from actiongpt_jax.data.motion_store import Label, MotionStore, Sequence
-from actiongpt_jax.data.segments import is_action
-from actiongpt_jax.data.window_batches import WindowBatches, pose_batch, stack_padded
-from actiongpt_jax.data.windows import (
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.segments import is_action
+from actiongpt_jax.data.batches.window_batches import (
+    WindowBatches,
+    pose_batch,
+    read_images,
+    stack_padded,
+)
+from actiongpt_jax.data.batches.windows import (
     clips,
     draw_windows,
     middle_windows,
     phrases,
 )
+from actiongpt_jax.data.motion_store import Label, MotionStore, Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix

@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from actiongpt_jax.data.batch_plan import BatchPlan, Plan
+from actiongpt_jax.data.batches.plan import BatchPlan, Plan
+from actiongpt_jax.data.batches.prefetch import prefetch
+from actiongpt_jax.data.batches.segments import Pair, Segment, phrases
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.prefetch import prefetch
-from actiongpt_jax.data.segments import Pair, Segment, phrases
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer

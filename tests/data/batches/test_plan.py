@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data.batch_plan import BatchPlan, choose_edges
+from actiongpt_jax.data.batches.plan import BatchPlan, choose_edges
 from actiongpt_jax.errors import InputError
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=120).map(np.array)

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from actiongpt_jax.data import corpus
 from actiongpt_jax.data.babel import read_babel
-from actiongpt_jax.data.batch_plan import BatchPlan
-from actiongpt_jax.data.batching import (
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.segment_batches import (
     SegmentBatches,
     fit_features,
     model_batch,
     padded_tokens,
 )
+from actiongpt_jax.data.batches.segments import Segment
+from actiongpt_jax.data.batches.segments import segments as list_segments
 from actiongpt_jax.data.motion_store import MotionStore, Sequence, open_store
-from actiongpt_jax.data.segments import Segment
-from actiongpt_jax.data.segments import segments as list_segments
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer

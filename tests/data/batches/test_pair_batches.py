@@ -9,19 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.pair_batching import (
+from actiongpt_jax.data.batches.pair_batches import (
     PairBatches,
     action_lengths,
     pair_model_batch,
 )
-from actiongpt_jax.data.pair_plan import PairPlan
-from actiongpt_jax.data.segments import Pair
+from actiongpt_jax.data.batches.pair_plan import PairPlan
+from actiongpt_jax.data.batches.segments import Pair
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.text.embeddings.builder import Settings, build_store
 from actiongpt_jax.text.embeddings.store import open_embeddings
-from tests.data.test_batching import IDENTITY, PHRASES, WIDTH, Letters, row
+from tests.data.batches.test_segment_batches import (
+    IDENTITY,
+    PHRASES,
+    WIDTH,
+    Letters,
+    row,
+)
 from tests.oracles import features as feature_oracle
 from tests.oracles import rotations as rotation_oracle
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actiongpt_jax.data.batch_plan import Plan, check_lengths
+from actiongpt_jax.data.batches.plan import Plan, check_lengths
 
 # Padded lengths are rounded up to multiples of it.
 _MULTIPLE = 4

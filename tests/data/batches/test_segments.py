@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actiongpt_jax.data.babel import Annotation, label_frames
-from actiongpt_jax.data.corpus import build_store
-from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.segments import (
+from actiongpt_jax.data.batches.segments import (
     Span,
     cut_pair,
     is_accepted,
@@ -17,6 +15,8 @@ from actiongpt_jax.data.segments import (
     phrases,
     segments,
 )
+from actiongpt_jax.data.corpus import build_store
+from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 
 # Two of the reference's own spelling corrections, which its extraction applies.

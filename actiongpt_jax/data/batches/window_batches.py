@@ -16,24 +16,27 @@ A raw batch (`WindowBatches.load`, numpy, this process's rows) has
 and `pose_batch` turns it, on the device, into poses and masks.
 """
 
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.data.batch_plan import BatchPlan
-from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.windows import (
+from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.windows import (
     Clip,
     draw_turns,
     draw_windows,
     middle_windows,
     phrases,
 )
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.pose6d import Align
+from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.geometry.kinematics import Compat
 from actiongpt_jax.geometry.rotations import (
     axis_angle_to_matrix,
@@ -231,3 +234,41 @@ def stack_padded(
     for row, motion in enumerate(motions):
         stacked[row, : len(motion)] = motion
     return stacked, mask
+
+
+def read_images(path: str | os.PathLike, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Maps the embeddings of clips' pictures into memory.
+
+    Args:
+        path: of the file.
+        clips: whose pictures.
+
+    Returns:
+        (P,) arrays in the order of the clips.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: if it is damaged, lacks a clip, or holds other shapes or types.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no image embeddings at {path}; give a safetensors file with one CLIP "
+            "image vector per clip of the motion store, or none at all"
+        )
+    tensors, _ = open_tensors(path)
+    missing = [clip.key for clip in clips if clip.key not in tensors]
+    if missing:
+        raise InputError(
+            f"{path} must hold a vector for each of the {len(clips)} clips, but lacks "
+            f"{len(missing)}, the first being {missing[0]!r}; embed a picture of each "
+            "clip of this motion store"
+        )
+    for clip in clips:
+        vector = tensors[clip.key]
+        if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
+            raise InputError(
+                f"{path}: {clip.key} must be one vector of floats, got "
+                f"{vector.dtype} {vector.shape}; write one (width,) tensor per clip"
+            )
+    return [tensors[clip.key] for clip in clips]

@@ -1,0 +1,1 @@
+"""Batches of labelled motion: segments, pairs and windows, planned and loaded ahead."""
