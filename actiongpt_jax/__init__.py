@@ -8,11 +8,13 @@ import build`.
 import importlib
 from typing import Any
 
+from actiongpt_jax import notebook
+
 __version__ = "0.1.0"
 
 _EXPORTS = {
     "Gaussian": "actiongpt_jax.structs",
-    "Motion": "actiongpt_jax.structs",
+    "Motion": "actiongpt_jax.data.motion",
     "Temos": "actiongpt_jax.models.temos",
     "forward_kinematics": "actiongpt_jax.geometry.kinematics",
     "generate_motion": "actiongpt_jax.inference.generate",
@@ -23,6 +25,9 @@ _EXPORTS = {
     "open_store": "actiongpt_jax.data.motion_store",
 }
 __all__ = list(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+notebook.register("Motion", "actiongpt_jax.viewing.webpage", "motion_html")
 
 
 def __getattr__(name: str) -> Any:

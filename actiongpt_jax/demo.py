@@ -20,6 +20,7 @@ from actiongpt_jax import cli, train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.data.batches.segment_batches import padded_tokens
 from actiongpt_jax.data.batches.segments import Segment, segments
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
@@ -33,7 +34,6 @@ from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained, load_trained
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.viewing.plot import strip

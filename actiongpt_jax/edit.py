@@ -18,7 +18,7 @@ import numpy as np
 
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
-from actiongpt_jax.data.amass import load_motion, save_motion
+from actiongpt_jax.data.motion import load_motion, save_motion
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.inference.edit import edit, interpolate
 from actiongpt_jax.inference.latents import decode_latents

@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     share = store_builder.share_of(texts, part)
     total = store_builder.count_texts(share, settings)
     with tqdm(total=total, unit="text", desc="embed") as bar:
-        meta = store_builder.build_store(
+        meta = store_builder.build_embedding_store(
             args.out,
             texts,
             encoder,

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
-from actiongpt_jax.data.amass import save_motion
+from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
@@ -34,7 +34,6 @@ from actiongpt_jax.inference.series import (
     series_prompts,
 )
 from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.training.parallel import use_compilation_cache
 
 

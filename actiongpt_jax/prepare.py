@@ -13,9 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.data import babel, corpus, prepare_report, quality
+from actiongpt_jax.data import babel
 from actiongpt_jax.data.batches import windows
+from actiongpt_jax.data.motion_faults import check_store, format_quality, save_quality
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.store_builder import (
+    build_motion_store,
+    build_synthetic,
+    check_paths,
+    format_report,
+)
 from actiongpt_jax.errors import InputError
 
 
@@ -55,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     args = _parser().parse_args(argv)
     if args.kind == "check":
-        print(quality.format_quality(corpus.check_paths(args.paths)))
+        print(format_quality(check_paths(args.paths)))
         return
     if args.kind == "windows":
         _list_windows(args)
@@ -63,17 +70,17 @@ def main(argv: Sequence[str]) -> None:
     if args.kind == "babel":
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
         annotations = babel.read_babel(args.babel, spelling)
-        report = corpus.build_store(
+        report = build_motion_store(
             args.amass, annotations, args.out, strict=args.strict
         )
     else:
         write = importlib.import_module("actiongpt_jax.synthetic.corpus").write_corpus
-        report = corpus.build_synthetic(write, args.out, args.sequences, args.seed)
-    print(prepare_report.format_report(report))
+        report = build_synthetic(write, args.out, args.sequences, args.seed)
+    print(format_report(report))
     if args.check:
-        found = quality.check_store(open_store(args.out))
-        quality.save_quality(found, pathlib.Path(args.out, "quality.json"))
-        print(quality.format_quality(found))
+        found = check_store(open_store(args.out))
+        save_quality(found, pathlib.Path(args.out, "quality.json"))
+        print(format_quality(found))
 
 
 def _list_windows(args: argparse.Namespace) -> None:

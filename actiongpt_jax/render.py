@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from actiongpt_jax import cli
-from actiongpt_jax.data.amass import load_motion
-from actiongpt_jax.data.npz_fields import COLUMNS
+from actiongpt_jax.data.amass_fields import COLUMNS
+from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.text.descriptions import read_descriptions

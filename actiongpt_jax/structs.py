@@ -1,10 +1,7 @@
 """Pytree containers that several layers hand to each other."""
 
-import dataclasses
-
 import flax.struct
 import jax
-import numpy as np
 
 
 @flax.struct.dataclass
@@ -35,31 +32,3 @@ class TextFeatures:
 
     tokens: jax.Array
     pooled: jax.Array | None = None
-
-
-@dataclasses.dataclass
-class Motion:
-    """One motion of the SMPL body, on the host.
-
-    Attributes:
-        rotations: (T, 22, 3) float32 parent-relative axis-angle, radians; joint 0
-            is the global orientation. World is z-up.
-        translation: (T, 3) float32 metres; pelvis = translation + rest pelvis.
-        fps: frames per second.
-        text: the phrases, in order of time.
-        lengths: frames of each phrase; sums to T.
-        hands: (T, 2, 3) axis-angle of SMPL-H joints 22 and 37, or None.
-    """
-
-    rotations: np.ndarray
-    translation: np.ndarray
-    fps: float = 30.0
-    text: tuple[str, ...] = ()
-    lengths: tuple[int, ...] = ()
-    hands: np.ndarray | None = None
-
-    def _repr_html_(self) -> str:
-        """Shows the motion in a notebook."""
-        from actiongpt_jax.viewing import webpage  # a later layer
-
-        return webpage.frame_of(webpage.page([self]))

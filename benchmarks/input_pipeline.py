@@ -34,7 +34,7 @@ from actiongpt_jax.data.batches.segments import Segment, segments
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.motion_store import Sequence as SequenceRow
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
 from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
@@ -98,7 +98,9 @@ def make_text(path, tokens, width):
     # The last word of a text is how many pieces it has.
     texts = {f"phrase {i} 4": [f"text {n}"] for i, n in enumerate(lengths)}
     settings = Settings(k=1, aggregation="masked_mean")
-    build_store(path, texts, RandomEncoder(width), settings, texts_per_shard=128)
+    build_embedding_store(
+        path, texts, RandomEncoder(width), settings, texts_per_shard=128
+    )
     return open_embeddings(path)
 
 

@@ -19,7 +19,7 @@ PACKAGE = REPO / "actiongpt_jax"
 
 # An import may point to the same layer or an earlier one.
 LAYERS = (
-    ("structs", "config", "errors", "cli"),
+    ("structs", "config", "errors", "cli", "notebook"),
     ("files",),
     ("geometry",),
     ("features",),
@@ -39,8 +39,6 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 COMMANDS = len(LAYERS)
-# Inside a method, when a notebook asks a motion to show itself.
-LATE = {("actiongpt_jax.structs", "actiongpt_jax.viewing")}
 
 # Trained parameters (without, with the inert ones of the published layout).
 PARAMETERS = {
@@ -87,7 +85,7 @@ def test_imports_point_to_earlier_layers(path):
         else:
             continue
         for target in targets:
-            if target.startswith("actiongpt_jax") and (name, target) not in LATE:
+            if target.startswith("actiongpt_jax"):
                 assert rank_of(target) <= own, f"{name} imports {target}"
 
 

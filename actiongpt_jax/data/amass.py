@@ -7,32 +7,26 @@ import dataclasses
 import math
 import os
 import pathlib
-import tempfile
 
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.data.amass_sets import true_fps
-from actiongpt_jax.data.npz_fields import (
+from actiongpt_jax.data.amass_fields import (
     COLUMNS,
     RATE_FIELDS,
     betas,
     frame_rate,
     poses_and_trans,
     read_fields,
-    require_finite,
     word,
 )
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.structs import Motion
 
 NUM_JOINTS = 22
 # First joint of each hand in SMPL-H's 52 joints (left and right index finger's
 # root), which stands for the whole hand in the 24-joint SMPL body.
 HAND_JOINTS = (22, 37)
-# The same two in SMPL-X's 55 joints, after jaw and eyes.
-HAND_JOINTS_SMPLX = (25, 40)
 # Frame indices this close to a source frame are that frame, not a mixture.
 _SAME_FRAME = 1e-6
 
@@ -141,104 +135,97 @@ def _slerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray
     return (turn_start * part).as_rotvec().reshape(start.shape)
 
 
-def save_motion(
-    path: str | os.PathLike, motion: Motion, layout: str = "smplh"
-) -> pathlib.Path:
-    """Writes a motion as an AMASS-layout npz that any AMASS reader opens.
+# A rate this close (relative) to a whole number is that number: 120.00004577 is
+# how some files store 120. Over ten minutes the difference is below 6 ms.
+_WHOLE_RATE = 1e-5
+# Published names of one set, one row each. The first two are those of BABEL's
+# `feat_p` (TEACH's list); a third is what the AMASS site calls it today.
+SETS = (
+    ("ACCAD",),
+    ("BMLrub", "BioMotionLab_NTroje"),
+    ("CMU",),
+    ("BMLmovi",),
+    ("EKUT",),
+    ("DFaust67", "DFaust_67", "DFaust"),
+    ("HumanEva",),
+    ("EyesJapanDataset", "Eyes_Japan_Dataset"),
+    ("KIT",),
+    ("MPIHDM05", "MPI_HDM05", "HDM05"),
+    ("MPILimits", "MPI_Limits", "PosePrior"),
+    ("MPImosh", "MPI_mosh", "MoSh"),
+    ("SFU",),
+    ("SSMsynced", "SSM_synced", "SSM"),
+    ("TCDhandMocap", "TCD_handMocap", "TCDHands"),
+    ("TotalCapture",),
+    ("Transitionsmocap", "Transitions_mocap", "Transitions"),
+    ("DanceDB",),
+    ("BMLhandball",),
+)
+_NAMES = {name: names for names in SETS for name in names}
+
+
+def locate(root: str | os.PathLike, feat_p: str) -> pathlib.Path:
+    """Finds the file of a BABEL `feat_p`, whichever set names the disk uses.
+
+    BABEL names the set twice (`KIT/KIT/...`, `BMLrub/BioMotionLab_NTroje/...`);
+    disks have one of the names or both, or `root` is the set's folder itself.
 
     Args:
-        path: of the file to write, ending in `.npz`; replaced as a whole.
-        motion: what to write.
-        layout: 'smplh' for AMASS's 156 columns; 'smplx' for the 165 (22 body
-            joints, jaw and eyes, hands) that Blender's SMPL-X add-on reads.
+        root: folder with AMASS's sets.
+        feat_p: path as BABEL writes it.
 
     Returns:
-        The path.
+        Path of an existing file.
 
     Raises:
-        InputError: for another layout or suffix, wrong shapes or NaN.
+        InputError: if there is no such file; says so when the SMPL-X variant of
+            it lies there instead.
     """
-    path = pathlib.Path(path)
-    if layout not in COLUMNS:
-        raise InputError(f"layout must be one of {', '.join(COLUMNS)}, got {layout!r}")
-    if path.suffix != ".npz":
-        raise InputError(f"{path}: the name of a motion file must end in .npz")
-    rotations, trans = np.asarray(motion.rotations), np.asarray(motion.translation)
-    num_frames = len(rotations)
-    if rotations.shape != (num_frames, NUM_JOINTS, 3) or trans.shape != (num_frames, 3):
-        raise InputError(
-            f"{path}: rotations and translation must be (T, 22, 3) and (T, 3), "
-            f"got {rotations.shape} and {trans.shape}"
-        )
-    if motion.lengths and sum(motion.lengths) != num_frames:
-        raise InputError(
-            f"{path}: lengths must add up to the motion's {num_frames} frames, "
-            f"got {sum(motion.lengths)}"
-        )
-    joints = np.zeros((num_frames, COLUMNS[layout] // 3, 3), np.float32)
-    joints[:, :NUM_JOINTS] = rotations
-    if motion.hands is not None:
-        joints[:, _hand_joints(joints.shape[1])] = motion.hands
-    require_finite(path, "rotations", joints)
-    require_finite(path, "translation", trans)
-    content = {
-        "poses": joints.reshape(num_frames, -1),
-        "trans": trans.astype(np.float32),
-        "betas": np.zeros(16, np.float32),
-        "gender": np.str_("neutral"),
-        "mocap_framerate": np.float64(motion.fps),
-        "mocap_frame_rate": np.float64(motion.fps),
-        "text": np.array(motion.text, np.str_),
-        "lengths": np.array(motion.lengths, np.int64),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(".npz", f".{path.stem}-", path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **content)
-        os.chmod(temporary, 0o644)  # mkstemp's own mode hides it from colleagues
-        os.replace(temporary, path)
-    except OSError as error:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    return path
-
-
-def load_motion(path: str | os.PathLike) -> Motion:
-    """Reads a motion of `save_motion`, or any AMASS file, at its own frame rate.
-
-    Args:
-        path: of an npz with 156 (SMPL-H) or 165 (SMPL-X) columns of poses.
-
-    Returns:
-        The motion; `hands` is None where the file's hands are at rest.
-
-    Raises:
-        InputError: one sentence with file, field and what to do.
-    """
-    path = pathlib.Path(path)
-    fields = ("poses", "trans", "text", "lengths", *RATE_FIELDS)
-    arrays, _ = read_fields(path, fields)
-    poses, trans = poses_and_trans(path, arrays, tuple(COLUMNS.values()))
-    joints = poses.reshape(len(poses), -1, 3).astype(np.float32)
-    hands = joints[:, _hand_joints(joints.shape[1])]
-    text = tuple(str(t) for t in np.atleast_1d(arrays.get("text", ())))
-    lengths = np.atleast_1d(arrays.get("lengths", np.zeros(0, np.int64)))
-    if lengths.size and (lengths.dtype.kind not in "iu" or lengths.sum() != len(poses)):
-        raise InputError(
-            f"{path}: lengths must be whole frames that add up to {len(poses)}; "
-            "write the file again"
-        )
-    return Motion(
-        rotations=joints[:, :NUM_JOINTS],
-        translation=trans.astype(np.float32),
-        fps=true_fps(path, frame_rate(path, arrays)),
-        text=text,
-        lengths=tuple(int(n) for n in lengths),
-        hands=hands if hands.any() else None,
+    candidates = [pathlib.Path(root, path) for path in _spellings(feat_p)]
+    for path in candidates:
+        if path.is_file():
+            return path
+    for path in candidates:
+        other = path.with_name(path.name.replace("_poses.npz", "_stageii.npz"))
+        if other != path and other.is_file():
+            raise InputError(
+                f"{path} must be an SMPL+H G motion file, got only its SMPL-X variant "
+                f"{other.name}; download the SMPL+H G files of this set"
+            )
+    raise InputError(
+        f"{feat_p} must lie below {root}, got no file under any name of its set; "
+        "download that set's SMPL+H G files from the AMASS site or leave it out"
     )
 
 
-def _hand_joints(num_joints: int) -> tuple[int, ...]:
-    smplx = num_joints == COLUMNS["smplx"] // 3
-    return HAND_JOINTS_SMPLX if smplx else HAND_JOINTS
+def _spellings(feat_p: str) -> list[pathlib.PurePath]:
+    parts = pathlib.PurePosixPath(feat_p).parts
+    names = _NAMES.get(parts[0], parts[:1])
+    doubled = len(parts) > 2 and (parts[1] in names or parts[0] not in _NAMES)
+    rest = parts[2:] if doubled else parts[1:]
+    heads = [parts[:1], parts[1:2]] if doubled else [parts[:1]]
+    heads += [(name,) for name in names]
+    heads += [(a, b) for a in names for b in names]
+    tails = [parts] + [(*head, *rest) for head in heads] + [rest]
+    return [pathlib.PurePath(*tail) for tail in dict.fromkeys(tails) if tail]
+
+
+def true_fps(path: str | os.PathLike, fps_file: float) -> float:
+    """Corrects the frame rate of the AMASS files known to state a wrong one.
+
+    Args:
+        path: of the file, below the folder of its set.
+        fps_file: the rate that the file states.
+
+    Returns:
+        The rate to believe; whole where the file's is whole but for rounding.
+
+    Source: TEACH's preparation of AMASS.
+    """
+    path = pathlib.PurePath(path)
+    if "BMLhandball" in path.parts:
+        return 240.0
+    if any(subject in str(path) for subject in ("20160930_50032", "20161014_50033")):
+        return 59.0
+    whole = float(round(fps_file))
+    return whole if abs(fps_file - whole) < _WHOLE_RATE * whole else fps_file

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.continuing import ALIGN, Align, next_action, past_frames
 from actiongpt_jax.inference.latents import (
@@ -19,7 +20,6 @@ from actiongpt_jax.inference.latents import (
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import reads_pooled
-from actiongpt_jax.structs import Motion
 
 WINDOW = 8
 

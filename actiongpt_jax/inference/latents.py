@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from actiongpt_jax.config import resolve
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.batches.segment_batches import encode_features
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
@@ -21,7 +22,7 @@ from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import reads_pooled
-from actiongpt_jax.structs import Gaussian, Motion
+from actiongpt_jax.structs import Gaussian
 
 # Frames and tokens are rounded up to these, so that few shapes are compiled.
 FRAME_STEP, TOKEN_STEP = 32, 16

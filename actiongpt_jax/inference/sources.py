@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actiongpt_jax.data.amass import load_motion
+from actiongpt_jax.data.motion import Motion, load_motion
 from actiongpt_jax.inference.latents import encode_motions, encode_texts
 from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.metrics.retrieval import similarities
-from actiongpt_jax.structs import Motion
 
 
 def encode_sources(

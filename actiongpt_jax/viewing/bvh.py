@@ -8,9 +8,9 @@ import os
 
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import FIGURE, check_motion
 from actiongpt_jax.viewing.glb import y_up
 

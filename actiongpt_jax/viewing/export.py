@@ -6,11 +6,10 @@ import pathlib
 
 import numpy as np
 
-from actiongpt_jax.data.amass import save_motion
+from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.bvh import write_bvh
 from actiongpt_jax.viewing.figure import check_motion
 from actiongpt_jax.viewing.glb import write_glb

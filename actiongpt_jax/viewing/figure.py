@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.kinematics import facing, forward_kinematics
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
-from actiongpt_jax.structs import Motion
 
 # Ends that SMPL has no joint for: name, parent, offset in metres at rest. Lengths are
 # of an adult of SMPL's mean size, by eye.

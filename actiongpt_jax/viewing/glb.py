@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.figure import check_motion, motion_matrices
 

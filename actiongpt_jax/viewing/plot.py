@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.captions import plain
 from actiongpt_jax.viewing.figure import figure_points, first_heading
 

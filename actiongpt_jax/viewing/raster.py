@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.camera import Camera, follow
 from actiongpt_jax.viewing.captions import caption_height, caption_image
 from actiongpt_jax.viewing.figure import (

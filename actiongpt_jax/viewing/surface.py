@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import check_motion, motion_matrices
 from actiongpt_jax.viewing.raster import Surface
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.body import Body
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.raster import Panel, draw_frames
 from actiongpt_jax.viewing.surface import motion_surface
 

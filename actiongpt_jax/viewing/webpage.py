@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import (
     BONES,
     check_motion,
@@ -129,6 +129,11 @@ def frame_of(content: str, height: int = 620) -> str:
         f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(content)}" '
         f'style="width:100%;height:{height}px;border:0"></iframe>'
     )
+
+
+def motion_html(motion: Motion) -> str:
+    """Returns what a notebook shows of a motion."""
+    return frame_of(page([motion]))
 
 
 def _motion(motion: Motion, title: str) -> dict:

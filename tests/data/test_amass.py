@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.data.amass import load_motion, read_amass, resample, save_motion
-from actiongpt_jax.data.amass_sets import SETS, locate, true_fps
+from actiongpt_jax.data.amass import SETS, locate, read_amass, resample, true_fps
+from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.structs import Motion
 
 # float32 keeps a rotation vector (at most pi long) to 2.4e-7 per component.
 ROTATION_ATOL = 1e-6

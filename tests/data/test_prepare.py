@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import cli, prepare
-from actiongpt_jax.data import amass, corpus
+from actiongpt_jax.data import amass, store_builder
 from actiongpt_jax.data.batches.segments import pairs, phrases, segments
 from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.batches.windows import phrases as phrases_of_windows
@@ -295,13 +295,13 @@ def test_synthetic_corpus_goes_through_the_same_readers(tmp_path, write_npz):
         (folder / "descriptions.jsonl").write_text("{}\n")
 
     out = tmp_path / "new" / "store"
-    report = corpus.build_synthetic(write_corpus, out, 3, 7)
+    report = store_builder.build_synthetic(write_corpus, out, 3, 7)
     assert report["sequences"] == 3
     assert (out / "descriptions.jsonl").read_text() == "{}\n"
     assert [path.name for path in out.parent.iterdir()] == ["store"]
-    assert corpus.build_synthetic(lambda *_: pytest.fail(), out, 3, 7) == report
+    assert store_builder.build_synthetic(lambda *_: pytest.fail(), out, 3, 7) == report
     other = tmp_path / "other"
-    corpus.build_synthetic(write_corpus, other, 3, 7)
+    store_builder.build_synthetic(write_corpus, other, 3, 7)
     arrays = [contents(path)["rotations.npy"] for path in (out, other)]
     assert arrays[0] == arrays[1]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import generate, train
-from actiongpt_jax.data.amass import load_motion
+from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import WINDOW, generate_motion
 from actiongpt_jax.inference.phrases import PhraseEmbedder

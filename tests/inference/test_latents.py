@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import edit, generate, train
-from actiongpt_jax.data.amass import load_motion, resample, save_motion
+from actiongpt_jax.data.amass import resample
+from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.kinematics import facing, forward_kinematics
@@ -21,7 +22,6 @@ from actiongpt_jax.inference.phrases import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples, plan_series
 from actiongpt_jax.inference.sources import nearest_phrases
 from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.structs import Motion
 
 pytestmark = pytest.mark.xdist_group("inference")
 

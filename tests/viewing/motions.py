@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.structs import Motion
+from actiongpt_jax.data.motion import Motion
 
 HOSTILE = (
     "</script><script>window.harmed=1</script>",

@@ -7,9 +7,9 @@ import pygltflib
 import pytest
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.export import SUFFIXES, export
 from tests.oracles import bvh, gltf, kinematics
 from tests.viewing.motions import HOSTILE
@@ -174,7 +174,7 @@ def test_json_holds_the_motion(motion, tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_real_capture_keeps_its_joints(shared_file, tmp_path, suffix):
-    from actiongpt_jax.data.amass import load_motion
+    from actiongpt_jax.data.motion import load_motion
 
     folder = shared_file("data/minibabel/amass")
     motion = load_motion(sorted(folder.rglob("*_poses.npz"))[0])

@@ -12,11 +12,10 @@ from PIL import Image, ImageSequence
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax import render
-from actiongpt_jax.data.amass import save_motion
+from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.camera import follow
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.captions import caption_image, plain

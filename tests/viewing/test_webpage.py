@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.structs import Motion
 from actiongpt_jax.viewing.figure import figure_points
 from actiongpt_jax.viewing.webpage import page, write_page
 from tests.viewing.browser import started

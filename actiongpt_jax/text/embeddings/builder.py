@@ -29,7 +29,7 @@ _TEXTS_PER_SHARD = 2048
 _PLAN, _LOCK = "plan.json", "lock"
 
 
-def build_store(
+def build_embedding_store(
     out: str | os.PathLike,
     texts: Mapping[str, Sequence[str]],
     encoder: PretrainedEncoder,
@@ -127,7 +127,7 @@ def share_of(
 
 
 def count_texts(texts: Mapping[str, Sequence[str]], settings: Settings) -> int:
-    """Returns how many texts `build_store` encodes."""
+    """Returns how many texts `build_embedding_store` encodes."""
     return sum(num_texts(of_phrase, settings) for of_phrase in texts.values())
 
 

@@ -19,7 +19,7 @@ from actiongpt_jax.data.batches.segments import Pair
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from tests.data.batches.test_segment_batches import (
     IDENTITY,
@@ -55,7 +55,9 @@ def store():
 @pytest.fixture(scope="module")
 def embeddings(tmp_path_factory):
     out = tmp_path_factory.mktemp("text") / "letters"
-    build_store(out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean"))
+    build_embedding_store(
+        out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean")
+    )
     return open_embeddings(out)
 
 

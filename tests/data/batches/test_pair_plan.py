@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data import corpus
+from actiongpt_jax.data import store_builder
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches.pair_batches import action_lengths
 from actiongpt_jax.data.batches.pair_plan import PairPlan, divide
@@ -221,7 +221,9 @@ def test_bad_input_is_named(lengths, options, message):
 def minibabel(shared_file, tmp_path_factory):
     folder = shared_file("data/minibabel")
     out = tmp_path_factory.mktemp("minibabel") / "motion"
-    corpus.build_store(folder / "amass", read_babel(folder / "babel"), out)
+    store_builder.build_motion_store(
+        folder / "amass", read_babel(folder / "babel"), out
+    )
     return open_store(out)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data import corpus
+from actiongpt_jax.data import store_builder
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches.plan import BatchPlan
 from actiongpt_jax.data.batches.segment_batches import (
@@ -28,7 +28,7 @@ from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
@@ -106,7 +106,9 @@ def store():
 @pytest.fixture(scope="module")
 def embeddings(tmp_path_factory):
     out = tmp_path_factory.mktemp("text") / "letters"
-    build_store(out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean"))
+    build_embedding_store(
+        out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean")
+    )
     return open_embeddings(out)
 
 
@@ -360,9 +362,11 @@ def minibabel(shared_file, tmp_path_factory):
     """Stores of motions and of letters of the real corpus."""
     folder = shared_file("data/minibabel")
     out = tmp_path_factory.mktemp("minibabel")
-    corpus.build_store(folder / "amass", read_babel(folder / "babel"), out / "motion")
+    store_builder.build_motion_store(
+        folder / "amass", read_babel(folder / "babel"), out / "motion"
+    )
     texts = json.loads((folder / "descriptions.json").read_text())
-    build_store(
+    build_embedding_store(
         out / "text", texts, Letters(), Settings(k=4, aggregation="masked_mean")
     )
     return open_store(out / "motion"), open_embeddings(out / "text")

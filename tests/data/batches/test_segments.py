@@ -15,8 +15,8 @@ from actiongpt_jax.data.batches.segments import (
     phrases,
     segments,
 )
-from actiongpt_jax.data.corpus import build_store
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
 
 # Two of the reference's own spelling corrections, which its extraction applies.
@@ -142,7 +142,7 @@ def store(tmp_path, write_npz):
         split = "val" if name == "1" else "train"
         feat_p = f"CMU/CMU/{name}_poses.npz"
         annotations.append(Annotation(name, split, feat_p, 12.0, rows))
-    build_store(tmp_path / "amass", annotations, tmp_path / "store")
+    build_motion_store(tmp_path / "amass", annotations, tmp_path / "store")
     return open_store(tmp_path / "store")
 
 

@@ -33,7 +33,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embeddings.builder import Settings, build_store
+from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
@@ -292,7 +292,9 @@ def embed(out, pooled=True):
         "jump": ["up", "down"],
         "sit": ["chair", "back"],
     }
-    build_store(out, texts, Letters(pooled), Settings(k=2, aggregation="masked_mean"))
+    build_embedding_store(
+        out, texts, Letters(pooled), Settings(k=2, aggregation="masked_mean")
+    )
     return open_embeddings(out)
 
 

@@ -9,7 +9,11 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embeddings.builder import build_store, count_texts, share_of
+from actiongpt_jax.text.embeddings.builder import (
+    build_embedding_store,
+    count_texts,
+    share_of,
+)
 from actiongpt_jax.text.embeddings.index import parse_part, part_name
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -34,14 +38,14 @@ def encoder(bert_folder):
 @pytest.fixture(scope="module")
 def whole(encoder, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "store"
-    build_store(path, TEXTS, encoder, SETTINGS)
+    build_embedding_store(path, TEXTS, encoder, SETTINGS)
     return open_embeddings(path)
 
 
 def build(path, encoder, count, numbers=None, settings=SETTINGS, texts=None):
     for number in numbers or range(1, count + 1):
         options = {"part": (number, count), "texts_per_shard": 4}
-        build_store(path, texts or TEXTS, encoder, settings, **options)
+        build_embedding_store(path, texts or TEXTS, encoder, settings, **options)
     return path
 
 
@@ -115,7 +119,7 @@ def test_parts_of_other_runs_are_refused(encoder, tmp_path):
 
 
 def test_a_whole_store_gets_no_parts(encoder, tmp_path):
-    build_store(tmp_path / "s", TEXTS, encoder, SETTINGS)
+    build_embedding_store(tmp_path / "s", TEXTS, encoder, SETTINGS)
     with pytest.raises(InputError, match="but has meta.json"):
         build(tmp_path / "s", encoder, 2)
 

@@ -14,7 +14,7 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embeddings.builder import build_store, count_texts
+from actiongpt_jax.text.embeddings.builder import build_embedding_store, count_texts
 from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -51,7 +51,7 @@ def content(folder: pathlib.Path) -> dict[str, bytes]:
 def test_round_trip(how, texts_per_shard, encoder, tmp_path):
     settings = Settings(2, how, each=True, prompt="detail", prompt_version="1")
     done = []
-    build_store(
+    build_embedding_store(
         tmp_path / "store",
         TEXTS,
         encoder,
@@ -87,7 +87,7 @@ def test_round_trip(how, texts_per_shard, encoder, tmp_path):
 
 
 def test_arrays_are_views_of_mapped_files(encoder, tmp_path):
-    build_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
+    build_embedding_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
     tokens = open_embeddings(tmp_path / "store").tokens("walk")
     assert tokens.dtype == np.float16
     assert not tokens.flags.writeable
@@ -99,7 +99,7 @@ def test_arrays_are_views_of_mapped_files(encoder, tmp_path):
 
 def test_encoder_without_pooled_vectors(make_folder, tmp_path):
     encoder = encoders.load(make_folder("distilbert"))
-    build_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
+    build_embedding_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
     store = open_embeddings(tmp_path / "store")
     assert store.tokens("walk").shape[1] == encoder.width
     with pytest.raises(InputError, match="no pooled vectors"):
@@ -108,7 +108,9 @@ def test_encoder_without_pooled_vectors(make_folder, tmp_path):
 
 def test_phrases_alone(encoder, tmp_path):
     phrases = {phrase: [] for phrase in TEXTS}
-    build_store(tmp_path / "store", phrases, encoder, Settings(0, "masked_mean"))
+    build_embedding_store(
+        tmp_path / "store", phrases, encoder, Settings(0, "masked_mean")
+    )
     store = open_embeddings(tmp_path / "store")
     assert store.tokens("turns", "phrase").shape == (3, encoder.width)
     with pytest.raises(InputError, match="description of the phrase"):
@@ -116,7 +118,7 @@ def test_phrases_alone(encoder, tmp_path):
 
 
 def test_what_is_missing_is_named_with_the_command(encoder, tmp_path):
-    build_store(tmp_path / "each", TEXTS, encoder, SETTINGS)
+    build_embedding_store(tmp_path / "each", TEXTS, encoder, SETTINGS)
     store = open_embeddings(tmp_path / "each")
     for call in (store.tokens, store.pooled, store.num_tokens):
         with pytest.raises(InputError, match="'moonwalk'.*actiongpt_jax.embed"):
@@ -128,7 +130,7 @@ def test_what_is_missing_is_named_with_the_command(encoder, tmp_path):
     with pytest.raises(InputError, match="source"):
         store.tokens("walk", "text")
     plain = Settings(2, "masked_mean")
-    build_store(tmp_path / "plain", TEXTS, encoder, plain)
+    build_embedding_store(tmp_path / "plain", TEXTS, encoder, plain)
     with pytest.raises(InputError, match="--each"):
         open_embeddings(tmp_path / "plain").tokens("walk", index=0)
 
@@ -136,7 +138,9 @@ def test_what_is_missing_is_named_with_the_command(encoder, tmp_path):
 def test_truncation_is_counted_over_shards(encoder, tmp_path):
     texts = {"walk": ["jump " * 50, "leg"], "kicks": ["leg " * 39, "turns"]}
     settings = Settings(2, "masked_mean")
-    meta = build_store(tmp_path / "s", texts, encoder, settings, texts_per_shard=1)
+    meta = build_embedding_store(
+        tmp_path / "s", texts, encoder, settings, texts_per_shard=1
+    )
     # 40 positions, two of them special.
     assert (meta["truncated"], meta["cut"], meta["texts"]) == (2, 12 + 1, 6)
     assert meta["first_truncated"].startswith("jump jump")
@@ -145,7 +149,7 @@ def test_truncation_is_counted_over_shards(encoder, tmp_path):
 KILLED = """
 import os, signal, sys
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embeddings.builder import build_store
+from actiongpt_jax.text.embeddings.builder import build_embedding_store
 from tests.text.embeddings.test_store import SETTINGS, TEXTS
 done = 0
 def count(texts):
@@ -153,7 +157,7 @@ def count(texts):
     done += texts
     if done >= int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-build_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
+build_embedding_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
             batch_size=2, texts_per_shard=3, on_texts=count)
 """
 
@@ -161,7 +165,7 @@ build_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
 @pytest.mark.parametrize("texts_before", [3, 9])
 def test_killed_and_run_again(texts_before, encoder, tmp_path):
     options: dict[str, Any] = {"batch_size": 2, "texts_per_shard": 3}
-    build_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
+    build_embedding_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
     out = tmp_path / "out"
     root = pathlib.Path(__file__).parents[3]
     killed = subprocess.run(
@@ -183,7 +187,9 @@ def test_killed_and_run_again(texts_before, encoder, tmp_path):
     kept = {p.name: p.stat().st_ino for p in partial.glob("*.safetensors")}
     assert len(kept) == (texts_before - 1) // 4
     done = []
-    build_store(out, TEXTS, encoder, SETTINGS, on_texts=done.append, **options)
+    build_embedding_store(
+        out, TEXTS, encoder, SETTINGS, on_texts=done.append, **options
+    )
     assert sum(done) == count_texts(TEXTS, SETTINGS)
     assert {name: (out / name).stat().st_ino for name in kept} == kept
     assert content(out) == content(tmp_path / "whole")
@@ -203,11 +209,11 @@ def test_full_disk_leaves_no_store_and_is_resumed(encoder, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_after_two)
         with pytest.raises(OSError, match="No space") as raised:
-            build_store(out, TEXTS, encoder, SETTINGS, **options)
+            build_embedding_store(out, TEXTS, encoder, SETTINGS, **options)
     assert "shard-00001" in raised.value.filename
     assert not out.exists()
-    build_store(out, TEXTS, encoder, SETTINGS, **options)
-    build_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
+    build_embedding_store(out, TEXTS, encoder, SETTINGS, **options)
+    build_embedding_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
     assert content(out) == content(tmp_path / "whole")
 
 
@@ -215,7 +221,7 @@ def test_a_torn_file_of_a_kill_is_removed(encoder, tmp_path):
     partial = tmp_path / "out.partial"
     partial.mkdir()
     (partial / "shard-00000.safetensors.unfinished").write_bytes(b"torn")
-    build_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
+    build_embedding_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
     assert sorted(content(tmp_path / "out")) == [
         "index.jsonl",
         "meta.json",
@@ -225,23 +231,23 @@ def test_a_torn_file_of_a_kill_is_removed(encoder, tmp_path):
 
 def test_other_settings_do_not_resume(encoder, tmp_path):
     partial = tmp_path / "out.partial"
-    build_store(partial, TEXTS, encoder, SETTINGS)
+    build_embedding_store(partial, TEXTS, encoder, SETTINGS)
     (partial / "plan.json").write_text(json.dumps({"k": 4}))
-    build_store(tmp_path / "out", TEXTS, encoder, Settings(1, "concat"))
+    build_embedding_store(tmp_path / "out", TEXTS, encoder, Settings(1, "concat"))
     assert open_embeddings(tmp_path / "out").tokens("walk").shape[0] == 4
 
 
 def test_made_twice_is_made_once(encoder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    first = build_store(out, TEXTS, encoder, SETTINGS)
+    first = build_embedding_store(out, TEXTS, encoder, SETTINGS)
     before = content(out)
-    assert build_store(out, TEXTS, encoder, SETTINGS) == first
+    assert build_embedding_store(out, TEXTS, encoder, SETTINGS) == first
     with pytest.raises(InputError, match="must not exist yet"):
-        build_store(out, TEXTS, encoder, Settings(1, "masked_mean"))
+        build_embedding_store(out, TEXTS, encoder, Settings(1, "masked_mean"))
     changed = TEXTS | {"walk": ["walk", "leg"]}
     with pytest.raises(InputError, match="must not exist yet"):
-        build_store(out, changed, encoder, SETTINGS)
+        build_embedding_store(out, changed, encoder, SETTINGS)
     assert content(out) == before
 
 
@@ -251,7 +257,7 @@ def test_two_writers(encoder, tmp_path):
     with (partial / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another process"):
-            build_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
+            build_embedding_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
 
 
 def test_states_too_large_for_halves(make_folder, make_state_dict, tmp_path):
@@ -259,7 +265,7 @@ def test_states_too_large_for_halves(make_folder, make_state_dict, tmp_path):
     sd["encoder.layer.1.output.LayerNorm.weight"] *= 1e6
     huge = encoders.load(make_folder("bert", sd))
     with pytest.raises(InputError, match="65504"):
-        build_store(tmp_path / "out", TEXTS, huge, SETTINGS)
+        build_embedding_store(tmp_path / "out", TEXTS, huge, SETTINGS)
 
 
 def test_opening_what_is_no_store(encoder, tmp_path):
@@ -271,7 +277,7 @@ def test_opening_what_is_no_store(encoder, tmp_path):
     with pytest.raises(InputError, match="has no meta.json"):
         open_embeddings(tmp_path)
     out = tmp_path / "out"
-    build_store(out, TEXTS, encoder, SETTINGS)
+    build_embedding_store(out, TEXTS, encoder, SETTINGS)
     meta = json.loads((out / "meta.json").read_text())
     for changes, words in (
         ({"format": "other"}, "format"),
@@ -292,7 +298,7 @@ def test_opening_what_is_no_store(encoder, tmp_path):
 
 def test_damaged_shards(encoder, tmp_path):
     out = tmp_path / "out"
-    build_store(out, TEXTS, encoder, SETTINGS)
+    build_embedding_store(out, TEXTS, encoder, SETTINGS)
     shard = out / "shard-00000.safetensors"
     shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(InputError, match="whole safetensors file"):

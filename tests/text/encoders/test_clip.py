@@ -15,7 +15,7 @@ from actiongpt_jax import embed
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text import encoders
-from actiongpt_jax.text.embeddings.builder import build_store
+from actiongpt_jax.text.embeddings.builder import build_embedding_store
 from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -301,7 +301,7 @@ def test_store_holds_the_mean_of_the_vectors(tmp_path):
         "jump over": ["jump with the left leg over the right leg, jump", "turns", "."],
     }
     settings = Settings(2, "masked_mean", each=True)
-    build_store(tmp_path / "store", texts, encoder, settings)
+    build_embedding_store(tmp_path / "store", texts, encoder, settings)
     store = open_embeddings(tmp_path / "store")
     for phrase, descriptions in texts.items():
         vectors = []

@@ -5,14 +5,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.amass import read_amass, resample
-from actiongpt_jax.data.corpus import check_paths
-from actiongpt_jax.data.motion_store import Label
-from actiongpt_jax.data.quality import (
+from actiongpt_jax.data.motion_faults import (
     check_motion,
     format_quality,
     joint_positions,
     save_quality,
 )
+from actiongpt_jax.data.motion_store import Label
+from actiongpt_jax.data.store_builder import check_paths
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
 

@@ -1,0 +1,143 @@
+"""A motion of the SMPL body in memory, and as a file in AMASS's layout."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from actiongpt_jax import notebook
+from actiongpt_jax.data.amass import HAND_JOINTS, NUM_JOINTS, true_fps
+from actiongpt_jax.data.amass_fields import (
+    COLUMNS,
+    RATE_FIELDS,
+    frame_rate,
+    poses_and_trans,
+    read_fields,
+    require_finite,
+)
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import replaced
+
+# The joints of `HAND_JOINTS` among SMPL-X's 55, after jaw and eyes.
+HAND_JOINTS_SMPLX = (25, 40)
+
+
+@dataclasses.dataclass
+class Motion:
+    """One motion of the SMPL body, on the host.
+
+    Attributes:
+        rotations: (T, 22, 3) float32 parent-relative axis-angle, radians; joint 0
+            is the global orientation. World is z-up.
+        translation: (T, 3) float32 metres; pelvis = translation + rest pelvis.
+        fps: frames per second.
+        text: the phrases, in order of time.
+        lengths: frames of each phrase; sums to T.
+        hands: (T, 2, 3) axis-angle of SMPL-H joints 22 and 37, or None.
+    """
+
+    rotations: np.ndarray
+    translation: np.ndarray
+    fps: float = 30.0
+    text: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+    hands: np.ndarray | None = None
+
+    def _repr_html_(self) -> str:
+        return notebook.to_html(self)
+
+
+def save_motion(
+    path: str | os.PathLike, motion: Motion, layout: str = "smplh"
+) -> pathlib.Path:
+    """Writes a motion as an AMASS-layout npz that any AMASS reader opens.
+
+    Args:
+        path: of the file to write, ending in `.npz`; replaced as a whole.
+        motion: what to write.
+        layout: 'smplh' for AMASS's 156 columns; 'smplx' for the 165 (22 body
+            joints, jaw and eyes, hands) that Blender's SMPL-X add-on reads.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: for another layout or suffix, wrong shapes or NaN.
+    """
+    path = pathlib.Path(path)
+    if layout not in COLUMNS:
+        raise InputError(f"layout must be one of {', '.join(COLUMNS)}, got {layout!r}")
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: the name of a motion file must end in .npz")
+    rotations, trans = np.asarray(motion.rotations), np.asarray(motion.translation)
+    num_frames = len(rotations)
+    if rotations.shape != (num_frames, NUM_JOINTS, 3) or trans.shape != (num_frames, 3):
+        raise InputError(
+            f"{path}: rotations and translation must be (T, 22, 3) and (T, 3), "
+            f"got {rotations.shape} and {trans.shape}"
+        )
+    if motion.lengths and sum(motion.lengths) != num_frames:
+        raise InputError(
+            f"{path}: lengths must add up to the motion's {num_frames} frames, "
+            f"got {sum(motion.lengths)}"
+        )
+    joints = np.zeros((num_frames, COLUMNS[layout] // 3, 3), np.float32)
+    joints[:, :NUM_JOINTS] = rotations
+    if motion.hands is not None:
+        joints[:, _hand_joints(joints.shape[1])] = motion.hands
+    require_finite(path, "rotations", joints)
+    require_finite(path, "translation", trans)
+    content = {
+        "poses": joints.reshape(num_frames, -1),
+        "trans": trans.astype(np.float32),
+        "betas": np.zeros(16, np.float32),
+        "gender": np.str_("neutral"),
+        "mocap_framerate": np.float64(motion.fps),
+        "mocap_frame_rate": np.float64(motion.fps),
+        "text": np.array(motion.text, np.str_),
+        "lengths": np.array(motion.lengths, np.int64),
+    }
+    with replaced(path) as new:
+        np.savez(new, **content)
+    return path
+
+
+def load_motion(path: str | os.PathLike) -> Motion:
+    """Reads a motion of `save_motion`, or any AMASS file, at its own frame rate.
+
+    Args:
+        path: of an npz with 156 (SMPL-H) or 165 (SMPL-X) columns of poses.
+
+    Returns:
+        The motion; `hands` is None where the file's hands are at rest.
+
+    Raises:
+        InputError: one sentence with file, field and what to do.
+    """
+    path = pathlib.Path(path)
+    fields = ("poses", "trans", "text", "lengths", *RATE_FIELDS)
+    arrays, _ = read_fields(path, fields)
+    poses, trans = poses_and_trans(path, arrays, tuple(COLUMNS.values()))
+    joints = poses.reshape(len(poses), -1, 3).astype(np.float32)
+    hands = joints[:, _hand_joints(joints.shape[1])]
+    text = tuple(str(t) for t in np.atleast_1d(arrays.get("text", ())))
+    lengths = np.atleast_1d(arrays.get("lengths", np.zeros(0, np.int64)))
+    if lengths.size and (lengths.dtype.kind not in "iu" or lengths.sum() != len(poses)):
+        raise InputError(
+            f"{path}: lengths must be whole frames that add up to {len(poses)}; "
+            "write the file again"
+        )
+    return Motion(
+        rotations=joints[:, :NUM_JOINTS],
+        translation=trans.astype(np.float32),
+        fps=true_fps(path, frame_rate(path, arrays)),
+        text=text,
+        lengths=tuple(int(n) for n in lengths),
+        hands=hands if hands.any() else None,
+    )
+
+
+def _hand_joints(num_joints: int) -> tuple[int, ...]:
+    smplx = num_joints == COLUMNS["smplx"] // 3
+    return HAND_JOINTS_SMPLX if smplx else HAND_JOINTS
