@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
 from actiongpt_jax.training.parallel import use_compilation_cache
-from actiongpt_jax.viewing.orders import Action, Order
-from actiongpt_jax.viewing.server import Server
-from actiongpt_jax.viewing.studio import Studio
+from actiongpt_jax.viewing.app.queue import Studio
+from actiongpt_jax.viewing.app.requests import Action, Order
+from actiongpt_jax.viewing.app.server import Server
 
 
 def main(argv: Sequence[str]) -> None:

@@ -28,14 +28,14 @@ from actiongpt_jax.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
 )
-from actiongpt_jax.host_memory import keep_memory
-from actiongpt_jax.inference.continuing import past_frames
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.next_action import past_frames
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
+from actiongpt_jax.training.host_memory import keep_memory
 from actiongpt_jax.viewing.plot import strip
 from actiongpt_jax.viewing.webpage import write_page
 

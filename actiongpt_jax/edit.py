@@ -20,11 +20,15 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.motion import load_motion, save_motion
 from actiongpt_jax.data.phrases import read_phrases
-from actiongpt_jax.inference.edit import edit, interpolate
+from actiongpt_jax.inference.editing import (
+    edit,
+    encode_sources,
+    interpolate,
+    nearest_phrases,
+)
 from actiongpt_jax.inference.latents import decode_latents
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.series import series_frames
-from actiongpt_jax.inference.sources import encode_sources, nearest_phrases
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.training.parallel import use_compilation_cache
 

@@ -18,8 +18,8 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.run import BASELINES, Options, evaluate
-from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.generate import WINDOW
+from actiongpt_jax.inference.next_action import ALIGN
 from actiongpt_jax.inference.requests import DIVERSE
 from actiongpt_jax.inference.series import SERIES
 from actiongpt_jax.training.parallel import use_compilation_cache

@@ -23,9 +23,9 @@ from actiongpt_jax import cli
 from actiongpt_jax.config import cache_folder
 from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.continuing import ALIGN
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.next_action import ALIGN
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import DIVERSE, plan_series
 from actiongpt_jax.inference.series import (
     SERIES,

@@ -12,8 +12,8 @@ import jax
 from actiongpt_jax import cli, embed, prepare
 from actiongpt_jax.config import Config, load_config, split_spec
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.training import parallel
+from actiongpt_jax.training.host_memory import keep_memory
 from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import TASKS
 

@@ -21,8 +21,8 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.evaluation.cases import list_cases
 from actiongpt_jax.evaluation.evaluator import Evaluator
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.metrics.retrieval import r_precision
+from actiongpt_jax.training.host_memory import keep_memory
 from actiongpt_jax.training.loop import train
 
 

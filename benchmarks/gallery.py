@@ -30,13 +30,12 @@ from actiongpt_jax import cli
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
-from actiongpt_jax.inference.edit import edit
+from actiongpt_jax.inference.editing import edit, encode_sources
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.latents import decode_latents
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
-from actiongpt_jax.inference.sources import encode_sources
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
 from actiongpt_jax.viewing.webpage import frame_of, page

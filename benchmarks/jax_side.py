@@ -12,11 +12,11 @@ from workload import Runner, Workload
 from actiongpt_jax.config import Config
 from actiongpt_jax.conversion.from_torch import from_state_dict, to_state_dict
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.inference.latents import text_latents
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import aggregate
+from actiongpt_jax.training.host_memory import keep_memory
 from actiongpt_jax.training.optim import make_optimizer
 from actiongpt_jax.training.state import TrainState
 from actiongpt_jax.training.tasks import TASKS

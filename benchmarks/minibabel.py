@@ -32,7 +32,7 @@ from actiongpt_jax.data.batches.segment_batches import SegmentBatches, model_bat
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.generate import generate_sequence
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.losses.terms import masked_term, smooth_l1

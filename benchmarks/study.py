@@ -19,9 +19,9 @@ from typing import Any
 import arms
 
 from actiongpt_jax import cli, prepare
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.synthetic.texts import TERSE_WRITER, WRITER
 from actiongpt_jax.text.aggregate import METHODS
+from actiongpt_jax.training.host_memory import keep_memory
 
 FACTORS = ("k", "aggregation", "encoder", "writer")
 

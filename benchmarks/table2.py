@@ -14,7 +14,7 @@ import arms
 import paper
 
 from actiongpt_jax import cli
-from actiongpt_jax.host_memory import keep_memory
+from actiongpt_jax.training.host_memory import keep_memory
 
 # Fig. 5; the last of its four is the method, row k=4.
 PROMPTS = ("action", "person", "movements")

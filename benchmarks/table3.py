@@ -29,10 +29,10 @@ import numpy as np
 import paper
 import steps
 
-from actiongpt_jax.host_memory import keep_memory
 from actiongpt_jax.text.aggregate import aggregate
 from actiongpt_jax.text.encoders.bert import Bert
 from actiongpt_jax.text.encoders.clip import ClipText
+from actiongpt_jax.training.host_memory import keep_memory
 
 TEXTS, PLACES = ("phrase", "descriptions"), ("precomputed", "inside")
 SMALL = ("latent_dim=32", "num_layers=2", "ff_size=64")

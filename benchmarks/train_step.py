@@ -61,7 +61,7 @@ def main():
     import jax
     import steps
 
-    from actiongpt_jax.host_memory import keep_memory
+    from actiongpt_jax.training.host_memory import keep_memory
 
     keep_memory()
     cases = [case for model in args.model for case in cases_of(model, args)]

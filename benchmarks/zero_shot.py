@@ -35,7 +35,7 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.data.batches.segments import phrases, segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.generate import generate_motion
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, OPAQUE_PHRASES

@@ -12,9 +12,9 @@ from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
-from actiongpt_jax.inference.continuing import Align
 from actiongpt_jax.inference.generate import generate_sequence
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.next_action import Align
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.series import series_prompts
 from actiongpt_jax.inference.trained import Trained

@@ -13,7 +13,7 @@ import numpy as np
 from actiongpt_jax.data.batches.segment_batches import encode_features, mask_of
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.models.retrieval import Retrieval
 from actiongpt_jax.training.inputs import training_phrases

@@ -31,9 +31,9 @@ from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference.continuing import Align
 from actiongpt_jax.inference.generate import WINDOW
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.next_action import Align
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.metrics.ape_ave import Protocol

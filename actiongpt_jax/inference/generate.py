@@ -10,13 +10,13 @@ import numpy as np
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.continuing import ALIGN, Align, next_action, past_frames
 from actiongpt_jax.inference.latents import (
     FRAME_STEP,
     TOKEN_STEP,
     round_up,
     to_motion,
 )
+from actiongpt_jax.inference.next_action import ALIGN, Align, next_action, past_frames
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import reads_pooled

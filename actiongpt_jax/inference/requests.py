@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 
 FPS = 30.0
 DIVERSE = ("latent", "descriptions", "both")

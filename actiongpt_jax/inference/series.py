@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.continuing import past_frames
+from actiongpt_jax.inference.next_action import past_frames
 from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 

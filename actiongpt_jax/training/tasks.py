@@ -35,8 +35,8 @@ from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import body
+from actiongpt_jax.losses import evaluator as retrieval_losses
 from actiongpt_jax.losses import motionclip as motionclip_losses
-from actiongpt_jax.losses import retrieval as retrieval_losses
 from actiongpt_jax.losses import teach as teach_losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term

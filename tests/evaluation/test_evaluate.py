@@ -25,7 +25,7 @@ from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave

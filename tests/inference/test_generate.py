@@ -10,7 +10,7 @@ from actiongpt_jax import generate, train
 from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import WINDOW, generate_motion
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.training import checkpoints

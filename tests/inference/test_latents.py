@@ -12,15 +12,15 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.kinematics import facing, forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.inference.editing import nearest_phrases
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.latents import (
     decode_latents,
     encode_motions,
     encode_texts,
 )
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples, plan_series
-from actiongpt_jax.inference.sources import nearest_phrases
 from actiongpt_jax.inference.trained import load_trained
 
 pytestmark = pytest.mark.xdist_group("inference")

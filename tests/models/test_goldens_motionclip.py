@@ -19,7 +19,7 @@ from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry.body import skin
 from actiongpt_jax.geometry.rotations import rot6d_to_matrix
-from actiongpt_jax.inference.edit import edit, interpolate
+from actiongpt_jax.inference.editing import edit, interpolate
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import MotionClip

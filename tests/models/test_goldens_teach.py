@@ -13,7 +13,7 @@ from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.inference.continuing import next_action
+from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.losses import teach as losses
 from actiongpt_jax.models.build import NOISE, build
 from actiongpt_jax.models.text_encoder import PastTextEncoder

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.edit import edit, interpolate
+from actiongpt_jax.inference.editing import edit, interpolate
 
 
 def latents(count, *shape):

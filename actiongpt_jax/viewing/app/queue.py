@@ -15,12 +15,12 @@ import numpy as np
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.inference.generate import WINDOW, generate_motion, generate_sequence
-from actiongpt_jax.inference.phrases import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.viewing import export, plot, video, webpage
-from actiongpt_jax.viewing.orders import MOST_ACTIONS, Action, Order
+from actiongpt_jax.viewing.app.requests import MOST_ACTIONS, Action, Order
 
 DOWNLOADS = ("glb", "bvh", "npz", "smplx.npz", "json", "html", "gif", "mp4", "png")
 _KEPT = 64  # results; the oldest are forgotten

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.losses.retrieval import contrastive
+from actiongpt_jax.losses.evaluator import contrastive
 from actiongpt_jax.metrics.retrieval import top1_terms
 from actiongpt_jax.models.retrieval import RetrievalOutputs
 

@@ -21,9 +21,9 @@ from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import NOISE, build
-from actiongpt_jax.viewing import studio as studios
-from actiongpt_jax.viewing.server import MOST_BYTES, Server
-from actiongpt_jax.viewing.studio import DOWNLOADS, Studio
+from actiongpt_jax.viewing.app import queue as studios
+from actiongpt_jax.viewing.app.queue import DOWNLOADS, Studio
+from actiongpt_jax.viewing.app.server import MOST_BYTES, Server
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
 

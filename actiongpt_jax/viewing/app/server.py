@@ -10,8 +10,8 @@ import urllib.parse
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.viewing.orders import parse_order
-from actiongpt_jax.viewing.studio import DOWNLOADS, BusyError, Studio
+from actiongpt_jax.viewing.app.queue import DOWNLOADS, BusyError, Studio
+from actiongpt_jax.viewing.app.requests import parse_order
 from actiongpt_jax.viewing.webpage import script_hash
 
 MOST_BYTES = 256_000  # of a request's body

@@ -1,0 +1,1 @@
+"""The browser application: a server on this machine that generates motion."""
