@@ -29,10 +29,10 @@ from actiongpt_jax.geometry.rotations import (
     matrix_to_axis_angle,
 )
 from actiongpt_jax.inference.generate import WINDOW, generate_sequence
-from actiongpt_jax.inference.next_action import past_frames
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained, load_trained
+from actiongpt_jax.models.build import past_frames
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.host_memory import keep_memory

@@ -16,10 +16,10 @@ from actiongpt_jax.inference.latents import (
     round_up,
     to_motion,
 )
-from actiongpt_jax.inference.next_action import ALIGN, Align, next_action, past_frames
+from actiongpt_jax.inference.next_action import ALIGN, Align, next_action
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import reads_pooled
+from actiongpt_jax.models.build import past_frames, reads_pooled
 
 WINDOW = 8
 

@@ -17,6 +17,7 @@ from actiongpt_jax.geometry.interpolation import align_to, slerp_between
 from actiongpt_jax.geometry.kinematics import Compat
 from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
 from actiongpt_jax.inference.latents import decode_features, text_latents
+from actiongpt_jax.models.build import past_frames
 from actiongpt_jax.models.teach import last_frames
 
 Align = Literal["full", "translation", "none"]
@@ -55,11 +56,6 @@ class Action:
     features: jax.Array
     rotations: jax.Array
     translation: jax.Array
-
-
-def past_frames(model: nn.Module) -> int:
-    """Returns P, the frames of the motion so far that a model reads; 0 for none."""
-    return getattr(model, "hist_frames", 0)
 
 
 @functools.partial(

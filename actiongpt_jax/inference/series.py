@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.next_action import past_frames
 from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.models.build import past_frames
 
 # 'past': each action reads how the motion before ended. 'independent': each by itself,
 # then joined. 'joined': all texts in one prompt. 'off': a motion of each text. The

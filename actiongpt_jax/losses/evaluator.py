@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Int
 from actiongpt_jax.config import Config
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.losses.terms import Term, masked_term
-from actiongpt_jax.models.retrieval import RetrievalOutputs
+from actiongpt_jax.models.evaluator import EvaluatorOutputs
 
 # Finite, so that a batch without a real item has a defined softmax.
 _MASKED = -1e9
 
 
 def terms(
-    outputs: RetrievalOutputs,
+    outputs: EvaluatorOutputs,
     batch: dict[str, jax.Array],
     config: Config,
     *,
@@ -29,7 +29,7 @@ def terms(
     Items without a real frame (fillers of a last batch) count for nothing.
 
     Args:
-        outputs: of `models.retrieval.Retrieval`.
+        outputs: of `models.evaluator.RetrievalEvaluator`.
         batch: frame_mask (B, T) and text_id (B,), equal for equal texts.
         config: `config.losses.logit_scale`, the logarithm of what cosines are
             multiplied by.

@@ -1,7 +1,7 @@
 """Whether motions fit their texts, and how they are spread, in an evaluator's space.
 
-All figures take vectors of a `models.retrieval.Retrieval`; they compare only among the
-same evaluator, the same number of items and the same seed.
+All figures take vectors of a `models.evaluator.RetrievalEvaluator`; they compare only
+among the same evaluator, the same number of items and the same seed.
 
 Source: T2M (Guo et al. 2022, its evaluation protocol); FID, arXiv:1706.08500.
 """
@@ -17,7 +17,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import AnyArray, unit
 from actiongpt_jax.losses.terms import Term
-from actiongpt_jax.models.retrieval import RetrievalOutputs
+from actiongpt_jax.models.evaluator import EvaluatorOutputs
 
 POOL, TOPS = 32, (1, 2, 3)
 # Published: pairs of motions between which diversity is measured.
@@ -28,12 +28,12 @@ Vectors = Float[np.ndarray, "n p"]
 
 
 def top1_terms(
-    outputs: RetrievalOutputs, batch: dict[str, jax.Array], normalizer: Normalizer
+    outputs: EvaluatorOutputs, batch: dict[str, jax.Array], normalizer: Normalizer
 ) -> dict[str, Term]:
     """Counts the motions of a batch whose own text is the nearest of the batch's.
 
     Args:
-        outputs: of `models.retrieval.Retrieval`.
+        outputs: of `models.evaluator.RetrievalEvaluator`.
         batch: frame_mask (B, T) and text_id (B,).
         normalizer: not read.
 

@@ -1,1 +1,1 @@
-"""TEMOS and its parts, and the reader of the authors' checkpoints."""
+"""TEMOS, TEACH, MotionCLIP and the retrieval evaluator, as Linen modules."""

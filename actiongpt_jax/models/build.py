@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from actiongpt_jax.config import Config, resolve
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.evaluator import RetrievalEvaluator
 from actiongpt_jax.models.motionclip import MotionClip
-from actiongpt_jax.models.retrieval import Retrieval
 from actiongpt_jax.models.teach import Teach
 from actiongpt_jax.models.temos import Temos
 
@@ -14,7 +14,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "temos": Temos,
     "teach": Teach,
     "motionclip": MotionClip,
-    "evaluator": Retrieval,
+    "evaluator": RetrievalEvaluator,
 }
 # What each model draws per item in training: name -> latent noise. In this order:
 # runs that are continued draw the same.
@@ -29,6 +29,11 @@ NOISE = {
 def reads_pooled(model: nn.Module | type[nn.Module]) -> bool:
     """Whether a model reads one vector per text, not its tokens."""
     return hasattr(model, "as_latent")
+
+
+def past_frames(model: nn.Module) -> int:
+    """Returns P, the frames of the motion so far that a model reads; 0 for none."""
+    return getattr(model, "hist_frames", 0)
 
 
 def build(config: Config) -> nn.Module:

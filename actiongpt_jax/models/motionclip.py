@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.rotations import unit
-from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
+from actiongpt_jax.models.motion_decoder import MotionDecoder
+from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.structs import Gaussian
 
 TEXT_LATENTS = ("raw", "normalized", "matched")

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
+from actiongpt_jax.models.motion_decoder import MotionDecoder
+from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.structs import Gaussian
 

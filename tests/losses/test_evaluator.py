@@ -7,7 +7,7 @@ import pytest
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.losses.evaluator import contrastive
 from actiongpt_jax.metrics.retrieval import top1_terms
-from actiongpt_jax.models.retrieval import RetrievalOutputs
+from actiongpt_jax.models.evaluator import EvaluatorOutputs
 
 SCALE = float(np.log(10))
 IDS = np.array([0, 1, 1, 2, 3, 0], np.int32)
@@ -84,7 +84,7 @@ def test_top1_in_the_batch():
         "text_id": np.array([0, 1, 1, 2], np.int32),
     }
     nothing = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
-    outputs = RetrievalOutputs(text=text, motion=motion)  # pyright: ignore
+    outputs = EvaluatorOutputs(text=text, motion=motion)  # pyright: ignore
     hits, count = top1_terms(outputs, batch, nothing)["top1"]  # pyright: ignore
     # The second's own text scores as low as those of others: no hit.
     assert (float(hits), float(count)) == (2, 4)

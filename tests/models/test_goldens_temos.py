@@ -11,8 +11,9 @@ from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.losses import temos as temos_losses
-from actiongpt_jax.models.actor import MotionDecoder, MotionEncoder
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.motion_decoder import MotionDecoder
+from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.text.aggregate import aggregate

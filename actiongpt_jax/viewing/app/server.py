@@ -186,9 +186,9 @@ def _as_json(status: int, content: Any):
 
 
 def _app_page():
-    folder = importlib.resources.files("actiongpt_jax.viewing")
-    script = folder.joinpath("studio.js").read_text("utf-8")
-    page = folder.joinpath("studio.html").read_text("utf-8")
+    folder = importlib.resources.files("actiongpt_jax.viewing.app")
+    script = folder.joinpath("app.js").read_text("utf-8")
+    page = folder.joinpath("app.html").read_text("utf-8")
     page = page.replace("/*script*/", script)
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self'; "

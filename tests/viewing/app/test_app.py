@@ -300,7 +300,7 @@ def test_oversize_and_unmeasured_bodies_are_not_read(server):
         "/result/AAAAAAAAAAAA",
         "/result/AAAAAAAAAAAA/0.npz",
         "/result/AAAAAAAAAAAA/0.../etc",
-        "/studio.js",
+        "/app.js",
         "//etc/passwd",
     ],
 )

@@ -17,13 +17,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.geometry.rotations import unit
-from actiongpt_jax.models.actor import MotionEncoder
+from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.nn.attention import Dense
 
 
 @flax.struct.dataclass
-class RetrievalOutputs:
+class EvaluatorOutputs:
     """What one training pass computes.
 
     Attributes:
@@ -35,7 +35,7 @@ class RetrievalOutputs:
     motion: jax.Array
 
 
-class Retrieval(nn.Module):
+class RetrievalEvaluator(nn.Module):
     """A text encoder and a motion encoder that share nothing but where they point.
 
     Attributes:
@@ -98,7 +98,7 @@ class Retrieval(nn.Module):
         batch: dict[str, jax.Array],
         noise: dict[str, jax.Array],
         deterministic: bool = True,
-    ) -> RetrievalOutputs:
+    ) -> EvaluatorOutputs:
         """Encodes both sides of a batch.
 
         Args:
@@ -108,7 +108,7 @@ class Retrieval(nn.Module):
             deterministic: no dropout.
         """
         del noise
-        return RetrievalOutputs(
+        return EvaluatorOutputs(
             self.encode_text(batch["tokens"], batch["token_mask"], deterministic),
             self.encode_motion(batch["features"], batch["frame_mask"], deterministic),
         )
