@@ -15,7 +15,7 @@ from actiongpt_jax import evaluate, generate, train
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import measure, multimodality
+from actiongpt_jax.evaluation import measure
 from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
@@ -147,9 +147,9 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
     def never(*_, **__):
         raise AssertionError("generated again")
 
-    for module in (asked, multimodality):
-        name = "generate_sequence" if module is asked else "generate_motion"
-        monkeypatch.setattr(module, name, never)
+    package = "actiongpt_jax.evaluation"
+    monkeypatch.setattr(f"{package}.cases.generate_sequence", never)
+    monkeypatch.setattr(f"{package}.multimodality.generate_motion", never)
     out = tmp_path / "again.json"
     evaluate.main([*judged[0], "--out", str(out)])
     assert json.loads(out.read_text()) == judged[1]
