@@ -24,6 +24,7 @@ else:
 REFERENCE_DEVIATIONS = {
     "data.heading": "reference",
     "data.pair_cut": "reference",
+    "data.shortest_action": "reference",
     "data.translation": "reference",
     "data.window_text": "reference",
     "losses.recons_mean": "padded",
@@ -40,6 +41,7 @@ _CHOICES = {
     "data.heading": ("yaw", "reference"),
     "data.labels": ("frame", "frame+sequence"),
     "data.pair_cut": ("middle", "reference"),
+    "data.shortest_action": ("past", "reference"),
     "data.translation": ("pelvis", "reference"),
     "data.turn": ("none", "random"),
     "data.window_text": ("covering", "reference"),
@@ -52,28 +54,34 @@ _CHOICES = {
     "train.schedule": ("constant", "cosine"),
 }
 _POSITIVE = (
-    *("data.clip_frames", "data.num_frames", "model.encoder_tokens"),
-    *("data.limit", "data.max_frames", "data.max_shapes", "data.min_frames"),
-    *("model.ff_size", "model.hist_frames", "model.latent_dim", "model.num_heads"),
+    "data.clip_frames",
+    "data.limit",
+    "data.max_frames",
+    "data.max_shapes",
+    "data.min_frames",
+    "data.num_frames",
+    "model.encoder_tokens",
+    "model.ff_size",
+    "model.hist_frames",
+    "model.latent_dim",
+    "model.num_heads",
     "model.num_layers",
-    *(
-        "text.k",
-        "text.num_tokens",
-        "train.batch_size",
-        "train.checkpoint_steps",
-        "train.eval_epochs",
-    ),
-    *("train.keep_checkpoints", "train.log_steps", "train.num_epochs"),
+    "text.k",
+    "text.num_tokens",
+    "train.batch_size",
+    "train.checkpoint_steps",
+    "train.eval_epochs",
+    "train.keep_checkpoints",
+    "train.log_steps",
+    "train.num_epochs",
     "train.num_steps",
 )
-# Width of a frame, where it is not that of the rotation features.
-_NFEATS = {"motionclip": 150}
 
 
 def base_config() -> Config:
     """Returns the fields that every model's config shares, with their defaults."""
     config = ml_collections.ConfigDict()
-    # 'reference' sets every field of REFERENCE_DEVIATIONS.
+    # 'reference' sets every field of REFERENCE_DEVIATIONS, once, when it is loaded.
     config.compat = placeholder(str)
     config.model = ml_collections.ConfigDict()
     config.losses = ml_collections.ConfigDict()
@@ -90,6 +98,9 @@ def base_config() -> Config:
     config.data.heading = "yaw"
     # Where two actions that overlap are cut apart; see `segments.cut_pair`.
     config.data.pair_cut = "middle"
+    # An action of a series lasts at least the transition and the 'past' frames that
+    # the next one reads; for the 'reference' the transition and two frames.
+    config.data.shortest_action = "past"
     config.data.train_split = "train"
     config.data.val_split = "val"
     config.data.max_shapes = 8
@@ -170,7 +181,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
         overrides: command-line flags.
 
     Returns:
-        The config, locked.
+        The config, locked, with `compat` spelled out; see `resolve`.
 
     Raises:
         InputError: for an unknown file, word, field, or a value of the wrong type.
@@ -178,6 +189,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     path, words = split_spec(spec)
     config = _read_json(path) if path.suffix == ".json" else _run_file(path, words)
     config.lock()
+    nfeats = _lookup(config, "model.nfeats", None)
     values = flags.FlagValues()
     argv = ["train", *overrides]
     for flag in overrides:
@@ -193,21 +205,23 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
         values(argv)
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(f"config override is not valid: {error}") from error
+    if (changed := _lookup(config, "model.nfeats", None)) != nfeats:
+        raise InputError(
+            f"config.model.nfeats must be {nfeats}, the width of the model's features, "
+            f"got {changed}"
+        )
     check_values(config)
-    return config
+    return resolve(config)
 
 
 def _read_json(path: pathlib.Path) -> Config:
-    config = base_config()
     try:
-        # Into the base, which knows the types of fields that are None.
-        config.update(from_json(path.read_text()))
+        return from_json(path.read_text())
     except (ValueError, TypeError) as error:
         raise InputError(
             f"config {path} must be the config.json of a run, got another file "
             f"({error})"
         ) from error
-    return config
 
 
 def _run_file(path: pathlib.Path, words: str | None) -> Config:
@@ -249,13 +263,6 @@ def check_values(config: Config) -> None:
     rate = _lookup(config, "model.dropout", 0.0)
     if not 0 <= rate < 1:
         raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
-    wide = _NFEATS.get(_lookup(config, "model.name", ""), 135)
-    nfeats = _lookup(config, "model.nfeats", wide)
-    if nfeats != wide:
-        raise InputError(
-            f"config.model.nfeats must be {wide}, the width of the model's features, "
-            f"got {nfeats}"
-        )
     width = _lookup(config, "model.latent_dim", None)
     heads = _lookup(config, "model.num_heads", None)
     if width is not None and (width % 2 or (heads is not None and width % heads)):
@@ -313,18 +320,31 @@ def _check_field(config: Config, field: str) -> None:
 def resolve(config: Config) -> Config:
     """Spells `compat='reference'` out in the fields it stands for.
 
+    Called where a config comes in (`load_config`, `from_json`, `train`); nothing else
+    looks at `compat`.
+
     Returns:
-        The config itself without `compat`, else a changed copy.
+        The config itself without `compat`, else a changed copy whose `compat` is None.
     """
     if config.get("compat") != "reference":
         return config
     config = config.copy_and_resolve_references()
     with config.unlocked():
+        config.compat = None
         for field, value in REFERENCE_DEVIATIONS.items():
             section, name = field.split(".")
             if name in config.get(section, {}):
                 config[section][name] = value
     return config
+
+
+def deviations(config: Config) -> list[str]:
+    """Lists 'field=value' of the published code's accidents that a config has on."""
+    return [
+        f"{field}={value}"
+        for field, value in REFERENCE_DEVIATIONS.items()
+        if _lookup(config, field, None) == value
+    ]
 
 
 def to_json(config: Config) -> str:
@@ -333,8 +353,15 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Returns the config of JSON text written by `to_json`."""
-    return ml_collections.ConfigDict(json.loads(text)).lock()
+    """Returns the config of JSON text written by `to_json`.
+
+    Fields that the text lacks, because an earlier version wrote it, have their
+    defaults; `compat` is spelled out.
+    """
+    # Into the base, which knows the types of fields that are None.
+    config = base_config()
+    config.update(ml_collections.ConfigDict(json.loads(text)))
+    return resolve(config).lock()
 
 
 def cache_folder() -> pathlib.Path:

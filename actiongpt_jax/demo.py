@@ -32,7 +32,7 @@ from actiongpt_jax.inference.generate import WINDOW, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained, load_trained
-from actiongpt_jax.models.build import past_frames
+from actiongpt_jax.models.family import past_frames
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.host_memory import keep_memory
@@ -179,7 +179,7 @@ def _generate(trained: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Mot
         )[0]
         for actions in chosen
     ]
-    reads_past = past_frames(trained.model) > 0
+    reads_past = past_frames(trained.config) > 0
     return generate_sequence(trained, series, read_past=reads_past)
 
 

@@ -89,7 +89,7 @@ def _list_windows(args: argparse.Namespace) -> None:
         open_store(args.store),
         num_frames=args.frames,
         clip_frames=args.clip_frames,
-        compat=args.compat,
+        window_text=args.compat or "covering",
     )
     if not found:
         raise InputError(

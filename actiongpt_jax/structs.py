@@ -21,6 +21,21 @@ class Gaussian:
         return self.mu + fact * jax.numpy.exp(0.5 * self.logvar) * noise
 
 
+def latent_of(
+    encoded: Gaussian | jax.Array, noise: jax.Array | None = None
+) -> jax.Array:
+    """Returns the latent of what an encoder of texts or motions returned.
+
+    Args:
+        encoded: a distribution over (..., D), or the (..., D) latents themselves.
+        noise: (..., D) added to a distribution's mean in standard deviations; None
+            takes the mean.
+    """
+    if not isinstance(encoded, Gaussian):
+        return encoded
+    return encoded.mu if noise is None else encoded.sample(noise)
+
+
 @flax.struct.dataclass
 class TextFeatures:
     """What a text encoder makes of a batch of texts.

@@ -15,7 +15,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import parallel
 from actiongpt_jax.training.host_memory import keep_memory
 from actiongpt_jax.training.loop import train
-from actiongpt_jax.training.tasks import TASKS
+from actiongpt_jax.training.tasks import task_of
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     workdir = pathlib.Path(args.workdir or default_workdir(spec))
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
-    train(config, workdir, evaluators=[TASKS[config.model.name].evaluator])
+    train(config, workdir, evaluators=[task_of(config).validation])
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
 

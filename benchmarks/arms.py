@@ -27,7 +27,7 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.prompts import DEFAULT as PROMPT
 from actiongpt_jax.training.inputs import training_phrases
 from actiongpt_jax.training.loop import train
-from actiongpt_jax.training.tasks import TASKS
+from actiongpt_jax.training.tasks import task_of
 
 MODELS = ("motionclip", "temos", "teach")
 
@@ -209,12 +209,10 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
 def _lacking(arm: Arm, store: pathlib.Path, args: argparse.Namespace) -> list[str]:
     """Returns the phrases that an arm reads and an embedding store lacks."""
     config, embeddings = _config(arm, store, 0, args), open_embeddings(store)
-    task, motion = TASKS[arm.model], open_store(pathlib.Path(args.data))
+    task, motion = task_of(config), open_store(pathlib.Path(args.data))
     splits = (config.data.train_split, config.data.val_split, args.split)
     read = {
-        phrase
-        for split in splits
-        for phrase in task.phrases(task.items(config, motion, split))
+        phrase for split in splits for phrase in task.phrases(task.items(motion, split))
     }
     return sorted(one for one in read if not embeddings.has(one, arm.source))
 

@@ -13,12 +13,12 @@ from actiongpt_jax.config import Config
 from actiongpt_jax.conversion.from_torch import from_state_dict, to_state_dict
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.inference.latents import text_latents
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import aggregate
 from actiongpt_jax.training.host_memory import keep_memory
-from actiongpt_jax.training.optim import make_optimizer
-from actiongpt_jax.training.state import TrainState
+from actiongpt_jax.training.step import TrainState, make_optimizer
 from actiongpt_jax.training.tasks import TASKS
 
 _OUTPUTS = ("z_", "features_", "latent", "poses")
@@ -58,7 +58,7 @@ def prepare(work: Workload) -> tuple[dict[str, Any], dict[str, float]]:
     for part, mask in zip(work.parts, masks, strict=True):
         if not work.clip:
             batch[f"token_mask{part}"] = np.asarray(mask)
-    names = NOISE[work.model]
+    names = FAMILIES[work.model].noise
     shape = (work.batch, config.model.latent_dim)
     noise = {name: rng.standard_normal(shape, np.float32) for name in names}
     body = {"offsets": np.array(SMPL22.offsets, np.float32), "parents": SMPL22.parents}
@@ -73,7 +73,7 @@ def prepare(work: Workload) -> tuple[dict[str, Any], dict[str, float]]:
     }
     for name, content in files.items():
         np.savez(work.file(name), **content)
-    return config.model.to_dict(), TASKS[work.model].weights(config)
+    return config.model.to_dict(), TASKS[work.model](config).weights()
 
 
 def check(work: Workload) -> dict[str, np.ndarray]:
@@ -86,8 +86,8 @@ def check(work: Workload) -> dict[str, np.ndarray]:
     model, batch, state = build(config), saved_batch(work), saved_state(work, config)
     noise = dict(np.load(work.file("noise")))
     terms_fn, weights = (
-        TASKS[work.model].terms(config, None),
-        TASKS[work.model].weights(config),
+        TASKS[work.model](config).terms(None),
+        TASKS[work.model](config).weights(),
     )
 
     @jax.jit

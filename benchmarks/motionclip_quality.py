@@ -138,7 +138,7 @@ def small(args, workdir):
 def poses_of(store, items, embeddings):
     """Returns poses, mask and text of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
-    batches = WindowBatches(store, items, embeddings, plan, None)
+    batches = WindowBatches(store, items, embeddings, plan, seed=None)
     found = {}
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)

@@ -13,12 +13,16 @@ import numpy as np
 
 from actiongpt_jax.config import Config, load_config
 from actiongpt_jax.inference.latents import text_latents
-from actiongpt_jax.models.build import NOISE, build
-from actiongpt_jax.training.optim import make_optimizer
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training.parallel import DataParallel
-from actiongpt_jax.training.state import TrainState, create_state
-from actiongpt_jax.training.step import make_train_step
-from actiongpt_jax.training.tasks import TASKS
+from actiongpt_jax.training.step import (
+    TrainState,
+    create_state,
+    make_optimizer,
+    make_train_step,
+)
+from actiongpt_jax.training.tasks import task_of
 
 Batch = dict[str, Any]
 # Past frames that TEACH's text encoder reads, and DistilBERT's width.
@@ -58,13 +62,13 @@ def random_batch(
         seed: of the motions.
     """
     rng, batch = np.random.default_rng(seed), {}
-    for i, (lengths, states) in enumerate(zip(frames, tokens, strict=True)):
-        part = f"_{i}" if config.model.name == "teach" else ""
+    family = family_of(config)
+    for part, lengths, states in zip(family.suffixes, frames, tokens, strict=True):
         mask = np.arange(lengths.max()) < lengths[:, None]
         values = rng.standard_normal((*mask.shape, config.model.nfeats), np.float32)
         features = np.where(mask[..., None], values, np.float32(0))
         batch |= {f"frame_mask{part}": mask}
-        if config.model.name == "motionclip":
+        if family.pooled_text:
             batch |= {"poses": features, "text": states[:, 0]}
         else:
             batch |= {
@@ -77,7 +81,7 @@ def random_batch(
 
 def fresh_state(config: Config, batch: Batch, seed: int = 0) -> TrainState:
     """Draws weights and the optimizer's state."""
-    names, size = NOISE[config.model.name], len(batch["index"])
+    names, size = family_of(config).noise, len(batch["index"])
     noise = {name: jnp.zeros((size, config.model.latent_dim)) for name in names}
     return create_state(build(config), make_optimizer(config), batch, noise, seed)
 
@@ -96,14 +100,13 @@ def compile_training(
         state: to start from; it is given away.
         read: batch -> batch of the model, as the first part of the step.
     """
-    name = config.model.name
-    parallel = DataParallel(len(batch["index"]))
+    task, parallel = task_of(config), DataParallel(len(batch["index"]))
     step = make_train_step(
         build(config),
-        TASKS[name].terms(config, parallel.axis_name),
-        TASKS[name].weights(config),
+        task.terms(parallel.axis_name),
+        task.weights(),
         make_optimizer(config),
-        NOISE[name],
+        family_of(config).noise,
         parallel.axis_name,
     )
     state, placed = parallel.place_state(state), parallel.place_batch(batch)
@@ -124,10 +127,11 @@ def compile_training(
 
 def generation_inputs(config: Config, batch: Batch) -> tuple[Any, Any, Any]:
     """Returns tokens, token_mask and frame_mask of a batch's (first) texts."""
-    if config.model.name == "motionclip":
+    family = family_of(config)
+    if family.pooled_text:
         tokens = batch["text"][:, None]
         return tokens, np.ones(tokens.shape[:2], bool), batch["frame_mask"]
-    part = "_0" if config.model.name == "teach" else ""
+    part = family.suffixes[0]
     names = ("tokens", "token_mask", "frame_mask")
     tokens, token_mask, frame_mask = (batch[name + part] for name in names)
     return tokens, token_mask, frame_mask

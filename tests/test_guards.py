@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 import actiongpt_jax
 from actiongpt_jax.config import load_config
-from actiongpt_jax.models.build import NOISE, build
-from actiongpt_jax.training.state import count_parameters
+from actiongpt_jax.conversion.verify import example
+from actiongpt_jax.models.build import build
+from actiongpt_jax.training.step import count_parameters
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "actiongpt_jax"
@@ -129,28 +129,8 @@ def test_every_config_is_in_the_table():
 @pytest.mark.parametrize("spec", PARAMETERS)
 def test_parameter_counts(spec):
     config = load_config(spec)
-    width = 768
-    batch = {
-        "features": jnp.zeros((1, 2, config.model.nfeats)),
-        "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, width)),
-        "token_mask": jnp.ones((1, 2), bool),
-    }
-    noise = dict.fromkeys(NOISE["temos"], jnp.zeros((1, config.model.latent_dim)))
-    if config.model.name == "teach":
-        batch, noise = (
-            {f"{name}_{i}": array for name, array in tree.items() for i in (0, 1)}
-            for tree in (batch, noise)
-        )
-    if config.model.name == "motionclip":
-        batch = {
-            "poses": jnp.zeros((1, 2, config.model.nfeats)),
-            "frame_mask": jnp.ones((1, 2), bool),
-            "text": jnp.zeros((1, config.model.latent_dim)),
-        }
-        noise = {}
     model = build(config)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *example(config))
     trained = count_parameters(shapes["params"])
     everything = trained + count_parameters(shapes.get("unused", {}))
     assert (trained, everything) == PARAMETERS[spec]

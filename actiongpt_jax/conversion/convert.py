@@ -18,6 +18,7 @@ from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
@@ -189,7 +190,7 @@ def _normalizer(config: Config, stats: tuple[pathlib.Path, ...]):
     width = config.model.nfeats
     if not stats:
         none = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
-        if config.model.name == "motionclip":
+        if not family_of(config).normalized:
             return none, "poses are not normalised"
         return none, (
             "WARNING: no --stats: features are taken as they are, but these weights "

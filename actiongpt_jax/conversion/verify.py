@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import REFERENCE_DEVIATIONS, Config, resolve
+from actiongpt_jax.config import Config, deviations
 from actiongpt_jax.conversion.convert import RECORD
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
-from actiongpt_jax.training.state import count_parameters
+from actiongpt_jax.training.step import count_parameters
 
 # It runs once: compiling takes far longer.
 _QUICKLY: Any = {
@@ -109,7 +110,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
     restored = checkpoints.restore(workdir, which)
     if restored is None:
         raise FileNotFoundError(f"{workdir} has no checkpoint; give a workdir")
-    config = resolve(restored.config)
+    config = restored.config
     params, unused = restored.state["params"], restored.state.get("unused") or {}
     mean, std = np.asarray(restored.normalizer.mean), restored.normalizer.std
     arrays = {
@@ -127,7 +128,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         problems = _idle(config, params)
     record = workdir / RECORD
     return Report(
-        config=restored.config,
+        config=config,
         step=restored.step,
         trained=count_parameters(params),
         stored=count_parameters(params) + count_parameters(unused),
@@ -137,16 +138,6 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         origin=json.loads(record.read_text()) if record.is_file() else {},
         problems=problems,
     )
-
-
-def deviations(config: Config) -> list[str]:
-    """Lists what the published code does by accident and a config has switched on."""
-    found = []
-    for field, value in REFERENCE_DEVIATIONS.items():
-        section, _, name = field.partition(".")
-        if resolve(config).get(section, {}).get(name) == value:
-            found.append(f"{field}={value}")
-    return found
 
 
 def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
@@ -210,18 +201,18 @@ def example(config: Config) -> tuple[dict[str, jax.Array], ...]:
     def draw(*shape: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((_ITEMS, *shape)), jnp.float32)
 
-    name, sizes = config.model.name, config.model
+    family, sizes = family_of(config), config.model
     frames = jnp.ones((_ITEMS, _FRAMES), bool)
-    if name == "motionclip":
+    if family.pooled_text:
         poses, text = draw(_FRAMES, sizes.nfeats), draw(sizes.latent_dim)
         return ({"poses": poses, "frame_mask": frames, "text": text},)
     width = config.text.width or _TEXT_WIDTH
     batch = {}
-    for suffix in ("_0", "_1") if name == "teach" else ("",):
+    for suffix in family.suffixes:
         batch |= {
             f"features{suffix}": draw(_FRAMES, sizes.nfeats),
             f"frame_mask{suffix}": frames,
             f"tokens{suffix}": draw(_TOKENS, width),
             f"token_mask{suffix}": jnp.ones((_ITEMS, _TOKENS), bool),
         }
-    return batch, {latent: draw(sizes.latent_dim) for latent in NOISE[name]}
+    return batch, {latent: draw(sizes.latent_dim) for latent in family.noise}

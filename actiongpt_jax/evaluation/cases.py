@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from actiongpt_jax.config import Config, resolve
+from actiongpt_jax.config import Config
 from actiongpt_jax.data.batches.segments import pairs, segments
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
@@ -95,11 +95,10 @@ def list_cases(config: Config, store: MotionStore, split: str, paired: bool):
     Raises:
         InputError: if there is none.
     """
-    data = resolve(config).data
+    data = config.data
     limits = data.min_frames, data.max_frames
     if paired:
-        compat = "reference" if data.pair_cut == "reference" else None
-        items = pairs(store, split, *limits, compat=compat)
+        items = pairs(store, split, *limits, cut=data.pair_cut)
         parts = [(p.phrases, (p.lengths[0], sum(p.lengths[1:]))) for p in items]
     else:
         items = segments(store, split, data.labels, *limits)

@@ -15,7 +15,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.models.evaluator import RetrievalEvaluator
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.training.inputs import training_phrases
 
 _ROWS, _LEAST_FRAMES = 16, 64
@@ -47,7 +47,7 @@ class Evaluator:
             InputError: for a workdir of another model.
         """
         self._trained = trained = load_trained(workdir)
-        if not isinstance(trained.model, RetrievalEvaluator):
+        if trained.family is not FAMILIES["evaluator"]:
             raise InputError(
                 f"--evaluator must be the workdir of an evaluator, got {workdir} of a "
                 f"{trained.config.model.name} model; train one with `python -m "

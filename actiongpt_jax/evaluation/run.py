@@ -128,7 +128,7 @@ class _Run:
         self.trained = load_trained(
             options.workdir, int(which) if which.isdecimal() else which
         )
-        if not hasattr(self.trained.model, "decode"):
+        if not self.trained.family.generates:
             raise InputError(
                 f"--workdir must be of a model that generates, got {options.workdir} "
                 "of an evaluator; give it as --evaluator beside a model's workdir"

@@ -24,17 +24,17 @@ from actiongpt_jax.geometry.skeletons import SMPL22
 
 NUM_JOINTS = 24
 NFEATS = (NUM_JOINTS + 1) * 6
-ALIGNMENTS = (None, "yaw", "full")
+ALIGNMENTS = ("none", "yaw", "full")
 
-Align = Literal["yaw", "full"] | None
+Align = Literal["none", "yaw", "full"]
 
 
 def encode(
     rotations: Float[AnyArray, "*batch T 24 3 3"],
     translation: Float[AnyArray, "*batch T 3"],
     *,
-    align: Align = None,
-    compat: kinematics.Compat = None,
+    align: Align = "none",
+    displacement: str = "pelvis",
 ) -> Float[Array, "*batch T 150"]:
     """Turns a motion into poses and the way the body went.
 
@@ -44,12 +44,12 @@ def encode(
         rotations: (..., T, 24, 3, 3) parent-relative; joint 0 in a z-up world;
             joints 22 and 23 stand for the left and the right hand.
         translation: (..., T, 3) metres.
-        align: None leaves orientations as they are in the world, as published;
+        align: 'none' leaves orientations as they are in the world, as published;
             'yaw' turns the whole motion about the vertical so that the body of
             frame 0 faces -x; 'full' takes the whole orientation of frame 0 away
             (the published `align_pose_frontview`), so that it stands along +y and
             faces +z.
-        compat: None takes the true displacement of the pelvis; 'reference' that of
+        displacement: 'pelvis' takes its true displacement; 'reference' that of
             the right ankle of a body whose pelvis stays in place, which is what
             MotionCLIP's data hold and official checkpoints need.
 
@@ -57,7 +57,7 @@ def encode(
         (..., T, 150) features.
 
     Raises:
-        InputError: for other shapes, an unknown `align` or `compat`.
+        InputError: for other shapes, an unknown `align` or `displacement`.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     if rotations.shape[-3:] != (NUM_JOINTS, 3, 3) or rotations.ndim < 4:
@@ -71,13 +71,15 @@ def encode(
             f"{translation.shape}; give every frame its own translation"
         )
     if align not in ALIGNMENTS:
-        raise InputError(f"align must be None, 'yaw' or 'full', got {align!r}")
-    if compat == "reference":
+        raise InputError(f"align must be 'none', 'yaw' or 'full', got {align!r}")
+    if displacement == "reference":
         translation = _ankle(rotations)
-    elif compat is not None:
-        raise InputError(f"compat must be None or 'reference', got {compat!r}")
-    displacement = _since_first(translation)
-    if align is not None:
+    elif displacement != "pelvis":
+        raise InputError(
+            f"displacement must be 'pelvis' or 'reference', got {displacement!r}"
+        )
+    moved = _since_first(translation)
+    if align != "none":
         first = rotations[..., 0, 0, :, :]
         turn = (
             kinematics.turn_to_canonical(first)
@@ -85,12 +87,12 @@ def encode(
             else jnp.swapaxes(first, -1, -2)
         )
         turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
-        displacement = rot.rotate(turn, displacement)
+        moved = rot.rotate(turn, moved)
         root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
         rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
     rot6d = rot.matrix_to_rot6d(rotations)
     rot6d = rot6d.reshape(*rot6d.shape[:-2], NUM_JOINTS * 6)
-    return jnp.concatenate([rot6d, displacement, jnp.zeros_like(displacement)], -1)
+    return jnp.concatenate([rot6d, moved, jnp.zeros_like(moved)], -1)
 
 
 def decode(

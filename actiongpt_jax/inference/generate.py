@@ -19,7 +19,7 @@ from actiongpt_jax.inference.latents import (
 from actiongpt_jax.inference.next_action import ALIGN, Align, next_action
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import past_frames, reads_pooled
+from actiongpt_jax.models.family import past_frames
 
 WINDOW = 8
 
@@ -94,9 +94,9 @@ def _check_lengths(
 ) -> None:
     if not requests:
         raise InputError("a series must hold at least one action, got none")
-    past = past_frames(trained.model) if read_past else 0
+    past = past_frames(trained.config) if read_past else 0
     for i, request in enumerate(requests):
-        if trained.config.get("compat") == "reference":
+        if trained.config.data.shortest_action == "reference":
             least = window + 2 if i else past
         else:
             least = window + max(past, 1) if i else past
@@ -118,13 +118,13 @@ def _generate(
     read_past: bool = True,
     on_action: Callable[[int], Any] | None = None,
 ) -> list[Motion]:
-    if not hasattr(trained.model, "decode"):
+    if not trained.family.generates:
         raise InputError(
             "the checkpoint must be of a model that generates, got an evaluator's; "
             "give the workdir of a TEMOS, TEACH or MotionCLIP run"
         )
     width = trained.config.text.width
-    if reads_pooled(trained.model):
+    if trained.family.pooled_text:
         width = trained.config.model.latent_dim
     for request in (request for requests in series for request in requests):
         if width is not None and request.tokens.shape[-1] != width:
@@ -169,7 +169,6 @@ def _generate_batch(
     before = None
     # A whole batch or a power of two: single series need not pay for sixteen.
     rows = min(batch_size, 1 << (len(batch) - 1).bit_length())
-    heading = trained.config.data.heading
     for number in range(max(map(len, batch))):
         requests = [r[number] if number < len(r) else None for r in batch]
         lead = window if number else 0
@@ -184,7 +183,9 @@ def _generate_batch(
             before,
             align=align,
             window=lead,
-            heading_compat="reference" if heading == "reference" else None,
+            heading=trained.config.data.heading,
+            past_frames=past_frames(trained.config),
+            reads_latent=trained.config.model.get("z_prev_text", False),
         )
         if not read_past:
             before = before.replace(past=None)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.config import resolve
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.batches.segment_batches import encode_features
 from actiongpt_jax.data.motion import Motion
@@ -21,8 +20,7 @@ from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import reads_pooled
-from actiongpt_jax.structs import Gaussian
+from actiongpt_jax.structs import latent_of
 
 # Frames and tokens are rounded up to these, so that few shapes are compiled.
 FRAME_STEP, TOKEN_STEP = 32, 16
@@ -40,22 +38,19 @@ def text_latents(
     """Encodes texts; pure.
 
     Args:
-        model: any.
-        variables: of it.
-        tokens: (B, N, E) of the texts; to a model that reads one vector per text,
-            (B, 1, P).
+        model: any model.
+        variables: the model's variables, `{'params': ...}`.
+        tokens: (B, N, E) embeddings of the texts; (B, 1, P) for a model that reads one
+            vector per text.
         token_mask: (B, N) True = real token.
         noise: (B, D) added to the mean in standard deviations, where the model has
             a distribution; None takes the mean.
-        context: past and z_prev, of models that read them.
+        context: past and z_prev, for models that read them.
     """
-    if reads_pooled(model):
-        vector: Any = model.apply(variables, tokens[:, 0], method="as_latent")
-        return vector
     text: Any = model.apply(
         variables, tokens, token_mask, **context, method="encode_text"
     )
-    return text.mu if noise is None else text.sample(noise)
+    return latent_of(text, noise)
 
 
 def decode_features(
@@ -129,13 +124,13 @@ def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
         translation[row, :count] = own_translation
         translation[row, count:] = own_translation[-1]
         mask[row, :count] = True
-    data = resolve(trained.config).data
-    if trained.config.model.nfeats == pose6d.NFEATS:
+    data = trained.config.data
+    if trained.family.nfeats == pose6d.NFEATS:
         features = pose6d.encode(
             rot.axis_angle_to_matrix(rotations),
             translation,
-            align=None if data.align == "none" else data.align,
-            compat="reference" if data.translation == "reference" else None,
+            align=data.align,
+            displacement=data.translation,
         )
     else:
         features = encode_features(
@@ -220,8 +215,7 @@ def _text_latents(model, variables, tokens, mask):
 
 @functools.partial(jax.jit, static_argnames="model")
 def _motion_latents(model, variables, features, mask):
-    encoded = model.apply(variables, features, mask, method="encode_motion")
-    return encoded.mu if isinstance(encoded, Gaussian) else encoded
+    return latent_of(model.apply(variables, features, mask, method="encode_motion"))
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -14,10 +14,8 @@ from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.interpolation import align_to, slerp_between
-from actiongpt_jax.geometry.kinematics import Compat
 from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
 from actiongpt_jax.inference.latents import decode_features, text_latents
-from actiongpt_jax.models.build import past_frames
 from actiongpt_jax.models.teach import last_frames
 
 Align = Literal["full", "translation", "none"]
@@ -59,7 +57,15 @@ class Action:
 
 
 @functools.partial(
-    jax.jit, static_argnames=("model", "align", "window", "heading_compat")
+    jax.jit,
+    static_argnames=(
+        "model",
+        "align",
+        "window",
+        "heading",
+        "past_frames",
+        "reads_latent",
+    ),
 )
 def next_action(
     model: nn.Module,
@@ -73,7 +79,9 @@ def next_action(
     *,
     align: Align = "full",
     window: int = 0,
-    heading_compat: Compat = None,
+    heading: str = "yaw",
+    past_frames: int = 0,
+    reads_latent: bool = False,
 ) -> tuple[Action, SoFar]:
     """Generates the next action of each of B series.
 
@@ -91,8 +99,10 @@ def next_action(
             motion so far ended; 'translation' only shifts it; 'none' leaves it as
             generated, moving on at the speed of its first frame.
         window: W, frames that lead from one to the other (slerp).
-        heading_compat: 'reference' takes the heading that the features take with
-            `data.heading='reference'`.
+        heading: 'yaw' or 'reference', the heading that the features take
+            (`config.data.heading`).
+        past_frames: P, frames of the motion so far that the model reads; 0 for none.
+        reads_latent: whether the model reads the latent of the action before.
 
     Returns:
         The action, and how the motion ends with it.
@@ -100,7 +110,7 @@ def next_action(
     context = {}
     if before is not None and before.past is not None:
         context["past"] = before.past
-        if getattr(model, "z_prev_text", False):
+        if reads_latent:
             context["z_prev"] = before.latent
     latent = text_latents(model, variables, tokens, token_mask, noise, **context)
     features: Any = model.apply(variables, latent, frame_mask, method="decode")
@@ -114,7 +124,11 @@ def next_action(
             translation = jnp.concatenate([ground, translation[..., 2:]], -1)
         else:
             rotations, translation = align_to(
-                *last, rotations, translation, align, compat=heading_compat
+                *last,
+                rotations,
+                translation,
+                align,
+                compat=None if heading == "yaw" else "reference",
             )
         if window:
             lead = slerp_between(*last, rotations[:, 0], translation[:, 0], window)
@@ -124,9 +138,9 @@ def next_action(
     end = count + rotations.shape[1] - frame_mask.shape[1] - 1
     rows = jnp.arange(len(end)), jnp.maximum(end, 0)
     past = None
-    if size := past_frames(model):
+    if past_frames:
         # An action shorter than P is preceded by zeros, as published.
-        padded = jnp.pad(features, ((0, 0), (size, 0), (0, 0)))
-        past = last_frames(padded, count + size, size)
+        padded = jnp.pad(features, ((0, 0), (past_frames, 0), (0, 0)))
+        past = last_frames(padded, count + past_frames, past_frames)
     after = SoFar(past, latent, rotations[rows], translation[rows])
     return Action(features, matrix_to_axis_angle(rotations), translation), after

@@ -9,7 +9,7 @@ import numpy as np
 
 from actiongpt_jax.config import Config
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.models.build import MODELS, reads_pooled
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import DEFAULT
 from actiongpt_jax.text.descriptions import read_descriptions
@@ -44,7 +44,7 @@ class PhraseEmbedder:
             InputError: if the store is of another encoder than the model's.
         """
         self._text = config.text
-        self.pooled = reads_pooled(MODELS[config.model.name])
+        self.pooled = family_of(config).pooled_text
         path = store or config.text.store
         exists = bool(path) and pathlib.Path(path).exists()
         self._store = open_embeddings(path) if store or exists else None

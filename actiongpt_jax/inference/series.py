@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import past_frames
+from actiongpt_jax.models.family import past_frames
 
 # 'past': each action reads how the motion before ended. 'independent': each by itself,
 # then joined. 'joined': all texts in one prompt. 'off': a motion of each text. The
@@ -22,7 +22,7 @@ def series_mode(wanted: str | None, trained: Trained) -> str:
     Raises:
         InputError: for 'past' with a model that reads none.
     """
-    reads_past = past_frames(trained.model) > 0
+    reads_past = past_frames(trained.config) > 0
     if wanted == "past" and not reads_past:
         raise InputError(
             "--series past needs a model that reads the motion before, got "

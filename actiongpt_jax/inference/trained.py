@@ -7,9 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from actiongpt_jax.config import Config, resolve
+from actiongpt_jax.config import Config
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import Family, family_of
 from actiongpt_jax.training import checkpoints
 
 
@@ -18,10 +19,11 @@ class Trained:
     """A model ready to use.
 
     Attributes:
-        config: of its training.
+        config: the config that `model` was built from: that of its training, without
+            the text mask of the published code.
         model: Linen module.
         variables: what `model.apply` takes.
-        normalizer: of its features.
+        normalizer: normalizer of its features.
         step: training steps done.
     """
 
@@ -30,6 +32,11 @@ class Trained:
     variables: dict[str, Any]
     normalizer: Normalizer
     step: int
+
+    @property
+    def family(self) -> Family:
+        """The facts of this kind of model."""
+        return family_of(self.config)
 
 
 def load_trained(workdir: str | pathlib.Path, which: str | int = "latest") -> Trained:
@@ -48,15 +55,13 @@ def load_trained(workdir: str | pathlib.Path, which: str | int = "latest") -> Tr
             f"{workdir} has no checkpoint; train one with `python -m "
             f"actiongpt_jax.train --config configs/teach.py:demo --workdir {workdir}`"
         )
-    # Spelt out first: `compat` would bring the text mask back.
-    config = resolve(restored.config).copy_and_resolve_references()
-    config.compat = None
+    config = restored.config.copy_and_resolve_references()
     if "text_mask" in config.model:
         # 'shipped' looks at padding, which a text alone has none of; here texts are
         # padded for the shape's sake.
         config.model.text_mask = "bool"
     return Trained(
-        config=restored.config,
+        config=config,
         model=build(config),
         variables=jax.device_put(restored.variables),
         normalizer=restored.normalizer,

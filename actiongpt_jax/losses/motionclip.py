@@ -14,13 +14,12 @@ from actiongpt_jax.geometry.body import Body, skin
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import rot6d_to_matrix, unit
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.losses.terms import Term, masked_term
 from actiongpt_jax.models.motionclip import MotionClipOutputs
 
 # Joints of SMPL and of SMPL-H that the poses' rows 22 and 23 stand for.
 _HANDS = {24: (22, 23), 52: (22, 37)}
-# Finite, so that a batch without a real item has a defined softmax.
-_MASKED = -1e9
 
 
 def terms(
@@ -70,7 +69,7 @@ def terms(
             f"{domain}_cosine": masked_term(1.0 - cosine, item_mask),
             f"{domain}_mse": masked_term((vector - latent) ** 2, item_mask),
             f"{domain}_mixed_ce": contrastive(
-                latent, vector, item_mask, scale, axis_name
+                unit(latent), unit(vector), item_mask, scale, axis_name
             ),
         }
     # What is left out costs nothing under jit.
@@ -155,43 +154,3 @@ def body_points(
             [rotations[..., :23, :, :], between, rotations[..., 23:, :, :]], -3
         )
     return skin(body, rotations, still)[1]
-
-
-def contrastive(
-    latent: Float[Array, "b d"],
-    other: Float[Array, "b d"],
-    mask: Bool[Array, " b"],
-    logit_scale: float,
-    axis_name: str | None = None,
-) -> Term:
-    """InfoNCE both ways: each item must find its partner among all of the batch.
-
-    Args:
-        latent: (B, D) of motions.
-        other: (B, D) of texts or pictures, in the same order.
-        mask: (B,) True = real item; others are nobody's candidates.
-        logit_scale: logarithm of the factor on cosines.
-        axis_name: of the device axis; the batch is that of all devices.
-
-    Returns:
-        (sum, count) of the items of this device: the mean of the cross-entropies
-        from motions to others and back.
-
-    Source: CLIP, arXiv:2103.00020.
-    """
-    latent, other = unit(latent), unit(other)
-    gathered, partner = (latent, other, mask), jnp.arange(len(latent))
-    if axis_name is not None:
-        gathered = jax.lax.all_gather(gathered, axis_name, tiled=True)
-        partner = partner + jax.lax.axis_index(axis_name) * len(latent)
-    all_latent, all_other, all_mask = gathered
-
-    def cross_entropy(queries, candidates):
-        # Rounded to TF32, cosines times 100 would be off by 0.05.
-        cosine = jnp.matmul(queries, candidates.T, precision=jax.lax.Precision.HIGHEST)
-        logits = jnp.where(all_mask[None], jnp.exp(logit_scale) * cosine, _MASKED)
-        hit = jnp.take_along_axis(logits, partner[:, None], -1)[:, 0]
-        return jax.nn.logsumexp(logits, -1) - hit
-
-    forth, back = cross_entropy(latent, all_other), cross_entropy(other, all_latent)
-    return masked_term((forth + back) / 2, mask)

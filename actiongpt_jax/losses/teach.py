@@ -25,12 +25,11 @@ def terms(
         outputs: of `models.Teach`.
         batch: for i in 0, 1: features_i (B, T_i, F), frame_mask_i (B, T_i); the
             second motion includes the transition before it.
-        config: not read; every model's losses are called alike.
+        config: not read; the losses of all models are called alike.
 
     Returns:
         name -> (sum, count); names end in _0 and _1.
     """
-    del config
     found = {}
     for i in (0, 1):
         target, frame_mask = batch[f"features_{i}"], batch[f"frame_mask_{i}"]

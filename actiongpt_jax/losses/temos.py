@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from actiongpt_jax.config import Config, resolve
+from actiongpt_jax.config import Config
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
@@ -37,7 +37,7 @@ def terms(
 
     def reconstruction(features: jax.Array) -> Term:
         total, count = masked_term(smooth_l1(features, target), frame_mask)
-        if resolve(config).losses.recons_mean == "padded":
+        if config.losses.recons_mean == "padded":
             longest = batch.get("longest", frame_mask.sum(-1).max())
             count = (item_mask.sum() * longest * target.shape[-1]).astype(jnp.float32)
         return total, count

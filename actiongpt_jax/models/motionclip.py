@@ -14,7 +14,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.models.motion_decoder import MotionDecoder
 from actiongpt_jax.models.motion_encoder import MotionEncoder
-from actiongpt_jax.structs import Gaussian
+from actiongpt_jax.structs import latent_of
 
 TEXT_LATENTS = ("raw", "normalized", "matched")
 
@@ -97,6 +97,12 @@ class MotionClip(nn.Module):
                 lambda: jax.random.normal(self.make_rng("params"), shape),
             )
 
+    def encode_text(
+        self, tokens: Float[Array, "b 1 p"], mask: Bool[Array, "b 1"]
+    ) -> Float[Array, "b d"]:
+        """Encodes texts, each of which has one vector as its only token."""
+        return self.as_latent(tokens[:, 0])
+
     def encode_motion(
         self,
         poses: Float[Array, "b t f"],
@@ -104,8 +110,7 @@ class MotionClip(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "b d"]:
         """Encodes (B, T, F) poses under a (B, T) mask; True = real."""
-        encoded = self.motion_encoder(poses, mask, deterministic)
-        latent = encoded.mu if isinstance(encoded, Gaussian) else encoded
+        latent = latent_of(self.motion_encoder(poses, mask, deterministic))
         return unit(latent) if self.text_latent == "normalized" else latent
 
     def decode(

@@ -21,7 +21,7 @@ from orbax.checkpoint import checkpoint_managers
 from actiongpt_jax.config import Config, from_json
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.training.state import TrainState
+from actiongpt_jax.training.step import TrainState
 
 # Orbax warns for every save without metrics (here only evaluated steps have some) and
 # prints the traceback of a failed save before raising it where it can be caught.

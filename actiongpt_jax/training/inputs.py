@@ -2,18 +2,20 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 
 from actiongpt_jax.config import Config
+from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
-from actiongpt_jax.training.tasks import TASKS, Batches
+from actiongpt_jax.training.tasks import task_of
 
 _PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "body"))
-# What the published models read, where it is not DistilBERT.
-_ENCODERS = {"motionclip": "openai/clip-vit-base-patch32"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +25,10 @@ class Inputs:
     Attributes:
         train: batches in a new order every epoch.
         val: every validation item once, or None without any.
-        train_items: in the order that a batch's `item` refers to.
     """
 
-    train: Batches
-    val: Batches | None
-    train_items: list
+    train: ItemBatches
+    val: ItemBatches | None
 
     @property
     def per_epoch(self) -> int:
@@ -39,8 +39,8 @@ class Inputs:
 def open_inputs(config: Config) -> Inputs:
     """Opens both stores and fills `config.text` with what the embeddings are.
 
-    The stores' paths become absolute: checkpoints name them to whoever generates,
-    from whatever folder.
+    The stores' paths become absolute: a checkpoint names them, and motions may be
+    generated from another working directory.
 
     Raises:
         InputError: for a store that is missing, empty, of another encoder or k
@@ -48,7 +48,7 @@ def open_inputs(config: Config) -> Inputs:
     """
     if not config.data.store or not config.text.store:
         missing = "config.data.store" if not config.data.store else "config.text.store"
-        encoder = _ENCODERS.get(config.model.name, "distilbert-base-uncased")
+        encoder = family_of(config).text_encoder
         raise InputError(
             f"{missing} is not set; make a motion store with `python -m "
             "actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE` and "
@@ -63,25 +63,29 @@ def open_inputs(config: Config) -> Inputs:
     for section, name in _PATHS:
         if path := config[section].get(name):
             config[section][name] = str(pathlib.Path(path).absolute())
-    task = TASKS[config.model.name]
+    task = task_of(config)
     train_items = training_items(config, store)
     if not train_items:
         raise InputError(
             f"motion store {config.data.store} has no {task.noun} of "
-            f"{task.sizes(config)} in split {config.data.train_split!r} with "
+            f"{task.sizes()} in split {config.data.train_split!r} with "
             f"config.data.labels={config.data.labels!r}"
         )
-    val_items = task.items(config, store, config.data.val_split)
-    train = _batches(config, store, embeddings, train_items, shuffle=True)
+    val_items = task.items(store, config.data.val_split)
+    process = {
+        "process_index": jax.process_index(),
+        "process_count": jax.process_count(),
+    }
+    train = task.batches(store, train_items, embeddings, shuffle=True, **process)
     val = None
     if val_items:
-        val = _batches(config, store, embeddings, val_items, shuffle=False)
-    return Inputs(train, val, train_items)
+        val = task.batches(store, val_items, embeddings, shuffle=False, **process)
+    return Inputs(train, val)
 
 
 def training_items(config: Config, store: MotionStore) -> list:
-    """Returns what of a store a run of `config` trains on."""
-    items = TASKS[config.model.name].items(config, store, config.data.train_split)
+    """Returns the items of a motion store that a run of `config` trains on."""
+    items = task_of(config).items(store, config.data.train_split)
     return items[: config.data.limit]
 
 
@@ -89,40 +93,10 @@ def training_phrases(config: Config) -> frozenset[str]:
     """Returns the phrases that a run of `config` trains on.
 
     Raises:
-        InputError: for a motion store that is missing or has not that split.
+        InputError: for a motion store that is missing or lacks the split.
     """
     store = open_store(pathlib.Path(config.data.store))
-    items = training_items(config, store)
-    return frozenset(TASKS[config.model.name].phrases(items))
-
-
-def _batches(
-    config: Config,
-    store: MotionStore,
-    embeddings: EmbeddingStore,
-    items: list,
-    shuffle: bool,
-) -> Batches:
-    task = TASKS[config.model.name]
-    plan = task.plan(
-        config,
-        items,
-        config.train.batch_size,
-        config.train.seed,
-        # Validation is rare: fewer programs to compile count more than padding.
-        config.data.max_shapes if shuffle else min(2, -(-config.data.max_shapes // 2)),
-        shuffle=shuffle,
-    )
-    return task.batches(
-        config,
-        store,
-        items,
-        embeddings,
-        plan,
-        shuffle=shuffle,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
+    return frozenset(task_of(config).phrases(training_items(config, store)))
 
 
 def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
@@ -160,18 +134,33 @@ def check_workdir(workdir: pathlib.Path) -> None:
             return
 
 
-# Fields that a continued run must share with its checkpoint. Of the others, these
-# may change, but then the end is not that of an uninterrupted run.
-_FIXED_TEXT = ("source", "encoder", "k", "aggregation", "width", "weight_hash")
+# Fields that a continued run must share with its checkpoint, besides all of the
+# model's. Those of `train` are part of the optimizer's state.
+_FIXED = {
+    "data": ("heading", "pair_cut", "align", "translation"),
+    "text": ("source", "encoder", "k", "aggregation", "width", "weight_hash"),
+    "train": ("optimizer", "schedule", "warmup_steps", "grad_clip"),
+}
+# Fields that may change, but then the run does not end as if uninterrupted.
 _EXACT = {
     "data": (
-        *("store", "labels", "min_frames", "max_frames", "limit", "train_split"),
-        *("window_text", "num_frames", "clip_frames", "images", "turn"),
+        "store",
+        "labels",
+        "min_frames",
+        "max_frames",
+        "limit",
+        "train_split",
+        "window_text",
+        "num_frames",
+        "clip_frames",
+        "images",
+        "turn",
     ),
-    "losses": None,
     "text": ("store",),
     "train": ("batch_size", "seed", "dtype", "learning_rate"),
 }
+# The learning rate of a schedule depends on the length of the run.
+_EXACT_OF_SCHEDULES = ("num_steps", "num_epochs")
 
 
 def check_same_run(
@@ -180,41 +169,39 @@ def check_same_run(
     """Checks that a checkpoint can be continued with a config.
 
     Returns:
-        What else differs and keeps the run from ending as if uninterrupted.
+        Sentences about other fields that differ, which keep the run from ending as
+        if it were uninterrupted.
 
     Raises:
         InputError: if model, features or text differ.
     """
-    # Of converted weights it is not known what embedded their texts.
-    converted = saved.text.weight_hash is None
-    text = ("width",) if converted else _FIXED_TEXT
-    for section, field in [
-        *(("model", field) for field in config.model),
-        ("data", "heading"),
-        ("data", "pair_cut"),
-        ("data", "align"),
-        ("data", "translation"),
-        *(("text", field) for field in text),
-        # They are part of the optimizer's state.
-        ("train", "optimizer"),
-        ("train", "schedule"),
-        ("train", "warmup_steps"),
-        ("train", "grad_clip"),
-    ]:
-        now = config[section].get(field)
-        # A field younger than the checkpoint was what it now is by default.
-        then = saved[section].get(field, now)
-        if now != then:
-            raise InputError(
-                f"workdir {workdir} was trained with {section}.{field}={then!r} and "
-                f"cannot continue with {now!r}; use another --workdir"
-            )
-    exact = _EXACT
+    fixed = {**_FIXED, "model": tuple(config.model)}
+    if saved.text.weight_hash is None:
+        # Converted checkpoints do not record their text encoder: only its width can
+        # be checked.
+        fixed["text"] = ("width",)
+    for section, field, then, now in _changes(fixed, saved, config):
+        raise InputError(
+            f"workdir {workdir} was trained with {section}.{field}={then!r} and "
+            f"cannot continue with {now!r}; use another --workdir"
+        )
+    exact = {**_EXACT, "losses": tuple(config.losses)}
     if config.train.schedule != "constant":
-        exact = {**_EXACT, "train": (*_EXACT["train"], "num_steps", "num_epochs")}
+        exact["train"] += _EXACT_OF_SCHEDULES
     return [
-        f"{section}.{field} was {saved[section].get(field)!r}, is {now!r}"
-        for section, fields in exact.items()
-        for field in fields or config[section]
-        if (now := config[section].get(field)) != saved[section].get(field, now)
+        f"{section}.{field} was {then!r}, is {now!r}"
+        for section, field, then, now in _changes(exact, saved, config)
     ]
+
+
+def _changes(
+    fields: Mapping[str, Sequence[str]], saved: Config, config: Config
+) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yields (section, field, value then, value now) of the fields that differ."""
+    for section, names in fields.items():
+        for name in names:
+            now = config[section].get(name)
+            # The checkpoint may predate the field: it then had today's value.
+            then = saved[section].get(name, now)
+            if then != now:
+                yield section, name, then, now

@@ -1,12 +1,13 @@
 """The training loop of every model."""
 
 import collections
-import dataclasses
+import contextlib
 import math
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
+from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import (
     Inputs,
@@ -25,17 +27,22 @@ from actiongpt_jax.training.inputs import (
     check_workdir,
     open_inputs,
 )
-from actiongpt_jax.training.optim import make_optimizer
-from actiongpt_jax.training.state import TrainState, count_parameters, create_state
-from actiongpt_jax.training.step import make_eval_step, make_train_step
-from actiongpt_jax.training.tasks import TASKS, Evaluator
+from actiongpt_jax.training.step import (
+    TrainState,
+    count_parameters,
+    create_state,
+    make_eval_step,
+    make_optimizer,
+    make_train_step,
+)
+from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
 from actiongpt_jax.training.writers import MetricWriter
 
 
 def train(
     config: Config,
     workdir: str | pathlib.Path,
-    evaluators: Sequence[Evaluator] = (),
+    evaluators: Sequence[ValidationTerms] = (),
 ) -> TrainState:
     """Trains a model, from the workdir's last checkpoint where it has one.
 
@@ -43,7 +50,7 @@ def train(
     called again, it ends with the same parameters, bit for bit, as uninterrupted.
 
     Args:
-        config: see `configs/`.
+        config: the config of the run; see `configs/`.
         workdir: folder of the run; made where absent.
         evaluators: pure functions that add figures to each validation.
 
@@ -53,49 +60,55 @@ def train(
     Raises:
         InputError: for bad input, and when the loss is no longer finite.
     """
+    # Check the config and the folder before any work.
     config = resolve(config).copy_and_resolve_references()
     check_values(config)
     workdir = pathlib.Path(workdir)
     check_workdir(workdir)
+    model, task = build(config), task_of(config)
     parallel.use_compilation_cache(cache_folder() / "xla")
     devices = parallel.DataParallel(config.train.batch_size)
-    restored = checkpoints.restore(workdir)
-    inputs, task = open_inputs(config), TASKS[config.model.name]
-    if restored is not None:
-        for change in check_same_run(config, restored.config, workdir):
-            if jax.process_index() == 0:
-                tqdm.write(f"note: {change}; the run continues, but not exactly")
-        normalizer = restored.normalizer
-    else:
-        normalizer = task.fit(inputs.train, config)
+    is_main = jax.process_index() == 0
 
+    # Open the data, and the last checkpoint where there is one.
+    restored = checkpoints.restore(workdir)
+    inputs = open_inputs(config)
+    if restored is None:
+        normalizer = task.fit(inputs.train)
+    else:
+        normalizer = restored.normalizer
+        for change in check_same_run(config, restored.config, workdir):
+            if is_main:
+                tqdm.write(f"note: {change}; the run continues, but not exactly")
+
+    # Compile the two steps. Raw batches become features on the device.
     num_steps = config.train.num_steps or config.train.num_epochs * inputs.per_epoch
-    model, tx = build(config), make_optimizer(config, num_steps)
-    names, axis = NOISE[config.model.name], devices.axis_name
-    terms_fn, weights = task.terms(config, axis), task.weights(config)
+    tx = make_optimizer(config, num_steps)
+    noise_names, axis = family_of(config).noise, devices.axis_name
+    terms_fn, weights = task.terms(axis), task.weights()
 
     def to_model(raw: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        batch = task.to_model(raw, normalizer, config)
-        return {**batch, "index": raw["index"]}
+        return {**task.to_model(raw, normalizer), "index": raw["index"]}
 
-    def eval_terms(outputs, batch):
-        found = terms_fn(outputs, batch)
+    def validation_terms(outputs, batch):
+        terms = terms_fn(outputs, batch)
         for evaluator in evaluators:
-            found |= evaluator(outputs, batch, normalizer)
-        return found
+            terms |= evaluator(outputs, batch, normalizer)
+        return terms
 
-    step_fn = make_train_step(model, terms_fn, weights, tx, names, axis)
-    eval_fn = make_eval_step(model, eval_terms, names, axis)
+    train_step = make_train_step(model, terms_fn, weights, tx, noise_names, axis)
+    eval_step = make_eval_step(model, validation_terms, noise_names, axis)
     run_step = devices.compile(
-        lambda s, raw: step_fn(s, to_model(raw)), donate_state=True
+        lambda state, raw: train_step(state, to_model(raw)), donate_state=True
     )
     run_eval = devices.compile(
-        lambda s, raw: eval_fn(s, to_model(raw)), donate_state=False
+        lambda state, raw: eval_step(state, to_model(raw)), donate_state=False
     )
 
+    # Restore the state, or start from scratch.
     def fresh_state() -> TrainState:
         raw = {n: jnp.asarray(a[:1]) for n, a in inputs.train.load(0).items()}
-        noise = {name: jnp.zeros((1, config.model.latent_dim)) for name in names}
+        noise = {name: jnp.zeros((1, config.model.latent_dim)) for name in noise_names}
         return create_state(model, tx, to_model(raw), noise, config.train.seed)
 
     if restored is None:
@@ -104,187 +117,193 @@ def train(
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     else:
         state = checkpoints.into_state(restored, fresh_state())
+    start = int(state.step)
+    if start > num_steps:
+        raise InputError(
+            f"{workdir} has done {start} steps already, more than the {num_steps} "
+            "asked for; raise config.train.num_steps or use another --workdir"
+        )
     state = devices.place_state(state)
-    run = _Run(
-        *(config, workdir, inputs, normalizer, devices, weights),
-        *(run_step, run_eval, num_steps),
-    )
-    return run.go(state)
 
-
-@dataclasses.dataclass
-class _Run:
-    """One call of `train` from its first step to its last."""
-
-    config: Config
-    workdir: pathlib.Path
-    inputs: Inputs
-    normalizer: Normalizer
-    devices: parallel.DataParallel
-    weights: dict[str, float]
-    run_step: Callable
-    run_eval: Callable
-    num_steps: int
-
-    def __post_init__(self):
-        self.per_epoch = self.inputs.per_epoch
-        self.main = jax.process_index() == 0
-        # Figures of steps that the device may still be computing.
-        self.pending = collections.deque()
-        self.window: list[dict[str, float]] = []
-
-    def go(self, state: TrainState) -> TrainState:
-        start = int(state.step)
-        if start > self.num_steps:
-            raise InputError(
-                f"{self.workdir} has done {start} steps already, more than the "
-                f"{self.num_steps} asked for; raise config.train.num_steps or use "
-                "another --workdir"
+    # Open what is written, and say what is about to happen.
+    workdir.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        saver = stack.enter_context(
+            contextlib.closing(checkpoints.Checkpoints(workdir, config))
+        )
+        writer = None
+        if is_main:
+            (workdir / "config.json").write_text(to_json(config) + "\n")
+            tqdm.write(_summary(config, task, inputs, state))
+            tqdm.write(f"{workdir}: step {start} of {num_steps}")
+            writer = MetricWriter(workdir, start)
+            stack.callback(writer.close)
+        bar = stack.enter_context(
+            tqdm(
+                total=num_steps,
+                initial=start,
+                unit="step",
+                disable=not is_main,
+                leave=False,
+                # A log file needs no line for every step.
+                mininterval=0.5 if sys.stderr.isatty() else 30.0,
             )
-        self.checkpoints = checkpoints.Checkpoints(self.workdir, self.config)
-        self._announce(state, start)
-        writer = MetricWriter(self.workdir, start) if self.main else None
-        evaluate_every = self.config.train.eval_epochs * self.per_epoch
-        bar = tqdm(
-            total=self.num_steps,
-            initial=start,
-            unit="step",
-            disable=not self.main,
-            leave=False,
-            # A log file needs no line for every step.
-            mininterval=0.5 if sys.stderr.isatty() else 30.0,
-        )
-        if start == 0:
-            self._evaluate(state, 0, writer)
-        self.clock = time.perf_counter()
-        self.frames = 0
-        batches = prefetch(self._load, range(start, self.num_steps))
-        try:
-            for step, (placed, items, frames) in enumerate(batches, start=start + 1):
-                state, metrics = self.run_step(state, placed)
-                self.pending.append((step, metrics, items))
-                self.frames += frames
-                # One step behind, so that the host never waits for the device.
-                self._settle(keep=1)
-                bar.update()
-                last = step == self.num_steps
-                evaluate = last or step % evaluate_every == 0
-                if step % self.config.train.log_steps == 0 or evaluate:
-                    self._settle(keep=0)
-                    self._log(step, writer, bar)
-                if evaluate:
-                    figures = self._evaluate(state, step, writer)
-                    self.checkpoints.save(state, self.normalizer, figures)
-                elif step % self.config.train.checkpoint_steps == 0:
-                    self._settle(keep=0)
-                    self.checkpoints.save(state, self.normalizer)
-        finally:
-            batches.close()
-            bar.close()
-            self.checkpoints.close()
-            if writer is not None:
-                writer.close()
-        return state
-
-    def _announce(self, state: TrainState, start: int) -> None:
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        if not self.main:
-            return
-        (self.workdir / "config.json").write_text(to_json(self.config) + "\n")
-        plan, trained = self.inputs.train.plan, count_parameters(state.params)
-        inert = count_parameters(state.unused)
-        text, noun = self.config.text, TASKS[self.config.model.name].noun
-        tqdm.write(
-            f"{self.config.model.name}: {trained:,} parameters ({trained + inert:,} "
-            f"with the inert ones of the published layout); text: {text.source}, "
-            f"{text.encoder}, k={text.k}\n"
-            f"{len(self.inputs.train_items)} {noun}s in {self.per_epoch} batches of "
-            f"{self.config.train.batch_size} per epoch, padded to "
-            f"{list(plan.shapes)} frames ({plan.padding:.1%} padding)\n"
-            f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
-            f"{jax.process_count()} process(es)\n"
-            f"{self.workdir}: step {start} of {self.num_steps}"
         )
 
-    def _load(self, step: int):
-        raw = self.inputs.train.load(step)
-        items = raw.pop("item")
-        frames = int(raw["lengths"].sum()) * jax.process_count()
-        return self.devices.place_batch(raw), items, frames
-
-    def _settle(self, keep: int) -> None:
-        """Reads figures off the device and stops where one is not finite."""
-        while len(self.pending) > keep:
-            step, metrics, items = self.pending.popleft()
-            figures = {name: float(value) for name, value in metrics.items()}
-            if not (
-                math.isfinite(figures["loss"]) and math.isfinite(figures["grad_norm"])
-            ):
-                keys = [self.inputs.train_items[i].key for i in items if i >= 0]
+        def validate(step: int) -> dict[str, float] | None:
+            """Runs the validation split once; None where there is none."""
+            if inputs.val is None:
+                return None
+            figures = _validate(inputs.val, devices, run_eval, state, weights)
+            best_metric = config.train.best_metric
+            if best_metric not in figures:
                 raise InputError(
-                    f"the loss is {figures['loss']} (gradient norm "
-                    f"{figures['grad_norm']}) at step {step} on items "
-                    f"{', '.join(map(str, keys))}; the last good checkpoint is "
-                    f"{self.checkpoints.latest_path()}; look at these items or lower "
+                    "config.train.best_metric must be one of "
+                    f"{', '.join(figures)}, got {best_metric!r}"
+                )
+            if writer is not None:
+                writer.write(step, figures)
+                shown = [
+                    f"{name.removeprefix('val/')} {value:.4f}"
+                    for name, value in figures.items()
+                    if any(word in name for word in task.shown)
+                ]
+                epoch = step / inputs.per_epoch
+                tqdm.write(
+                    f"step {step} (epoch {epoch:.1f}): validation {', '.join(shown)}"
+                )
+            return figures
+
+        if start == 0:
+            validate(0)
+
+        # Train. Batches are loaded ahead in a thread, figures read one step behind,
+        # so that neither host nor device waits for the other.
+        def load(step: int):
+            raw = inputs.train.load(step)
+            items = raw.pop("item")
+            frames = int(raw["lengths"].sum()) * jax.process_count()
+            return devices.place_batch(raw), items, frames
+
+        figures = _StepFigures(inputs.train, saver)
+        batches = prefetch(load, range(start, num_steps))
+        stack.callback(batches.close)
+        validate_every = config.train.eval_epochs * inputs.per_epoch
+        for step, (batch, items, frames) in enumerate(batches, start=start + 1):
+            state, metrics = run_step(state, batch)
+            figures.add(step, metrics, items, frames)
+            figures.read(all_but=1)
+            bar.update()
+
+            # Log the means since the last time.
+            validates = step == num_steps or step % validate_every == 0
+            if validates or step % config.train.log_steps == 0:
+                figures.read()
+                means = figures.means()
+                bar.set_postfix_str(
+                    f"loss {means['train/loss']:.4f}, {means['step_ms']:.0f} ms, "
+                    f"{means['frames_per_s']:,.0f} frames/s"
+                )
+                if writer is not None:
+                    writer.write(step, means)
+
+            # Validate and save.
+            if validates:
+                saver.save(state, normalizer, validate(step))
+                figures.restart_clock()
+            elif step % config.train.checkpoint_steps == 0:
+                figures.read()
+                saver.save(state, normalizer)
+    return state
+
+
+class _StepFigures:
+    """Figures of the steps since the last log, which a device may still compute."""
+
+    def __init__(self, batches: ItemBatches, saver: checkpoints.Checkpoints):
+        self._batches, self._saver = batches, saver
+        self._pending = collections.deque()
+        self._done: list[dict[str, float]] = []
+        self._frames = 0
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leaves the time until now out of the next means."""
+        self._clock = time.perf_counter()
+
+    def add(self, step: int, metrics: Any, items: np.ndarray, frames: int) -> None:
+        """Takes the metrics of a step that has been started."""
+        self._pending.append((step, metrics, items))
+        self._frames += frames
+
+    def read(self, all_but: int = 0) -> None:
+        """Waits for figures, but for those of the last steps.
+
+        Raises:
+            InputError: if the loss or the gradient of a step is not finite.
+        """
+        while len(self._pending) > all_but:
+            step, metrics, items = self._pending.popleft()
+            figures = {name: float(value) for name, value in metrics.items()}
+            loss, norm = figures["loss"], figures["grad_norm"]
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                keys = [self._batches.items[i].key for i in items if i >= 0]
+                raise InputError(
+                    f"the loss is {loss} (gradient norm {norm}) at step {step} on "
+                    f"items {', '.join(map(str, keys))}; the last good checkpoint is "
+                    f"{self._saver.latest_path()}; look at these items or lower "
                     "config.train.learning_rate"
                 )
-            self.window.append(figures)
+            self._done.append(figures)
 
-    def _log(self, step: int, writer: MetricWriter | None, bar: tqdm) -> None:
-        now = time.perf_counter()
-        seconds = now - self.clock
-        if not self.window:
-            return
+    def means(self) -> dict[str, float]:
+        """Returns the means over the steps that were read, and begins again."""
+        done, now = self._done, time.perf_counter()
+        seconds = now - self._clock
         means = {
-            f"train/{name}": float(np.mean([figures[name] for figures in self.window]))
-            for name in self.window[0]
+            f"train/{name}": float(np.mean([figures[name] for figures in done]))
+            for name in done[0]
         }
-        step_ms = 1e3 * seconds / len(self.window)
-        rate = self.frames / seconds
-        bar.set_postfix_str(
-            f"loss {means['train/loss']:.4f}, {step_ms:.0f} ms, {rate:,.0f} frames/s"
-        )
-        if writer is not None:
-            writer.write(step, {**means, "step_ms": step_ms, "frames_per_s": rate})
-        self.window, self.frames, self.clock = [], 0, now
+        means["step_ms"] = 1e3 * seconds / len(done)
+        means["frames_per_s"] = self._frames / seconds
+        self._done, self._frames, self._clock = [], 0, now
+        return means
 
-    def _evaluate(
-        self, state: TrainState, step: int, writer: MetricWriter | None
-    ) -> dict[str, float] | None:
-        """Runs the validation split once; None where there is none."""
-        if self.inputs.val is None:
-            return None
-        val = self.inputs.val
-        totals: dict[str, list[float]] = {}
-        for i in range(val.plan.batches_per_epoch):
-            raw = val.load(i)
-            raw.pop("item")
-            terms = jax.device_get(self.run_eval(state, self.devices.place_batch(raw)))
-            for name, (total, count) in terms.items():
-                sums = totals.setdefault(name, [0.0, 0.0])
-                sums[0] += float(total)
-                sums[1] += float(count)
-        means = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
-        figures = {f"val/{name}": mean for name, mean in means.items()}
-        figures["val/loss"] = sum(w * means[n] for n, w in self.weights.items())
-        best_metric = self.config.train.best_metric
-        if best_metric not in figures:
-            raise InputError(
-                f"config.train.best_metric must be one of {', '.join(figures)}, got "
-                f"{best_metric!r}"
-            )
-        if writer is not None:
-            writer.write(step, figures)
-            epoch = step / self.per_epoch
-            shown = (
-                *("recons_text2rfeats", "ape_root", "ape_global", "ave_global"),
-                *("joint_error", "text_cosine", "contrastive", "top1"),
-            )
-            line = ", ".join(
-                f"{name.removeprefix('val/')} {value:.4f}"
-                for name, value in figures.items()
-                if any(word in name for word in shown)
-            )
-            tqdm.write(f"step {step} (epoch {epoch:.1f}): validation {line}")
-        self.clock = time.perf_counter()
-        return figures
+
+def _validate(
+    batches: ItemBatches,
+    devices: parallel.DataParallel,
+    run_eval: Any,
+    state: TrainState,
+    weights: Mapping[str, float],
+) -> dict[str, float]:
+    """Returns the means of all terms over the validation split, and the loss."""
+    totals: dict[str, list[float]] = {}
+    for i in range(batches.plan.batches_per_epoch):
+        raw = batches.load(i)
+        raw.pop("item")
+        terms = jax.device_get(run_eval(state, devices.place_batch(raw)))
+        for name, (total, count) in terms.items():
+            sums = totals.setdefault(name, [0.0, 0.0])
+            sums[0] += float(total)
+            sums[1] += float(count)
+    means = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
+    figures = {f"val/{name}": mean for name, mean in means.items()}
+    figures["val/loss"] = sum(w * means[name] for name, w in weights.items())
+    return figures
+
+
+def _summary(config: Config, task: Task, inputs: Inputs, state: TrainState) -> str:
+    """Returns a few lines about model, data and devices."""
+    plan, text = inputs.train.plan, config.text
+    trained, inert = count_parameters(state.params), count_parameters(state.unused)
+    return (
+        f"{config.model.name}: {trained:,} parameters ({trained + inert:,} with the "
+        f"inert ones of the published layout); text: {text.source}, {text.encoder}, "
+        f"k={text.k}\n"
+        f"{len(inputs.train.items)} {task.noun}s in {inputs.per_epoch} batches of "
+        f"{config.train.batch_size} per epoch, padded to {list(plan.shapes)} frames "
+        f"({plan.padding:.1%} padding)\n"
+        f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
+        f"{jax.process_count()} process(es)"
+    )

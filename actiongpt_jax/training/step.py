@@ -1,17 +1,115 @@
-"""The training step and the evaluation step: pure, for jit and pmap alike."""
+"""One training step: its state, the optimizer, and pure functions for jit and pmap."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
+from actiongpt_jax.config import Config
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.losses.terms import Term
-from actiongpt_jax.training.state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that is saved to continue a run exactly.
+
+    Attributes:
+        step: () int32, steps done.
+        params: what is trained.
+        unused: tensors that act on nothing, carried for the published layouts.
+        opt_state: the optimizer's state for `params`.
+        rng: (2,) uint32 base key; every random number derives from it and `step`.
+    """
+
+    step: jax.Array
+    params: dict
+    unused: dict
+    opt_state: optax.OptState
+    rng: jax.Array
+
+
+def create_state(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    batch: dict[str, jax.Array],
+    noise: dict[str, jax.Array],
+    seed: int,
+) -> TrainState:
+    """Draws a fresh state.
+
+    Args:
+        model: called as model(batch, noise).
+        tx: the optimizer.
+        batch: any batch of the right widths; its values do not matter.
+        noise: latent noise for that batch.
+        seed: seed of the whole run.
+    """
+    rng = jax.random.PRNGKey(seed)
+    # No run has that many steps.
+    variables = jax.jit(model.init)(jax.random.fold_in(rng, 2**32 - 1), batch, noise)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        unused=variables.get("unused", {}),
+        opt_state=jax.jit(tx.init)(params),
+        rng=rng,
+    )
+
+
+def count_parameters(tree: dict) -> int:
+    """Returns the number of scalars in a tree of arrays."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def make_optimizer(config: Config, num_steps: int = 1) -> optax.GradientTransformation:
+    """Builds the optimizer of `config.train`.
+
+    AdamW decays every parameter, biases and norms included, as the published runs
+    do (torch's default).
+
+    Args:
+        config: see `configs/`.
+        num_steps: steps of the whole run; only a schedule that ends reads it.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    train, rate = config.train, _learning_rate(config, num_steps)
+    if train.optimizer == "adamw":
+        tx = optax.adamw(
+            rate,
+            b1=train.b1,
+            b2=train.b2,
+            eps=train.eps,
+            weight_decay=train.weight_decay,
+        )
+    elif train.optimizer == "sgd":
+        tx = optax.sgd(rate)
+    else:
+        raise InputError(
+            f"config.train.optimizer must be adamw or sgd, got {train.optimizer!r}"
+        )
+    if train.grad_clip is not None:
+        tx = optax.chain(optax.clip_by_global_norm(train.grad_clip), tx)
+    return tx
+
+
+def _learning_rate(config: Config, num_steps: int) -> optax.ScalarOrSchedule:
+    """Returns a number as published, else a schedule: a number has no state."""
+    train = config.train
+    rate, warmup = train.learning_rate, train.warmup_steps
+    if train.schedule == "constant":
+        return optax.linear_schedule(0.0, rate, warmup) if warmup else rate
+    return optax.warmup_cosine_decay_schedule(
+        0.0 if warmup else rate, rate, warmup, max(num_steps, warmup + 1), 0.05 * rate
+    )
 
 
 def latent_noise(
@@ -22,8 +120,8 @@ def latent_noise(
     Args:
         rng: key of the step.
         index: (B,) int32 row of each item in the global batch.
-        names: of the latents that are sampled.
-        width: D.
+        names: names of the latents that are sampled.
+        width: D, the width of a latent.
 
     Returns:
         name -> (B, D) standard normal.
@@ -61,10 +159,10 @@ def make_train_step(
     Args:
         model: called as model(batch, noise, deterministic) -> outputs.
         terms_fn: (outputs, batch) -> {name: (sum, count)}.
-        weights: of the terms.
+        weights: term name -> weight.
         tx: the optimizer.
-        noise_names: of the latents that are sampled.
-        axis_name: of the device axis under pmap.
+        noise_names: names of the latents that are sampled.
+        axis_name: name of the device axis under pmap, None without one.
 
     Returns:
         A pure `step(state, batch) -> (state, metrics)`; the batch also holds
@@ -123,7 +221,7 @@ def make_eval_step(
 ) -> Callable[[TrainState, Batch], dict[str, Term]]:
     """Makes the evaluation step: no dropout, latents at their means.
 
-    Args: as of `make_train_step`.
+    Args: those of `make_train_step`.
 
     Returns:
         A pure `step(state, batch) -> {name: (sum, count)}` over all devices.

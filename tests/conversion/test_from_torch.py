@@ -15,7 +15,8 @@ from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion.recognise import MODELS
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.torch_reader import read_torch
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from tests.conversion.torch_writer import TorchFile, save_state
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -314,7 +315,7 @@ def test_the_published_size_maps_completely(shared_file, name, count, trained):
     config = load_config(str(CONFIGS / f"{name}.py"))
     model = build(config)
     batch, noise = batch_of(config.model.nfeats, 768), jnp.zeros((1, 256))
-    arguments = batch, dict.fromkeys(NOISE["temos"], noise)
+    arguments = batch, dict.fromkeys(FAMILIES["temos"].noise, noise)
     if name == "teach":
         arguments = tuple(
             {f"{key}_{i}": array for key, array in tree.items() for i in (0, 1)}

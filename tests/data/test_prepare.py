@@ -78,10 +78,8 @@ def test_minibabel(shared_file, tmp_path, run):
     assert len(phrases(segments(store))) == 11
     # The reference counts the frame of the cut twice over: one more pair fits.
     assert len(pairs(store, "train")) == 270
-    assert len(pairs(store, "train", compat="reference")) == 271
-    assert (
-        len(pairs(store, "val")) == len(pairs(store, "val", compat="reference")) == 90
-    )
+    assert len(pairs(store, "train", cut="reference")) == 271
+    assert len(pairs(store, "val")) == len(pairs(store, "val", cut="reference")) == 90
     every = {
         split: phrases(segments(store, split, "frame+sequence"))
         for split in ("train", "val")
@@ -314,7 +312,7 @@ def test_windows_are_listed_for_describe(stores, tmp_path, run):
         code, _, error = run("windows", str(stores[0]), "--out", str(out), *compat)
         assert (code, error) == (0, "")
         listed[bool(compat)] = read_phrases(out)
-        found = clips(store, compat="reference" if compat else None)
+        found = clips(store, window_text="reference" if compat else "covering")
         assert listed[bool(compat)] == phrases_of_windows(found)
     labels = {label.phrase for label in store.labels}
     assert set(listed[False]) <= labels

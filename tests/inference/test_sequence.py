@@ -20,7 +20,8 @@ from actiongpt_jax.inference.generate import (
 from actiongpt_jax.inference.next_action import ALIGN, next_action
 from actiongpt_jax.inference.requests import Request, plan_series
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.teach import last_frames
 from tests.oracles import features as feature_oracle
 from tests.oracles import kinematics as kinematics_oracle
@@ -41,7 +42,7 @@ def make_trained(**model) -> Trained:
     config.model.update(SIZES | model)
     config.text.width = WIDTH
     module = build(config)
-    batch, names = {}, NOISE["teach"]
+    batch, names = {}, FAMILIES["teach"].noise
     for i in (0, 1):
         batch |= {
             f"features_{i}": jnp.zeros((1, 8, 135)),
@@ -211,7 +212,6 @@ def actions_of(trained, series, align, window):
             before,
             align=align,
             window=lead,
-            heading_compat=None,
         )
         found.append(np.asarray(action.features[0, :count]))
     return found
@@ -278,7 +278,7 @@ def test_an_action_too_short_is_named(trained, lengths, options, number, least):
 
 def test_two_frames_beyond_the_window_are_enough_for_the_reference():
     trained = make_trained()
-    trained.config.compat = "reference"
+    trained.config.data.shortest_action = "reference"
     assert len(one(trained, series_of(20, 10)).translation) == 30
     with pytest.raises(InputError, match="at least 10 frames"):
         one(trained, series_of(20, 9))

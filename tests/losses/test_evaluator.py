@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.losses.evaluator import contrastive
+from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.metrics.retrieval import top1_terms
 from actiongpt_jax.models.evaluator import EvaluatorOutputs
 
@@ -34,7 +34,7 @@ def expected(motion, text):
 
 
 def test_oracle(vectors):
-    total, count = jax.jit(contrastive)(*vectors, IDS, MASK, SCALE)
+    total, count = jax.jit(contrastive)(*vectors, MASK, SCALE, None, IDS)
     assert float(count) == 5
     # Cosines of float32, times ten.
     np.testing.assert_allclose(total, expected(*vectors), rtol=2e-6)
@@ -44,20 +44,20 @@ def test_an_equal_text_is_no_negative(vectors):
     """Motions 1 and 2 have one text: how near they lie to it costs nothing."""
     motion, text = np.array(vectors)
     only = np.array([False, True, True, False, False, False])
-    total, count = contrastive(motion, text, IDS, only, SCALE)
+    total, count = contrastive(motion, text, only, SCALE, None, IDS)
     assert (float(total), float(count)) == (0, 2)
-    other, _ = contrastive(motion, text, np.arange(6), only, SCALE)
+    other, _ = contrastive(motion, text, only, SCALE, None, np.arange(6))
     assert float(other) > 0
 
 
 def test_fillers_change_nothing(vectors):
     motion, text = np.where(MASK[:, None], vectors, -vectors)
     np.testing.assert_array_equal(
-        contrastive(motion, text, IDS, MASK, SCALE)[0],
-        contrastive(vectors[0], vectors[1], IDS, MASK, SCALE)[0],
+        contrastive(motion, text, MASK, SCALE, None, IDS)[0],
+        contrastive(vectors[0], vectors[1], MASK, SCALE, None, IDS)[0],
     )
     nobody = np.zeros(6, bool)
-    slope = jax.grad(lambda x: contrastive(x, x, IDS, nobody, SCALE)[0])
+    slope = jax.grad(lambda x: contrastive(x, x, nobody, SCALE, None, IDS)[0])
     assert np.isfinite(slope(vectors[0])).all()
 
 
@@ -68,7 +68,7 @@ def test_devices_gather_the_batch(vectors):
         return x.reshape(2, 3, *x.shape[1:])
 
     totals, counts = jax.vmap(
-        lambda a, b, ids, mask: contrastive(a, b, ids, mask, SCALE, "device"),
+        lambda a, b, ids, mask: contrastive(a, b, mask, SCALE, "device", ids),
         axis_name="device",
     )(split(vectors[0]), split(vectors[1]), split(IDS), split(MASK))
     assert float(counts.sum()) == 5

@@ -11,7 +11,9 @@ from actiongpt_jax.config import base_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.losses import motionclip as losses
+from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.models.motionclip import MotionClipOutputs
 from tests.oracles import body as body_oracle
 from tests.oracles import kinematics as kinematics_oracle
@@ -252,15 +254,15 @@ def test_terms_of_devices_add_up_to_those_of_the_batch():
 
 def test_contrast_is_against_the_whole_batch():
     a, b = np.random.default_rng(0).normal(size=(2, 4, WIDTH))
-    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+    a, b = unit(jnp.asarray(a, jnp.float32)), unit(jnp.asarray(b, jnp.float32))
     real = jnp.ones(4, bool)
     gathered = jax.vmap(
-        lambda a, b, m: losses.contrastive(a, b, m, 2.0, "batch"), axis_name="batch"
+        lambda a, b, m: contrastive(a, b, m, 2.0, "batch"), axis_name="batch"
     )(a.reshape(2, 2, -1), b.reshape(2, 2, -1), real.reshape(2, 2))
-    alone = jax.vmap(lambda a, b, m: losses.contrastive(a, b, m, 2.0))(
+    alone = jax.vmap(lambda a, b, m: contrastive(a, b, m, 2.0))(
         a.reshape(2, 2, -1), b.reshape(2, 2, -1), real.reshape(2, 2)
     )
-    whole, _ = losses.contrastive(a, b, real, 2.0)
+    whole, _ = contrastive(a, b, real, 2.0)
     np.testing.assert_allclose(gathered[0].sum(), whole, rtol=LOSS)
     assert alone[0].sum() < 0.9 * whole
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from actiongpt_jax.config import load_config
+from actiongpt_jax.config import load_config, resolve
 from actiongpt_jax.losses import temos as losses
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
@@ -89,7 +89,7 @@ def test_padded_reconstruction_is_over_items_times_the_longest(case):
             assert real == LENGTHS.sum() * NFEATS
         else:
             assert count == real == BATCH * WIDTH
-    whole = losses.terms(outputs, batch, config_of(compat="reference"))
+    whole = losses.terms(outputs, batch, resolve(config_of(compat="reference")))
     assert whole == padded
 
 

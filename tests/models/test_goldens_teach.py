@@ -15,7 +15,8 @@ from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.losses import teach as losses
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.text.aggregate import aggregate
 from tests.models.goldens import (
@@ -115,7 +116,8 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     for term, weight in weights.items():
         np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
     batch = batch_of(case, name.startswith("actiongpt"))
-    noise = {latent: jnp.asarray(case[f"eps_{latent}"]) for latent in NOISE["teach"]}
+    names = FAMILIES["teach"].noise
+    noise = {name: jnp.asarray(case[f"eps_{name}"]) for name in names}
 
     def loss(params):
         outputs: Any = model.apply(variables | {"params": params}, batch, noise)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.config import load_config
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.teach import last_frames
 from tests.oracles import transformer as oracle
 
@@ -55,7 +56,7 @@ def batch():
 
 @pytest.fixture(scope="module")
 def noise():
-    names = NOISE["teach"]
+    names = FAMILIES["teach"].noise
     draws = jax.random.normal(jax.random.key(5), (len(names), BATCH, 8))
     return dict(zip(names, draws, strict=True))
 

@@ -11,7 +11,7 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training import checkpoints
-from actiongpt_jax.training.state import TrainState
+from actiongpt_jax.training.step import TrainState
 
 NORMALIZER = Normalizer(np.zeros(3, np.float32), np.ones(3, np.float32))
 

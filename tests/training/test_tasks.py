@@ -19,7 +19,7 @@ def test_a_body_file_is_what_rcxyz_compares(tmp_path):
     body.save(path, make_body(24))
     for file in ("", str(path)):
         config.losses.body = file
-        found[file] = jax.jit(TASKS["motionclip"].terms(config, None))(outputs, batch)
+        found[file] = jax.jit(TASKS["motionclip"](config).terms(None))(outputs, batch)
     expected = losses.terms(outputs, batch, config, body=body.load(path))
     # Compiled as one program and not: sums in another order.
     np.testing.assert_allclose(found[str(path)]["rcxyz"], expected["rcxyz"], rtol=1e-5)

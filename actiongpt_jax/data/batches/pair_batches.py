@@ -17,22 +17,18 @@ and `pair_model_batch` turns it, on the device, into features and masks.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.data.batches.pair_plan import PairPlan
 from actiongpt_jax.data.batches.segment_batches import (
-    ItemBatches,
+    TokenBatches,
     encode_features,
     mask_of,
 )
 from actiongpt_jax.data.batches.segments import Pair
-from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 
 def action_lengths(pairs: Sequence[Pair]) -> np.ndarray:
@@ -41,34 +37,23 @@ def action_lengths(pairs: Sequence[Pair]) -> np.ndarray:
     return np.array(lengths, np.int64).reshape(-1, 2)
 
 
-class PairBatches(ItemBatches):
-    """Batches of pairs, see the table above.
+class PairBatches(TokenBatches[Pair]):
+    """Batches of pairs; see the table above.
 
-    Attributes and arguments: those of `ItemBatches`; items are pairs, their plan a
+    Attributes and arguments: those of `TokenBatches`; items are pairs, their plan a
     `PairPlan` of `action_lengths`.
     """
 
-    def __init__(
-        self,
-        store: MotionStore,
-        pairs: Sequence[Pair],
-        embeddings: EmbeddingStore,
-        plan: PairPlan,
-        **options: Any,
-    ):
-        """Opens; arguments and errors as of `ItemBatches`."""
-        super().__init__(store, pairs, embeddings, plan, **options)
-        self._pair_lengths = plan.lengths
-        self._phrases = [pair.phrases for pair in pairs]
-
-    def _load(self, items: np.ndarray, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-        lengths = np.where(items[:, None] < 0, 0, self._pair_lengths[items])
+    def _load(
+        self, items: np.ndarray, shape: tuple[int, int], epoch: int
+    ) -> dict[str, np.ndarray]:
+        lengths = np.where(items[:, None] < 0, 0, self.plan.lengths[items])
         raw = self.load_motion(items, sum(shape))
         raw["lengths"] = lengths.astype(np.int32)
         for i, frames in enumerate(shape):
             raw[f"frame_mask_{i}"] = np.arange(frames) < lengths[:, i, None]
             raw[f"tokens_{i}"], raw[f"token_lengths_{i}"] = self.load_text(
-                [self._phrases[item][i] if item >= 0 else None for item in items]
+                [self.items[item].phrases[i] if item >= 0 else None for item in items]
             )
         return raw
 

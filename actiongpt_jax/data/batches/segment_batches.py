@@ -15,14 +15,16 @@ A raw batch (`SegmentBatches.load`, numpy, this process's rows) has
 and `model_batch` turns it, on the device, into features and masks.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.plan import BatchPlan, Plan
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.data.batches.segments import Pair, Segment, phrases
@@ -33,9 +35,10 @@ from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
-_JOINTS = 22
 # Tensor cores want multiples of 8; on a CPU it costs nothing measurable.
 _TOKEN_MULTIPLE = 8
+
+TextItem = TypeVar("TextItem", bound=Segment | Pair)
 
 
 def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str) -> int:
@@ -48,14 +51,10 @@ def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str)
     return max(-(-longest // _TOKEN_MULTIPLE), 1) * _TOKEN_MULTIPLE
 
 
-class ItemBatches:
-    """Reads stretches of motion and their texts from memory-mapped stores.
+class TokenBatches(ItemBatches[TextItem]):
+    """Batches whose texts are token embeddings.
 
-    Nothing is kept between batches: RAM does not grow with the stores. Subclasses
-    say what a batch is made of.
-
-    Attributes:
-        plan: which items make which batch.
+    Attributes: those of `ItemBatches`, and
         frames: (n,) whole length of each item.
         num_tokens: N, the same for every batch, so that text adds no shapes.
     """
@@ -63,25 +62,22 @@ class ItemBatches:
     def __init__(
         self,
         store: MotionStore,
-        items: Sequence[Segment | Pair],
+        items: Sequence[TextItem],
         embeddings: EmbeddingStore,
         plan: Plan,
-        source: str = "descriptions",
+        *,
         num_tokens: int | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        **options: Any,
     ):
         """Checks that every phrase is there, before any step.
 
         Args:
             store: holds the motions.
-            items: of the plan, in its order.
+            items: segments or pairs, in the order of the plan.
             embeddings: holds the phrases' tokens.
-            plan: of the items' lengths.
-            source: 'descriptions' or 'phrase'.
+            plan: made of the items' lengths.
             num_tokens: N; None takes the longest phrase's, rounded up to 8.
-            process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
-            process_count: P.
+            options: source, process_index and process_count; see `ItemBatches`.
 
         Raises:
             InputError: if plan and items differ, a phrase is missing or longer than
@@ -96,67 +92,20 @@ class ItemBatches:
                 f"{len(plan.lengths)} in the plan for {len(items)} items; pass the "
                 "frames of each item, and to a plan of pairs those of both actions"
             )
-        if plan.batch_size % process_count:
-            raise InputError(
-                f"the batch size must be a multiple of the {process_count} "
-                f"processes, got {plan.batch_size}"
-            )
-        needed = padded_tokens(embeddings, phrases(items), source)
+        super().__init__(store, items, embeddings, plan, **options)
+        needed = padded_tokens(embeddings, phrases(items), self._source)
         if num_tokens is not None and num_tokens < needed:
             raise InputError(
                 f"num_tokens must hold the longest phrase's tokens, {needed} when "
                 f"rounded up, got {num_tokens}"
             )
-        self.plan = plan
         self.num_tokens = needed if num_tokens is None else num_tokens
-        # Plain views: slicing np.memmap itself makes a costly object each time.
-        self._rotations = np.asarray(store.rotations)
-        self._translation = np.asarray(store.translation)
-        self._starts = np.array(
-            [store.sequences[item.sequence].start + item.start for item in items]
-        )
-        self._embeddings = embeddings
-        self._source = source
-        rows = plan.batch_size // process_count
-        self._rows = slice(process_index * rows, (process_index + 1) * rows)
-
-    def load(self, step: int) -> dict[str, np.ndarray]:
-        """Returns the raw batch of a global step: this process's rows."""
-        items, shape = self.plan.batch(step)
-        index = np.arange(items.size, dtype=np.int32)[self._rows]
-        items = items[self._rows]
-        return {**self._load(items, shape), "index": index, "item": items}
-
-    def _load(self, items: np.ndarray, shape: Any) -> dict[str, np.ndarray]:
-        raise NotImplementedError
+        self._starts = self._sequence_starts + [item.start for item in items]
 
     def load_motion(self, items: np.ndarray, frames: int) -> dict[str, np.ndarray]:
-        """Reads motions behind each other's padding.
-
-        Args:
-            items: (B,) rows in the list of items; -1 = filler row.
-            frames: T.
-
-        Returns:
-            rotations (B, T, 22, 3), translation (B, T, 3) and lengths (B,) int32.
-            Padded frames repeat the last real one; filler rows are the rest pose.
-        """
-        # Fresh arrays: on a CPU a device array may share memory with its source.
-        rotations = np.empty((items.size, frames, _JOINTS, 3), np.float32)
-        translation = np.empty((items.size, frames, 3), np.float32)
-        lengths = np.where(items < 0, 0, self.frames[items]).astype(np.int32)
-        for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
-            for out, source in (
-                (rotations[row], self._rotations),
-                (translation[row], self._translation),
-            ):
-                if item < 0:
-                    out[:] = 0
-                    continue
-                end = self._starts[item] + length
-                out[:length] = source[end - length : end]
-                out[length:] = source[end - 1]
-        return {"rotations": rotations, "translation": translation, "lengths": lengths}
+        """Reads the motions of (B,) items, -1 = filler row; see `read_motion`."""
+        lengths = np.where(items < 0, 0, self.frames[items])
+        return self.read_motion(self._starts[items], lengths, frames)
 
     def load_text(
         self, row_phrases: Sequence[str | None]
@@ -179,34 +128,35 @@ class ItemBatches:
         return tokens, lengths
 
 
-class SegmentBatches(ItemBatches):
-    """Batches of single actions, see the table above.
+class SegmentBatches(TokenBatches[Segment]):
+    """Batches of single actions; see the table above.
 
-    Attributes and arguments: those of `ItemBatches`; items are segments, their plan
+    Attributes and arguments: those of `TokenBatches`; items are segments, their plan
     a `BatchPlan`.
     """
 
-    def __init__(
-        self,
-        store: MotionStore,
-        segments: Sequence[Segment],
-        embeddings: EmbeddingStore,
-        plan: Plan,
-        **options: Any,
-    ):
-        """Opens; arguments and errors as of `ItemBatches`."""
-        super().__init__(store, segments, embeddings, plan, **options)
-        self._phrases = [segment.phrase for segment in segments]
-
-    def _load(self, items: np.ndarray, shape: int) -> dict[str, np.ndarray]:
+    def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
         tokens, token_lengths = self.load_text(
-            [self._phrases[item] if item >= 0 else None for item in items]
+            [self.items[item].phrase if item >= 0 else None for item in items]
         )
         return {
             **self.load_motion(items, shape),
             "tokens": tokens,
             "token_lengths": token_lengths,
         }
+
+
+class NamedSegmentBatches(SegmentBatches):
+    """`SegmentBatches` with text_id (B,) int32, equal for equal texts; -1 = filler."""
+
+    @functools.cached_property
+    def _text_ids(self) -> np.ndarray:
+        number = {phrase: i for i, phrase in enumerate(phrases(self.items))}
+        return np.array([number[item.phrase] for item in self.items], np.int32)
+
+    def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
+        ids = np.where(items < 0, -1, self._text_ids[items]).astype(np.int32)
+        return {**super()._load(items, shape, epoch), "text_id": ids}
 
 
 def model_batch(
@@ -221,7 +171,8 @@ def model_batch(
 
     Returns:
         features (B, T, 135) float32, normalised, 0 where padded; frame_mask
-        (B, T) bool; tokens (B, N, E) float32; token_mask (B, N) bool.
+        (B, T) bool; tokens (B, N, E) float32; token_mask (B, N) bool; text_id (B,)
+        where there is one.
     """
     features = encode_features(raw["rotations"], raw["translation"], heading)
     frame_mask = mask_of(raw["lengths"], features.shape[1])
@@ -232,10 +183,10 @@ def model_batch(
         "frame_mask": frame_mask,
         "tokens": raw["tokens"].astype(jnp.float32),
         "token_mask": mask_of(raw["token_lengths"], raw["tokens"].shape[1]),
-    }
+    } | {name: raw[name] for name in ("text_id",) if name in raw}
 
 
-def fit_features(batches: ItemBatches, heading: str = "yaw") -> Normalizer:
+def fit_features(batches: TokenBatches, heading: str = "yaw") -> Normalizer:
     """Fits a normalizer to the real frames of all items, in one pass.
 
     The order is not the seed's and every process reads all rows: the result is the
@@ -274,7 +225,7 @@ def encode_features(
         axis_angle_to_matrix(rotations),
         translation,
         canonicalize=True,
-        compat="reference" if heading == "reference" else None,
+        compat=None if heading == "yaw" else "reference",
     )
 
 

@@ -16,7 +16,7 @@ TRANSITION = "transition"
 REST_POSES = frozenset({"t-pose", "a-pose", "a pose", "t pose", "tpose", "apose"})
 LABELS = ("frame", "frame+sequence")
 
-Compat = Literal["reference"] | None
+Cut = Literal["middle", "reference"]
 
 
 class Span(NamedTuple):
@@ -112,7 +112,7 @@ def pairs(
     min_frames: int = MIN_FRAMES,
     max_frames: int = MAX_FRAMES,
     *,
-    compat: Compat = None,
+    cut: Cut = "middle",
 ) -> list[Pair]:
     """Lists the pairs of actions of a split.
 
@@ -122,8 +122,8 @@ def pairs(
         min_frames: least frames of the first action, and of the second with the
             transition before it.
         max_frames: most frames of either.
-        compat: None cuts overlapping actions in the middle of their overlap;
-            'reference' cuts where TEACH does (see `cut_pair`).
+        cut: 'middle' cuts overlapping actions in the middle of their overlap;
+            'reference' cuts where TEACH does; see `cut_pair`.
 
     Returns:
         In the order of the store.
@@ -133,7 +133,7 @@ def pairs(
         spans = _spans(store.labels_by_sequence[sequence], "frame")
         name = store.sequences[sequence].name
         for index, parts in enumerate(pair_spans(spans)):
-            lengths = cut_pair(parts, compat)
+            lengths = cut_pair(parts, cut)
             if is_accepted(lengths, min_frames, max_frames):
                 first, last = parts[0], parts[-1]
                 found.append(
@@ -194,12 +194,12 @@ def pair_spans(spans: Sequence[Span]) -> list[tuple[Span, ...]]:
     return list(found.values())
 
 
-def cut_pair(parts: tuple[Span, ...], compat: Compat = None) -> tuple[int, int, int]:
+def cut_pair(parts: tuple[Span, ...], cut: Cut = "middle") -> tuple[int, int, int]:
     """Divides the frames of a pair among first action, transition and second.
 
     Args:
         parts: a tuple of `pair_spans`.
-        compat: None cuts in the middle of an overlap. 'reference' counts the
+        cut: 'middle' cuts in the middle of an overlap. 'reference' counts the
             boundary frame to the first action, and cuts overlapping pairs as far
             beyond the first action's end as the middle lies before it.
 
@@ -207,17 +207,17 @@ def cut_pair(parts: tuple[Span, ...], compat: Compat = None) -> tuple[int, int, 
         Frames of the three; they add up to last end - first start.
     """
     first, last = parts[0], parts[-1]
-    boundary = 1 if compat == "reference" else 0
+    boundary = 1 if cut == "reference" else 0
     if len(parts) == 3 and first.end < last.start:
-        cut = parts[1].start + boundary
-        return cut - first.start, last.start - cut, last.end - last.start
-    if compat == "reference":
+        end = parts[1].start + boundary
+        return end - first.start, last.start - end, last.end - last.start
+    if cut == "reference":
         overlap = first.end - last.start
         sign = -1 if len(parts) == 3 else 1
-        cut = int(first.end + sign * overlap / 2) + boundary
+        end = int(first.end + sign * overlap / 2) + boundary
     else:
-        cut = (first.end + last.start) // 2
-    return cut - first.start, 0, last.end - cut
+        end = (first.end + last.start) // 2
+    return end - first.start, 0, last.end - end
 
 
 def is_accepted(

@@ -19,12 +19,15 @@ and `pose_batch` turns it, on the device, into poses and masks.
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.plan import BatchPlan
+from actiongpt_jax.data.batches.segment_batches import mask_of
 from actiongpt_jax.data.batches.windows import (
     Clip,
     draw_turns,
@@ -37,7 +40,6 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.pose6d import Align
 from actiongpt_jax.files.safetensors import open_tensors
-from actiongpt_jax.geometry.kinematics import Compat
 from actiongpt_jax.geometry.rotations import (
     axis_angle_to_matrix,
     compose,
@@ -45,15 +47,11 @@ from actiongpt_jax.geometry.rotations import (
 )
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
-_BODY_JOINTS = 22
 
+class WindowBatches(ItemBatches[Clip]):
+    """Batches of windows with the vector of their text; see the table above.
 
-class WindowBatches:
-    """Reads batches of windows with their text from memory-mapped stores.
-
-    Attributes:
-        plan: which clips make which batch.
-        clips: items of the plan.
+    Attributes: those of `ItemBatches`, and
         text_width: P of the pooled vectors.
     """
 
@@ -63,12 +61,11 @@ class WindowBatches:
         clips: Sequence[Clip],
         embeddings: EmbeddingStore,
         plan: BatchPlan,
+        *,
         seed: int | None,
-        source: str = "descriptions",
         images: Sequence[np.ndarray] | None = None,
         turn: bool = False,
-        process_index: int = 0,
-        process_count: int = 1,
+        **options: Any,
     ):
         """Checks that every phrase is there, before any step.
 
@@ -77,14 +74,12 @@ class WindowBatches:
             clips: items of the plan, in its order.
             embeddings: holds the phrases' pooled vectors.
             plan: of one length, that of a window, for each clip.
-            seed: of the windows, which are drawn anew in each epoch; None takes
+            seed: of the windows, which are drawn again in each epoch; None takes
                 the middle one of each clip.
-            source: 'descriptions' or 'phrase'.
-            images: (P,) embedding of each clip's picture, see `read_images`.
-            turn: turn each drawn window by an angle of its own, anew in each epoch:
-                which way somebody faced in the studio says nothing.
-            process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
-            process_count: P.
+            images: (P,) embedding of each clip's picture; see `read_images`.
+            turn: turn each drawn window by an angle of its own, another one in each
+                epoch: which way somebody faced in the studio says nothing.
+            options: source, process_index and process_count; see `ItemBatches`.
 
         Raises:
             InputError: if clips and plan differ, the batch does not divide among
@@ -97,15 +92,7 @@ class WindowBatches:
                 f"{len(set(plan.lengths.tolist()))} lengths; pass [num_frames] * "
                 "len(clips)"
             )
-        if plan.batch_size % process_count:
-            raise InputError(
-                f"the batch size must be a multiple of the {process_count} "
-                f"processes, got {plan.batch_size}"
-            )
-        self.plan = plan
-        self.clips = clips
-        self._embeddings = embeddings
-        self._source = source
+        super().__init__(store, clips, embeddings, plan, **options)
         widths = {len(self._text(phrase)) for phrase in phrases(clips)}
         (self.text_width,) = widths  # a store is of one encoder
         if images is not None and any(len(v) != self.text_width for v in images):
@@ -117,58 +104,30 @@ class WindowBatches:
         self._images = images
         self._seed, self._turn = seed, turn and seed is not None
         self._drawn = (0, *self._draw(0))
-        # Plain views: slicing np.memmap itself makes a costly object each time.
-        self._rotations = np.asarray(store.rotations)
-        self._translation = np.asarray(store.translation)
-        self._hands = None if store.hands is None else np.asarray(store.hands)
-        self._offsets = [store.sequences[clip.sequence].start for clip in clips]
-        rows = plan.batch_size // process_count
-        self._rows = slice(process_index * rows, (process_index + 1) * rows)
 
-    def load(self, step: int) -> dict[str, np.ndarray]:
-        """Returns the raw batch of a global step: this process's rows."""
-        items, frames = self.plan.batch(step)
-        index = np.arange(items.size, dtype=np.int32)[self._rows]
-        items = items[self._rows]
-        epoch = step // self.plan.batches_per_epoch
+    def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
         # One assignment: a second thread sees either epoch whole.
         cached = self._drawn
         if cached[0] != epoch:
             self._drawn = cached = (epoch, *self._draw(epoch))
-        _, drawn, turns = cached
-        windows = [drawn[item] if item >= 0 else None for item in items]
-
-        # Fresh arrays: on a CPU a device array may share memory with its source.
-        # Filler rows stay at rest.
-        length = int(self.plan.lengths[0])
-        raw = {
-            "rotations": np.zeros((items.size, frames, 24, 3), np.float32),
-            "translation": np.zeros((items.size, frames, 3), np.float32),
-            "lengths": np.where(items < 0, 0, length).astype(np.int32),
-            "text": np.zeros((items.size, self.text_width), np.float32),
-            "index": index,
-            "item": items,
-        }
+        _, windows, turns = cached
+        window_starts = np.array([windows[item][0] for item in items])
+        raw = self.read_motion(
+            self._sequence_starts[items] + window_starts,
+            np.where(items < 0, 0, self.plan.lengths[items]),
+            shape,
+            hands=True,
+        )
+        raw["text"] = np.zeros((items.size, self.text_width), np.float32)
         if self._images is not None:
             raw["image"] = np.zeros_like(raw["text"])
         if self._turn:
             raw["turn"] = turns[items]
-        for row, (item, window) in enumerate(zip(items, windows, strict=True)):
-            if window is None:
-                continue
-            start, phrase = window
-            first = self._offsets[item] + start
-            source = slice(first, first + length)
-            raw["rotations"][row, :length, :_BODY_JOINTS] = self._rotations[source]
-            raw["translation"][row, :length] = self._translation[source]
-            if self._hands is not None:
-                raw["rotations"][row, :length, _BODY_JOINTS:] = self._hands[source]
-            # The plan rounds lengths up; what is added repeats the last frame.
-            raw["rotations"][row, length:] = raw["rotations"][row, length - 1]
-            raw["translation"][row, length:] = raw["translation"][row, length - 1]
-            raw["text"][row] = self._text(phrase)
-            if self._images is not None:
-                raw["image"][row] = self._images[item]
+        for row, item in enumerate(items):
+            if item >= 0:
+                raw["text"][row] = self._text(windows[item][1])
+                if self._images is not None:
+                    raw["image"][row] = self._images[item]
         return raw
 
     def _text(self, phrase: str) -> np.ndarray:
@@ -177,23 +136,23 @@ class WindowBatches:
     def _draw(self, epoch: int) -> tuple[list[tuple[int, str]], np.ndarray]:
         """Returns window and turn of every clip."""
         if self._seed is None:
-            return middle_windows(self.clips), np.zeros(len(self.clips), np.float32)
+            return middle_windows(self.items), np.zeros(len(self.items), np.float32)
         return (
-            draw_windows(self.clips, self._seed, epoch),
-            draw_turns(len(self.clips), self._seed, epoch),
+            draw_windows(self.items, self._seed, epoch),
+            draw_turns(len(self.items), self._seed, epoch),
         )
 
 
 def pose_batch(
-    raw: Mapping[str, jax.Array], align: Align = None, compat: Compat = None
+    raw: Mapping[str, jax.Array], align: Align = "none", displacement: str = "pelvis"
 ) -> dict[str, jax.Array]:
     """Turns a raw batch into what models and losses read; pure, for use under jit.
 
     Args:
         raw: at least rotations, translation, lengths and text; a `turn` where there
             is one comes before `align`.
-        align: see `features.pose6d.encode`.
-        compat: see `features.pose6d.encode`.
+        align: 'none', 'yaw' or 'full'; see `features.pose6d.encode`.
+        displacement: 'pelvis' or 'reference'; see `features.pose6d.encode`.
 
     Returns:
         poses (B, T, 150) float32, 0 where padded; frame_mask (B, T) bool; text
@@ -206,34 +165,16 @@ def pose_batch(
         root = compose(turn, rotations[:, :, 0])[:, :, None]
         rotations = jnp.concatenate([root, rotations[:, :, 1:]], 2)
         translation = rotate(turn, translation)
-    poses = pose6d.encode(rotations, translation, align=align, compat=compat)
-    frame_mask = jnp.arange(poses.shape[1]) < raw["lengths"][:, None]
+    poses = pose6d.encode(
+        rotations, translation, align=align, displacement=displacement
+    )
+    frame_mask = mask_of(raw["lengths"], poses.shape[1])
     batch = {
         "poses": jnp.where(frame_mask[..., None], poses, 0.0),
         "frame_mask": frame_mask,
         "text": raw["text"],
     }
     return batch | {name: raw[name] for name in ("image",) if name in raw}
-
-
-def stack_padded(
-    motions: Sequence[np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stacks motions of different lengths.
-
-    Args:
-        motions: (T_i, F) features each.
-
-    Returns:
-        (B, T, F) float32 with zeros behind the shorter ones, and (B, T) bool, True
-        where there is a frame; T the longest of T_i.
-    """
-    lengths = np.array([len(motion) for motion in motions])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    stacked = np.zeros((*mask.shape, motions[0].shape[-1]), np.float32)
-    for row, motion in enumerate(motions):
-        stacked[row, : len(motion)] = motion
-    return stacked, mask
 
 
 def read_images(path: str | os.PathLike, clips: Sequence[Clip]) -> list[np.ndarray]:

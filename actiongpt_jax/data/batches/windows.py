@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actiongpt_jax.data.batches.segments import LABELS, Compat, is_action, sequences_of
+from actiongpt_jax.data.batches.segments import LABELS, is_action, sequences_of
 from actiongpt_jax.data.motion_store import Label, MotionStore
 from actiongpt_jax.errors import InputError
 
@@ -72,13 +72,13 @@ def clips(
     num_frames: int = NUM_FRAMES,
     clip_frames: int = CLIP_FRAMES,
     *,
-    compat: Compat = None,
+    window_text: str = "covering",
 ) -> list[Clip]:
     """Lists the clips of a split that have a window with something to say.
 
-    A window's phrase is the action that covers most of it. Windows are left out
-    that are labelled for less than half, or in which a transition or rest pose
-    takes more time than the action.
+    With `window_text` 'covering', a window's phrase is the action that covers most of
+    it. Windows are left out that are labelled for less than half, or in which a
+    transition or rest pose takes more time than the action.
 
     Args:
         store: where to look.
@@ -88,28 +88,32 @@ def clips(
         num_frames: of a window.
         clip_frames: of a clip. What is left of a sequence is a clip too, if a
             window fits.
-        compat: 'reference' joins all labels of a window, sorted, with " and ", a
-            later label hiding an earlier one where they overlap; keeps every
-            window with a label; leaves what does not fill a clip out.
+        window_text: 'covering', or 'reference', which joins all labels of a window,
+            sorted, with " and ", a later label hiding an earlier one where they
+            overlap; keeps every window with a label; leaves out what does not fill a
+            clip.
 
     Returns:
         In the order of the store.
 
     Raises:
-        InputError: for an unknown `labels`, `compat` or split, or windows longer
+        InputError: for an unknown `labels`, `window_text` or split, or windows longer
             than clips.
     """
     if labels not in LABELS:
         raise InputError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
-    if compat not in (None, "reference"):
-        raise InputError(f"compat must be None or 'reference', got {compat!r}")
+    if window_text not in ("covering", "reference"):
+        raise InputError(
+            f"window_text must be 'covering' or 'reference', got {window_text!r}"
+        )
     if not 2 <= num_frames <= clip_frames:
         raise InputError(
             f"a window must have 2 to {clip_frames} frames, those of a clip, got "
             f"{num_frames}; take longer clips or shorter windows"
         )
-    shortest = clip_frames if compat == "reference" else num_frames
-    name_windows = _joined if compat == "reference" else _most_covering
+    reference = window_text == "reference"
+    shortest = clip_frames if reference else num_frames
+    name_windows = _joined if reference else _most_covering
     found = []
     for sequence in sequences_of(store, split):
         row, rows = store.sequences[sequence], store.labels_by_sequence[sequence]

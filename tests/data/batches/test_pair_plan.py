@@ -227,9 +227,9 @@ def minibabel(shared_file, tmp_path_factory):
     return open_store(out)
 
 
-@pytest.mark.parametrize("compat", [None, "reference"])
-def test_less_than_a_quarter_of_real_batches_is_padding(minibabel, compat):
-    lengths = action_lengths(pairs(minibabel, "train", compat=compat))
+@pytest.mark.parametrize("cut", ["middle", "reference"])
+def test_less_than_a_quarter_of_real_batches_is_padding(minibabel, cut):
+    lengths = action_lengths(pairs(minibabel, "train", cut=cut))
     for seed in range(2):
         plan = PairPlan(lengths, 16, seed, max_shapes=16)
         assert len(plan.shapes) <= 16

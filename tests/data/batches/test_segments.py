@@ -109,8 +109,8 @@ def test_pairs_are_in_order_and_keep_every_frame(spans):
             assert parts[1].phrase == "transition"
         else:
             assert "transition" not in (parts[0].phrase, parts[1].phrase)
-        for compat in (None, "reference"):
-            lengths = cut_pair(parts, compat)
+        for cut in ("middle", "reference"):
+            lengths = cut_pair(parts, cut)
             assert sum(lengths) == ends[-1] - starts[0]
         assert min(cut_pair(parts)) >= 0
 
@@ -174,7 +174,7 @@ def test_pairs_of_a_store(store):
     assert got["run", "sit"].lengths == (60, 30, 60)
     assert (got["run", "sit"].start, got["run", "sit"].end) == (30, 180)
     assert got["walk", "run"].key == "0-0"
-    reference = {p.phrases: p for p in pairs(store, "train", compat="reference")}
+    reference = {p.phrases: p for p in pairs(store, "train", cut="reference")}
     assert reference["walk", "run"].lengths == (40, 0, 50)
     assert pairs(store, "val") == []
     assert phrases(got.values()) == ["run", "sit", "walk"]

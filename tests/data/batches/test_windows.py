@@ -20,7 +20,6 @@ from actiongpt_jax.data.batches.window_batches import (
     WindowBatches,
     pose_batch,
     read_images,
-    stack_padded,
 )
 from actiongpt_jax.data.batches.windows import (
     clips,
@@ -150,7 +149,7 @@ def test_published_number_of_windows_and_their_draws(golden):
     assert case["skipped_first_sequence"]  # which is not copied
     lengths = case["seq_lens"][1:].tolist()
     labels = [(i, 0, n, "walk") for i, n in enumerate(lengths)]
-    found = clips(make_store(lengths, labels), compat="reference")
+    found = clips(make_store(lengths, labels), window_text="reference")
     assert len(found) == case["n_windows"]
     for window, first, last, count in case["draws_seed123"]:
         assert last - first + 1 == count == 60
@@ -179,7 +178,7 @@ def test_published_painting_of_labels(shared_file):
         store = make_store([n], [])
         store.labels.extend(labels)
         found = all_windows(
-            clips(store, num_frames=5, clip_frames=n, compat="reference")
+            clips(store, num_frames=5, clip_frames=n, window_text="reference")
         )
         for start in range(n - 4):
             # What is published lacks a blank, and has empty labels in it.
@@ -216,16 +215,18 @@ def test_published_choice_of_joints(golden, tmp_path):
 def test_reference_joins_labels_of_which_later_ones_hide_earlier_ones():
     labels = [(0, 0, 20, "walk"), (0, 8, 30, "jump"), (0, 30, 40, "transition")]
     store = make_store([60], labels)
-    found = all_windows(clips(store, num_frames=5, clip_frames=60, compat="reference"))
+    found = all_windows(
+        clips(store, num_frames=5, clip_frames=60, window_text="reference")
+    )
     assert found[0, 3] == "walk" and found[0, 4] == "jump and walk"
     assert found[0, 8] == "jump" and found[0, 26] == "jump and transition"
     assert found[0, 39] == "transition" and (0, 40) not in found
-    whole = clips(store, num_frames=50, clip_frames=60, compat="reference")
+    whole = clips(store, num_frames=50, clip_frames=60, window_text="reference")
     assert phrases(whole) == ["jump and transition", "jump and transition and walk"]
     both = [(0, 0, 60, "sit", "sequence"), (0, 0, 60, "clap", "sequence")]
-    found = clips(make_store([60], both), clip_frames=60, compat="reference")
+    found = clips(make_store([60], both), clip_frames=60, window_text="reference")
     assert phrases(found) == ["clap and sit"]
-    assert clips(make_store([99], [(0, 0, 99, "sit")]), compat="reference") == []
+    assert clips(make_store([99], [(0, 0, 99, "sit")]), window_text="reference") == []
 
 
 @pytest.fixture(scope="module")
@@ -351,7 +352,11 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
             np.testing.assert_array_equal(array, expected[step][name])
     halves = [
         WindowBatches(
-            *(store, found, embeddings, plan_of(found), 9),
+            store,
+            found,
+            embeddings,
+            plan_of(found),
+            seed=9,
             turn=turn,
             process_index=i,
             process_count=2,
@@ -399,13 +404,13 @@ def test_turned_windows_face_anywhere_and_move_as_before(store, found, embedding
 
 def test_validation_is_not_turned(store, found, embeddings):
     plan = plan_of(found, shuffle=False)
-    batches = WindowBatches(store, found, embeddings, plan, None, turn=True)
+    batches = WindowBatches(store, found, embeddings, plan, seed=None, turn=True)
     assert "turn" not in batches.load(0)
 
 
 def test_validation_takes_the_middle(store, found, embeddings):
     plan = plan_of(found, shuffle=False)
-    batches = WindowBatches(store, found, embeddings, plan, None, "phrase")
+    batches = WindowBatches(store, found, embeddings, plan, seed=None, source="phrase")
     raw = batches.load(0)
     again = batches.load(plan.batches_per_epoch)
     np.testing.assert_array_equal(raw["rotations"], again["rotations"])
@@ -423,18 +428,18 @@ def test_no_hands_is_hands_at_rest(embeddings):
     assert not raw["rotations"][:, :, 22:].any() and raw["rotations"].any()
 
 
-@pytest.mark.parametrize("compat", [None, "reference"])
-def test_model_batch(store, embeddings, compat):
+@pytest.mark.parametrize("displacement", ["pelvis", "reference"])
+def test_model_batch(store, embeddings, displacement):
     # 58 frames are padded to 60, and 7 windows to 8.
     found = clips(store, num_frames=58, clip_frames=300)
     plan = BatchPlan(np.full(len(found), 58), 4, 0)
     batches = WindowBatches(store, found, embeddings, plan, seed=0)
-    to_model = jax.jit(pose_batch, static_argnames=("align", "compat"))
+    to_model = jax.jit(pose_batch, static_argnames=("align", "displacement"))
     fillers = 0
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)
         raw["image"] = raw["text"] + 1
-        batch = to_model(raw, align="yaw", compat=compat)
+        batch = to_model(raw, align="yaw", displacement=displacement)
         assert batch.keys() == {"poses", "frame_mask", "text", "image"}
         assert batch["poses"].shape == (4, 60, 150)
         for row, length in enumerate(raw["lengths"]):
@@ -447,24 +452,13 @@ def test_model_batch(store, embeddings, compat):
                 axis_angle_to_matrix(raw["rotations"][row, :length]),
                 raw["translation"][row, :length],
                 align="yaw",
-                compat=compat,
+                displacement=displacement,
             )
             # Fused differently for another shape: a few units in the last place.
             np.testing.assert_allclose(
                 batch["poses"][row, :length], expected, atol=2e-6
             )
     assert fillers == -len(found) % 4
-
-
-def test_published_padding(golden):
-    case = golden("motionclip/collate")
-    items = [case[f"item{i}"] for i in range(3)]
-    motions = [np.moveaxis(x, -1, 0).reshape(x.shape[-1], -1) for x in items]
-    stacked, mask = stack_padded(motions)
-    expected = np.moveaxis(case["x"], -1, 1).reshape(*case["mask"].shape, -1)
-    np.testing.assert_array_equal(stacked, expected)
-    np.testing.assert_array_equal(mask, case["mask"])
-    np.testing.assert_array_equal(mask.sum(1), case["lengths"])
 
 
 def test_pictures(store, found, embeddings, tmp_path):
@@ -502,8 +496,8 @@ def test_bad_input(store, found, embeddings, tmp_path):
         clips(store, num_frames=101)
     with pytest.raises(InputError, match="labels must be one of frame"):
         clips(store, labels="words")
-    with pytest.raises(InputError, match="None or 'reference', got 'published'"):
-        clips(store, compat="published")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="'covering' or 'reference', got 'published'"):
+        clips(store, window_text="published")
     with pytest.raises(InputError, match="split must be one of"):
         clips(store, split="val")
     with pytest.raises(InputError, match="2 lengths"):

@@ -9,18 +9,18 @@ import warnings
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from actiongpt_jax import app
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.build import NOISE, build
+from actiongpt_jax.models.build import build
 from actiongpt_jax.viewing.app import queue as studios
 from actiongpt_jax.viewing.app.queue import DOWNLOADS, Studio
 from actiongpt_jax.viewing.app.server import MOST_BYTES, Server
@@ -57,18 +57,8 @@ class Embedder:
 def trained():
     config = load_config("teach:debug")
     model = build(config)
-    batch = {
-        "features": jnp.zeros((1, 2, 135)),
-        "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, WIDTH)),
-        "token_mask": jnp.ones((1, 2), bool),
-    }
-    noise = dict.fromkeys(NOISE["temos"], jnp.zeros((1, config.model.latent_dim)))
-    batch, noise = (
-        {f"{name}_{i}": array for name, array in tree.items() for i in (0, 1)}
-        for tree in (batch, noise)
-    )
-    shapes = jax.eval_shape(model.init, jax.random.key(0), batch, noise)
+    config.text.width = WIDTH
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *example(config))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda s: rng.normal(scale=0.2, size=s.shape).astype(np.float32), shapes
