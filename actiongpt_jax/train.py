@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import jax
 
 from actiongpt_jax import cli, embed, prepare
-from actiongpt_jax.config import Config, load_config, split_spec
+from actiongpt_jax.config import load_config, split_spec
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import parallel
 from actiongpt_jax.training.host_memory import keep_memory

@@ -18,7 +18,8 @@ import jax
 import paper
 
 from actiongpt_jax import embed
-from actiongpt_jax.config import Config, load_config
+from actiongpt_jax.config import load_config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.run import BASELINES, Options, evaluate

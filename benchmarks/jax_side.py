@@ -9,7 +9,7 @@ import numpy as np
 import steps
 from workload import Runner, Workload
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion.from_torch import from_state_dict, to_state_dict
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.inference.latents import text_latents

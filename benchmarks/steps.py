@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config, load_config
+from actiongpt_jax.config import load_config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.inference.latents import text_latents
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of

@@ -11,12 +11,11 @@ descriptions are judged by the same measure.
 
 import math
 
-from actiongpt_jax.config import base_config, parse_words
+from actiongpt_jax.config_fields import apply_words, base_config
 
 
 def get_config(arg=None):
     """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
-    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
     config = base_config()
 
     config.model.name = "evaluator"
@@ -41,22 +40,19 @@ def get_config(arg=None):
     config.train.eval_epochs = 5
     config.train.best_metric = "val/contrastive"
 
-    if "text" in words:
-        config.text.source = words["text"]
-    if "k" in words:
-        config.text.k = int(words["k"])
-    if "demo" in words or "debug" in words:
-        demo = "demo" in words
-        config.data.builtin = 240 if demo else 12
-        config.model.latent_dim = 128 if demo else 16
-        config.model.embed_dim = 32 if demo else 8
-        config.model.ff_size = 256 if demo else 32
-        config.model.num_layers = 2
-        config.data.max_shapes = 3 if demo else 1
-        config.train.learning_rate = 5e-4
-        config.train.num_steps = 600 if demo else 8
-        config.train.batch_size = 32 if demo else 4
-        config.train.eval_epochs = 8
-        config.train.checkpoint_steps = 200 if demo else 4
-        config.train.log_steps = 10 if demo else 1
-    return config
+    return apply_words(
+        config,
+        arg,
+        small={
+            "model.num_layers": 2,
+            "train.learning_rate": 5e-4,
+            "train.eval_epochs": 8,
+        },
+        demo={
+            "model.embed_dim": 32,
+            "data.max_shapes": 3,
+            "train.num_steps": 600,
+            "train.batch_size": 32,
+        },
+        debug={"model.embed_dim": 8},
+    )

@@ -5,12 +5,11 @@ python -m actiongpt_jax.train --config configs/motionclip.py \
 python -m actiongpt_jax.train --config configs/motionclip.py:demo    # built-in data
 """
 
-from actiongpt_jax.config import base_config, parse_words
+from actiongpt_jax.config_fields import apply_words, base_config
 
 
 def get_config(arg=None):
     """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
-    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
     config = base_config()
 
     config.model.name = "motionclip"
@@ -69,31 +68,31 @@ def get_config(arg=None):
     config.train.eval_epochs = 10
     config.train.best_metric = "val/rc"
 
-    if "text" in words:
-        config.text.source = words["text"]
-    if "k" in words:
-        config.text.k = int(words["k"])
-    if "demo" in words or "debug" in words:
-        demo = "demo" in words
-        config.data.builtin = 240 if demo else 12
-        # Without, most of a small model's error on new windows is where they face.
-        config.data.turn = "random"
-        # MiniLM's width, which reads the built-in texts.
-        config.model.latent_dim = 384
-        config.model.ff_size = 512 if demo else 32
-        config.model.num_layers = 3 if demo else 1
-        # MiniLM's vectors have length 1, what leaves the encoder about 20.
-        config.model.text_latent = "matched"
-        # Few steps: the fastest way to something that can be looked at.
-        config.model.dropout = 0.0 if demo else 0.1
-        config.train.learning_rate = 5e-4
-        # Faster, or at once, such a model ends with a latent per phrase and no more.
-        config.train.warmup_steps = 200 if demo else 2
-        config.train.schedule = "cosine"
-        config.train.grad_clip = 1.0
-        config.train.num_steps = 400 if demo else 8
-        config.train.batch_size = 20 if demo else 4
-        config.train.eval_epochs = 10 if demo else 8
-        config.train.checkpoint_steps = 200 if demo else 4
-        config.train.log_steps = 10 if demo else 1
-    return config
+    return apply_words(
+        config,
+        arg,
+        small={
+            # Without, most of a small model's error on new windows is where they face.
+            "data.turn": "random",
+            # MiniLM's width, which reads the built-in texts.
+            "model.latent_dim": 384,
+            # MiniLM's vectors have length 1, what leaves the encoder about 20.
+            "model.text_latent": "matched",
+            "train.learning_rate": 5e-4,
+            # At a higher rate, or without a warm-up, such a model ends with a latent
+            # per phrase and no more.
+            "train.schedule": "cosine",
+            "train.grad_clip": 1.0,
+        },
+        demo={
+            "model.ff_size": 512,
+            "model.num_layers": 3,
+            # Few steps: the fastest way to something that can be looked at.
+            "model.dropout": 0.0,
+            "train.warmup_steps": 200,
+            "train.num_steps": 400,
+            "train.batch_size": 20,
+            "train.eval_epochs": 10,
+        },
+        debug={"model.num_layers": 1, "train.warmup_steps": 2},
+    )

@@ -5,12 +5,11 @@ python -m actiongpt_jax.train --config configs/teach.py \
 python -m actiongpt_jax.train --config configs/teach.py:demo    # built-in data
 """
 
-from actiongpt_jax.config import base_config, parse_words
+from actiongpt_jax.config_fields import apply_words, base_config
 
 
 def get_config(arg=None):
     """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
-    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
     config = base_config()
 
     config.model.name = "teach"
@@ -44,25 +43,20 @@ def get_config(arg=None):
     config.train.eval_epochs = 10
     config.train.best_metric = "val/recons_text2rfeats_1"
 
-    if "text" in words:
-        config.text.source = words["text"]
-    if "k" in words:
-        config.text.k = int(words["k"])
-    if "demo" in words or "debug" in words:
-        demo = "demo" in words
-        config.data.builtin = 240 if demo else 12
-        config.model.latent_dim = 128 if demo else 16
-        config.model.ff_size = 256 if demo else 32
-        config.model.num_layers = 3 if demo else 2
-        config.data.max_shapes = 2 if demo else 1
-        # Few shapes of much the same size: compiling is a large part of a short run.
-        config.data.max_frames = 120 if demo else 750
-        # Few steps: the fastest way to something that can be looked at.
-        config.model.dropout = 0.0 if demo else 0.1
-        config.train.learning_rate = 1e-3
-        config.train.num_steps = 250 if demo else 8
-        config.train.batch_size = 8 if demo else 4
-        config.train.eval_epochs = 1000 if demo else 8
-        config.train.checkpoint_steps = 200 if demo else 4
-        config.train.log_steps = 10 if demo else 1
-    return config
+    return apply_words(
+        config,
+        arg,
+        small={"train.learning_rate": 1e-3},
+        demo={
+            "model.num_layers": 3,
+            "data.max_shapes": 2,
+            # Few shapes of much the same size: compiling is a large part of a short
+            # run.
+            "data.max_frames": 120,
+            # Few steps: the fastest way to something that can be looked at.
+            "model.dropout": 0.0,
+            "train.num_steps": 250,
+            "train.batch_size": 8,
+            "train.eval_epochs": 1000,
+        },
+    )

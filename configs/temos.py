@@ -5,12 +5,11 @@ python -m actiongpt_jax.train --config configs/temos.py \
 python -m actiongpt_jax.train --config configs/temos.py:demo    # built-in data
 """
 
-from actiongpt_jax.config import base_config, parse_words
+from actiongpt_jax.config_fields import apply_words, base_config
 
 
 def get_config(arg=None):
     """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
-    words = parse_words(arg, words=("demo", "debug"), keys=("k", "text"))
     config = base_config()
 
     config.model.name = "temos"
@@ -35,24 +34,20 @@ def get_config(arg=None):
     config.train.num_epochs = 1003
     config.train.eval_epochs = 10
 
-    if "text" in words:
-        config.text.source = words["text"]
-    if "k" in words:
-        config.text.k = int(words["k"])
-    if "demo" in words or "debug" in words:
-        demo = "demo" in words
-        config.data.builtin = 240 if demo else 12
-        config.model.latent_dim = 128 if demo else 16
-        config.model.ff_size = 256 if demo else 32
-        config.model.num_layers = 3 if demo else 2
-        config.data.max_shapes = 3 if demo else 1
-        # Few steps: the fastest way to something that can be looked at.
-        config.model.dropout = 0.0 if demo else 0.1
-        config.losses.lmd_kl = 1e-5
-        config.train.learning_rate = 1e-3
-        config.train.num_steps = 450 if demo else 8
-        config.train.batch_size = 16 if demo else 4
-        config.train.eval_epochs = 8
-        config.train.checkpoint_steps = 200 if demo else 4
-        config.train.log_steps = 10 if demo else 1
-    return config
+    return apply_words(
+        config,
+        arg,
+        small={
+            "losses.lmd_kl": 1e-5,
+            "train.learning_rate": 1e-3,
+            "train.eval_epochs": 8,
+        },
+        demo={
+            "model.num_layers": 3,
+            "data.max_shapes": 3,
+            # Few steps: the fastest way to something that can be looked at.
+            "model.dropout": 0.0,
+            "train.num_steps": 450,
+            "train.batch_size": 16,
+        },
+    )

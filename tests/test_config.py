@@ -2,7 +2,8 @@
 
 import pytest
 
-from actiongpt_jax.config import from_json, load_config, resolve, to_json
+from actiongpt_jax.config import from_json, load_config, to_json
+from actiongpt_jax.config_fields import resolve
 from actiongpt_jax.errors import InputError
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from actiongpt_jax.config import Config, to_json
+from actiongpt_jax.config import to_json
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion import settings as published_settings
 from actiongpt_jax.errors import InputError

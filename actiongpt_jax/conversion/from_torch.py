@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config, load_config
+from actiongpt_jax.config import load_config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion.layout import Layout
 from actiongpt_jax.conversion.recognise import MODELS, recognise
 from actiongpt_jax.errors import InputError

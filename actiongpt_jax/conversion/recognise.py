@@ -84,7 +84,7 @@ def recognise(names: Iterable[str], where: str) -> str:
 def _temos_fields(state: State) -> Fields:
     return {
         "model": _sizes(state),
-        # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
+        # What the weights were trained with, see `config_fields.REFERENCE_DEVIATIONS`.
         "data": {"heading": "reference"},
         # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5 twice.
         "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
@@ -161,7 +161,7 @@ def _motionclip_fields(state: State) -> Fields:
             "text_latent": "raw",
             "decode_text": False,
         },
-        # What the weights were trained with, see `config.REFERENCE_DEVIATIONS`.
+        # What the weights were trained with, see `config_fields.REFERENCE_DEVIATIONS`.
         "data": {"translation": "reference", "window_text": "reference"},
         "text": _text(latent_dim),
     }

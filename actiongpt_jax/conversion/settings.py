@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 
 # Place in the authors' settings -> field of a config here.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config, deviations
+from actiongpt_jax.config_fields import Config, deviations
 from actiongpt_jax.conversion.convert import RECORD
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of

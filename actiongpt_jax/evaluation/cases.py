@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.batches.segments import pairs, segments
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError

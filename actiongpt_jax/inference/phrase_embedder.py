@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text import encoders

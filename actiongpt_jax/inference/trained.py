@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import Family, family_of

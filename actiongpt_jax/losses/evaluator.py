@@ -6,7 +6,7 @@ in TMR (arXiv:2305.00976), here those that are equal.
 
 import jax
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.evaluator import EvaluatorOutputs

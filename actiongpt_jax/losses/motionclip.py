@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.body import Body, skin

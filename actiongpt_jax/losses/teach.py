@@ -6,7 +6,7 @@ Source: TEACH, arXiv:2209.04066, section 3.3.
 import jax
 import jax.numpy as jnp
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.losses import temos
 from actiongpt_jax.losses.terms import Term, smooth_l1
 from actiongpt_jax.models.teach import TeachOutputs

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian

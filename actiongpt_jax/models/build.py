@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
 
@@ -14,7 +14,7 @@ def build(config: Config) -> nn.Module:
     Args:
         config: `config.model` holds `name` and the model's attributes;
             `config.train.dtype` is the type of its products; `compat` is spelled
-            out, see `config.resolve`.
+            out, see `config_fields.resolve`.
 
     Returns:
         An unbound Linen module.
@@ -25,7 +25,7 @@ def build(config: Config) -> nn.Module:
     if config.get("compat") is not None:
         raise InputError(
             "config.compat must be spelled out before a model is built, got "
-            f"{config.compat!r}; pass `actiongpt_jax.config.resolve(config)`"
+            f"{config.compat!r}; pass `actiongpt_jax.config_fields.resolve(config)`"
         )
     fields = dict(config.model)
     name = fields.pop("name")

@@ -4,7 +4,7 @@ import dataclasses
 
 import flax.linen as nn
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.models.evaluator import RetrievalEvaluator

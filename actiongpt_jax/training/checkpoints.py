@@ -18,7 +18,8 @@ import orbax.checkpoint as ocp
 from flax import serialization
 from orbax.checkpoint import checkpoint_managers
 
-from actiongpt_jax.config import Config, from_json
+from actiongpt_jax.config import from_json
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training.step import TrainState

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError

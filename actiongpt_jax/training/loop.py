@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from actiongpt_jax.config import Config, cache_folder, check_values, resolve, to_json
+from actiongpt_jax.config import cache_folder, to_json
+from actiongpt_jax.config_fields import Config, check_values, resolve
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.losses.terms import Term
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.pair_batches import (
     PairBatches,

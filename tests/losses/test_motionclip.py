@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from actiongpt_jax.config import base_config
+from actiongpt_jax.config_fields import base_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.body import Body

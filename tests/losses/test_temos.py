@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from actiongpt_jax.config import load_config, resolve
+from actiongpt_jax.config import load_config
+from actiongpt_jax.config_fields import resolve
 from actiongpt_jax.losses import temos as losses
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian

@@ -1,0 +1,271 @@
+"""What is in a config: fields and defaults, small forms, checks, `compat`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+from actiongpt_jax.errors import InputError
+
+# Type checkers see the fields of a ConfigDict as a union without attributes.
+if TYPE_CHECKING:
+    Config: TypeAlias = Any
+else:
+    Config = ml_collections.ConfigDict
+
+# What the published code does by accident, by the config field that chooses it.
+REFERENCE_DEVIATIONS = {
+    "data.heading": "reference",
+    "data.pair_cut": "reference",
+    "data.shortest_action": "reference",
+    "data.translation": "reference",
+    "data.window_text": "reference",
+    "losses.recons_mean": "padded",
+    "model.motion_mask": "shipped",
+    "model.text_mask": "shipped",
+    "text.aggregation": "reference_mean",
+}
+
+# Fields that must be one of a few words, or a number from 1 on; where a config has
+# them. All are looked at before any work, and nowhere else.
+_CHOICES = {
+    "compat": (None, "reference"),
+    "data.align": ("none", "yaw", "full"),
+    "data.heading": ("yaw", "reference"),
+    "data.labels": ("frame", "frame+sequence"),
+    "data.pair_cut": ("middle", "reference"),
+    "data.shortest_action": ("past", "reference"),
+    "data.translation": ("pelvis", "reference"),
+    "data.turn": ("none", "random"),
+    "data.window_text": ("covering", "reference"),
+    "losses.recons_mean": ("frames", "padded"),
+    "model.motion_mask": ("bool", "shipped"),
+    "model.text_latent": ("raw", "normalized", "matched"),
+    "model.text_mask": ("bool", "shipped"),
+    "text.source": ("descriptions", "phrase"),
+    "train.dtype": ("float32", "bfloat16"),
+    "train.schedule": ("constant", "cosine"),
+}
+_POSITIVE = (
+    "data.clip_frames",
+    "data.limit",
+    "data.max_frames",
+    "data.max_shapes",
+    "data.min_frames",
+    "data.num_frames",
+    "model.encoder_tokens",
+    "model.ff_size",
+    "model.hist_frames",
+    "model.latent_dim",
+    "model.num_heads",
+    "model.num_layers",
+    "text.k",
+    "text.num_tokens",
+    "train.batch_size",
+    "train.checkpoint_steps",
+    "train.eval_epochs",
+    "train.keep_checkpoints",
+    "train.log_steps",
+    "train.num_epochs",
+    "train.num_steps",
+)
+
+# What the small forms of all models share.
+_DEMO = {
+    "data.builtin": 240,
+    "model.latent_dim": 128,
+    "model.ff_size": 256,
+    "train.checkpoint_steps": 200,
+    "train.log_steps": 10,
+}
+_DEBUG = {
+    "data.builtin": 12,
+    "data.max_shapes": 1,
+    "model.latent_dim": 16,
+    "model.ff_size": 32,
+    "model.num_layers": 2,
+    "train.num_steps": 8,
+    "train.batch_size": 4,
+    "train.eval_epochs": 8,
+    "train.checkpoint_steps": 4,
+    "train.log_steps": 1,
+}
+
+
+def base_config() -> Config:
+    """Returns the fields that every model's config shares, with their defaults."""
+    config = ml_collections.ConfigDict()
+    # 'reference' sets every field of REFERENCE_DEVIATIONS, once, when it is loaded.
+    config.compat = placeholder(str)
+    config.model = ml_collections.ConfigDict()
+    config.losses = ml_collections.ConfigDict()
+
+    config.data = ml_collections.ConfigDict()
+    config.data.store = ""
+    # Sequences of the built-in corpus to make and train on; 0 = use `store`.
+    config.data.builtin = 0
+    config.data.labels = "frame"
+    config.data.min_frames = 15
+    config.data.max_frames = 750
+    # Train on the first so many segments only: to see whether a model can learn.
+    config.data.limit = placeholder(int)
+    config.data.heading = "yaw"
+    # Where two actions that overlap are cut apart; see `segments.cut_pair`.
+    config.data.pair_cut = "middle"
+    # An action of a series lasts at least the transition and the 'past' frames that
+    # the next one reads; for the 'reference' the transition and two frames.
+    config.data.shortest_action = "past"
+    config.data.train_split = "train"
+    config.data.val_split = "val"
+    config.data.max_shapes = 8
+
+    config.text = ml_collections.ConfigDict()
+    config.text.store = ""
+    config.text.source = "descriptions"
+    # None = whatever the store holds; set and different is an error.
+    config.text.encoder = placeholder(str)
+    config.text.k = placeholder(int)
+    config.text.aggregation = placeholder(str)
+    config.text.width = placeholder(int)
+    config.text.weight_hash = placeholder(str)
+    # Tokens that texts are padded to; None = the longest's. Runs on other texts with
+    # the same number share their compiled programs.
+    config.text.num_tokens = placeholder(int)
+
+    config.train = ml_collections.ConfigDict()
+    config.train.batch_size = 16
+    config.train.num_steps = placeholder(int)
+    config.train.num_epochs = 1000
+    config.train.seed = 42
+    config.train.dtype = "float32"
+    config.train.optimizer = "adamw"
+    config.train.learning_rate = 1e-4
+    # The rate rises from 0 for so many steps, and then stays or, with 'cosine', falls
+    # to a twentieth at the last step. Published runs have neither.
+    config.train.warmup_steps = 0
+    config.train.schedule = "constant"
+    # torch's defaults, which every published run uses.
+    config.train.b1, config.train.b2, config.train.eps = 0.9, 0.999, 1e-8
+    config.train.weight_decay = 0.01
+    config.train.grad_clip = placeholder(float)
+    config.train.log_steps = 10
+    config.train.eval_epochs = 10
+    config.train.checkpoint_steps = 1000
+    config.train.keep_checkpoints = 3
+    config.train.best_metric = "val/recons_text2rfeats"
+    return config
+
+
+def apply_words(
+    config: Config,
+    arg: str | None,
+    *,
+    small: Mapping[str, Any],
+    demo: Mapping[str, Any],
+    debug: Mapping[str, Any] = MappingProxyType({}),
+) -> Config:
+    """Applies the words that every config knows: demo, debug, k=N and text=SOURCE.
+
+    Args:
+        config: config of the published size; changed in place.
+        arg: what follows the colon, or None.
+        small: 'section.field' -> value of both small forms, on built-in data.
+        demo: more fields of 'demo', minutes on a CPU.
+        debug: more fields of 'debug', seconds.
+
+    Returns:
+        The config.
+
+    Raises:
+        InputError: for an unknown word; ValueError where k is no number.
+    """
+    forms = {"demo": {**_DEMO, **small, **demo}, "debug": {**_DEBUG, **small, **debug}}
+    fields: dict[str, Any] = {}
+    for word in filter(None, map(str.strip, (arg or "").split(","))):
+        key, _, value = word.partition("=")
+        if word in forms:
+            fields |= forms[word]
+        elif key == "k":
+            fields["text.k"] = int(value)
+        elif key == "text":
+            fields["text.source"] = value
+        else:
+            raise InputError(
+                f"config word {word!r} is unknown; known are {', '.join(forms)}, "
+                "k=..., text=..."
+            )
+    for field, value in fields.items():
+        section, name = field.split(".")
+        config[section][name] = value
+    return config
+
+
+def check_values(config: Config) -> None:
+    """Checks the fields whose wrong value would show late, or never.
+
+    Raises:
+        InputError: for the first wrong one.
+    """
+    for field, allowed in _CHOICES.items():
+        value = lookup(config, field, allowed[0])
+        if value not in allowed:
+            words = ", ".join(map(repr, filter(None, allowed)))
+            raise InputError(f"config.{field} must be one of {words}, got {value!r}")
+    for field in _POSITIVE:
+        value = lookup(config, field, None)
+        if value is not None and value < 1:
+            raise InputError(f"config.{field} must be at least 1, got {value}")
+    if (steps := lookup(config, "train.warmup_steps", 0)) < 0:
+        raise InputError(f"config.train.warmup_steps must be 0 or more, got {steps}")
+    rate = lookup(config, "model.dropout", 0.0)
+    if not 0 <= rate < 1:
+        raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
+    width = lookup(config, "model.latent_dim", None)
+    heads = lookup(config, "model.num_heads", None)
+    if width is not None and (width % 2 or (heads is not None and width % heads)):
+        raise InputError(
+            "config.model.latent_dim must be even and a multiple of "
+            f"config.model.num_heads, got {width} and num_heads={heads}"
+        )
+
+
+def lookup(config: Config, field: str, default: Any) -> Any:
+    """Returns the value of 'section.field', or a default where the config lacks it."""
+    node = config
+    for part in field.split("."):
+        if part not in node:
+            return default
+        node = node[part]
+    return node
+
+
+def resolve(config: Config) -> Config:
+    """Spells `compat='reference'` out in the fields it stands for.
+
+    Called where a config comes in (`load_config`, `from_json`, `train`); nothing else
+    looks at `compat`.
+
+    Returns:
+        The config itself without `compat`, else a changed copy whose `compat` is None.
+    """
+    if config.get("compat") != "reference":
+        return config
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.compat = None
+        for field, value in REFERENCE_DEVIATIONS.items():
+            section, name = field.split(".")
+            if name in config.get(section, {}):
+                config[section][name] = value
+    return config
+
+
+def deviations(config: Config) -> list[str]:
+    """Lists 'field=value' of the published code's accidents that a config has on."""
+    return [
+        f"{field}={value}"
+        for field, value in REFERENCE_DEVIATIONS.items()
+        if lookup(config, field, None) == value
+    ]
