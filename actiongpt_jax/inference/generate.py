@@ -178,7 +178,7 @@ def _generate_batch(
             trained.variables,
             trained.normalizer,
             *arrays[:2],
-            _noise(*arrays[2:4], number, trained.model.latent_dim),
+            _noise(*arrays[2:4], number, trained.model.sizes.latent_dim),
             arrays[4],
             before,
             align=align,

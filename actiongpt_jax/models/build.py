@@ -1,11 +1,15 @@
 """From a config to a model."""
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
+from actiongpt_jax.nn.sizes import split_sizes
 
 
 def build(config: Config) -> nn.Module:
@@ -29,7 +33,10 @@ def build(config: Config) -> nn.Module:
         )
     fields = dict(config.model)
     name = fields.pop("name")
+    given, own = split_sizes(fields)
+    model: Any = family_of(config).model
     try:
-        return family_of(config).model(**fields, dtype=jnp.dtype(config.train.dtype))
+        dtype = jnp.dtype(config.train.dtype)
+        return model(dataclasses.replace(model.sizes, **given, dtype=dtype), **own)
     except TypeError as error:
         raise InputError(f"config.model does not fit {name}: {error}") from error

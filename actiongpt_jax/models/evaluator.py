@@ -13,13 +13,13 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.nn.attention import Dense
+from actiongpt_jax.nn.sizes import Sizes
 
 
 @flax.struct.dataclass
@@ -39,39 +39,22 @@ class RetrievalEvaluator(nn.Module):
     """A text encoder and a motion encoder that share nothing but where they point.
 
     Attributes:
-        nfeats: width of a frame of features.
-        latent_dim: width of every block.
-        embed_dim: P; small, because the bias of a FID grows with it.
-        num_layers: of each of the two stacks.
-        num_heads: of each attention.
-        ff_size: inner width of the feed-forward parts.
-        dropout: rate of every dropout.
-        dtype: of the products; parameters and outputs are float32.
+        sizes: sizes of both encoders.
+        nfeats: width F of a frame of features.
+        embed_dim: width P of the shared space; small, because the bias of a FID grows
+            with it.
     """
 
+    sizes: Sizes = Sizes(num_layers=4)
     nfeats: int = 135
-    latent_dim: int = 256
     embed_dim: int = 64
-    num_layers: int = 4
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
-    dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        """Creates both encoders and what brings them to one width."""
-        sizes = {
-            "latent_dim": self.latent_dim,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "ff_size": self.ff_size,
-            "dropout": self.dropout,
-            "dtype": self.dtype,
-        }
-        self.text_encoder = TextEncoder(**sizes)
-        self.motion_encoder = MotionEncoder(vae=False, **sizes)
-        self.text_head = Dense(self.embed_dim, dtype=self.dtype)
-        self.motion_head = Dense(self.embed_dim, dtype=self.dtype)
+        """Creates both encoders and the layers that bring them to one width."""
+        self.text_encoder = TextEncoder(self.sizes)
+        self.motion_encoder = MotionEncoder(self.sizes, vae=False)
+        self.text_head = Dense(self.embed_dim, dtype=self.sizes.dtype)
+        self.motion_head = Dense(self.embed_dim, dtype=self.sizes.dtype)
 
     def encode_text(
         self,

@@ -5,12 +5,11 @@ Source: ACTOR, arXiv:2104.05670; TEMOS, arXiv:2204.14109.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.models.pooling import pool, pool_gaussian, project
 from actiongpt_jax.nn.attention import mask_to_bias
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.structs import Gaussian
 
 
@@ -18,22 +17,13 @@ class MotionEncoder(nn.Module):
     """Pools a padded motion into a `Gaussian` through two learned tokens.
 
     Attributes:
-        latent_dim: width of the latent and of every block.
-        num_layers: of the stack.
-        num_heads: 4 is what the reference runs; its `num_head` key is unread.
-        ff_size: inner width of the feed-forward parts.
-        dropout: rate of every dropout.
-        vae: False pools into one vector, through one token.
-        dtype: of the products.
+        sizes: sizes of the encoder.
+        vae: whether to return a Gaussian; False pools into one vector, through one
+            learned token.
     """
 
-    latent_dim: int = 256
-    num_layers: int = 6
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
+    sizes: Sizes = Sizes()
     vae: bool = True
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -52,10 +42,7 @@ class MotionEncoder(nn.Module):
         Returns:
             Gaussian over (B, D); without `vae` the (B, D) embedding.
         """
-        embedded = project(self, features, "skel_embedding")
-        heads = 2 if self.vae else 1
-        bias = jnp.pad(mask_to_bias(mask), ((0, 0), (heads, 0)))
+        frames, bias = project(self, features, "skel_embedding"), mask_to_bias(mask)
         if self.vae:
-            return pool_gaussian(self, embedded, bias, deterministic)
-        token = self.param("emb_token", nn.initializers.normal(1.0), (self.latent_dim,))
-        return pool(self, [token], embedded, bias, deterministic)[:, 0]
+            return pool_gaussian(self, frames, bias, deterministic)
+        return pool(self, ["emb_token"], frames, bias, deterministic)[:, 0]

@@ -7,13 +7,13 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.rotations import unit
-from actiongpt_jax.models.motion_decoder import MotionDecoder
+from actiongpt_jax.models.motion_decoder import MotionDecoder, decode_pair
 from actiongpt_jax.models.motion_encoder import MotionEncoder
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.structs import latent_of
 
 TEXT_LATENTS = ("raw", "normalized", "matched")
@@ -42,30 +42,21 @@ class MotionClip(nn.Module):
     """A motion encoder into the space of a text model's vectors, and a decoder.
 
     Attributes:
-        nfeats: width of a frame of poses.
-        latent_dim: width of the latent, of every block and of the texts' vectors.
-        num_layers: of each of the two stacks.
-        num_heads: of every attention.
-        ff_size: inner width of the feed-forward parts.
-        dropout: rate of every dropout.
+        sizes: sizes of both parts; `latent_dim` is also the width of the texts'
+            vectors, 512 in CLIP ViT-B/32.
+        nfeats: width F of a frame of poses.
         encoder_tokens: learned tokens in front of the frames, of which the first
             becomes the latent: 1 in Action-GPT, 2 in MotionCLIP itself.
         text_latent: how a text's vector becomes a latent, see `as_latent`.
         decode_text: decode texts in training too (the published
             `use_generation_losses`).
-        dtype: of the products; parameters and outputs are float32.
     """
 
+    sizes: Sizes = Sizes(latent_dim=512, num_layers=8)
     nfeats: int = 150
-    latent_dim: int = 512
-    num_layers: int = 8
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
     encoder_tokens: int = 1
     text_latent: str = "raw"
     decode_text: bool = False
-    dtype: DTypeLike = jnp.float32
 
     def setup(self):
         """Creates both parts."""
@@ -78,19 +69,11 @@ class MotionClip(nn.Module):
                 f"text_latent must be one of {', '.join(TEXT_LATENTS)}, got "
                 f"{self.text_latent!r}"
             )
-        sizes = {
-            "latent_dim": self.latent_dim,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "ff_size": self.ff_size,
-            "dropout": self.dropout,
-            "dtype": self.dtype,
-        }
-        self.motion_encoder = MotionEncoder(vae=self.encoder_tokens == 2, **sizes)
-        self.motion_decoder = MotionDecoder(nfeats=self.nfeats, **sizes)
+        self.motion_encoder = MotionEncoder(self.sizes, vae=self.encoder_tokens == 2)
+        self.motion_decoder = MotionDecoder(self.sizes, self.nfeats)
         if self.is_initializing():
             # The published decoder has a bias per class that nothing reads.
-            shape = (1, self.latent_dim)
+            shape = (1, self.sizes.latent_dim)
             self.variable(
                 "unused",
                 "action_biases",
@@ -139,11 +122,12 @@ class MotionClip(nn.Module):
         Raises:
             InputError: if the vectors are not of the latent's width.
         """
-        if vector.shape[-1] != self.latent_dim:
+        width = self.sizes.latent_dim
+        if vector.shape[-1] != width:
             raise InputError(
                 f"model.latent_dim must be the width of the texts' vectors, "
-                f"{vector.shape[-1]}, got {self.latent_dim}; set it, or embed the "
-                "texts with another encoder"
+                f"{vector.shape[-1]}, got {width}; set it, or embed the texts with "
+                "another encoder"
             )
         if self.text_latent == "raw":
             return vector
@@ -172,15 +156,7 @@ class MotionClip(nn.Module):
         if not self.decode_text:
             poses = self.decode(latent, mask, deterministic)
             return MotionClipOutputs(latent, poses, text, image)
-        # One decode of 2 B items: few large operations instead of many small ones.
-        poses, poses_text = jnp.split(
-            self.decode(
-                jnp.concatenate([latent, text]),
-                jnp.concatenate([mask] * 2),
-                deterministic,
-            ),
-            2,
-        )
+        poses, poses_text = decode_pair(self.decode, latent, text, mask, deterministic)
         return MotionClipOutputs(latent, poses, text, image, poses_text)
 
     def _latent_length(self) -> jax.Array:
@@ -190,6 +166,6 @@ class MotionClip(nn.Module):
         where these do not correlate with what they multiply.
         """
         params = self.motion_encoder.variables["params"]["encoder"]
-        norm = params[f"layer_{self.num_layers - 1}"]["norm2"]
+        norm = params[f"layer_{self.sizes.num_layers - 1}"]["norm2"]
         length = jnp.sqrt((norm["scale"] ** 2 + norm["bias"] ** 2).sum())
         return jax.lax.stop_gradient(length)

@@ -1,4 +1,12 @@
-"""What the text encoder and the motion encoder share: learned tokens that pool."""
+"""What the text and the motion encoders share: learned tokens that sum up a sequence.
+
+The tokens stand in front of the sequence; a transformer encodes the whole, and what
+leaves it in their places is the summary.
+
+Source: ACTOR, arXiv:2104.05670, section 3; TEMOS, arXiv:2204.14109, section 3.
+"""
+
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -11,71 +19,75 @@ from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.nn.transformer import Encoder
 from actiongpt_jax.structs import Gaussian
 
+# These functions run inside the `__call__` of a Linen module, their first argument: the
+# parameters that they make belong to it, and it has the field `sizes`.
+
 
 def project(
     module: nn.Module, x: Float[Array, "b n e"], name: str
 ) -> Float[Array, "b n d"]:
-    """Maps the last axis to the latent's width through a dense layer of `module`."""
+    """Maps the last axis to the latent's width through the module's dense layer."""
     batch, length, width = x.shape
-    dense = Dense(module.latent_dim, dtype=module.dtype, name=name, parent=module)
+    dense = Dense(module.sizes.latent_dim, dtype=module.sizes.dtype, name=name)
     return dense(x.reshape(batch * length, width)).reshape(batch, length, -1)
+
+
+def learned_token(module: nn.Module, name: str) -> jax.Array:
+    """Makes the module's parameter `name`, a token (D,)."""
+    return module.param(name, nn.initializers.normal(1.0), (module.sizes.latent_dim,))
 
 
 def add_positions(
     module: nn.Module, x: Float[Array, "b n d"], deterministic: bool
 ) -> Float[Array, "b n d"]:
     """Adds positions 0 .. N-1 to (B, N, D), then applies the module's dropout."""
-    x = x + sinusoids(x.shape[1], module.latent_dim).astype(module.dtype)
-    if not deterministic and module.dropout > 0:
-        x = dropout(x, dropout_seeds(module, 1)[0], module.dropout)
+    sizes = module.sizes
+    x = x + sinusoids(x.shape[1], sizes.latent_dim).astype(sizes.dtype)
+    if not deterministic and sizes.dropout > 0:
+        x = dropout(x, dropout_seeds(module, 1)[0], sizes.dropout)
     return x
-
-
-def pool_gaussian(
-    module: nn.Module,
-    tokens: Float[Array, "b n d"],
-    bias: Float[Array, "b m"],
-    deterministic: bool,
-) -> Gaussian:
-    """Puts mu and logvar tokens first, adds positions, encodes, reads them off.
-
-    Args:
-        module: the Linen module inside whose `__call__` this runs; it owns the
-            tokens and the stack and gives the sizes.
-        tokens: (B, N, D).
-        bias: (B, N + 2) for the attention logits.
-        deterministic: no dropout.
-
-    Returns:
-        Gaussian over (B, D), float32.
-    """
-    heads = [
-        module.param(name, nn.initializers.normal(1.0), (module.latent_dim,))
-        for name in ("mu_token", "logvar_token")
-    ]
-    pooled = pool(module, heads, tokens, bias, deterministic)
-    return Gaussian(mu=pooled[:, 0], logvar=pooled[:, 1])
 
 
 def pool(
     module: nn.Module,
-    heads: list[jax.Array],
-    tokens: Float[Array, "b n d"],
-    bias: Float[Array, "b m"],
+    names: Sequence[str],
+    x: Float[Array, "b n d"],
+    bias: Float[Array, "b n"],
     deterministic: bool,
 ) -> Float[Array, "b h d"]:
-    """Encodes [heads, tokens] with positions; returns the heads' outputs, float32."""
-    batch, width = len(tokens), module.latent_dim
-    first = jnp.broadcast_to(jnp.stack(heads), (batch, len(heads), width))
-    x = jnp.concatenate([first.astype(module.dtype), tokens], axis=1)
+    """Puts learned tokens first, adds positions, encodes, and reads the tokens off.
+
+    Args:
+        module: the Linen module inside whose `__call__` this runs.
+        names: names of the H learned tokens.
+        x: (B, N, D) sequences.
+        bias: (B, N) added to the attention logits of each element of a sequence.
+        deterministic: no dropout.
+
+    Returns:
+        (B, H, D) float32.
+    """
+    sizes, count = module.sizes, len(names)
+    tokens = jnp.stack([learned_token(module, name) for name in names])
+    tokens = jnp.broadcast_to(tokens, (len(x), count, sizes.latent_dim))
+    x = jnp.concatenate([tokens.astype(sizes.dtype), x], axis=1)
     x = add_positions(module, x, deterministic)
-    encoder = Encoder(
-        module.num_layers,
-        module.num_heads,
-        module.ff_size,
-        module.dropout,
-        dtype=module.dtype,
-        name="encoder",
-        parent=module,
-    )
-    return encoder(x, bias, deterministic, len(heads)).astype(jnp.float32)
+    # The learned tokens are always real: nothing is added to their logits.
+    bias = jnp.pad(bias, ((0, 0), (count, 0)))
+    encoder = Encoder(sizes, name="encoder")
+    return encoder(x, bias, deterministic, num_outputs=count).astype(jnp.float32)
+
+
+def pool_gaussian(
+    module: nn.Module,
+    x: Float[Array, "b n d"],
+    bias: Float[Array, "b n"],
+    deterministic: bool,
+) -> Gaussian:
+    """Pools sequences into a Gaussian over (B, D) through a mu and a logvar token.
+
+    Args: those of `pool`.
+    """
+    names = ("mu_token", "logvar_token")
+    pooled = pool(module, names, x, bias, deterministic)
+    return Gaussian(mu=pooled[:, 0], logvar=pooled[:, 1])

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from actiongpt_jax.models.motion_decoder import decode_pair
 from actiongpt_jax.models.temos import Temos, TemosOutputs
 from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.structs import Gaussian
@@ -112,14 +113,8 @@ class Teach(Temos):
             z_text[i] = text[i].sample(noise[f"text_{i}"])
             z_motion[i] = motion[i].sample(noise[f"motion_{i}"])
             frame_mask = batch[f"frame_mask_{i}"]
-            # One decode of 2 B items: few large operations, not many small ones.
-            features_text[i], features_motion[i] = jnp.split(
-                self.decode(
-                    jnp.concatenate([z_text[i], z_motion[i]]),
-                    jnp.concatenate([frame_mask] * 2),
-                    deterministic,
-                ),
-                2,
+            features_text[i], features_motion[i] = decode_pair(
+                self.decode, z_text[i], z_motion[i], frame_mask, deterministic
             )
             # No stop_gradient: the second action's losses train the first's text.
             real = batch[f"features_{i}"]

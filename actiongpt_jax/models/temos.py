@@ -8,13 +8,12 @@ from typing import ClassVar, cast
 import flax.linen as nn
 import flax.struct
 import jax
-import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.models.motion_decoder import MotionDecoder
+from actiongpt_jax.models.motion_decoder import MotionDecoder, decode_pair
 from actiongpt_jax.models.motion_encoder import MotionEncoder
 from actiongpt_jax.models.text_encoder import TextEncoder
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.structs import Gaussian
 
 
@@ -43,40 +42,22 @@ class Temos(nn.Module):
     """Text and motion encoders into one latent space, and a decoder out of it.
 
     Attributes:
-        nfeats: width of a frame of features.
-        latent_dim: width of the latent and of every block.
-        num_layers: of each of the three stacks.
-        num_heads: 4 is what the reference runs; its `num_head` key is unread.
-        ff_size: inner width of the feed-forward parts.
-        dropout: rate of every dropout.
+        sizes: sizes of each of the three parts.
+        nfeats: width F of a frame of features.
         text_mask: 'bool' or 'shipped', see `models.text_encoder.text_bias`.
-        dtype: of the products; parameters and outputs are float32.
     """
 
+    sizes: Sizes = Sizes()
     nfeats: int = 135
-    latent_dim: int = 256
-    num_layers: int = 6
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
     text_mask: str = "bool"
-    dtype: DTypeLike = jnp.float32
 
     text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
 
     def setup(self):
         """Creates the three parts."""
-        sizes = {
-            "latent_dim": self.latent_dim,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "ff_size": self.ff_size,
-            "dropout": self.dropout,
-            "dtype": self.dtype,
-        }
-        self.text_encoder = self.text_encoder_type(text_mask=self.text_mask, **sizes)
-        self.motion_encoder = MotionEncoder(**sizes)
-        self.motion_decoder = MotionDecoder(nfeats=self.nfeats, **sizes)
+        self.text_encoder = self.text_encoder_type(self.sizes, self.text_mask)
+        self.motion_encoder = MotionEncoder(self.sizes)
+        self.motion_decoder = MotionDecoder(self.sizes, self.nfeats)
 
     def encode_text(
         self,
@@ -129,14 +110,8 @@ class Temos(nn.Module):
         )
         z_text = text.sample(noise["text"])
         z_motion = motion.sample(noise["motion"])
-        # One decode of 2 B items: few large operations instead of many small ones.
-        features_text, features_motion = jnp.split(
-            self.decode(
-                jnp.concatenate([z_text, z_motion]),
-                jnp.concatenate([batch["frame_mask"]] * 2),
-                deterministic,
-            ),
-            2,
+        features_text, features_motion = decode_pair(
+            self.decode, z_text, z_motion, batch["frame_mask"], deterministic
         )
         return TemosOutputs(
             text, motion, z_text, z_motion, features_text, features_motion

@@ -3,11 +3,16 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.models.pooling import add_positions, pool_gaussian, project
+from actiongpt_jax.models.pooling import (
+    add_positions,
+    learned_token,
+    pool_gaussian,
+    project,
+)
 from actiongpt_jax.nn.attention import mask_to_bias
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.nn.transformer import Encoder
 from actiongpt_jax.structs import Gaussian
 
@@ -39,22 +44,12 @@ class TextEncoder(nn.Module):
     Source: TEMOS, arXiv:2204.14109, section 3.
 
     Attributes:
-        latent_dim: width of the latent and of every block.
-        num_layers: of the stack.
-        num_heads: 4 is what the reference runs; its `num_head` key is unread.
-        ff_size: inner width of the feed-forward parts.
-        dropout: rate of every dropout.
-        text_mask: see `text_bias`.
-        dtype: of the products.
+        sizes: sizes of the encoder.
+        text_mask: 'bool' or 'shipped', see `text_bias`.
     """
 
-    latent_dim: int = 256
-    num_layers: int = 6
-    num_heads: int = 4
-    ff_size: int = 1024
-    dropout: float = 0.1
+    sizes: Sizes = Sizes()
     text_mask: str = "bool"
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -73,10 +68,20 @@ class TextEncoder(nn.Module):
         Returns:
             Gaussian over (B, D).
         """
-        # ReLU before the projection, as published.
-        projected = project(self, jax.nn.relu(tokens), "projection")
-        bias = jnp.pad(text_bias(mask, self.text_mask), ((0, 0), (2, 0)))
-        return pool_gaussian(self, projected, bias, deterministic)
+        text = project_text(self, tokens)
+        bias = text_bias(mask, self.text_mask)
+        return pool_gaussian(self, text, bias, deterministic)
+
+
+def project_text(
+    module: nn.Module, tokens: Float[Array, "b n e"]
+) -> Float[Array, "b n d"]:
+    """Maps the states of a text model to the latent's width.
+
+    The published code puts a ReLU in front of the projection, not behind it, so the
+    negative half of every state is lost; its weights were trained that way.
+    """
+    return project(module, jax.nn.relu(tokens), "projection")
 
 
 class PastTextEncoder(TextEncoder):
@@ -89,7 +94,7 @@ class PastTextEncoder(TextEncoder):
     Source: TEACH, arXiv:2209.04066, section 3; past frames go through the stack of
     the text as in its published code (a stack of their own is carried as `unused`).
 
-    Attributes: as of `TextEncoder`.
+    Attributes: those of `TextEncoder`.
     """
 
     @nn.compact
@@ -114,50 +119,36 @@ class PastTextEncoder(TextEncoder):
         Returns:
             Gaussian over (B, D).
         """
-        batch = len(tokens)
-        stack = {
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "ff_size": self.ff_size,
-            "dropout": self.dropout,
-            "dtype": self.dtype,
-        }
-        encoder = Encoder(**stack, name="encoder")
-        mu, logvar, separator = (
-            self.param(name, nn.initializers.normal(1.0), (self.latent_dim,))
-            for name in ("mu_token", "logvar_token", "separation_token")
-        )
-        text = project(self, jax.nn.relu(tokens), "projection")
-        text = add_positions(self, text, deterministic)
+        batch, sizes = len(tokens), self.sizes
+        encoder = Encoder(sizes, name="encoder")
+
+        def repeated(name: str) -> jax.Array:
+            token = learned_token(self, name).astype(sizes.dtype)
+            return jnp.broadcast_to(token, (batch, 1, sizes.latent_dim))
+
+        mu, logvar = repeated("mu_token"), repeated("logvar_token")
+        separator = repeated("separation_token")
+        text = add_positions(self, project_text(self, tokens), deterministic)
         parts = [mu, logvar]
         if past is not None:
             past = project(self, past, "skel_embedding")
             past = add_positions(self, past, deterministic)
-            parts.append(encoder(past, jnp.zeros(past.shape[:2]), deterministic))
+            # Past frames have no padding: nothing is added to their logits.
+            bias = jnp.zeros(past.shape[:2])
+            parts.append(encoder(past, bias, deterministic))
             if self.is_initializing():
-                inert = Encoder(**stack, parent=None)
+                inert = Encoder(sizes, parent=None)
                 self.variable(
                     "unused",
                     "past_encoder",
-                    lambda: inert.init(
-                        self.make_rng("params"), past, jnp.zeros(past.shape[:2])
-                    )["params"],
+                    lambda: inert.init(self.make_rng("params"), past, bias)["params"],
                 )
         if z_prev is not None:
             parts.append(z_prev[:, None])
         parts += [separator, text]
-        x = jnp.concatenate(
-            [
-                jnp.broadcast_to(part, (batch, 1, self.latent_dim))
-                if part.ndim == 1
-                else part
-                for part in (part.astype(self.dtype) for part in parts)
-            ],
-            axis=1,
-        )
-        bias = jnp.pad(
-            text_bias(mask, self.text_mask),
-            ((0, 0), (x.shape[1] - mask.shape[1], 0)),
-        )
+        x = jnp.concatenate([part.astype(sizes.dtype) for part in parts], axis=1)
+        # Only text is padded: nothing is added to the logits of what precedes it.
+        added = x.shape[1] - mask.shape[1]
+        bias = jnp.pad(text_bias(mask, self.text_mask), ((0, 0), (added, 0)))
         pooled = encoder(x, bias, deterministic, num_outputs=2).astype(jnp.float32)
         return Gaussian(mu=pooled[:, 0], logvar=pooled[:, 1])

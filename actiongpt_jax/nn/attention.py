@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, UInt32
 
 from actiongpt_jax.nn.dropout import dropout, keep_mask
+from actiongpt_jax.nn.sizes import Sizes
 
 # Finite, so that a row with no real key has a defined (uniform) softmax.
 _MASKED = -1e9
@@ -99,15 +100,11 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention with packed query, key and value projections.
 
     Attributes:
-        num_heads: divides the width.
-        dropout: rate on the attention weights.
-        dtype: of the products; the softmax is float32.
+        sizes: heads, dropout rate (on the attention weights) and type of the products.
         causal: no token attends to a later one.
     """
 
-    num_heads: int
-    dropout: float = 0.1
-    dtype: DTypeLike = jnp.float32
+    sizes: Sizes = Sizes()
     causal: bool = False
 
     @nn.compact
@@ -129,13 +126,14 @@ class SelfAttention(nn.Module):
         Returns:
             (B * Q, D).
         """
+        dtype, rate = self.sizes.dtype, self.sizes.dropout
         batch, tokens = bias.shape
         width = x.shape[-1]
-        depth = width // self.num_heads
+        depth = width // self.sizes.num_heads
         kernel = self.param("in_kernel", _packed_init(width), (width, 3 * width))
         in_bias = self.param("in_bias", nn.initializers.zeros, (3 * width,))
-        kernel, in_bias = kernel.astype(self.dtype), in_bias.astype(self.dtype)
-        x = x.astype(self.dtype)
+        kernel, in_bias = kernel.astype(dtype), in_bias.astype(dtype)
+        x = x.astype(dtype)
         if num_queries is None or num_queries == tokens:
             num_queries = tokens
             packed = (x @ kernel + in_bias).reshape(batch, tokens, 3, -1, depth)
@@ -154,11 +152,11 @@ class SelfAttention(nn.Module):
             earlier = np.tri(num_queries, tokens, dtype=bool)
             logits = jnp.where(earlier, logits, _MASKED)
         weights = jax.nn.softmax(logits, axis=-1)
-        if seeds is not None and self.dropout > 0:
-            weights = dropout(weights, seeds, self.dropout)
-        out = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(self.dtype), v)
+        if seeds is not None and rate > 0:
+            weights = dropout(weights, seeds, rate)
+        out = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(dtype), v)
         out = out.transpose(0, 2, 1, 3).reshape(batch * num_queries, width)
-        return Dense(width, dtype=self.dtype, name="out")(out)
+        return Dense(width, dtype=dtype, name="out")(out)
 
 
 class SingleTokenAttention(nn.Module):
@@ -170,14 +168,10 @@ class SingleTokenAttention(nn.Module):
     is the dropout on the weights: per item, head and query it is 0 or 1/(1 - rate).
 
     Attributes:
-        num_heads: divides the width.
-        dropout: rate on the attention weights.
-        dtype: of the products.
+        sizes: heads, dropout rate (on the attention weights) and type of the products.
     """
 
-    num_heads: int
-    dropout: float = 0.1
-    dtype: DTypeLike = jnp.float32
+    sizes: Sizes = Sizes()
 
     @nn.compact
     def __call__(
@@ -196,6 +190,8 @@ class SingleTokenAttention(nn.Module):
         Returns:
             (B, Q, D), or (B, 1, D) to broadcast where there is no dropout.
         """
+        dtype, rate = self.sizes.dtype, self.sizes.dropout
+        num_heads = self.sizes.num_heads
         batch, width = memory.shape
         if self.is_initializing():
             shape, init = (width, 2 * width), _packed_init(width)
@@ -207,19 +203,16 @@ class SingleTokenAttention(nn.Module):
         value_bias = self.param("value_bias", nn.initializers.zeros, (width,))
         out_kernel = self.param("out_kernel", uniform_init(width), (width, width))
         out_bias = self.param("out_bias", nn.initializers.zeros, (width,))
-        value = memory.astype(self.dtype) @ value_kernel.astype(self.dtype)
-        value = value + value_bias.astype(self.dtype)
-        out_kernel, out_bias = (
-            out_kernel.astype(self.dtype),
-            out_bias.astype(self.dtype),
-        )
-        if seeds is None or self.dropout == 0:
+        value = memory.astype(dtype) @ value_kernel.astype(dtype)
+        value = value + value_bias.astype(dtype)
+        out_kernel, out_bias = out_kernel.astype(dtype), out_bias.astype(dtype)
+        if seeds is None or rate == 0:
             return (value @ out_kernel + out_bias)[:, None]
         per_head = jnp.einsum(
             "bhd,hde->bhe",
-            value.reshape(batch, self.num_heads, -1),
-            out_kernel.reshape(self.num_heads, -1, width),
+            value.reshape(batch, num_heads, -1),
+            out_kernel.reshape(num_heads, -1, width),
         )
-        keep = keep_mask(seeds, (batch, num_queries, self.num_heads), self.dropout)
-        weights = jnp.where(keep, 1.0 / (1.0 - self.dropout), 0.0).astype(self.dtype)
+        keep = keep_mask(seeds, (batch, num_queries, num_heads), rate)
+        weights = jnp.where(keep, 1.0 / (1.0 - rate), 0.0).astype(dtype)
         return jnp.einsum("bqh,bhe->bqe", weights, per_head) + out_bias

@@ -6,25 +6,47 @@ on the attention weights, after attention, inside and after the feed-forward par
 mask is given as `bias`, see `attention.mask_to_bias`.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt32
 
 from actiongpt_jax.nn.attention import Dense, SelfAttention, SingleTokenAttention
 from actiongpt_jax.nn.dropout import dropout, dropout_seeds
 from actiongpt_jax.nn.ops import gelu, layer_norm
+from actiongpt_jax.nn.sizes import Sizes
 
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerStyle:
+    """How an encoder layer computes; the defaults are those of the motion models.
+
+    Attributes:
+        eps: number added to the variance in the norms, 1e-12 in BERT.
+        pre_norm: whether norms act on what enters a sublayer, as in CLIP, and not on
+            the sum after it.
+        causal: whether no token attends to a later one, as in CLIP.
+        activation: elementwise function inside the feed-forward part.
+        out_in: layout of the feed-forward part's second kernel, see
+            `attention.Dense`; True is faster in training.
+    """
+
+    eps: float = 1e-5
+    pre_norm: bool = False
+    causal: bool = False
+    activation: Activation = gelu
+    out_in: bool = True
 
 
 class LayerNorm(nn.Module):
     """Layer normalisation of the last axis.
 
     Attributes:
-        eps: added to the variance; 1e-5 in the motion models, 1e-12 in BERT.
+        eps: number added to the variance.
     """
 
     eps: float = 1e-5
@@ -41,55 +63,36 @@ class FeedForward(nn.Module):
     """Dense, activation, dropout, dense.
 
     Attributes:
-        ff_size: inner width.
-        dropout: rate after the activation.
-        dtype: of the products.
-        activation: elementwise function.
-        out_in: layout of the second kernel, see `Dense`; good for training.
+        sizes: inner width, dropout rate (after the activation) and type.
+        style: activation and layout of the second kernel.
     """
 
-    ff_size: int
-    dropout: float = 0.1
-    dtype: DTypeLike = jnp.float32
-    activation: Activation = gelu
-    out_in: bool = True
+    sizes: Sizes = Sizes()
+    style: LayerStyle = LayerStyle()
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "m d"], seeds: UInt32[Array, "2"] | None = None
     ) -> Float[Array, "m d"]:
         """Maps (M, D) to (M, D)."""
-        hidden = Dense(self.ff_size, dtype=self.dtype, name="linear1")(x)
-        hidden = self.activation(hidden)
-        if seeds is not None and self.dropout > 0:
-            hidden = dropout(hidden, seeds, self.dropout)
-        return Dense(x.shape[-1], self.out_in, self.dtype, name="linear2")(hidden)
+        sizes, style = self.sizes, self.style
+        hidden = Dense(sizes.ff_size, dtype=sizes.dtype, name="linear1")(x)
+        hidden = style.activation(hidden)
+        if seeds is not None and sizes.dropout > 0:
+            hidden = dropout(hidden, seeds, sizes.dropout)
+        return Dense(x.shape[-1], style.out_in, sizes.dtype, name="linear2")(hidden)
 
 
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each followed or preceded by a norm.
 
     Attributes:
-        num_heads: divides the width.
-        ff_size: inner width of the feed-forward part.
-        dropout: rate of all four dropouts.
-        eps: of the norms.
-        dtype: of the products; norms and softmax are float32.
-        pre_norm: norms act on what enters a sublayer, not on the sum after it.
-        causal: no token attends to a later one.
-        activation: of the feed-forward part.
-        out_in: as of `FeedForward`.
+        sizes: sizes of the layer; the dropout rate is that of all four dropouts.
+        style: how the layer computes.
     """
 
-    num_heads: int
-    ff_size: int
-    dropout: float = 0.1
-    eps: float = 1e-5
-    dtype: DTypeLike = jnp.float32
-    pre_norm: bool = False
-    causal: bool = False
-    activation: Activation = gelu
-    out_in: bool = True
+    sizes: Sizes = Sizes()
+    style: LayerStyle = LayerStyle()
 
     @nn.compact
     def __call__(
@@ -110,27 +113,19 @@ class EncoderLayer(nn.Module):
         Returns:
             (B * Q, D), Q = N without `num_queries`.
         """
-        drop = _Dropouts(self, 4, self.dropout, deterministic)
-        attention = SelfAttention(
-            self.num_heads, self.dropout, self.dtype, self.causal, name="self_attn"
-        )
-        feed_forward = FeedForward(
-            self.ff_size,
-            self.dropout,
-            self.dtype,
-            self.activation,
-            self.out_in,
-            name="ff",
-        )
-        norm1 = LayerNorm(self.eps, name="norm1")
-        norm2 = LayerNorm(self.eps, name="norm2")
+        drop = _Dropouts(self, 4, self.sizes.dropout, deterministic)
+        style = self.style
+        attention = SelfAttention(self.sizes, style.causal, name="self_attn")
+        feed_forward = FeedForward(self.sizes, style, name="ff")
+        norm1 = LayerNorm(style.eps, name="norm1")
+        norm2 = LayerNorm(style.eps, name="norm2")
         attended = attention(
-            norm1(x) if self.pre_norm else x, bias, drop.seeds(0), num_queries
+            norm1(x) if style.pre_norm else x, bias, drop.seeds(0), num_queries
         )
         if num_queries is not None:
             x = x.reshape(*bias.shape, -1)[:, :num_queries].reshape(attended.shape)
         x = x + drop(attended, 1)
-        if self.pre_norm:
+        if style.pre_norm:
             return x + drop(feed_forward(norm2(x), drop.seeds(2)), 3)
         x = norm1(x)
         return norm2(x + drop(feed_forward(x, drop.seeds(2)), 3))
@@ -139,14 +134,11 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention, attention to one memory token, feed-forward; post-norm.
 
-    Attributes: as of `EncoderLayer`.
+    Attributes:
+        sizes: sizes of the layer; the dropout rate is that of all six dropouts.
     """
 
-    num_heads: int
-    ff_size: int
-    dropout: float = 0.1
-    eps: float = 1e-5
-    dtype: DTypeLike = jnp.float32
+    sizes: Sizes = Sizes()
 
     @nn.compact
     def __call__(
@@ -167,24 +159,16 @@ class DecoderLayer(nn.Module):
         Returns:
             (B * N, D).
         """
-        drop = _Dropouts(self, 6, self.dropout, deterministic)
+        drop = _Dropouts(self, 6, self.sizes.dropout, deterministic)
         batch, tokens = bias.shape
-        width = x.shape[-1]
-        attention = SelfAttention(
-            self.num_heads, self.dropout, self.dtype, name="self_attn"
-        )
-        x = LayerNorm(self.eps, name="norm1")(
-            x + drop(attention(x, bias, drop.seeds(0)), 1)
-        )
-        cross = SingleTokenAttention(
-            self.num_heads, self.dropout, self.dtype, name="cross_attn"
-        )(memory, tokens, drop.seeds(2))
-        cross = jnp.broadcast_to(cross, (batch, tokens, width)).reshape(x.shape)
-        x = LayerNorm(self.eps, name="norm2")(x + drop(cross, 3))
-        feed_forward = FeedForward(self.ff_size, self.dropout, self.dtype, name="ff")
-        return LayerNorm(self.eps, name="norm3")(
-            x + drop(feed_forward(x, drop.seeds(4)), 5)
-        )
+        attended = SelfAttention(self.sizes, name="self_attn")(x, bias, drop.seeds(0))
+        x = LayerNorm(name="norm1")(x + drop(attended, 1))
+        cross_attention = SingleTokenAttention(self.sizes, name="cross_attn")
+        added = cross_attention(memory, tokens, drop.seeds(2))
+        added = jnp.broadcast_to(added, (batch, tokens, x.shape[-1])).reshape(x.shape)
+        x = LayerNorm(name="norm2")(x + drop(added, 3))
+        transformed = FeedForward(self.sizes, name="ff")(x, drop.seeds(4))
+        return LayerNorm(name="norm3")(x + drop(transformed, 5))
 
 
 class Encoder(nn.Module):
@@ -193,19 +177,13 @@ class Encoder(nn.Module):
     # DIFFERS: the reference copies one layer, so that all start with equal weights;
     # here every layer is drawn on its own.
 
-    Attributes: as of `EncoderLayer`, and num_layers.
+    Attributes:
+        sizes: sizes of the stack.
+        style: how each layer computes.
     """
 
-    num_layers: int
-    num_heads: int
-    ff_size: int
-    dropout: float = 0.1
-    eps: float = 1e-5
-    dtype: DTypeLike = jnp.float32
-    pre_norm: bool = False
-    causal: bool = False
-    activation: Activation = gelu
-    out_in: bool = True
+    sizes: Sizes = Sizes()
+    style: LayerStyle = LayerStyle()
 
     @nn.compact
     def __call__(
@@ -229,20 +207,9 @@ class Encoder(nn.Module):
         """
         batch, tokens, width = x.shape
         flat = x.reshape(batch * tokens, width)
-        for i in range(self.num_layers):
-            layer = EncoderLayer(
-                self.num_heads,
-                self.ff_size,
-                self.dropout,
-                self.eps,
-                self.dtype,
-                self.pre_norm,
-                self.causal,
-                self.activation,
-                self.out_in,
-                name=f"layer_{i}",
-            )
-            last = i == self.num_layers - 1
+        for i in range(self.sizes.num_layers):
+            layer = EncoderLayer(self.sizes, self.style, name=f"layer_{i}")
+            last = i == self.sizes.num_layers - 1
             flat = layer(flat, bias, deterministic, num_outputs if last else None)
         return flat.reshape(batch, -1, width)
 
@@ -250,15 +217,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """A stack of decoder layers over one memory token per item.
 
-    Attributes: as of `EncoderLayer`, and num_layers.
+    Attributes:
+        sizes: sizes of the stack.
     """
 
-    num_layers: int
-    num_heads: int
-    ff_size: int
-    dropout: float = 0.1
-    eps: float = 1e-5
-    dtype: DTypeLike = jnp.float32
+    sizes: Sizes = Sizes()
 
     @nn.compact
     def __call__(
@@ -271,15 +234,8 @@ class Decoder(nn.Module):
         """Transforms (B, N, D) queries given (B, D) memory tokens."""
         batch, tokens, width = x.shape
         flat = x.reshape(batch * tokens, width)
-        for i in range(self.num_layers):
-            layer = DecoderLayer(
-                self.num_heads,
-                self.ff_size,
-                self.dropout,
-                self.eps,
-                self.dtype,
-                name=f"layer_{i}",
-            )
+        for i in range(self.sizes.num_layers):
+            layer = DecoderLayer(self.sizes, name=f"layer_{i}")
             flat = layer(flat, memory, bias, deterministic)
         return flat.reshape(batch, tokens, width)
 

@@ -180,7 +180,9 @@ def make_train_step(
         )
         if axis_name is not None:
             dropout_rng = jax.random.fold_in(dropout_rng, jax.lax.axis_index(axis_name))
-        noise = latent_noise(noise_rng, batch["index"], noise_names, model.latent_dim)
+        noise = latent_noise(
+            noise_rng, batch["index"], noise_names, model.sizes.latent_dim
+        )
 
         def loss_fn(params):
             outputs = model.apply(
@@ -229,7 +231,7 @@ def make_eval_step(
 
     def step(state: TrainState, batch: Batch) -> dict[str, Term]:
         batch = _with_longest(batch, axis_name)
-        zeros = jnp.zeros((len(batch["index"]), model.latent_dim))
+        zeros = jnp.zeros((len(batch["index"]), model.sizes.latent_dim))
         outputs = model.apply(
             {"params": state.params}, batch, dict.fromkeys(noise_names, zeros)
         )

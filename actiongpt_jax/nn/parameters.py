@@ -1,0 +1,33 @@
+"""Facts about a tree of parameters: how many numbers it holds, and which."""
+
+import hashlib
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def count_parameters(variables: Any) -> int:
+    """Returns the number of scalars in a tree of arrays."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))
+
+
+def parameter_hash(variables: Any) -> str:
+    """Returns a hash that tells models apart, whatever file they were read from.
+
+    Embedding stores and checkpoints record the hash of their text encoder, so the
+    text that is hashed must never change.
+
+    Args:
+        variables: tree of arrays, such as a Linen module's `{'params': ...}`.
+
+    Returns:
+        The first 32 hex digits of the SHA-256 over the path, the shape and the bytes
+        of every array, in the tree's order.
+    """
+    digest = hashlib.sha256()
+    leaves, _ = jax.tree_util.tree_flatten_with_path(variables)
+    for path, leaf in leaves:
+        digest.update(f"{jax.tree_util.keystr(path)}{leaf.shape}".encode())
+        digest.update(np.ascontiguousarray(leaf).data)
+    return digest.hexdigest()[:32]
