@@ -4,6 +4,8 @@ A message is one sentence: what must be what, where (file and field or line),
 what was found, what to do. Command lines print it and exit with code 2.
 """
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """A value, a file or a combination of options that the user must change."""
@@ -11,3 +13,14 @@ class InputError(ValueError):
 
 class JobIncompleteError(RuntimeError):
     """A job that ran but left gaps; command lines exit with code 1."""
+
+
+def list_names(names: Sequence[str], most: int = 8) -> str:
+    """Returns the first names for a message, and how many more there are.
+
+    Args:
+        names: any strings.
+        most: number of names to spell out.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -29,6 +29,7 @@ import numpy as np
 import paper
 import steps
 
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.text.aggregate import aggregate
 from actiongpt_jax.text.encoders.bert import Bert
 from actiongpt_jax.text.encoders.clip import ClipText
@@ -133,18 +134,15 @@ def table(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
 def make_text_model(model: str, small: bool) -> tuple[Any, Any]:
     """Returns the frozen text model of a published system, with random weights."""
     if model == "motionclip":
-        tiny: dict[str, Any] = {"width": 32, "projection": 32, "num_layers": 2}
-        text_model: Any = ClipText(**(tiny if small else {}))
-    else:
-        sizes: dict[str, Any] = {
-            "width": 768,
-            "num_layers": 6,
-            "num_heads": 12,
-            "ff_size": 3072,
-        }
+        text_model: Any = ClipText()
         if small:
-            sizes = {"width": 32, "num_layers": 2, "num_heads": 4, "ff_size": 64}
-        text_model = Bert(vocab_size=30522, max_positions=512, **sizes)
+            tiny = dataclasses.replace(text_model.sizes, latent_dim=32, num_layers=2)
+            text_model = ClipText(sizes=tiny, projection=32)
+    else:
+        sizes = Sizes(latent_dim=768, ff_size=3072, num_heads=12, dropout=0.0)
+        if small:
+            sizes = Sizes(latent_dim=32, ff_size=64, num_layers=2, dropout=0.0)
+        text_model = Bert(vocab_size=30522, max_positions=512, sizes=sizes)
     ids = jnp.ones((1, 4), jnp.int32)
     variables = jax.jit(text_model.init)(jax.random.key(0), ids, ids > 0)
     return text_model, variables
@@ -192,7 +190,9 @@ def make_variant(
                 )[0]
         return batch
 
-    width = (1, config.model.latent_dim) if clip else (length, text_model.width)
+    width = (
+        (1, config.model.latent_dim) if clip else (length, text_model.sizes.latent_dim)
+    )
     tokens = np.zeros((len(frames), args.batch, *width), np.float32)
     lengths = np.array([[count] * args.batch for count in frames])
     batch = steps.random_batch(config, lengths, tokens)

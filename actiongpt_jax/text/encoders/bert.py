@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.nn.attention import mask_to_bias
-from actiongpt_jax.nn.transformer import Encoder, LayerNorm
+from actiongpt_jax.nn.sizes import Sizes
+from actiongpt_jax.nn.transformer import Encoder, LayerNorm, LayerStyle
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.encoders.folder import read_epsilon, read_sizes
 from actiongpt_jax.text.encoders.weights import Tensors
@@ -26,21 +27,15 @@ class Bert(nn.Module):
     Attributes:
         vocab_size: number of word pieces.
         max_positions: longest text in word pieces.
-        width: of the states.
-        num_layers: of the stack.
-        num_heads: divides the width.
-        ff_size: inner width of the feed-forward parts.
-        num_types: of sentence types; 0 in DistilBERT, which has none.
-        eps: of the norms.
+        sizes: sizes of the stack; `latent_dim` is the width E of the states.
+        num_types: number of sentence types; 0 in DistilBERT, which has none.
+        eps: number added to the variance in the norms.
         pooled: whether the masked mean is a vector that stands for the text.
     """
 
     vocab_size: int
     max_positions: int
-    width: int
-    num_layers: int
-    num_heads: int
-    ff_size: int
+    sizes: Sizes
     num_types: int = 0
     eps: float = 1e-12
     pooled: bool = False
@@ -56,29 +51,22 @@ class Bert(nn.Module):
 
         Args:
             input_ids: (B, N) word pieces.
-            mask: (B, N) True = real. Padding is attended by nobody but has states.
+            mask: (B, N) True = real. No token attends to padding, which has states.
             token_type_ids: (B, N) sentence types, None for the first type.
 
         Returns:
             tokens (B, N, E), and pooled (B, E) if the encoder has it.
         """
-        init = nn.initializers.normal(0.02)
-        word = self.param("word", init, (self.vocab_size, self.width))
-        position = self.param("position", init, (self.max_positions, self.width))
+        init, width = nn.initializers.normal(0.02), self.sizes.latent_dim
+        word = self.param("word", init, (self.vocab_size, width))
+        position = self.param("position", init, (self.max_positions, width))
         x = word[input_ids] + position[: input_ids.shape[1]]
         if self.num_types:
-            types = self.param("type", init, (self.num_types, self.width))
+            types = self.param("type", init, (self.num_types, width))
             x = x + (types[0] if token_type_ids is None else types[token_type_ids])
         x = LayerNorm(self.eps, name="norm")(x)
-        stack = Encoder(
-            self.num_layers,
-            self.num_heads,
-            self.ff_size,
-            dropout=0.0,
-            eps=self.eps,
-            out_in=False,
-            name="encoder",
-        )
+        style = LayerStyle(eps=self.eps, out_in=False)
+        stack = Encoder(self.sizes, style, name="encoder")
         tokens = stack(x, mask_to_bias(mask))
         return TextFeatures(tokens, masked_mean(tokens, mask) if self.pooled else None)
 
@@ -91,12 +79,12 @@ def masked_mean(
     return (tokens * weights).sum(1) / jnp.maximum(weights.sum(1), 1.0)
 
 
-# Field of `Bert` -> key of config.json.
+# Field of `Bert` or its `Sizes` -> key of config.json.
 _FIELDS = {
     "bert": {
         "vocab_size": "vocab_size",
         "max_positions": "max_position_embeddings",
-        "width": "hidden_size",
+        "latent_dim": "hidden_size",
         "num_layers": "num_hidden_layers",
         "num_heads": "num_attention_heads",
         "ff_size": "intermediate_size",
@@ -105,16 +93,17 @@ _FIELDS = {
     "distilbert": {
         "vocab_size": "vocab_size",
         "max_positions": "max_position_embeddings",
-        "width": "dim",
+        "latent_dim": "dim",
         "num_layers": "n_layers",
         "num_heads": "n_heads",
         "ff_size": "hidden_dim",
     },
 }
+# What stands before the index of a layer.
+_PREFIX = {"bert": "encoder.layer", "distilbert": "transformer.layer"}
 # Within a layer: our name -> theirs.
 _LAYERS = {
     "bert": {
-        "": "encoder.layer.{}.",
         "q": "attention.self.query",
         "k": "attention.self.key",
         "v": "attention.self.value",
@@ -125,7 +114,6 @@ _LAYERS = {
         "norm2": "output.LayerNorm",
     },
     "distilbert": {
-        "": "transformer.layer.{}.",
         "q": "attention.q_lin",
         "k": "attention.k_lin",
         "v": "attention.v_lin",
@@ -137,7 +125,7 @@ _LAYERS = {
     },
 }
 ANCHORS = ("embeddings.word_embeddings.weight",)
-# What a checkpoint may hold beside the encoder: heads of its training tasks.
+# Beginnings of tensor names that are no part of the encoder: heads of its training.
 HEADS = (
     "pooler.",
     "cls.",
@@ -161,7 +149,7 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
         InputError: naming a field that is missing or not supported.
     """
     kind = config["model_type"]
-    sizes = read_sizes(config, _FIELDS[kind], where)
+    sizes, own = read_sizes(config, _FIELDS[kind], where)
     required = {
         "activation" if kind == "distilbert" else "hidden_act": "gelu",
         "position_embedding_type": "absolute",
@@ -177,7 +165,7 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
     eps = 1e-12
     if kind == "bert":
         eps = read_epsilon(config, "layer_norm_eps", eps, where)
-    return Bert(**sizes, eps=eps, pooled=kind == "bert")
+    return Bert(**own, sizes=sizes, eps=eps, pooled=kind == "bert")
 
 
 def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
@@ -191,11 +179,7 @@ def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
     Returns:
         The tree `params`.
     """
-    width, names = module.width, _LAYERS[kind]
-
-    def layer(number: int) -> dict[str, Any]:
-        start = names[""].format(number)
-        return tensors.take_layer(start, names, width, module.ff_size)
+    width = module.sizes.latent_dim
 
     def embedding(name: str, rows: int):
         return tensors.take(f"embeddings.{name}_embeddings.weight", (rows, width))
@@ -204,7 +188,7 @@ def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
         "word": embedding("word", module.vocab_size),
         "position": embedding("position", module.max_positions),
         "norm": tensors.take_norm("embeddings.LayerNorm", width),
-        "encoder": {f"layer_{i}": layer(i) for i in range(module.num_layers)},
+        "encoder": tensors.take_stack(_PREFIX[kind], _LAYERS[kind], module.sizes),
     }
     if module.num_types:
         params["type"] = embedding("token_type", module.num_types)

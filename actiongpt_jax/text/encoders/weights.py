@@ -1,4 +1,4 @@
-"""Weights of a Hugging Face folder: found, unprefixed, and accounted for."""
+"""Weights of a Hugging Face folder: found, stripped of prefixes, and accounted for."""
 
 import json
 import pathlib
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, list_names
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
+from actiongpt_jax.nn.sizes import Sizes
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TORCH_FILE = "pytorch_model.bin"
-_NAMED_AT_MOST = 8
 # Constants that older versions of transformers saved with the weights.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
@@ -23,7 +23,7 @@ class Tensors:
     """The tensors of a checkpoint, each to be taken once.
 
     Attributes:
-        where: the folder, for errors.
+        where: the checkpoint's folder, for errors.
     """
 
     def __init__(
@@ -32,18 +32,17 @@ class Tensors:
         """Removes the prefix of a model within a model.
 
         Args:
-            where: the folder.
-            tensors: by their names in the file.
-            anchors: names of a tensor that every such encoder has under one of
-                them; the first that is found counts, what stands before it is the
-                prefix.
+            where: the checkpoint's folder.
+            tensors: name in the file -> array.
+            anchors: possible names of a tensor that every such encoder has. What
+                stands before the first of them that is found is the prefix.
         """
         self.where = where
         prefix = next(
             (
-                min((n.removesuffix(anchor) for n in found), key=len)
+                min((name.removesuffix(anchor) for name in matches), key=len)
                 for anchor in anchors
-                if (found := [n for n in tensors if n.endswith(anchor)])
+                if (matches := [name for name in tensors if name.endswith(anchor)])
             ),
             "",
         )
@@ -51,7 +50,7 @@ class Tensors:
         for name, tensor in tensors.items():
             if not name.startswith(prefix):
                 continue
-            # BERT of 2018 calls its norms' scale and shift gamma and beta.
+            # The BERT files of 2018 call a norm's scale gamma and its shift beta.
             plain = name.removeprefix(prefix)
             plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
             self._left[plain.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
@@ -80,17 +79,26 @@ class Tensors:
             "bias": self.take(f"{name}.bias", (width,)),
         }
 
-    def take_layer(
-        self, start: str, names: Mapping[str, str], width: int, ff_size: int
+    def take_stack(
+        self, prefix: str, names: Mapping[str, str], sizes: Sizes
     ) -> dict[str, Any]:
-        """Returns the parameters of an `EncoderLayer` of `out_in=False`.
+        """Returns the parameters of an `Encoder` whose style has `out_in=False`.
 
         Args:
-            start: what stands before the names.
-            names: of q, k, v, out, norm1, linear1, linear2 and norm2 in the file.
-            width: of the layer.
-            ff_size: inner width of its feed-forward part.
+            prefix: what stands in the file before the number of a layer.
+            names: names in the file of a layer's q, k, v, out, norm1, linear1,
+                linear2 and norm2.
+            sizes: sizes of the stack.
         """
+        return {
+            f"layer_{i}": self._take_layer(f"{prefix}.{i}.", names, sizes)
+            for i in range(sizes.num_layers)
+        }
+
+    def _take_layer(
+        self, start: str, names: Mapping[str, str], sizes: Sizes
+    ) -> dict[str, Any]:
+        width, ff_size = sizes.latent_dim, sizes.ff_size
 
         def linear(part: str, out: int, into: int) -> tuple[np.ndarray, np.ndarray]:
             name = start + names[part]
@@ -119,35 +127,29 @@ class Tensors:
         """Checks that everything was found and nothing of the encoder is left.
 
         Args:
-            heads: beginnings of names that are known not to be of the encoder.
-                Names without the encoder's prefix are not of it either.
+            heads: beginnings of names that are known to be no part of the encoder,
+                which are ignored like names without the encoder's prefix.
 
         Raises:
-            InputError: listing missing, unexpected and misshapen tensors apart.
+            InputError: listing missing, unexpected and misshapen tensors separately.
         """
         unexpected = [
             name
             for name in self._left
             if not name.endswith(_BUFFERS) and not name.startswith(tuple(heads))
         ]
-        faults = [
-            f"{what}: {', '.join(names[:_NAMED_AT_MOST])}"
-            + (
-                f" and {len(names) - _NAMED_AT_MOST} more"
-                if names[_NAMED_AT_MOST:]
-                else ""
-            )
-            for what, names in (
-                ("missing tensors", self._missing),
-                ("unexpected tensors", unexpected),
-                ("tensors of another shape than config.json says", self._misshapen),
-            )
-            if names
+        faults = {
+            "missing tensors": self._missing,
+            "unexpected tensors": unexpected,
+            "tensors of another shape than config.json says": self._misshapen,
+        }
+        listed = [
+            f"{what}: {list_names(names)}" for what, names in faults.items() if names
         ]
-        if faults:
+        if listed:
             raise InputError(
                 f"the weights in {self.where} must be those of its config.json, but"
-                f" have {'; '.join(faults)}; take both files from one model"
+                f" have {'; '.join(listed)}; take both files from one model"
             )
 
 
@@ -155,14 +157,14 @@ def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Maps a folder's weights, one file or several, into memory.
 
     Args:
-        folder: holds model.safetensors, or its index and the files it names, or
-            nothing but pytorch_model.bin.
+        folder: folder with model.safetensors, or its index and the files that the
+            index names, or pytorch_model.bin alone.
 
     Returns:
         name -> array backed by the file.
 
     Raises:
-        InputError: if there are none, or the files are damaged.
+        InputError: if there are no weights, or a file is damaged.
     """
     if (folder / FILE).is_file():
         return open_tensors(folder / FILE)[0]
@@ -176,7 +178,8 @@ def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
             ) from error
         tensors: dict[str, np.ndarray] = {}
         for name in names:
-            # A name with a folder in it would leave the checkpoint.
+            # Only the last part of a name is used: a file outside the folder is no
+            # part of the checkpoint.
             path = folder / pathlib.PurePosixPath(str(name)).name
             if not path.is_file():
                 raise InputError(
@@ -187,7 +190,7 @@ def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
     if (folder / TORCH_FILE).is_file():
         return _read_torch_file(folder / TORCH_FILE)
     raise InputError(
-        f"{folder} must hold {FILE}, has none; fetch the whole model folder"
+        f"{folder} must hold {FILE}, but does not; fetch the whole model folder"
     )
 
 
