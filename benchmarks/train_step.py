@@ -123,7 +123,7 @@ def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
     import numpy as np
     import steps
 
-    from actiongpt_jax.training.step import count_parameters
+    from actiongpt_jax.nn.parameters import count_parameters
 
     config = steps.published_config(name, args.dtype)
     count, frames = args.batch or SIZES[name][0], args.frames or SIZES[name][1]

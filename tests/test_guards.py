@@ -10,9 +10,9 @@ import pytest
 
 import actiongpt_jax
 from actiongpt_jax.config import load_config
-from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.models.build import build
-from actiongpt_jax.training.step import count_parameters
+from actiongpt_jax.models.example import example_inputs
+from actiongpt_jax.nn.parameters import count_parameters
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "actiongpt_jax"
@@ -129,8 +129,8 @@ def test_every_config_is_in_the_table():
 @pytest.mark.parametrize("spec", PARAMETERS)
 def test_parameter_counts(spec):
     config = load_config(spec)
-    model = build(config)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *example(config))
+    inputs = example_inputs(config)
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
     trained = count_parameters(shapes["params"])
     everything = trained + count_parameters(shapes.get("unused", {}))
     assert (trained, everything) == PARAMETERS[spec]

@@ -1,17 +1,21 @@
 """Where the tensors of the published PyTorch models lie in the variables here.
 
-A layout maps a torch name to an `Entry`. The functions below are the parts from
-which a model's layout is put together; each takes the torch prefix and the path.
+A layout maps a torch name to an `Entry`. The functions below give the layouts of parts,
+down to one tensor, and of whole models. A part's `prefix` is the beginning of its torch
+names and its `path` the place of its parameters here.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 Path = tuple[str, ...]
 Layout = dict[str, "Entry"]
+
+# Torch name -> name here of the tokens that pool into a Gaussian.
+_GAUSSIAN_TOKENS = {"mu_token": "mu_token", "logvar_token": "logvar_token"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +24,9 @@ class Entry:
 
     Attributes:
         leaves: path of each leaf, collection first, and its share of the axis.
-        transposed: torch's (out, in) against (in, out) here.
-        optional: a buffer that a state dict may lack.
-        row: torch's (1, n) against (n,) here.
+        transposed: whether torch has (out, in) where (in, out) is used here.
+        optional: whether the tensor is a buffer that a state dict may lack.
+        row: whether torch has (1, n) where (n,) is used here.
     """
 
     leaves: tuple[tuple[Path, int], ...]
@@ -33,15 +37,14 @@ class Entry:
     def split(self, tensor: np.ndarray) -> dict[Path, np.ndarray]:
         """Returns float32 copies of the leaves of a torch tensor."""
         total = sum(share for _, share in self.leaves)
-        found, start = {}, 0
+        leaves, start = {}, 0
         for path, share in self.leaves:
             stop = start + len(tensor) * share // total
             part = tensor[0] if self.row else tensor[start:stop]
-            found[path] = np.array(
-                part.T if self.transposed else part, np.float32, order="C"
-            )
+            part = part.T if self.transposed else part
+            leaves[path] = np.array(part, np.float32, order="C")
             start = stop
-        return found
+        return leaves
 
     def join(self, leaves: Mapping[Path, Any]) -> np.ndarray:
         """Returns the torch tensor made of leaves."""
@@ -51,7 +54,7 @@ class Entry:
         return np.ascontiguousarray(joined[None] if self.row else joined)
 
     def torch_shape(self, shapes: Mapping[Path, tuple[int, ...]]) -> tuple[int, ...]:
-        """Returns the shape of `join` for leaves of those shapes."""
+        """Returns the shape of the torch tensor, given the shapes of its leaves."""
         parts = [shapes[path] for path, _ in self.leaves]
         parts = [part[::-1] if self.transposed else part for part in parts]
         shape = (sum(part[0] for part in parts), *parts[0][1:])
@@ -66,7 +69,7 @@ def tensor(
 
 
 def linear(prefix: str, path: Path, out_in: bool = False) -> Layout:
-    """torch.nn.Linear; `out_in`: the kernel lies here as in torch."""
+    """torch.nn.Linear; with `out_in` the kernel is (out, in) here as in torch."""
     kernel = "kernel_out_in" if out_in else "kernel"
     return {
         **tensor(f"{prefix}.weight", (*path, kernel), not out_in),
@@ -127,92 +130,17 @@ def decoder_layer(prefix: str, path: Path) -> Layout:
     }
 
 
-def stack(
-    layer: Callable[[str, Path], Layout], prefix: str, path: Path, num_layers: int
-) -> Layout:
-    """A torch stack without a final norm, of either kind of layer."""
-    found = {}
+def encoder_stack(prefix: str, path: Path, num_layers: int) -> Layout:
+    """torch.nn.TransformerEncoder without a final norm."""
+    layout = {}
     for i in range(num_layers):
-        found |= layer(f"{prefix}.layers.{i}", (*path, f"layer_{i}"))
-    return found
+        layout |= encoder_layer(f"{prefix}.layers.{i}", (*path, f"layer_{i}"))
+    return layout
 
 
 def positions(name: str, path: Path) -> Layout:
-    """The sinusoids that torch stores; carried so that none of their bits changes."""
+    """The sinusoids that torch stores; kept so that a round trip changes no bit."""
     return {name: Entry(((("buffers", *path, "pe"), 1),), optional=True)}
-
-
-def pooling_encoder(
-    prefix: str,
-    path: Path,
-    num_layers: int,
-    embedding: tuple[str, str] = ("skel_embedding", "skel_embedding"),
-    tokens: tuple[str, ...] = ("mu_token", "logvar_token"),
-) -> Layout:
-    """ACTOR's motion encoder and TEMOS's text encoder.
-
-    Args:
-        prefix: of the torch names, '' or ending in a dot.
-        path: of the module here.
-        num_layers: of its stack.
-        embedding: torch name and name here of the layer before the stack.
-        tokens: learned tokens in front.
-    """
-    found = {}
-    for token in tokens:
-        found |= tensor(prefix + token, (*path, token))
-    return {
-        **found,
-        **linear(prefix + embedding[0], (*path, embedding[1])),
-        **positions(f"{prefix}sequence_pos_encoding.pe", path),
-        **stack(
-            encoder_layer, f"{prefix}seqTransEncoder", (*path, "encoder"), num_layers
-        ),
-    }
-
-
-def motion_decoder(prefix: str, path: Path, num_layers: int) -> Layout:
-    """ACTOR's motion decoder; arguments as of `pooling_encoder`."""
-    torch = f"{prefix}seqTransDecoder"
-    return {
-        **positions(f"{prefix}sequence_pos_encoding.pe", path),
-        **stack(decoder_layer, torch, (*path, "decoder"), num_layers),
-        **linear(f"{prefix}final_layer", (*path, "final_layer")),
-    }
-
-
-def temos(num_layers: int) -> Layout:
-    """The whole of TEMOS."""
-    text = {"embedding": ("projection.1", "projection")}
-    return {
-        **pooling_encoder("textencoder.", ("text_encoder",), num_layers, **text),
-        **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
-        **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
-    }
-
-
-def teach(num_layers: int) -> Layout:
-    """The whole of TEACH."""
-    prefix, path = "textencoder.", ("text_encoder",)
-    text = {"embedding": ("projection.1", "projection")}
-    return {
-        **tensor(f"{prefix}mu_token", (*path, "mu_token")),
-        **tensor(f"{prefix}logvar_token", (*path, "logvar_token")),
-        **tensor(f"{prefix}seperation_token", (*path, "separation_token")),
-        **pooling_encoder(prefix, path, num_layers, **text, tokens=()),
-        **linear(f"{prefix}skel_embedding", (*path, "skel_embedding")),
-        # A stack that the published code makes and never calls.
-        **inert(
-            stack(
-                encoder_layer,
-                f"{prefix}motionTransEncoder",
-                (*path, "past_encoder"),
-                num_layers,
-            )
-        ),
-        **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
-        **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
-    }
 
 
 def inert(layout: Layout) -> Layout:
@@ -225,33 +153,120 @@ def inert(layout: Layout) -> Layout:
     return {name: moved(entry) for name, entry in layout.items()}
 
 
+def pooling_encoder(
+    prefix: str,
+    path: Path,
+    num_layers: int,
+    *,
+    tokens: Mapping[str, str] = _GAUSSIAN_TOKENS,
+    row: bool = False,
+    embedding: tuple[str, str] = ("skel_embedding", "skel_embedding"),
+    pos_encoding: str = "sequence_pos_encoding",
+) -> Layout:
+    """ACTOR's motion encoder and TEMOS's text encoder.
+
+    Args:
+        prefix: beginning of the torch names, '' or ending in a dot.
+        path: path of the module here.
+        num_layers: number of layers of its stack.
+        tokens: torch name -> name here of the learned tokens in front.
+        row: whether torch has these tokens as (1, n).
+        embedding: torch name and name here of the layer before the stack.
+        pos_encoding: torch name of the module that holds the sinusoids.
+    """
+    layout = {}
+    for name, token in tokens.items():
+        layout |= tensor(prefix + name, (*path, token), row=row)
+    return {
+        **layout,
+        **linear(prefix + embedding[0], (*path, embedding[1])),
+        **positions(f"{prefix}{pos_encoding}.pe", path),
+        **encoder_stack(f"{prefix}seqTransEncoder", (*path, "encoder"), num_layers),
+    }
+
+
+def motion_decoder(
+    prefix: str,
+    path: Path,
+    num_layers: int,
+    *,
+    final_layer: str = "final_layer",
+    pos_encoding: str = "sequence_pos_encoding",
+) -> Layout:
+    """ACTOR's motion decoder.
+
+    Args:
+        prefix: beginning of the torch names, '' or ending in a dot.
+        path: path of the module here.
+        num_layers: number of layers of its stack.
+        final_layer: torch name of the layer behind the stack.
+        pos_encoding: torch name of the module that holds the sinusoids.
+    """
+    layout = positions(f"{prefix}{pos_encoding}.pe", path)
+    for i in range(num_layers):
+        torch = f"{prefix}seqTransDecoder.layers.{i}"
+        layout |= decoder_layer(torch, (*path, "decoder", f"layer_{i}"))
+    return layout | linear(prefix + final_layer, (*path, "final_layer"))
+
+
+def temos(num_layers: int) -> Layout:
+    """The whole of TEMOS."""
+    return {
+        **pooling_encoder(
+            "textencoder.",
+            ("text_encoder",),
+            num_layers,
+            embedding=("projection.1", "projection"),
+        ),
+        **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
+        **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
+    }
+
+
+def teach(num_layers: int) -> Layout:
+    """The whole of TEACH: TEMOS, and what its text encoder has for the past."""
+    prefix, path = "textencoder.", ("text_encoder",)
+    # A stack that the published code makes and never calls.
+    past_encoder = encoder_stack(
+        f"{prefix}motionTransEncoder", (*path, "past_encoder"), num_layers
+    )
+    return {
+        **pooling_encoder(
+            prefix,
+            path,
+            num_layers,
+            tokens=_GAUSSIAN_TOKENS | {"seperation_token": "separation_token"},
+            embedding=("projection.1", "projection"),
+        ),
+        **linear(f"{prefix}skel_embedding", (*path, "skel_embedding")),
+        **inert(past_encoder),
+        **pooling_encoder("motionencoder.", ("motion_encoder",), num_layers),
+        **motion_decoder("motiondecoder.", ("motion_decoder",), num_layers),
+    }
+
+
 def motionclip(num_layers: int, encoder_tokens: int = 1) -> Layout:
     """The whole of MotionCLIP, with one learned token or two."""
-    encoder, decoder = ("motion_encoder",), ("motion_decoder",)
-    tokens = {"encoder.muQuery": "emb_token"}
+    tokens = {"muQuery": "emb_token"}
     if encoder_tokens == 2:
-        tokens = {"encoder.muQuery": "mu_token", "encoder.sigmaQuery": "logvar_token"}
-    found = {}
-    for name, token in tokens.items():
-        found |= tensor(name, (*encoder, token), row=True)
+        tokens = {"muQuery": "mu_token", "sigmaQuery": "logvar_token"}
     return {
-        **found,
-        **linear("encoder.skelEmbedding", (*encoder, "skel_embedding")),
-        **positions("encoder.sequence_pos_encoder.pe", encoder),
-        **stack(
-            encoder_layer,
-            "encoder.seqTransEncoder",
-            (*encoder, "encoder"),
+        **pooling_encoder(
+            "encoder.",
+            ("motion_encoder",),
             num_layers,
+            tokens=tokens,
+            row=True,
+            embedding=("skelEmbedding", "skel_embedding"),
+            pos_encoding="sequence_pos_encoder",
         ),
         # A bias per class that the published code never reads.
         **inert(tensor("decoder.actionBiases", ("action_biases",))),
-        **positions("decoder.sequence_pos_encoder.pe", decoder),
-        **stack(
-            decoder_layer,
-            "decoder.seqTransDecoder",
-            (*decoder, "decoder"),
+        **motion_decoder(
+            "decoder.",
+            ("motion_decoder",),
             num_layers,
+            final_layer="finallayer",
+            pos_encoding="sequence_pos_encoder",
         ),
-        **linear("decoder.finallayer", (*decoder, "final_layer")),
     }

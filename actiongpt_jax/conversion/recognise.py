@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.conversion import layout as torch_layout
@@ -15,15 +14,10 @@ from actiongpt_jax.errors import InputError
 State = Mapping[str, np.ndarray]
 Fields = dict[str, dict[str, Any]]
 
-# Tried in order: names that only this model has.
-_MARKS = {
-    "teach": r"textencoder\.(seperation_token|skel_embedding\.|motionTransEncoder\.)",
-    "motionclip": r"(encoder\.(skelEmbedding|muQuery)|clip_model\.)",
-    "temos": r"(textencoder|motionencoder|motiondecoder)\.",
-}
-
-
-# Width of its states or vectors -> the frozen text model of the published runs.
+# Names of tensors in layers, with the stack and the index of the layer as groups.
+_LAYER = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
+# Width of the text model's states or vectors -> the frozen text model of the published
+# runs.
 _ENCODERS = {768: "distilbert-base-uncased", 512: "openai/clip-vit-base-patch32"}
 
 
@@ -32,48 +26,84 @@ class PublishedModel:
     """What differs between the published models.
 
     Attributes:
+        mark: pattern of tensor names that no model before it in `MODELS` has.
         layout: torch name -> place in the variables, by number of layers and
             `variants`.
-        layers: pattern of layer names, with the stack and the index as groups.
-        fields: what differs from the model's config here, by section, from a state
-            dict that has every tensor.
-        example: arguments of the model's `init`, from such a state dict.
+        encoder: torch name of a text or motion encoder.
+        final_layer: torch name of the layer that makes features of the decoder's
+            output.
+        projection: torch name of the layer that reads token states; None for a model
+            that reads one vector per text, as wide as its latent.
+        fields: section of the config here -> the fields in which it differs from the
+            model's config, beyond sizes.
         variants: field of the model's config that changes the layout -> its value
             from the names of the tensors.
     """
 
+    mark: str
     layout: Callable[..., Layout]
-    layers: str
-    fields: Callable[[State], Fields]
-    example: Callable[[State], tuple]
+    encoder: str
+    final_layer: str
+    projection: str | None
+    fields: Fields
     variants: Mapping[str, Callable[[Collection[str]], Any]] = dataclasses.field(
         default_factory=dict
     )
 
-    def count_layers(self, names: Iterable[str]) -> int:
-        """Returns the number of layers of the stack that has most of them."""
-        found: dict[str, set[str]] = {}
-        for name in names:
-            if match := re.match(self.layers, name):
-                found.setdefault(match[1], set()).add(match[2])
-        return max(map(len, found.values()), default=1)
+    def config_fields(self, state: State) -> Fields:
+        """Returns the fields in which the config differs, read from the shapes.
+
+        Args:
+            state: torch name -> array, with every tensor of the model.
+
+        Returns:
+            section of the config -> field -> value.
+
+        Raises:
+            ValueError: if a tensor has another number of axes than the published one.
+        """
+        nfeats, latent_dim = state[f"{self.final_layer}.weight"].shape
+        first_layer = f"{self.encoder}.seqTransEncoder.layers.0"
+        (ff_size,) = state[f"{first_layer}.linear1.bias"].shape
+        text_width = latent_dim
+        if self.projection is not None:
+            _, text_width = state[f"{self.projection}.weight"].shape
+        sizes = {
+            "nfeats": nfeats,
+            "latent_dim": latent_dim,
+            "ff_size": ff_size,
+            "num_layers": count_layers(state),
+            # No shape tells; what the published code ran with, see `nn.sizes.Sizes`.
+            "num_heads": 4,
+            "dropout": 0.1,
+        }
+        text = {"width": text_width, "encoder": _ENCODERS.get(text_width)}
+        return {**self.fields, "model": sizes | self.fields["model"], "text": text}
+
+
+def count_layers(names: Iterable[str]) -> int:
+    """Returns the number of layers of the stack that has most of them."""
+    stacks: dict[str, set[str]] = {}
+    for name in names:
+        if match := re.match(_LAYER, name):
+            stacks.setdefault(match[1], set()).add(match[2])
+    return max(map(len, stacks.values()), default=1)
 
 
 def recognise(names: Iterable[str], where: str) -> str:
     """Returns the key in `MODELS` of the model that tensors of these names make.
 
+    Args:
+        names: torch names of the tensors.
+        where: the file that they are from, for the error.
+
     Raises:
-        InputError: if there is none.
+        InputError: if the names are those of no published model.
     """
     names = list(names)
-    for model, mark in _MARKS.items():
-        if any(re.match(mark, name) for name in names):
-            if model not in MODELS:
-                raise InputError(
-                    f"{where} must hold a model of {', '.join(MODELS)}, got {model},"
-                    " which is not supported yet"
-                )
-            return model
+    for model_name, model in MODELS.items():
+        if any(re.match(model.mark, name) for name in names):
+            return model_name
     shown = ", ".join(names[:3]) + " ..." if names else "nothing"
     raise InputError(
         f"{where} must hold a model of {', '.join(MODELS)}, got tensors of another one"
@@ -81,119 +111,54 @@ def recognise(names: Iterable[str], where: str) -> str:
     )
 
 
-def _temos_fields(state: State) -> Fields:
-    return {
-        "model": _sizes(state),
-        # What the weights were trained with, see `config_fields.REFERENCE_DEVIATIONS`.
-        "data": {"heading": "reference"},
-        # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5 twice.
-        "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
-        "text": _text(state["textencoder.projection.1.weight"].shape[1]),
-    }
-
-
-def _teach_fields(state: State) -> Fields:
-    return {
-        "model": {
-            **_sizes(state),
-            # No shape tells; what every published config says.
-            "hist_frames": 5,
-            "z_prev_text": False,
-            "teacher_forcing": False,
-            "motion_mask": "shipped",
-        },
-        "data": {"heading": "reference", "pair_cut": "reference"},
-        "losses": {"lmd_kl": 1e-5, "lmd_latent": 1e-5},
-        "text": _text(state["textencoder.projection.1.weight"].shape[1]),
-    }
-
-
-def _text(width: int) -> dict[str, Any]:
-    """What is known of the texts: their width, and by that the published encoder."""
-    return {"width": width, "encoder": _ENCODERS.get(width)}
-
-
-def _sizes(state: State) -> dict[str, Any]:
-    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
-    (ff_size,) = state["textencoder.seqTransEncoder.layers.0.linear1.bias"].shape
-    return {
-        "nfeats": nfeats,
-        "latent_dim": latent_dim,
-        "ff_size": ff_size,
-        # The published `num_head: 6` is spelt so that it never reached the model.
-        "num_heads": 4,
-        "dropout": 0.1,
-        "text_mask": "bool",
-    }
-
-
-def _example_temos(state: State) -> tuple[Any, ...]:
-    nfeats, latent_dim = state["motiondecoder.final_layer.weight"].shape
-    _, width = state["textencoder.projection.1.weight"].shape
-    batch = {
-        "features": jnp.zeros((1, 1, nfeats)),
-        "frame_mask": jnp.ones((1, 1), bool),
-        "tokens": jnp.zeros((1, 1, width)),
-        "token_mask": jnp.ones((1, 1), bool),
-    }
-    noise = jnp.zeros((1, latent_dim))
-    return batch, {"text": noise, "motion": noise}
-
-
-def _example_teach(state: State) -> tuple[Any, ...]:
-    batch, noise = _example_temos(state)
-    return tuple(
-        {f"{name}_{i}": array for name, array in arrays.items() for i in (0, 1)}
-        for arrays in (batch, noise)
-    )
-
-
-def _motionclip_fields(state: State) -> Fields:
-    nfeats, latent_dim = state["decoder.finallayer.weight"].shape
-    (ff_size,) = state["encoder.seqTransEncoder.layers.0.linear1.bias"].shape
-    return {
-        "model": {
-            "nfeats": nfeats,
-            "latent_dim": latent_dim,
-            "ff_size": ff_size,
-            "num_heads": 4,
-            "dropout": 0.1,
-            "text_latent": "raw",
-            "decode_text": False,
-        },
-        # What the weights were trained with, see `config_fields.REFERENCE_DEVIATIONS`.
-        "data": {"translation": "reference", "window_text": "reference"},
-        "text": _text(latent_dim),
-    }
-
-
-def _example_motionclip(state: State) -> tuple[Any, ...]:
-    nfeats, latent_dim = state["decoder.finallayer.weight"].shape
-    batch = {
-        "poses": jnp.zeros((1, 1, nfeats)),
-        "frame_mask": jnp.ones((1, 1), bool),
-        "text": jnp.zeros((1, latent_dim)),
-    }
-    return (batch,)
-
-
-_VAE_LAYERS = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
-
+# Tried in this order. `data` and `text_mask` are what the weights were trained with,
+# see `config.REFERENCE_DEVIATIONS`.
 MODELS = {
     "teach": PublishedModel(
-        torch_layout.teach, _VAE_LAYERS, _teach_fields, _example_teach
-    ),
-    "temos": PublishedModel(
-        torch_layout.temos,
-        _VAE_LAYERS,
-        _temos_fields,
-        _example_temos,
+        mark=r"textencoder\.(seperation_token|skel_embedding\.|motionTransEncoder\.)",
+        layout=torch_layout.teach,
+        encoder="textencoder",
+        final_layer="motiondecoder.final_layer",
+        projection="textencoder.projection.1",
+        fields={
+            "model": {
+                "text_mask": "bool",
+                # No shape tells; what every published config says.
+                "hist_frames": 5,
+                "z_prev_text": False,
+                "teacher_forcing": False,
+                "motion_mask": "shipped",
+            },
+            "data": {"heading": "reference", "pair_cut": "reference"},
+            "losses": {"lmd_kl": 1e-5, "lmd_latent": 1e-5},
+        },
     ),
     "motionclip": PublishedModel(
-        torch_layout.motionclip,
-        r"(\w+\.seqTrans(?:En|De)coder)\.layers\.(\d+)\.",
-        _motionclip_fields,
-        _example_motionclip,
-        {"encoder_tokens": lambda names: 2 if "encoder.sigmaQuery" in names else 1},
+        mark=r"(encoder\.(skelEmbedding|muQuery)|clip_model\.)",
+        layout=torch_layout.motionclip,
+        encoder="encoder",
+        final_layer="decoder.finallayer",
+        projection=None,
+        fields={
+            "model": {"text_latent": "raw", "decode_text": False},
+            "data": {"translation": "reference", "window_text": "reference"},
+        },
+        variants={
+            "encoder_tokens": lambda names: 2 if "encoder.sigmaQuery" in names else 1
+        },
+    ),
+    "temos": PublishedModel(
+        mark=r"(textencoder|motionencoder|motiondecoder)\.",
+        layout=torch_layout.temos,
+        encoder="textencoder",
+        final_layer="motiondecoder.final_layer",
+        projection="textencoder.projection.1",
+        fields={
+            "model": {"text_mask": "bool"},
+            "data": {"heading": "reference"},
+            # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5
+            # twice.
+            "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
+        },
     ),
 }

@@ -1,7 +1,6 @@
 """What a workdir's model is, and whether all of its numbers are sound and used."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 from typing import Any
@@ -14,17 +13,15 @@ import numpy as np
 from actiongpt_jax.config_fields import Config, deviations
 from actiongpt_jax.conversion.convert import RECORD
 from actiongpt_jax.models.build import build
-from actiongpt_jax.models.family import family_of
+from actiongpt_jax.models.example import example_inputs
+from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
 from actiongpt_jax.training import checkpoints
-from actiongpt_jax.training.step import count_parameters
 
 # It runs once: compiling takes far longer.
 _QUICKLY: Any = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-_ITEMS, _FRAMES, _TOKENS = 2, 8, 3
-_TEXT_WIDTH = 768
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Report:
         step: training steps done here.
         trained: number of parameters that act.
         stored: number of parameters with the inert ones of the published layout.
-        digest: sha256 over the names, shapes and bytes of the parameters.
+        hash: `nn.parameters.parameter_hash` of the variables that act.
         deviations: 'field = value' of what the published code does by accident and
             this model has switched on.
         normalized: whether its features are normalised.
@@ -48,7 +45,7 @@ class Report:
     step: int
     trained: int
     stored: int
-    digest: str
+    hash: str
     deviations: list[str]
     normalized: bool
     origin: dict[str, Any]
@@ -68,7 +65,7 @@ class Report:
             "sizes": ", ".join(f"{name} {model[name]}" for name in sizes),
             "parameters": f"{self.trained:,} that act, {self.stored:,} as the authors "
             "count (with inert ones)",
-            "hash of the parameters": self.digest,
+            "hash of the parameters": self.hash,
             "weights": weights,
             "texts": f"{text.source}, k={text.k}, encoder {text.encoder}, width "
             f"{text.width}, aggregation {text.aggregation}",
@@ -132,7 +129,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         step=restored.step,
         trained=count_parameters(params),
         stored=count_parameters(params) + count_parameters(unused),
-        digest=digest_of(params),
+        hash=parameter_hash(restored.variables),
         deviations=deviations(config),
         normalized=bool(mean.any() or (np.asarray(std) != 1).any()),
         origin=json.loads(record.read_text()) if record.is_file() else {},
@@ -145,18 +142,10 @@ def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(array) for name, array in flat.items()}
 
 
-def digest_of(params: Any) -> str:
-    """Returns the sha256 over the names, shapes and bytes of a tree of arrays."""
-    digest = hashlib.sha256()
-    for name, array in sorted(_named("params", params).items()):
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
     """Compares names and shapes with those of the config's model."""
-    made: Any = jax.eval_shape(build(config).init, jax.random.key(0), *example(config))
+    inputs = example_inputs(config)
+    made: Any = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
     parts: Any = {part: made.get(part, {}) for part in ("params", "unused")}
     flat: Any = flax.traverse_util.flatten_dict(parts, sep="/")
     wanted = {name: leaf.shape for name, leaf in flat.items()}
@@ -178,10 +167,10 @@ def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
 
 def _idle(config: Config, params: Any) -> list[str]:
     """Names the arrays that change nothing."""
-    model, arguments = build(config), example(config)
+    model, inputs = build(config), example_inputs(config)
 
     def total(params: Any) -> jax.Array:
-        outputs: Any = model.apply({"params": params}, *arguments)
+        outputs: Any = model.apply({"params": params}, *inputs)
         rng, found = np.random.default_rng(1), jnp.zeros(())
         for output in jax.tree.leaves(outputs):
             # Weights of their own, so that no two outputs cancel.
@@ -192,27 +181,3 @@ def _idle(config: Config, params: Any) -> list[str]:
     gradient = jax.jit(jax.grad(total), compiler_options=_QUICKLY)(params)
     found = _named("params", jax.device_get(gradient))
     return [f"{name} is not used" for name, array in found.items() if not array.any()]
-
-
-def example(config: Config) -> tuple[dict[str, jax.Array], ...]:
-    """Returns random arguments of the model's training pass."""
-    rng = np.random.default_rng(0)
-
-    def draw(*shape: int) -> jax.Array:
-        return jnp.asarray(rng.standard_normal((_ITEMS, *shape)), jnp.float32)
-
-    family, sizes = family_of(config), config.model
-    frames = jnp.ones((_ITEMS, _FRAMES), bool)
-    if family.pooled_text:
-        poses, text = draw(_FRAMES, sizes.nfeats), draw(sizes.latent_dim)
-        return ({"poses": poses, "frame_mask": frames, "text": text},)
-    width = config.text.width or _TEXT_WIDTH
-    batch = {}
-    for suffix in family.suffixes:
-        batch |= {
-            f"features{suffix}": draw(_FRAMES, sizes.nfeats),
-            f"frame_mask{suffix}": frames,
-            f"tokens{suffix}": draw(_TOKENS, width),
-            f"token_mask{suffix}": jnp.ones((_ITEMS, _TOKENS), bool),
-        }
-    return batch, {latent: draw(sizes.latent_dim) for latent in family.noise}

@@ -1,7 +1,6 @@
 """A trained retrieval evaluator, opened from its workdir."""
 
 import functools
-import hashlib
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.models.family import FAMILIES
+from actiongpt_jax.nn.parameters import parameter_hash
 from actiongpt_jax.training.inputs import training_phrases
 
 _ROWS, _LEAST_FRAMES = 16, 64
@@ -26,7 +26,8 @@ class Evaluator:
 
     Attributes:
         config: of its training.
-        hash: of its parameters: figures compare under the same one only.
+        hash: `nn.parameters.parameter_hash` of its variables; only figures under the
+            same evaluator can be compared.
     """
 
     def __init__(
@@ -110,16 +111,6 @@ class Evaluator:
             for i, vector in zip(part, np.asarray(vectors), strict=False):
                 found[i] = vector
         return np.stack(found)
-
-
-def parameter_hash(variables: Any) -> str:
-    """Returns the first 16 digits of the SHA-256 of all parameters and their names."""
-    digest = hashlib.sha256()
-    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(variables))
-    for path, leaf in leaves:
-        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape}\n".encode())
-        digest.update(np.ascontiguousarray(leaf, "<f4").tobytes())
-    return digest.hexdigest()[:16]
 
 
 @functools.partial(jax.jit, static_argnames="model")

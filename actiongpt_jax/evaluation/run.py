@@ -23,7 +23,7 @@ from actiongpt_jax.evaluation.cases import (
     mean_pose,
     random_clips,
 )
-from actiongpt_jax.evaluation.evaluator import Evaluator, parameter_hash
+from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.measure import judge
 from actiongpt_jax.evaluation.multimodality import multimodalities

@@ -21,6 +21,7 @@ from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of
+from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import (
     Inputs,
@@ -30,7 +31,6 @@ from actiongpt_jax.training.inputs import (
 )
 from actiongpt_jax.training.step import (
     TrainState,
-    count_parameters,
     create_state,
     make_eval_step,
     make_optimizer,

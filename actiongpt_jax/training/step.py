@@ -63,11 +63,6 @@ def create_state(
     )
 
 
-def count_parameters(tree: dict) -> int:
-    """Returns the number of scalars in a tree of arrays."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def make_optimizer(config: Config, num_steps: int = 1) -> optax.GradientTransformation:
     """Builds the optimizer of `config.train`.
 

@@ -104,7 +104,7 @@ def test_every_part_is_there(judged):
     assert retrieval["fid"]["real_versus_real"]["n"] == 5
     assert set(result["multimodality"]) == {"latent", "descriptions", "both"}
     assert all(kind["texts"] == 2 for kind in result["multimodality"].values())
-    assert len(result["evaluator"]["hash"]) == len(result["parameters"]) == 16
+    assert len(result["evaluator"]["hash"]) == len(result["parameters"]) == 32
     assert set(result["baselines"]) == {"mean_pose", "random_clip"}
     # It was trained on every phrase of that split.
     assert "known_phrases" not in retrieval

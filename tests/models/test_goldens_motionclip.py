@@ -23,8 +23,9 @@ from actiongpt_jax.inference.editing import edit, interpolate
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import MotionClip
+from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.nn.positional import sinusoids
-from actiongpt_jax.training.step import count_parameters, make_optimizer
+from actiongpt_jax.training.step import make_optimizer
 from tests.geometry.test_body import golden_body
 
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4

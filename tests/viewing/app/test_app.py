@@ -14,13 +14,13 @@ import pytest
 
 from actiongpt_jax import app
 from actiongpt_jax.config import load_config
-from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.viewing.app import queue as studios
 from actiongpt_jax.viewing.app.queue import DOWNLOADS, Studio
 from actiongpt_jax.viewing.app.server import MOST_BYTES, Server
@@ -58,7 +58,7 @@ def trained():
     config = load_config("teach:debug")
     model = build(config)
     config.text.width = WIDTH
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *example(config))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *example_inputs(config))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda s: rng.normal(scale=0.2, size=s.shape).astype(np.float32), shapes

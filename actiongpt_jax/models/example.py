@@ -1,0 +1,46 @@
+"""Random arguments of a model's training pass, for its shapes and for checks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from actiongpt_jax.config import Config
+from actiongpt_jax.models.family import family_of
+
+_ITEMS, _FRAMES, _TOKENS = 2, 8, 3
+# Width of DistilBERT's and BERT's states, for a config that does not tell.
+_TEXT_WIDTH = 768
+
+Arrays = dict[str, jax.Array]
+
+
+def example_inputs(config: Config) -> tuple[Arrays, Arrays]:
+    """Draws a small batch and latent noise, always the same ones.
+
+    Args:
+        config: config of the model; `config.text.width` is the width of the token
+            states, 768 where it is None.
+
+    Returns:
+        (batch, noise), the arguments of the model's `init` and `apply`; every frame
+        and token is real.
+    """
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal((_ITEMS, *shape)), jnp.float32)
+
+    family, sizes = family_of(config), config.model
+    frame_mask = jnp.ones((_ITEMS, _FRAMES), bool)
+    if family.pooled_text:
+        poses, text = draw(_FRAMES, sizes.nfeats), draw(sizes.latent_dim)
+        return {"poses": poses, "frame_mask": frame_mask, "text": text}, {}
+    batch = {}
+    for suffix in family.suffixes:
+        batch |= {
+            f"features{suffix}": draw(_FRAMES, sizes.nfeats),
+            f"frame_mask{suffix}": frame_mask,
+            f"tokens{suffix}": draw(_TOKENS, config.text.width or _TEXT_WIDTH),
+            f"token_mask{suffix}": jnp.ones((_ITEMS, _TOKENS), bool),
+        }
+    return batch, {latent: draw(sizes.latent_dim) for latent in family.noise}
