@@ -17,10 +17,11 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion.layout import Layout
 from actiongpt_jax.conversion.recognise import MODELS, recognise
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, list_names
 from actiongpt_jax.files.pickle_objects import Foreign, plain
 from actiongpt_jax.files.torch_reader import TorchFile
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.models.motionclip import TEXT_LATENTS
 from actiongpt_jax.models.text_encoder import TEXT_MASKS
 from actiongpt_jax.nn.positional import sinusoids
@@ -32,7 +33,7 @@ _MAX_POSITIONS = 5000
 # Frozen language models travel inside the published checkpoints.
 _SET_ASIDE = ("textencoder.text_model.", "clip_model.")
 _MODULES = ("textencoder", "motionencoder", "motiondecoder")
-# Override -> the words that it may be, of the models that have the field.
+# Override -> the words that it may be; only models with the field have the override.
 _OVERRIDES = {
     "num_heads": None,
     "text_mask": TEXT_MASKS,
@@ -45,15 +46,16 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
     """Reads a checkpoint of PyTorch Lightning or a saved state dict.
 
     Args:
-        path: of the file.
-        **overrides: as in `from_state_dict`; they win over the file's own
+        path: path of the file.
+        **overrides: see `from_state_dict`; they win over the file's own
             hyper-parameters, of which `num_heads` of the modules is used.
 
     Returns:
-        As `from_state_dict`.
+        (config, variables), see `from_state_dict`.
 
     Raises:
-        InputError: as `from_state_dict` and `files.torch_reader.read_torch`.
+        InputError: in the cases of `from_state_dict` and of
+            `files.torch_reader.read_torch`.
     """
     published = open_published(path, **overrides)
     return published.config, jax.tree.map(jnp.asarray, published.variables)
@@ -64,10 +66,10 @@ class Published:
     """What a checkpoint holds.
 
     Attributes:
-        config: as of `from_state_dict`.
-        variables: as of `from_state_dict`, but numpy arrays.
+        config: full config of the model, see `from_state_dict`.
+        variables: variables of the model, see `from_state_dict`, as numpy arrays.
         settings: hyper-parameters of the run, as plain dicts, lists and values.
-        facts: what else is told in numbers and texts: epoch, global_step, ...
+        facts: the other numbers and texts of the file: epoch, global_step, ...
         set_aside: number of tensors of a frozen language model, left out.
     """
 
@@ -79,9 +81,9 @@ class Published:
 
 
 def open_published(path: str | os.PathLike, **overrides: Any) -> Published:
-    """Reads a checkpoint with all that it tells; arguments as of `load`.
+    """Reads a checkpoint with all that it tells; little more is held in memory.
 
-    Little more than the model itself is held in memory.
+    Args: those of `load`.
     """
     file, where = TorchFile(path), os.fspath(path)
     content = file.content
@@ -109,7 +111,7 @@ def from_state_dict(
     """Turns a state dict into a config and variables.
 
     Args:
-        state: torch name -> numpy array. Buffers of positions may be there or not; a
+        state: torch name -> numpy array. Buffers of positions may be missing; a
             frozen language model inside is left out.
         **overrides: `num_heads` (4 by default, which is what the published models
             run; shapes do not tell), `text_mask` ('bool' by default; weights that
@@ -119,7 +121,7 @@ def from_state_dict(
 
     Returns:
         config: a full config with the model's sizes, and the deviations of the
-            published code that its weights were trained with.
+            published code that the weights were trained with.
         variables: float32 arrays in the collections `params`, `unused` (what
             the model carries without using it) and, where the state dict has them,
             `buffers`.
@@ -136,9 +138,9 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
     """Turns variables back into a state dict with the published names and layouts.
 
     Args:
-        config: of the model.
-        variables: with the collections `params` and `unused`; `buffers` are written
-            as they are where present, else made.
+        config: config of the model.
+        variables: collections `params` and `unused`; `buffers` are written as they
+            are where present, else computed.
 
     Returns:
         torch name -> array, in torch's order, without a language model.
@@ -154,17 +156,13 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
             f" got {sizes.name!r}"
         )
     layout, leaves = _layout(config), _flatten(variables)
-    wanted = {path: entry for entry in layout.values() for path, _ in entry.leaves}
-    missing = [
-        p for p, entry in wanted.items() if p not in leaves and not entry.optional
-    ]
-    unexpected = [path for path in leaves if path not in wanted]
-    if missing or unexpected:
-        raise _mismatch(
-            f"variables of {sizes.name} with {sizes.num_layers} layers",
-            ["/".join(path) for path in missing],
-            ["/".join(path) for path in unexpected],
-        )
+    entries = {path: entry for entry in layout.values() for path, _ in entry.leaves}
+    optional = {path for path, entry in entries.items() if entry.optional}
+    _check_names(
+        f"variables of {sizes.name} with {sizes.num_layers} layers",
+        ["/".join(path) for path in entries if path not in leaves.keys() | optional],
+        ["/".join(path) for path in leaves if path not in entries],
+    )
     state = {}
     for name, entry in layout.items():
         if entry.leaves[0][0] in leaves:
@@ -187,8 +185,8 @@ def stored_buffers(config: Config, variables: Variables) -> dict[str, np.ndarray
 
 def _layout(config: Config) -> Layout:
     model = MODELS[config.model.name]
-    variant = {field: config.model[field] for field in model.variants}
-    return model.layout(config.model.num_layers, **variant)
+    fields = ("num_layers", *model.variants)
+    return model.layout(**{field: config.model[field] for field in fields})
 
 
 def _convert(
@@ -198,50 +196,44 @@ def _convert(
     forget: Callable[[], None] = lambda: None,
 ) -> tuple[Config, Variables]:
     state = {k: v for k, v in state.items() if not str(k).startswith(_SET_ASIDE)}
-    for name, tensor in state.items():
-        array = isinstance(tensor, np.ndarray | jax.Array)
-        if not array or not jnp.issubdtype(tensor.dtype, jnp.floating):
-            raise InputError(
-                f"{where}: {name} must be a numpy array of floats, got"
-                f" {tensor.dtype if array else type(tensor).__name__}: give the model's"
-                " state dict"
-            )
+    _check_floats(state, where)
+
+    # Recognise the model, and check that it has all tensors of its layout.
     model_name = recognise(map(str, state), where)
     model = MODELS[model_name]
-    num_layers = model.count_layers(state)
-    variant = {field: read(state) for field, read in model.variants.items()}
-    layout = model.layout(num_layers, **variant)
-    missing = [
-        n for n, entry in layout.items() if n not in state and not entry.optional
-    ]
-    unexpected = [name for name in state if name not in layout]
-    if missing or unexpected:
-        what = f"{where}, taken for {model_name} with {num_layers} layers,"
-        raise _mismatch(what, missing, unexpected)
+    structure = model.structure(state)
+    layout = model.layout(**structure)
+    what = f"{model_name} with {structure['num_layers']} layers"
+    _check_names(
+        f"{where}, taken for {what},",
+        [n for n, entry in layout.items() if n not in state and not entry.optional],
+        [name for name in state if name not in layout],
+    )
 
+    # Read its sizes from the shapes.
+    config = load_config(model_name)
     try:
-        fields, example = model.fields(state), model.example(state)
+        config.update_from_flattened_dict(model.config_fields(state))
     except ValueError as error:
         raise InputError(
             f"{where}: tensors must have as many axes as in the published {model_name},"
             f" got others ({error})"
         ) from error
-    fields["model"] |= {"name": model_name, "num_layers": num_layers, **variant}
-    _override(fields["model"], overrides, where)
-    config = load_config(model_name)
-    with config.unlocked():
-        config.update(fields)
-    made = jax.eval_shape(lambda: build(config).init(jax.random.key(0), *example))
+    _override(config, overrides, where)
+
+    # Compare every shape with that of a model of these sizes, and copy the tensor.
+    inputs = example_inputs(config)
+    made = jax.eval_shape(lambda: build(config).init(jax.random.key(0), *inputs))
     shapes = {path: leaf.shape for path, leaf in _flatten(made).items()}
     leaves = {}
     for name, entry in layout.items():
         if name not in state:
             continue
         if entry.optional:
-            _check_positions(state[name], fields["model"]["latent_dim"], name, where)
+            _check_positions(state[name], config.model.latent_dim, name, where)
         elif state[name].shape != (expected := entry.torch_shape(shapes)):
             raise InputError(
-                f"{where}: {name} must have shape {expected} beside the other tensors,"
+                f"{where}: {name} must have shape {expected} to fit the other tensors,"
                 f" got {state[name].shape}"
             )
         leaves |= entry.split(state[name])
@@ -253,41 +245,50 @@ def _flatten(variables: Any) -> dict[tuple[str, ...], Any]:
     return flax.traverse_util.flatten_dict(variables)  # pyright: ignore
 
 
-def _override(fields: dict[str, Any], overrides: Mapping[str, Any], where: str) -> None:
-    for name in overrides:
-        if name not in _OVERRIDES or name not in fields:
-            known = [known for known in _OVERRIDES if known in fields]
+def _override(config: Config, overrides: Mapping[str, Any], where: str) -> None:
+    known = [name for name in _OVERRIDES if name in config.model]
+    for name, value in overrides.items():
+        if name not in known:
             raise InputError(
                 f"override {name!r} is unknown; known are {', '.join(known)}"
             )
-    fields |= overrides
+        words = _OVERRIDES[name]
+        if words is not None and value not in words:
+            raise InputError(
+                f"override {name} must be one of {', '.join(words)}, got {value!r}"
+            )
+    fields = {**config.model, **overrides}
     heads, width = fields["num_heads"], fields["latent_dim"]
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise InputError(
             f"{where}: num_heads must be a whole number that divides the width {width},"
             f" got {heads!r}: give the num_heads that it ran with"
         )
-    for name, words in _OVERRIDES.items():
-        if words is not None and fields.get(name, words[0]) not in words:
-            raise InputError(
-                f"override {name} must be one of {', '.join(words)}, got"
-                f" {fields[name]!r}"
-            )
     if not 0 <= fields["dropout"] < 1:
         raise InputError(
             f"override dropout must be in [0, 1), got {fields['dropout']!r}"
         )
+    config.model.update(overrides)
 
 
-def _mismatch(what: str, missing: list[str], unexpected: list[str]) -> InputError:
-    def listed(names: list[str]) -> str:
-        more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-        return (", ".join(map(str, names[:12])) or "none") + more
+def _check_floats(state: Mapping[str, Any], where: str) -> None:
+    for name, tensor in state.items():
+        is_array = isinstance(tensor, np.ndarray | jax.Array)
+        if not is_array or not jnp.issubdtype(tensor.dtype, jnp.floating):
+            raise InputError(
+                f"{where}: {name} must be a numpy array of floats, got"
+                f" {tensor.dtype if is_array else type(tensor).__name__}: give the"
+                " model's state dict"
+            )
 
-    return InputError(
-        f"{what} must hold exactly the tensors of that model; missing:"
-        f" {listed(missing)}; unexpected: {listed(unexpected)}"
-    )
+
+def _check_names(what: str, missing: list[str], unexpected: list[str]) -> None:
+    if missing or unexpected:
+        raise InputError(
+            f"{what} must hold exactly the tensors of that model; missing:"
+            f" {list_names(missing, 12) or 'none'}; unexpected:"
+            f" {list_names(unexpected, 12) or 'none'}"
+        )
 
 
 def _check_positions(tensor: np.ndarray, width: int, name: str, where: str) -> None:
@@ -306,10 +307,9 @@ def _check_positions(tensor: np.ndarray, width: int, name: str, where: str) -> N
         )
 
 
-def _hyper_parameters(found: Any, where: str) -> dict[str, Any]:
-    """Returns the overrides that a checkpoint states itself."""
-    found = found if isinstance(found, dict) else {}
-    modules = [found[m] for m in _MODULES if isinstance(found.get(m), dict)]
+def _hyper_parameters(settings: dict[str, Any], where: str) -> dict[str, Any]:
+    """Returns the overrides that a checkpoint's own settings state."""
+    modules = [settings[m] for m in _MODULES if isinstance(settings.get(m), dict)]
     for module in modules:
         if module.get("activation", "gelu") != "gelu":
             raise InputError(

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.config import REFERENCE_DEVIATIONS
 from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.conversion.layout import Layout
 from actiongpt_jax.errors import InputError
 
 State = Mapping[str, np.ndarray]
-Fields = dict[str, dict[str, Any]]
 
 # Names of tensors in layers, with the stack and the index of the layer as groups.
 _LAYER = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
@@ -27,15 +27,14 @@ class PublishedModel:
 
     Attributes:
         mark: pattern of tensor names that no model before it in `MODELS` has.
-        layout: torch name -> place in the variables, by number of layers and
-            `variants`.
-        encoder: torch name of a text or motion encoder.
-        final_layer: torch name of the layer that makes features of the decoder's
-            output.
+        layout: function of `structure` -> layout of the whole model.
+        encoder: torch name of an encoder, whose layers tell the inner width.
+        final_layer: torch name of the layer that turns the decoder's output into
+            features.
         projection: torch name of the layer that reads token states; None for a model
             that reads one vector per text, as wide as its latent.
-        fields: section of the config here -> the fields in which it differs from the
-            model's config, beyond sizes.
+        deviations: fields of `config.REFERENCE_DEVIATIONS` that the weights were
+            trained with.
         variants: field of the model's config that changes the layout -> its value
             from the names of the tensors.
     """
@@ -45,40 +44,51 @@ class PublishedModel:
     encoder: str
     final_layer: str
     projection: str | None
-    fields: Fields
+    deviations: tuple[str, ...]
     variants: Mapping[str, Callable[[Collection[str]], Any]] = dataclasses.field(
         default_factory=dict
     )
 
-    def config_fields(self, state: State) -> Fields:
-        """Returns the fields in which the config differs, read from the shapes.
+    def structure(self, names: Collection[str]) -> dict[str, Any]:
+        """Returns the fields of the model's config that the layout depends on.
+
+        Args:
+            names: torch names of the tensors.
+
+        Returns:
+            `num_layers` and the fields of `variants`, by name.
+        """
+        variants = {field: read(names) for field, read in self.variants.items()}
+        return {"num_layers": count_layers(names), **variants}
+
+    def config_fields(self, state: State) -> dict[str, Any]:
+        """Returns the config's fields that tensors tell, and the deviations.
 
         Args:
             state: torch name -> array, with every tensor of the model.
 
         Returns:
-            section of the config -> field -> value.
+            'section.field' -> value.
 
         Raises:
             ValueError: if a tensor has another number of axes than the published one.
         """
         nfeats, latent_dim = state[f"{self.final_layer}.weight"].shape
-        first_layer = f"{self.encoder}.seqTransEncoder.layers.0"
-        (ff_size,) = state[f"{first_layer}.linear1.bias"].shape
+        layer = f"{self.encoder}.seqTransEncoder.layers.0"
+        (ff_size,) = state[f"{layer}.linear1.bias"].shape
         text_width = latent_dim
         if self.projection is not None:
             _, text_width = state[f"{self.projection}.weight"].shape
-        sizes = {
-            "nfeats": nfeats,
-            "latent_dim": latent_dim,
-            "ff_size": ff_size,
-            "num_layers": count_layers(state),
-            # No shape tells; what the published code ran with, see `nn.sizes.Sizes`.
-            "num_heads": 4,
-            "dropout": 0.1,
+        structure = self.structure(state)
+        return {
+            **{f"model.{field}": value for field, value in structure.items()},
+            "model.nfeats": nfeats,
+            "model.latent_dim": latent_dim,
+            "model.ff_size": ff_size,
+            "text.width": text_width,
+            "text.encoder": _ENCODERS.get(text_width),
+            **{field: REFERENCE_DEVIATIONS[field] for field in self.deviations},
         }
-        text = {"width": text_width, "encoder": _ENCODERS.get(text_width)}
-        return {**self.fields, "model": sizes | self.fields["model"], "text": text}
 
 
 def count_layers(names: Iterable[str]) -> int:
@@ -111,8 +121,7 @@ def recognise(names: Iterable[str], where: str) -> str:
     )
 
 
-# Tried in this order. `data` and `text_mask` are what the weights were trained with,
-# see `config.REFERENCE_DEVIATIONS`.
+# Tried in this order.
 MODELS = {
     "teach": PublishedModel(
         mark=r"textencoder\.(seperation_token|skel_embedding\.|motionTransEncoder\.)",
@@ -120,18 +129,7 @@ MODELS = {
         encoder="textencoder",
         final_layer="motiondecoder.final_layer",
         projection="textencoder.projection.1",
-        fields={
-            "model": {
-                "text_mask": "bool",
-                # No shape tells; what every published config says.
-                "hist_frames": 5,
-                "z_prev_text": False,
-                "teacher_forcing": False,
-                "motion_mask": "shipped",
-            },
-            "data": {"heading": "reference", "pair_cut": "reference"},
-            "losses": {"lmd_kl": 1e-5, "lmd_latent": 1e-5},
-        },
+        deviations=("model.motion_mask", "data.heading", "data.pair_cut"),
     ),
     "motionclip": PublishedModel(
         mark=r"(encoder\.(skelEmbedding|muQuery)|clip_model\.)",
@@ -139,10 +137,7 @@ MODELS = {
         encoder="encoder",
         final_layer="decoder.finallayer",
         projection=None,
-        fields={
-            "model": {"text_latent": "raw", "decode_text": False},
-            "data": {"translation": "reference", "window_text": "reference"},
-        },
+        deviations=("data.translation", "data.window_text"),
         variants={
             "encoder_tokens": lambda names: 2 if "encoder.sigmaQuery" in names else 1
         },
@@ -153,12 +148,6 @@ MODELS = {
         encoder="textencoder",
         final_layer="motiondecoder.final_layer",
         projection="textencoder.projection.1",
-        fields={
-            "model": {"text_mask": "bool"},
-            "data": {"heading": "reference"},
-            # Weights: TEACH's repository and Action-GPT; the TEMOS paper has 1e-5
-            # twice.
-            "losses": {"recons_mean": "padded", "lmd_kl": 32e-5, "lmd_latent": 1e-5},
-        },
+        deviations=("data.heading", "losses.recons_mean"),
     ),
 }

@@ -69,21 +69,14 @@ def family_of(config: Config) -> Family:
     """Returns the record of a config's model.
 
     Raises:
-        InputError: for an unknown name, or a width of frames that the model's features
-            do not have.
+        InputError: for an unknown name.
     """
     name = config.model.name
     if name not in FAMILIES:
         raise InputError(
             f"config.model.name must be one of {', '.join(FAMILIES)}, got {name!r}"
         )
-    family = FAMILIES[name]
-    if config.model.nfeats != family.nfeats:
-        raise InputError(
-            f"config.model.nfeats must be {family.nfeats}, the width of the model's "
-            f"features, got {config.model.nfeats}"
-        )
-    return family
+    return FAMILIES[name]
 
 
 def past_frames(config: Config) -> int:

@@ -130,7 +130,7 @@ def test_the_config_is_a_full_one_with_the_deviations_of_the_weights(small):
         return set(flax.traverse_util.flatten_dict(config.to_dict(), sep="."))
 
     assert fields(config) == fields(full)
-    assert config.is_locked and build(config).num_heads == 4
+    assert config.is_locked and build(config).sizes.num_heads == 4
     assert config.data.heading == "reference"
     assert config.losses.recons_mean == "padded"
     assert config.losses.lmd_kl == full.losses.lmd_kl == 32e-5

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.nn.sizes import Sizes
+
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
 
 
@@ -19,9 +21,9 @@ def state_of(case):
     return {k.removeprefix(prefix): v for k, v in case.items() if k.startswith(prefix)}
 
 
-def sizes_of(case) -> dict[str, Any]:
+def sizes_of(case) -> Sizes:
     names = ("latent_dim", "ff_size", "num_layers", "num_heads")
-    return {name: int(case[name]) for name in names}
+    return Sizes(**{name: int(case[name]) for name in names})
 
 
 def variables_of(case, layout):

@@ -25,6 +25,7 @@ from actiongpt_jax.models.build import build
 from actiongpt_jax.models.motionclip import MotionClip
 from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.nn.positional import sinusoids
+from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.training.step import make_optimizer
 from tests.geometry.test_body import golden_body
 
@@ -43,20 +44,15 @@ def flat(x):
     return x.reshape(*x.shape[:-2], -1)
 
 
-def sizes_of(case) -> dict[str, Any]:
+def sizes_of(case) -> Sizes:
     cfg = json.loads(str(case["cfg"]))
-    return {
-        "latent_dim": cfg["d"],
-        "ff_size": cfg["ff"],
-        "num_layers": cfg["nl"],
-        "num_heads": cfg["nh"],
-    }
+    return Sizes(cfg["d"], cfg["ff"], cfg["nl"], cfg["nh"])
 
 
 def module_of(case, prefix, **fields):
     """Returns `run(method, ...)` of a model that has one half of its weights."""
-    model = MotionClip(**sizes_of(case), **fields)
-    layout = torch_layout.motionclip(model.num_layers, model.encoder_tokens)
+    model = MotionClip(sizes_of(case), **fields)
+    layout = torch_layout.motionclip(model.sizes.num_layers, model.encoder_tokens)
     leaves, state = {}, state_of(case, prefix)
     for name, entry in layout.items():
         if name.startswith(prefix) and not entry.optional:
@@ -319,7 +315,7 @@ def official(tokens):
     }
     variables = jax.eval_shape(model.init, jax.random.key(0), batch)
     leaves: Any = flax.traverse_util.flatten_dict(variables)
-    layout = torch_layout.motionclip(model.num_layers, tokens)
+    layout = torch_layout.motionclip(model.sizes.num_layers, tokens)
     shapes = {path: leaf.shape for path, leaf in leaves.items()}
     return variables, {
         name: (5000, 1, 512) if entry.optional else entry.torch_shape(shapes)

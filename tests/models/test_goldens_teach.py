@@ -41,7 +41,7 @@ def text_encoder(case, text_mask="bool"):
     variables = flax.traverse_util.unflatten_dict(leaves)
     # The encoder alone, without the model around it.
     variables = {name: part["text_encoder"] for name, part in variables.items()}
-    model = PastTextEncoder(text_mask=text_mask, **sizes_of(case))
+    model = PastTextEncoder(sizes_of(case), text_mask)
 
     def encode(tokens, mask, past=None, z_prev=None):
         return jax.jit(functools.partial(model.apply, past=past, z_prev=z_prev))(

@@ -44,7 +44,7 @@ def test_positional_encoding(golden):
 
 def test_motion_encoder(golden):
     case = golden("temos_teach/motion_encoder")
-    model = MotionEncoder(**sizes_of(case))
+    model = MotionEncoder(sizes_of(case))
     layout = torch_layout.pooling_encoder("", (), int(case["num_layers"]))
     variables = variables_of(case, layout)
     features = case["features"]
@@ -58,9 +58,9 @@ def test_motion_encoder(golden):
 
 def test_motion_encoder_without_vae(golden):
     case = golden("temos_teach/motion_encoder_novae")
-    model = MotionEncoder(vae=False, **sizes_of(case))
+    model = MotionEncoder(sizes_of(case), vae=False)
     layout = torch_layout.pooling_encoder(
-        "", (), int(case["num_layers"]), tokens=("emb_token",)
+        "", (), int(case["num_layers"]), tokens={"emb_token": "emb_token"}
     )
     mask = frame_mask(case["lengths"], case["features"].shape[1])
     found = run(model, variables_of(case, layout), case["features"], mask)
@@ -69,7 +69,7 @@ def test_motion_encoder_without_vae(golden):
 
 def test_motion_decoder(golden):
     case = golden("temos_teach/motion_decoder")
-    model = MotionDecoder(nfeats=int(case["nfeats"]), **sizes_of(case))
+    model = MotionDecoder(sizes_of(case), int(case["nfeats"]))
     layout = torch_layout.motion_decoder("", (), int(case["num_layers"]))
     mask = frame_mask(case["lengths"], case["features"].shape[1])
     found = run(model, variables_of(case, layout), case["z"], mask)
@@ -81,7 +81,7 @@ def text_encoder(case, text_mask="bool"):
     layout = torch_layout.pooling_encoder(
         "", (), int(case["num_layers"]), embedding=("projection.1", "projection")
     )
-    model = TextEncoder(text_mask=text_mask, **sizes_of(case))
+    model = TextEncoder(sizes_of(case), text_mask)
     variables = variables_of(case, layout)
     return lambda tokens, mask: run(model, variables, tokens, mask)
 

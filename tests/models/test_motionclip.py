@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,37 +8,32 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.motionclip import TEXT_LATENTS, MotionClip
+from actiongpt_jax.nn.sizes import Sizes
 from tests.oracles import transformer as oracle
 
-SIZES: dict[str, Any] = {
-    "latent_dim": 8,
-    "num_layers": 2,
-    "num_heads": 2,
-    "ff_size": 12,
-    "nfeats": 6,
-}
-BATCH, FRAMES = 3, 7
+SIZES = Sizes(latent_dim=8, ff_size=12, num_layers=2, num_heads=2)
+BATCH, FRAMES, NFEATS = 3, 7, 6
 LENGTHS = np.array([7, 4, 1])
 
 
-def batch_of(image=False, width=SIZES["latent_dim"]):
+def batch_of(image=False, width=SIZES.latent_dim):
     rng = np.random.default_rng(0)
 
     def draw(*shape):
         return rng.normal(size=(BATCH, *shape)).astype(np.float32)
 
     batch: dict[str, Any] = {
-        "poses": draw(FRAMES, SIZES["nfeats"]),
+        "poses": draw(FRAMES, NFEATS),
         "frame_mask": np.arange(FRAMES) < LENGTHS[:, None],
         "text": 10 * draw(width),
     }
     return batch | ({"image": draw(width)} if image else {})
 
 
-def make(**fields):
+def make(sizes=SIZES, **fields):
     """A model and variables of which none is 0 or 1."""
-    model = MotionClip(**(SIZES | fields))
-    batch = batch_of(width=model.latent_dim)
+    model = MotionClip(sizes, NFEATS, **fields)
+    batch = batch_of(width=sizes.latent_dim)
     shapes = jax.eval_shape(model.init, jax.random.key(0), batch)
     rng = np.random.default_rng(1)
     return model, jax.tree.map(
@@ -63,7 +59,7 @@ def test_oracle(tokens):
     params, unused = jax.tree.map(
         lambda x: x.astype(np.float64), (variables["params"], variables["unused"])
     )
-    width, heads = SIZES["latent_dim"], SIZES["num_heads"]
+    width, heads = SIZES.latent_dim, SIZES.num_heads
     encoder, decoder = params["motion_encoder"], params["motion_decoder"]
     names = {1: ["emb_token"], 2: ["mu_token", "logvar_token"]}[tokens]
     first = np.stack([encoder[name] for name in names])
@@ -72,14 +68,14 @@ def test_oracle(tokens):
     x = np.concatenate([np.broadcast_to(first, (BATCH, *first.shape)), x], 1)
     x = x + positions(FRAMES + tokens, width)
     mask = np.pad(batch["frame_mask"], ((0, 0), (tokens, 0)), constant_values=True)
-    for i in range(SIZES["num_layers"]):
+    for i in range(SIZES.num_layers):
         x = oracle.encoder_layer(encoder["encoder"][f"layer_{i}"], x, mask, heads)
     latent = x[:, 0]
     # Two layers of rounded sums of some ten terms.
     np.testing.assert_allclose(found.latent, latent, rtol=0, atol=5e-6)
 
     x = np.broadcast_to(positions(FRAMES, width), (BATCH, FRAMES, width))
-    for i in range(SIZES["num_layers"]):
+    for i in range(SIZES.num_layers):
         layer = f"layer_{i}"
         x = oracle.decoder_layer(
             decoder["decoder"][layer],
@@ -139,9 +135,11 @@ def test_texts_as_latents():
 
 
 def test_matched_texts_are_as_long_as_the_latents_of_motions():
-    model, variables = make(text_latent="matched", latent_dim=32)
+    model, variables = make(
+        dataclasses.replace(SIZES, latent_dim=32), text_latent="matched"
+    )
     rng = np.random.default_rng(2)
-    poses = rng.normal(size=(400, 2, SIZES["nfeats"])).astype(np.float32) * 3
+    poses = rng.normal(size=(400, 2, NFEATS)).astype(np.float32) * 3
     mask = np.ones((400, 2), bool)
     latents: Any = jax.jit(
         lambda p: model.apply(variables, p, mask, method="encode_motion")
@@ -152,10 +150,10 @@ def test_matched_texts_are_as_long_as_the_latents_of_motions():
     length = np.sqrt((np.asarray(latents) ** 2).sum(-1).mean())
     # The norm's weights and what they multiply are independent, as in training.
     np.testing.assert_allclose(np.linalg.norm(text), length, rtol=0.15)
-    fresh = MotionClip(**SIZES, text_latent="matched")
+    fresh = MotionClip(SIZES, NFEATS, text_latent="matched")
     drawn = jax.jit(fresh.init)(jax.random.key(0), batch_of())
-    text = fresh.apply(drawn, jnp.ones((1, SIZES["latent_dim"])), method="as_latent")
-    expected = np.sqrt(SIZES["latent_dim"])
+    text = fresh.apply(drawn, jnp.ones((1, SIZES.latent_dim)), method="as_latent")
+    expected = np.sqrt(SIZES.latent_dim)
     np.testing.assert_allclose(np.linalg.norm(text), expected, rtol=1e-6)
 
 
@@ -188,7 +186,7 @@ def test_what_acts_on_nothing_is_no_parameter():
 
 
 def test_dropout_acts_in_training_only():
-    model, variables = make(dropout=0.5)
+    model, variables = make(dataclasses.replace(SIZES, dropout=0.5))
     batch = batch_of()
 
     @jax.jit

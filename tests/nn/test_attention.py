@@ -12,6 +12,7 @@ from actiongpt_jax.nn.attention import (
     SingleTokenAttention,
     mask_to_bias,
 )
+from actiongpt_jax.nn.sizes import Sizes
 from tests.oracles import transformer as oracle
 
 BATCH, TOKENS, WIDTH, HEADS = 3, 7, 12, 3
@@ -49,7 +50,7 @@ def mask():
 
 @pytest.mark.parametrize("num_queries", [None, 1, 2, TOKENS])
 def test_self_attention(tokens, mask, num_queries):
-    module = SelfAttention(HEADS)
+    module = SelfAttention(Sizes(num_heads=HEADS))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
     variables = perturbed(module.init(jax.random.key(1), flat, bias))
     found = run(module, variables, flat, bias, None, num_queries)
@@ -61,7 +62,7 @@ def test_self_attention(tokens, mask, num_queries):
 
 
 def test_a_sequence_without_a_real_token_is_finite(tokens):
-    module = SelfAttention(HEADS)
+    module = SelfAttention(Sizes(num_heads=HEADS))
     flat = tokens.reshape(-1, WIDTH)
     bias = mask_to_bias(jnp.zeros((BATCH, TOKENS), bool))
     variables = module.init(jax.random.key(1), flat, bias)
@@ -73,7 +74,7 @@ def test_a_sequence_without_a_real_token_is_finite(tokens):
 
 
 def test_dropout_acts_on_the_weights_only_in_training(tokens, mask):
-    module = SelfAttention(HEADS, dropout=0.5)
+    module = SelfAttention(Sizes(num_heads=HEADS, dropout=0.5))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
     variables = module.init(jax.random.key(1), flat, bias)
     seeds = jax.random.bits(jax.random.key(2), (400, 2), jnp.uint32)
@@ -83,12 +84,13 @@ def test_dropout_acts_on_the_weights_only_in_training(tokens, mask):
     # Dropout keeps the mean; five deviations of a mean over 400 draws.
     error = np.abs(drawn.mean(0) - evaluated)
     assert (error <= 5 * drawn.std(0) / math.sqrt(len(seeds)) + ROUNDING).all()
-    still = run(SelfAttention(HEADS, dropout=0.0), variables, flat, bias, seeds[0])
+    never = SelfAttention(Sizes(num_heads=HEADS, dropout=0.0))
+    still = run(never, variables, flat, bias, seeds[0])
     np.testing.assert_array_equal(still, evaluated)
 
 
 def test_single_token_attention_is_attention_to_one_token(tokens):
-    module = SingleTokenAttention(HEADS)
+    module = SingleTokenAttention(Sizes(num_heads=HEADS))
     memory = jax.random.normal(jax.random.key(3), (BATCH, WIDTH))
     variables = perturbed(module.init(jax.random.key(1), memory, TOKENS))
     found = run(module, variables, memory, TOKENS)
@@ -101,7 +103,7 @@ def test_single_token_attention_is_attention_to_one_token(tokens):
 
 
 def test_single_token_attention_keeps_inert_weights_apart():
-    module = SingleTokenAttention(HEADS)
+    module = SingleTokenAttention(Sizes(num_heads=HEADS))
     memory = jnp.ones((1, WIDTH))
     variables = module.init(jax.random.key(1), memory, 1)
     shapes = jax.tree.map(jnp.shape, variables["unused"])
@@ -113,7 +115,7 @@ def test_single_token_attention_keeps_inert_weights_apart():
 def test_dropout_of_single_token_attention():
     # With identities for projections, output / memory is the weight itself.
     rate, queries, batch = 0.2, 500, 40
-    module = SingleTokenAttention(HEADS, rate)
+    module = SingleTokenAttention(Sizes(num_heads=HEADS, dropout=rate))
     memory = 1 + jax.random.uniform(jax.random.key(3), (batch, WIDTH))
     eye, zero = jnp.eye(WIDTH), jnp.zeros(WIDTH)
     params = {
@@ -160,7 +162,7 @@ def test_dense_computes_the_same_whichever_way_its_kernel_lies(out_in):
 
 def test_bfloat16_products_have_operands_of_one_type(tokens, mask):
     """A product of two types is carried out in the wider one, slowly, on GPUs."""
-    attention = SelfAttention(2, dropout=0.0, dtype=jnp.bfloat16)
+    attention = SelfAttention(Sizes(num_heads=2, dropout=0.0, dtype=jnp.bfloat16))
     flat, bias = tokens.reshape(-1, tokens.shape[-1]), mask_to_bias(mask)
     variables = attention.init(jax.random.key(0), flat, bias)
 

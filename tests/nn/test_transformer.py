@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,11 +8,12 @@ import pytest
 
 from actiongpt_jax.nn.attention import mask_to_bias
 from actiongpt_jax.nn.ops import quick_gelu
-from actiongpt_jax.nn.transformer import Decoder, Encoder
+from actiongpt_jax.nn.sizes import Sizes
+from actiongpt_jax.nn.transformer import Decoder, Encoder, LayerStyle
 from tests.oracles import transformer as oracle
 
 BATCH, TOKENS, WIDTH = 3, 6, 8
-SIZES: dict[str, Any] = {"num_layers": 2, "num_heads": 2, "ff_size": 20}
+SIZES = Sizes(WIDTH, ff_size=20, num_layers=2, num_heads=2)
 # float32 against float64 over two layers; also float32 against itself where sums
 # are taken in another order.
 ROUNDING = 1e-5
@@ -41,13 +43,13 @@ def perturbed(variables):
 
 @pytest.fixture(scope="module")
 def encoder(x, mask):
-    init = jax.jit(Encoder(**SIZES).init)
+    init = jax.jit(Encoder(SIZES).init)
     return perturbed(init(jax.random.key(2), x, mask_to_bias(mask)))
 
 
 @pytest.fixture(scope="module")
 def decoder(x, memory, mask):
-    init = jax.jit(Decoder(**SIZES).init)
+    init = jax.jit(Decoder(SIZES).init)
     return perturbed(init(jax.random.key(2), x, memory, mask_to_bias(mask)))
 
 
@@ -55,19 +57,20 @@ def double(tree):
     return jax.tree.map(lambda a: np.asarray(a, np.float64), tree)
 
 
-def encode(variables, x, mask, num_outputs=None, **sizes):
-    apply = jax.jit(Encoder(**SIZES, **sizes).apply, static_argnums=(3, 4))
+def encode(variables, x, mask, num_outputs=None, sizes=SIZES, **style):
+    encoder = Encoder(sizes, LayerStyle(**style))
+    apply = jax.jit(encoder.apply, static_argnums=(3, 4))
     return np.asarray(apply(variables, x, mask_to_bias(mask), True, num_outputs))
 
 
-def decode(variables, x, memory, mask, **sizes):
-    apply = jax.jit(Decoder(**SIZES, **sizes).apply)
+def decode(variables, x, memory, mask, sizes=SIZES):
+    apply = jax.jit(Decoder(sizes).apply)
     return np.asarray(apply(variables, x, memory, mask_to_bias(mask)))
 
 
 def test_encoder_against_its_definition(encoder, x, mask):
     expected, params = double(x), double(encoder["params"])
-    for i in range(SIZES["num_layers"]):
+    for i in range(SIZES.num_layers):
         layer = params[f"layer_{i}"]
         expected = oracle.encoder_layer(layer, expected, np.asarray(mask), 2)
     found = encode(encoder, x, mask)
@@ -76,7 +79,7 @@ def test_encoder_against_its_definition(encoder, x, mask):
 
 def test_decoder_against_its_definition(decoder, x, memory, mask):
     expected, exact = double(x), double(decoder)
-    for i in range(SIZES["num_layers"]):
+    for i in range(SIZES.num_layers):
         expected = oracle.decoder_layer(
             exact["params"][f"layer_{i}"],
             exact["unused"][f"layer_{i}"],
@@ -122,8 +125,8 @@ def test_items_without_a_real_token_have_finite_outputs_and_gradients(
     bias = mask_to_bias(empty)
 
     def loss(encoder, decoder, x, memory):
-        hidden = Encoder(**SIZES).apply(encoder, x, bias)
-        out: Any = Decoder(**SIZES).apply(decoder, hidden, memory, bias)
+        hidden = Encoder(SIZES).apply(encoder, x, bias)
+        out: Any = Decoder(SIZES).apply(decoder, hidden, memory, bias)
         return jnp.sum(out**2)
 
     value, gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3)))(
@@ -137,14 +140,14 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
     encoder, decoder, x, memory, mask
 ):
     real = np.asarray(mask)
-    half: dict[str, Any] = {"dtype": jnp.bfloat16}
-    init = Encoder(**SIZES, **half).init
+    half = dataclasses.replace(SIZES, dtype=jnp.bfloat16)
+    init = Encoder(half).init
     made = jax.eval_shape(lambda: init(jax.random.key(0), x, mask_to_bias(mask)))
     assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
     for found, expected in [
-        (encode(encoder, x, mask, **half), encode(encoder, x, mask)),
+        (encode(encoder, x, mask, sizes=half), encode(encoder, x, mask)),
         (
-            decode(decoder, x, memory, mask, **half),
+            decode(decoder, x, memory, mask, half),
             decode(decoder, x, memory, mask),
         ),
     ]:
@@ -159,13 +162,15 @@ def test_dropout_is_on_in_training_only_and_follows_its_key(encoder, x, mask):
     @jax.jit
     def train(number):
         rngs = {"dropout": jax.random.key(number)}
-        return Encoder(**SIZES, dropout=0.3).apply(encoder, x, bias, False, rngs=rngs)
+        sizes = dataclasses.replace(SIZES, dropout=0.3)
+        return Encoder(sizes).apply(encoder, x, bias, False, rngs=rngs)
 
     np.testing.assert_array_equal(train(0), train(0))
     assert np.abs(train(0) - train(1)).max() > 0.1
     assert np.abs(train(0) - encode(encoder, x, mask)).max() > 0.1
     rngs = {"dropout": jax.random.key(0)}
-    still: Any = Encoder(**SIZES, dropout=0.0).apply(encoder, x, bias, False, rngs=rngs)
+    sizes = dataclasses.replace(SIZES, dropout=0.0)
+    still: Any = Encoder(sizes).apply(encoder, x, bias, False, rngs=rngs)
     np.testing.assert_allclose(still, encode(encoder, x, mask), rtol=0, atol=ROUNDING)
 
 

@@ -1,0 +1,16 @@
+import dataclasses
+
+from actiongpt_jax.nn.sizes import Sizes, split_sizes
+
+
+def test_equal_sizes_are_one_key_of_compiled_programs():
+    sizes = Sizes(num_layers=2)
+    assert hash(sizes) == hash(dataclasses.replace(Sizes(), num_layers=2))
+    assert sizes == Sizes(num_layers=2) != Sizes()
+
+
+def test_split_sizes_gives_every_field_to_one_side():
+    fields = {"nfeats": 135, "latent_dim": 16, "dropout": 0.0, "text_mask": "bool"}
+    sizes, own = split_sizes(fields)
+    assert sizes == {"latent_dim": 16, "dropout": 0.0}
+    assert own == {"nfeats": 135, "text_mask": "bool"}
