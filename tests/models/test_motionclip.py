@@ -203,7 +203,11 @@ def test_bfloat16_is_close_and_comes_back_as_float32():
     model, variables = make()
     batch = batch_of()
     exact = run(model, variables, batch)
-    found = run(model.copy(dtype=jnp.bfloat16), variables, batch)
+    found = run(
+        model.copy(sizes=dataclasses.replace(SIZES, dtype=jnp.bfloat16)),
+        variables,
+        batch,
+    )
     assert found.poses.dtype == found.latent.dtype == jnp.float32
     # Three digits, through four layers.
     np.testing.assert_allclose(found.latent, exact.latent, rtol=0, atol=0.1)
