@@ -13,7 +13,11 @@ import safetensors.numpy
 from actiongpt_jax.config import to_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion import from_torch
-from actiongpt_jax.conversion import settings as published_settings
+from actiongpt_jax.conversion.settings import (
+    apply_settings,
+    find_settings,
+    overrides_of,
+)
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.safetensors import open_tensors
@@ -23,7 +27,7 @@ from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
-# What weights were trained on, which they do not tell -> what their config then says.
+# Texts that weights were trained on, which no file tells -> fields of `config.text`.
 TEXTS = {
     "descriptions": {"source": "descriptions", "k": 4, "aggregation": "reference_mean"},
     "phrase": {"source": "phrase"},
@@ -33,14 +37,14 @@ _CHECKPOINTS = ("*.ckpt", "*.pth.tar")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a checkpoint does not tell.
+    """The facts that a checkpoint does not tell.
 
     Attributes:
-        stats: mean and standard deviation of the features: a folder with files that
-            end in mean.pt and std.pt (or .npy), or those two files.
-        body: SMPL's or SMPL-H's own model file.
-        texts: what the weights were trained on, a key of `TEXTS`.
-        overrides: as of `from_torch.load`.
+        stats: files with the mean and the standard deviation of the features: a folder
+            with files that end in mean.pt and std.pt (or .npy), or those two files.
+        body: path of SMPL's or SMPL-H's own model file.
+        texts: texts that the weights were trained on, a key of `TEXTS`.
+        overrides: settings that shapes do not tell, see `from_torch.from_state_dict`.
     """
 
     stats: tuple[pathlib.Path, ...] = ()
@@ -56,16 +60,16 @@ def convert(
 
     Args:
         source: `.ckpt` of TEMOS or TEACH, `.pth.tar` of MotionCLIP, or a folder of
-            their runs, of which the last checkpoint is taken. Settings beside it
-            (`.hydra/config.yaml`, `opt.yaml`) are read.
+            their runs, of which the last checkpoint is taken. The settings of the run
+            (`.hydra/config.yaml`, `opt.yaml`) are read where they are with it.
         workdir: folder to make; must not hold checkpoints.
-        options: what the checkpoint does not tell.
+        options: the facts that the checkpoint does not tell.
 
     Returns:
-        Sentences that tell the user what was found, taken along or assumed.
+        Sentences that tell the user what was found, copied or assumed.
 
     Raises:
-        InputError: if the checkpoint or a file beside it cannot be converted.
+        InputError: if the checkpoint or a file of its run cannot be converted.
         FileNotFoundError: if there is no such file.
     """
     path, workdir = find_checkpoint(pathlib.Path(source)), pathlib.Path(workdir)
@@ -73,19 +77,21 @@ def convert(
         raise InputError(
             f"--out must be a folder without checkpoints, got {workdir}; choose another"
         )
-    found_settings = published_settings.find(path)
-    overrides = published_settings.overrides(found_settings) | options.overrides
+    # Read everything before anything is written.
+    settings = find_settings(path)
+    overrides = overrides_of(settings) | options.overrides
     published = from_torch.open_published(path, **overrides)
     config, name = published.config, published.config.model.name
     notes = [f"{path}: {name}, {config.model.num_layers} layers"]
-    # What the checkpoint itself says wins over the file beside it.
-    told = (published.settings, found_settings.values)
-    notes += published_settings.apply(config, told, found_settings.path)
+    # The settings inside the checkpoint win over those in the file of its run.
+    sources = (published.settings, settings.values)
+    notes += apply_settings(config, sources, settings.path)
     _set_texts(config, options.texts)
     normalizer, note = _normalizer(config, options.stats)
     notes.append(note)
     body = None if options.body is None else bodies.load(options.body)
 
+    # Write the workdir: body, stored positions, record, config, weights.
     workdir.mkdir(parents=True, exist_ok=True)
     if body is not None:
         target = workdir.absolute() / BODY
@@ -93,7 +99,7 @@ def convert(
         if "body" in config.losses:
             config.losses.body = str(target)
         notes.append(f"body of {body.num_joints} joints: {target}")
-    # The stored positions' own bits, which training here does not carry.
+    # Training here does not carry the stored positions, whose bits may differ.
     if buffers := from_torch.stored_buffers(config, published.variables):
         write_state_dict(workdir / BUFFERS, buffers)
     variables = {
@@ -104,14 +110,14 @@ def convert(
         "sha256": _sha256(path),
         "bytes": path.stat().st_size,
         "model": name,
-        "settings": None if found_settings.path is None else found_settings.path.name,
+        "settings": None if settings.path is None else settings.path.name,
         "texts": options.texts,
         "stats": [stats.name for stats in options.stats],
         "tensors_of_a_language_model_left_out": published.set_aside,
         **published.facts,
     }
     (workdir / RECORD).write_text(json.dumps(record, indent=1) + "\n")
-    # What training goes on from: on texts of any store of their width.
+    # Training may go on with the texts of any store of the same width.
     free = config.copy_and_resolve_references()
     free.text.update({"encoder": None, "k": None, "aggregation": None})
     (workdir / "config.json").write_text(to_json(free) + "\n")
@@ -151,12 +157,12 @@ def state_dict_of(
     """Returns a workdir's weights with the authors' names and layouts.
 
     Args:
-        workdir: of a training run or a conversion.
+        workdir: workdir of a training run or a conversion.
         which: 'latest', 'best' or a step.
 
     Returns:
-        The config, and torch name -> array; the stored positions of a converted
-        checkpoint have its own bits.
+        (config, torch name -> array); the stored positions of a converted checkpoint
+        are those of the original, bit for bit.
 
     Raises:
         InputError: if the model has no published form.
@@ -175,7 +181,7 @@ def state_dict_of(
 
 
 def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> None:
-    """Writes a state dict as safetensors, which PyTorch users load by that library."""
+    """Writes a state dict as safetensors, which PyTorch users can load."""
     safetensors.numpy.save_file(state, str(path), metadata={"format": "pt"})
 
 
@@ -187,43 +193,46 @@ def _set_texts(config: Config, texts: str) -> None:
         config.model.text_mask = "shipped"
 
 
-def _normalizer(config: Config, stats: tuple[pathlib.Path, ...]):
+def _normalizer(
+    config: Config, stats: tuple[pathlib.Path, ...]
+) -> tuple[Normalizer, str]:
+    """Returns the normalizer of the features, and a sentence about it."""
     width = config.model.nfeats
     if not stats:
-        none = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
+        nothing = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
         if not family_of(config).normalized:
-            return none, "poses are not normalised"
-        return none, (
+            return nothing, "poses are not normalised"
+        return nothing, (
             "WARNING: no --stats: features are taken as they are, but these weights "
             "want them normalised by the authors' rfeats_mean.pt and rfeats_std.pt; "
             "what is generated will be no motion"
         )
-    found = {}
-    for part in ("mean", "std"):
-        path = _stats_file(stats, part)
-        array = np.load(path) if path.suffix == ".npy" else read_torch(path)
-        floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
-        if not floats or array.shape != (width,) or not np.isfinite(array).all():
-            raise InputError(
-                f"{path} must hold {width} finite numbers, the {part} of the features, "
-                f"got {array.shape if floats else type(array).__name__}; give the "
-                "file that belongs to these weights"
-            )
-        found[part] = np.array(array, np.float32)
-    if (found["std"] < 0).any():
+    mean_file, std_file = (_stats_file(stats, part) for part in ("mean", "std"))
+    mean, std = _read_stats(mean_file, width), _read_stats(std_file, width)
+    if (std < 0).any():
         raise InputError(
-            f"{_stats_file(stats, 'std')} must hold no negative number, got "
-            f"{found['std'].min()}; give the file of standard deviations"
+            f"{std_file} must hold no negative number, got {std.min()}; give the file "
+            "of standard deviations"
         )
-    return Normalizer(**found), "features are normalised by " + ", ".join(
-        str(_stats_file(stats, part)) for part in ("mean", "std")
-    )
+    return Normalizer(mean, std), f"features are normalised by {mean_file}, {std_file}"
+
+
+def _read_stats(path: pathlib.Path, width: int) -> np.ndarray:
+    array = np.load(path) if path.suffix == ".npy" else read_torch(path)
+    floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+    if not floats or array.shape != (width,) or not np.isfinite(array).all():
+        raise InputError(
+            f"{path} must hold {width} finite numbers, one per feature, got "
+            f"{array.shape if floats else type(array).__name__}; give the file that "
+            "belongs to these weights"
+        )
+    return np.array(array, np.float32)
 
 
 def _stats_file(stats: tuple[pathlib.Path, ...], part: str) -> pathlib.Path:
     files = [p for s in stats for p in (sorted(s.iterdir()) if s.is_dir() else [s])]
     fitting = [p for p in files if p.suffix in (".pt", ".npy") and part in p.stem]
-    # A folder may hold those of joint features too.
+    # A folder may also hold the statistics of joint features.
     fitting = [p for p in fitting if "jfeats" not in p.stem] or fitting
     if len(fitting) != 1:
         raise InputError(

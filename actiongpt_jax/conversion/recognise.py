@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from actiongpt_jax.config import REFERENCE_DEVIATIONS
+from actiongpt_jax.config_fields import REFERENCE_DEVIATIONS
 from actiongpt_jax.conversion import layout as torch_layout
 from actiongpt_jax.conversion.layout import Layout
 from actiongpt_jax.errors import InputError
@@ -33,8 +33,8 @@ class PublishedModel:
             features.
         projection: torch name of the layer that reads token states; None for a model
             that reads one vector per text, as wide as its latent.
-        deviations: fields of `config.REFERENCE_DEVIATIONS` that the weights were
-            trained with.
+        deviations: fields in `config_fields.REFERENCE_DEVIATIONS` that the weights
+            were trained with.
         variants: field of the model's config that changes the layout -> its value
             from the names of the tensors.
     """

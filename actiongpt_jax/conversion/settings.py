@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError
 
 # Place in the authors' settings -> field of a config here.
@@ -40,27 +40,30 @@ _NORMALIZE = ("normalize_encoder_output", "normalize_decoder_input")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a file of settings says.
+class PublishedSettings:
+    """The settings that a file of the authors' run holds.
 
     Attributes:
-        path: of the file, or None.
-        values: its model's settings, those of its data under `data`.
+        path: path of the file, or None.
+        values: settings of the model, with those of the data under `data`.
     """
 
     path: pathlib.Path | None
     values: dict[str, Any]
 
 
-def find(checkpoint: pathlib.Path) -> Settings:
-    """Reads the settings that lie beside a checkpoint.
+def find_settings(checkpoint: pathlib.Path) -> PublishedSettings:
+    """Reads the settings of the run that a checkpoint belongs to.
 
     Args:
-        checkpoint: of a run; looked for are `opt.yaml` in its folder, and
-            `.hydra/config.yaml` there and one folder up.
+        checkpoint: path of the checkpoint. The settings are `opt.yaml` in its folder,
+            or `.hydra/config.yaml` there or one folder up.
+
+    Returns:
+        The settings of the first of these files that exists.
 
     Raises:
-        InputError: if the file is no plain YAML.
+        InputError: if the file is not plain YAML.
     """
     folder = checkpoint.absolute().parent
     for path in (
@@ -69,28 +72,28 @@ def find(checkpoint: pathlib.Path) -> Settings:
         folder.parent / ".hydra" / "config.yaml",
     ):
         if path.is_file():
-            found = _read(path)
+            content = _read(path)
             if path.name == "opt.yaml":
-                return Settings(path, found)
-            model = found.get("model")
-            values = dict(model) if isinstance(model, dict) else {}
-            return Settings(path, {**values, "data": found.get("data")})
-    return Settings(None, {})
+                return PublishedSettings(path, content)
+            model = content.get("model")
+            values = model if isinstance(model, dict) else {}
+            return PublishedSettings(path, {**values, "data": content.get("data")})
+    return PublishedSettings(None, {})
 
 
-def overrides(settings: Settings) -> dict[str, Any]:
-    """Returns what `from_torch.load` must be told.
+def overrides_of(settings: PublishedSettings) -> dict[str, Any]:
+    """Returns the overrides for `from_torch.load` that the settings ask for.
 
     Raises:
         InputError: if poses were not stored in the way that is read here.
     """
-    told = settings.values
-    if told.get("pose_rep", "rot6d") != "rot6d":
+    values = settings.values
+    if values.get("pose_rep", "rot6d") != "rot6d":
         raise InputError(
             f"{settings.path}: pose_rep must be rot6d, as in the published models, got "
-            f"{told['pose_rep']!r}: such weights have no use here"
+            f"{values['pose_rep']!r}: such weights have no use here"
         )
-    flags = [bool(told.get(name)) for name in _NORMALIZE]
+    flags = [bool(values.get(name)) for name in _NORMALIZE]
     if any(flags) and not all(flags):
         raise InputError(
             f"{settings.path}: {' and '.join(_NORMALIZE)} must be both true or both "
@@ -99,42 +102,38 @@ def overrides(settings: Settings) -> dict[str, Any]:
     return {"text_latent": "normalized"} if all(flags) else {}
 
 
-def apply(
-    config: Config, told: Sequence[Mapping[str, Any]], path: pathlib.Path | None
+def apply_settings(
+    config: Config, sources: Sequence[Mapping[str, Any]], path: pathlib.Path | None
 ) -> list[str]:
-    """Takes over what the settings say and shapes do not.
+    """Copies the settings that shapes do not tell into a config.
 
     Args:
-        config: of the weights; changed.
-        told: the authors' settings, those that win first.
-        path: of their file, for the notes.
+        config: config of the weights; changed.
+        sources: the authors' settings; the first that has a field wins.
+        path: path of their file, for the notes.
 
     Returns:
         Sentences for the user.
     """
-    changed = []
+    changed = {}
     for place, field in _FIELDS.items():
-        value = next(filter(_is_number, (_lookup(t, place) for t in told)), None)
-        section, _, name = field.partition(".")
-        # Every model has a few of them only.
-        if name not in config.get(section, {}) or value is None:
+        values = (_setting(settings, place) for settings in sources)
+        value = next(filter(_is_number, values), None)
+        now = lookup(config, field, None)
+        # A model has only some of the fields, and true is not the number 1.
+        if None in (value, now) or isinstance(now, bool) != isinstance(value, bool):
             continue
-        now = config[section][name]
-        if isinstance(now, bool) != isinstance(value, bool):
-            continue
-        value = type(now)(value) if isinstance(now, int | float) else value
-        if value != now:
-            changed.append(f"{field}={value}")
-            with config.unlocked():
-                config[section][name] = value
-    if (
-        any(t.get("align_pose_frontview") is True for t in told)
-        and "align" in config.data
-    ):
-        config.data.align = "full"
-        changed.append("data.align=full")
-    notes = [f"settings read from {path}"] if path is not None else []
-    return notes + (["the run's own settings: " + ", ".join(changed)] * bool(changed))
+        if (value := type(now)(value)) != now:
+            changed[field] = value
+    frontview = any(s.get("align_pose_frontview") is True for s in sources)
+    if frontview and "align" in config.data:
+        changed["data.align"] = "full"
+    config.update_from_flattened_dict(changed)
+    notes = [] if path is None else [f"settings read from {path}"]
+    if changed:
+        listed = ", ".join(f"{field}={value}" for field, value in changed.items())
+        notes.append(f"the run's own settings: {listed}")
+    return notes
 
 
 def _is_number(value: Any) -> bool:
@@ -142,8 +141,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _lookup(told: Mapping[str, Any], place: str) -> Any:
-    node: Any = told
+def _setting(settings: Mapping[str, Any], place: str) -> Any:
+    node: Any = settings
     for part in place.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     return node
@@ -151,18 +150,18 @@ def _lookup(told: Mapping[str, Any], place: str) -> Any:
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
     try:
-        found = yaml.load(path.read_text(), _Plain)
+        content = yaml.load(path.read_text(), _Plain)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise InputError(
             f"{path} must be plain YAML, got something else ({reason}); nothing was "
-            "run: remove or mend the file"
+            "run: remove or repair the file"
         ) from error
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 class _Plain(yaml.SafeLoader):
-    """Numbers, texts, lists and dicts; Python's tuples are lists, all else an error."""
+    """Reads numbers, texts, lists, dicts, and tuples as lists; all else is an error."""
 
 
 _Plain.add_constructor(

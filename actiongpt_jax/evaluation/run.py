@@ -37,6 +37,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_trained
 from actiongpt_jax.metrics.ape_ave import Protocol
+from actiongpt_jax.nn.parameters import parameter_hash
 
 BASELINES = ("mean_pose", "random_clip")
 _FOLDER = "evaluation"

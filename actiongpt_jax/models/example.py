@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.config import Config
+from actiongpt_jax.config_fields import Config
 from actiongpt_jax.models.family import family_of
 
 _ITEMS, _FRAMES, _TOKENS = 2, 8, 3

@@ -23,7 +23,8 @@ def state_of(case):
 
 def sizes_of(case) -> Sizes:
     names = ("latent_dim", "ff_size", "num_layers", "num_heads")
-    return Sizes(**{name: int(case[name]) for name in names})
+    sizes: dict[str, Any] = {name: int(case[name]) for name in names}
+    return Sizes(**sizes)
 
 
 def variables_of(case, layout):
