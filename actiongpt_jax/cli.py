@@ -3,13 +3,12 @@
 import argparse
 import errno
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
 
-_READER_LEFT = 128 + signal.SIGPIPE
+_READER_LEFT = 141  # 128 + SIGPIPE, which not every system has
 
 
 class Parser(argparse.ArgumentParser):

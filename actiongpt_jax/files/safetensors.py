@@ -7,7 +7,6 @@ write; stores of many gigabytes are read row by row and written shard by shard.
 Source: https://github.com/huggingface/safetensors, section Format.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import replaced
 
 _DTYPES = {
     "F64": np.dtype("<f8"),
@@ -55,7 +55,7 @@ def open_tensors(
     with path.open("rb") as file:
         header_size = int.from_bytes(file.read(8), "little")
         if size < 8 or not 2 <= header_size <= min(size - 8, _HEADER_LIMIT):
-            raise _broken(path, "its header is cut off or is none")
+            raise _broken(path, "its header is truncated or missing")
         content = file.read(header_size)
     try:
         header = json.loads(content)
@@ -96,7 +96,7 @@ def write_tensors(
     tensors: Mapping[str, Sequence[np.ndarray]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a file beside `path`, flushes it to the disk, and renames it.
+    """Writes a file piece by piece; it appears as a whole.
 
     Args:
         path: the file.
@@ -108,7 +108,6 @@ def write_tensors(
     Raises:
         OSError: with the file's name, e.g. when the disk is full.
     """
-    path = pathlib.Path(path)
     header: dict[str, object] = {"__metadata__": dict(metadata or {})}
     # Wide types first, as the format's own writer does: every array is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name][0].itemsize, name))
@@ -125,18 +124,10 @@ def write_tensors(
         offset += length
     content = json.dumps(header, ensure_ascii=True).encode()
     content += b" " * (-len(content) % 8)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
+    with replaced(path) as new:
+        with new.open("wb") as file:
             file.write(len(content).to_bytes(8, "little") + content)
             for name in names:
                 for piece in tensors[name]:
                     raw = np.ascontiguousarray(piece).reshape(-1)
                     file.write(raw.view(np.uint8).data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error

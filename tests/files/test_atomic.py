@@ -1,0 +1,133 @@
+"""Files are written as a whole, and a lock goes with its process."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import (
+    locked,
+    naming,
+    publish,
+    remove_unfinished,
+    replaced,
+    write_json,
+    write_text,
+)
+
+HOLDER = """
+import sys
+from actiongpt_jax.files.atomic import locked
+with locked(sys.argv[1], "refused"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_appears_as_a_whole(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with replaced(path) as new:
+        new.write_text("half")
+        assert not path.exists() and new.parent == path.parent
+    assert path.read_text() == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_after_an_error_the_old_file_is_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyError):
+        with replaced(path) as new:
+            new.write_text("half")
+            raise KeyError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a.txt", tmp_path):
+        with pytest.raises(OSError) as raised:
+            write_text(path, "x")
+        assert raised.value.filename == str(path) and raised.value.errno
+    with pytest.raises(FileNotFoundError) as raised:
+        with naming("mine"):
+            os.stat(tmp_path / "absent")
+    assert raised.value.filename == "mine"
+
+
+def test_text_and_json(tmp_path):
+    write_text(tmp_path / "a.txt", (line for line in ("é\n", "b\n")))
+    assert (tmp_path / "a.txt").read_bytes() == "é\nb\n".encode()
+    write_json(tmp_path / "a.json", {"a": [1]})
+    assert (tmp_path / "a.json").read_text() == '{\n "a": [\n  1\n ]\n}\n'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_colleagues_may_read_it_as_the_user_has_set(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_what_a_kill_left_is_removed(tmp_path):
+    (tmp_path / ".new-01.txt").write_text("half")
+    (tmp_path / "a.txt").write_text("whole")
+    remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_gets_its_name(tmp_path, there):
+    unfinished, folder = tmp_path / "a.partial", tmp_path / "a"
+    unfinished.mkdir()
+    (unfinished / "x").write_text("")
+    if there:
+        folder.mkdir()
+    publish(unfinished, folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "x"]
+
+
+def test_the_second_is_refused_at_once(tmp_path):
+    path = tmp_path / "new" / "store"
+    with locked(path, "refused"):
+        with pytest.raises(InputError, match="^refused$"):
+            with locked(path, "refused"):
+                pass
+        with locked(tmp_path / "new" / "other", "refused"):
+            pass
+    with locked(path, "refused"):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_lock_goes_with_a_killed_process(tmp_path):
+    path = tmp_path / "store"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    with pytest.raises(InputError, match="refused"):
+        with locked(path, "refused"):
+            pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / ".store.lock").exists()
+    with locked(path, "refused"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_was_left_locks_nothing(tmp_path):
+    (tmp_path / ".store.lock").write_text("4711")
+    with locked(tmp_path / "store", "refused"):
+        pass

@@ -1,0 +1,88 @@
+"""JSON lines: whole lines are read, damage is named, and writers end in whole lines."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
+
+ROWS = st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.text()))
+
+
+def to_line(row):
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def values(path, **options):
+    return [line.value for line in read_lines(path, "repair it", **options)]
+
+
+@given(ROWS, ROWS)
+def test_round_trip(tmp_path_factory, first, second):
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    append_lines(path, map(to_line, first))
+    append_lines(path, map(to_line, second))
+    assert values(path) == first + second
+
+
+def test_lines_say_where_they_are(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n\n[2]\n')
+    lines = list(read_lines(path, "repair it"))
+    assert [line.where for line in lines] == [f"{path}:1", f"{path}:3"]
+    assert [line.end for line in lines] == [9, path.stat().st_size]
+
+
+@given(st.integers(0, 200))
+def test_a_kill_at_any_byte_costs_one_line(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    rows = [{"é": "ü" * 5, "n": number} for number in range(4)]
+    content = "".join(map(to_line, rows)).encode()
+    path.write_bytes(content[:cut])
+    truncated = []
+    read = values(path, on_truncated=truncated.append)
+    assert read == rows[: len(read)]
+    if truncated:
+        assert truncated[0].where == f"{path}:{len(read) + 1}"
+        with pytest.raises(InputError, match="repair it"):
+            values(path)
+    repair_end(path)
+    assert values(path) == read
+    append_lines(path, map(to_line, rows[len(read) :]))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff\xff", b"[" * 100_000, b"\0\0"])
+def test_damage_is_named_with_its_line(tmp_path, line):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"[1]\n" + line + b"\n[2]\n")
+    with pytest.raises(
+        InputError, match=r"a\.jsonl:2 must be one JSON value"
+    ) as raised:
+        values(path, on_truncated=pytest.fail)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 200_000])
+def test_a_long_last_line_is_cut_off(tmp_path, size):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"[1]\n" + b"[" + b"1" * size)
+    repair_end(path)
+    assert path.read_bytes() == b"[1]\n"
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    append_lines(path, ["[1]\n"])
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        append_lines(path, ["[2]\n"])
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == b"[1]\n"
