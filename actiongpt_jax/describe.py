@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.shard import Shard, parse_shard
 from actiongpt_jax.llm import batch_steps
 from actiongpt_jax.llm import flags as describe_flags
 from actiongpt_jax.llm import reports as describe_reports
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     if (args.step is not None) != (args.mode == "batch"):
         raise InputError("--mode batch goes with one of submit, status and collect")
-    shard = describe_flags.parse_shard(args.shard)
+    shard = parse_shard(args.shard)
     if args.report is not None:
         _show(describe_reports.report_lines(args))
     elif args.diff:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
         _describe(args, shard)
 
 
-def _describe(args: argparse.Namespace, shard: tuple[int, int] | None) -> None:
+def _describe(args: argparse.Namespace, shard: Shard | None) -> None:
     source = None
     phrases: list[str] = read_phrases(args.phrases) if args.phrases else []
     if args.from_file:

@@ -15,16 +15,22 @@ from tqdm import tqdm
 from actiongpt_jax import cli
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.shard import Shard, parse_shard
 from actiongpt_jax.text import aggregate, encoders
-from actiongpt_jax.text.embeddings import builder as store_builder
-from actiongpt_jax.text.embeddings import index as store_index
-from actiongpt_jax.text.embeddings.builder import gather
+from actiongpt_jax.text.embeddings.builder import (
+    build_embedding_store,
+    count_texts,
+    gather,
+    share_of,
+    summary,
+)
+from actiongpt_jax.text.embeddings.index import find_parts
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     args = _parse(argv)
-    part = store_index.parse_part(args.shard)
+    part = parse_shard(args.shard)
     inputs = gather(
         args.descriptions,
         read_phrases(args.phrases) if args.phrases else (),
@@ -35,15 +41,14 @@ def main(argv: Sequence[str]) -> None:
         writer=args.writer,
     )
     texts, settings = inputs.texts, inputs.settings
-    for where in inputs.torn:
-        print(f"passed over {where}: torn, without an end", file=sys.stderr)
+    for where in inputs.truncated:
+        print(f"left out {where}: truncated, without a line end", file=sys.stderr)
     if settings.writer is not None:
         print(f"descriptions by {settings.writer!r} for the prompt {settings.prompt!r}")
     encoder = encoders.load(args.encoder)
-    share = store_builder.share_of(texts, part)
-    total = store_builder.count_texts(share, settings)
+    total = count_texts(share_of(texts, part), settings)
     with tqdm(total=total, unit="text", desc="embed") as bar:
-        meta = store_builder.build_embedding_store(
+        meta = build_embedding_store(
             args.out,
             texts,
             encoder,
@@ -78,12 +83,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _report(out: pathlib.Path, part: store_index.Part | None, meta: dict) -> None:
+def _report(out: pathlib.Path, part: Shard | None, meta: dict) -> None:
     what = str(out)
     if part is not None:
-        done = sum(store_index.find_parts(out).values())
-        what += f", part {part[0]} of {part[1]} ({done} finished)"
-    print(f"{what}: {store_builder.summary(meta)}")
+        done = sum(find_parts(out).values())
+        what += f", part {part.number} of {part.count} ({done} finished)"
+    print(f"{what}: {summary(meta)}")
 
 
 if __name__ == "__main__":

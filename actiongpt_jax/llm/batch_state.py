@@ -1,18 +1,19 @@
 """State on disk of descriptions asked for as batches: nothing is submitted twice.
 
-Beside the cache `NAME.jsonl` stands the folder `NAME.batch` with, for every batch, the
+Next to the cache `NAME.jsonl` is the folder `NAME.batch` with, for every batch, the
 file of requests as it is uploaded, a file that says which phrase and texts each
 request is for, and `state.json`.
 """
 
 import dataclasses
 import json
-import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_json, write_text
+from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.llm.request import PATHS, Request
 from actiongpt_jax.text.prompts import Prompt
 
@@ -64,7 +65,7 @@ class BatchState:
     """The folder of a cache's batches; change it under the cache's lock only.
 
     Attributes:
-        folder: beside the cache.
+        folder: next to the cache.
         parts: all batches, in the order in which they were made.
     """
 
@@ -72,7 +73,7 @@ class BatchState:
         """Reads the state, if there is any.
 
         Raises:
-            InputError: if it is none.
+            InputError: if the file is something else.
         """
         self.folder = cache_file.with_suffix(".batch")
         self.parts: list[Part] = []
@@ -87,17 +88,13 @@ class BatchState:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self._file} must be the state of batches as `describe` wrote it"
-                f" ({error}); move the folder away to begin anew"
+                f" ({error}); move the folder away to begin again"
             ) from error
 
     def save(self) -> None:
         """Writes the state; half of it is never seen."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        document = {
-            "format": _FORMAT,
-            "parts": [dataclasses.asdict(part) for part in self.parts],
-        }
-        self._write(self._file.name, [json.dumps(document, indent=1)])
+        parts = [dataclasses.asdict(part) for part in self.parts]
+        write_json(self._file, {"format": _FORMAT, "parts": parts})
 
     def pending(self) -> set[str]:
         """Returns the keys of all descriptions that may still come."""
@@ -114,25 +111,21 @@ class BatchState:
 
     def wanted(self, part: Part) -> Iterator[Wanted]:
         """Reads what the requests of a part are for."""
-        with (self.folder / f"{part.name}.wanted").open(encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                yield Wanted(row["custom_id"], row["phrase"], tuple(row["indices"]))
+        remedy = f"move {self.folder} away to begin again"
+        for line in read_lines(self.folder / f"{part.name}.wanted", remedy):
+            row = line.value
+            yield Wanted(row["custom_id"], row["phrase"], tuple(row["indices"]))
 
     def add(
         self,
         request: Request,
         gaps: Mapping[str, tuple[int, ...]],
-        max_requests: int = MAX_REQUESTS,
-        max_bytes: int = MAX_BYTES,
     ) -> list[Part]:
         """Writes files of requests for gaps; `save` makes them count.
 
         Args:
             request: what is asked.
             gaps: phrase -> numbers of the texts wanted.
-            max_requests: of one file.
-            max_bytes: of one file.
 
         Returns:
             The new parts.
@@ -145,16 +138,15 @@ class BatchState:
 
         def end_part() -> None:
             name = f"part-{len(self.parts) + 1:05d}.jsonl"
-            self._write(name, lines)
-            self._write(f"{name}.wanted", wanted)
+            write_text(self.folder / name, lines)
+            write_text(self.folder / f"{name}.wanted", wanted)
             self.parts.append(Part(name, len(lines), plain))
             made.append(self.parts[-1])
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         for row in _rows(request, gaps):
             line = _line(request, row)
             length = len(line.encode())
-            if lines and (len(lines) >= max_requests or size + length > max_bytes):
+            if lines and (len(lines) >= MAX_REQUESTS or size + length > MAX_BYTES):
                 end_part()
                 lines, wanted, size = [], [], 0
             lines.append(line)
@@ -163,15 +155,6 @@ class BatchState:
         if lines:
             end_part()
         return made
-
-    def _write(self, name: str, pieces: Iterable[str]) -> None:
-        path = self.folder / name
-        unfinished = path.with_name(f".{name}.partial")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
 
 
 def _rows(request: Request, gaps: Mapping[str, tuple[int, ...]]) -> Iterator[Wanted]:

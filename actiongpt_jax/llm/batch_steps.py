@@ -1,6 +1,7 @@
 """The steps of `describe --mode batch`: submit, status, collect."""
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.batch_state import BatchState
 from actiongpt_jax.llm.budget import Budget, find_price, read_prices
 from actiongpt_jax.llm.cache import DescriptionCache
@@ -35,14 +36,14 @@ def submit(job: Job, cache: DescriptionCache, budget: Budget, timeout: float) ->
     Batches(cache, timeout).submit(request, gaps)
 
 
-def show_status(out: str, shard: tuple[int, int] | None, timeout: float) -> None:
+def show_status(out: str, shard: Shard | None, timeout: float) -> None:
     """Prints how far the batches of a cache are."""
     with DescriptionCache(out, shard, writable=False) as cache:
         Batches(cache, timeout).status()
 
 
 def collect(
-    out: str, shard: tuple[int, int] | None, timeout: float, prices: str | None = None
+    out: str, shard: Shard | None, timeout: float, prices: str | None = None
 ) -> None:
     """Takes what has come into the cache, and prints it.
 

@@ -53,7 +53,6 @@ class Fault:
 def find_faults(
     records: Iterable[Description],
     count_pieces: Callable[[str], int] | None = None,
-    min_words: int = MIN_WORDS,
 ) -> list[Fault]:
     """Finds the faults of descriptions.
 
@@ -61,7 +60,6 @@ def find_faults(
         records: in the order in which an earlier text makes a later one a duplicate.
         count_pieces: counts a text's word pieces, special ones included; None
             estimates them from its words.
-        min_words: shorter texts are faulty.
 
     Returns:
         The faults, record by record; one record may have several.
@@ -83,7 +81,7 @@ def find_faults(
             "refused": refused,
             "duplicate": same in seen,
             "echo": is_echo(record),
-            "short": words < min_words,
+            "short": words < MIN_WORDS,
             "glued": _GLUED.search(text),
             **{reason: pieces > limit for reason, limit in LIMITS.items()},
         }

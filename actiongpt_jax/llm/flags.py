@@ -102,20 +102,6 @@ def make_request(args: argparse.Namespace) -> Request:
     )
 
 
-def parse_shard(spec: str | None) -> tuple[int, int] | None:
-    """Reads 'i/n'; raises InputError for anything else."""
-    if spec is None:
-        return None
-    number, slash, count = spec.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal()) or not (
-        1 <= int(number) <= int(count)
-    ):
-        raise InputError(
-            f"--shard must be i/n with i from 1 to n, such as 1/4, got {spec!r}"
-        )
-    return int(number), int(count)
-
-
 def parse_redo(spec: str | None) -> list[str]:
     """Reads the faults to ask again for; raises InputError for an unknown one."""
     return [] if spec is None else parse_reasons(spec)

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from tqdm import tqdm
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.budget import Budget, Price, estimate_job
-from actiongpt_jax.llm.cache import DescriptionCache, ask_setting
+from actiongpt_jax.llm.cache import DescriptionCache
 from actiongpt_jax.llm.describer import Describer, Outcome, find_gaps
 from actiongpt_jax.llm.faults import find_faults
 from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.llm.provider import Provider
 from actiongpt_jax.llm.request import Request
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description_record import Description, ask_setting
 from actiongpt_jax.text.descriptions import read_descriptions
 
 _SHOWN_FAILURES = 100
@@ -34,7 +35,7 @@ class Job:
         request: what is asked.
         phrases: about what.
         out: the cache.
-        shard: (number from 1, of how many), or None.
+        shard: which share of the phrases is wanted; None wants all of them.
         redo: faults for which texts are asked for again, instead of gaps.
         writer: whose texts are asked for again; None for the request's model.
         limit: with `redo` and no phrases: only the first so many faulty ones.
@@ -43,13 +44,13 @@ class Job:
     request: Request
     phrases: Sequence[str]
     out: str | os.PathLike
-    shard: tuple[int, int] | None = None
+    shard: Shard | None = None
     redo: Sequence[str] = ()
     writer: str | None = None
     limit: int | None = None
 
     def open_cache(self, writable: bool = True) -> DescriptionCache:
-        """Opens the cache and reports torn lines; see `DescriptionCache`."""
+        """Opens the cache and reports truncated lines; see `DescriptionCache`."""
         cache = DescriptionCache(self.out, self.shard, writable)
         for note in [*cache.notes, *self._warnings(cache)]:
             print(note, file=sys.stderr)
@@ -119,13 +120,15 @@ class Job:
         return gaps, faulty
 
 
-def of_shard(phrases: Sequence[str], shard: tuple[int, int] | None) -> list[str]:
+def of_shard(phrases: Sequence[str], shard: Shard | None) -> list[str]:
     """Returns the phrases of a shard; which they are does not depend on the others."""
     return [phrase for phrase in phrases if _is_of(shard, phrase)]
 
 
-def _is_of(shard: tuple[int, int] | None, phrase: str) -> bool:
-    return shard is None or zlib.crc32(phrase.encode()) % shard[1] == shard[0] - 1
+def _is_of(shard: Shard | None, phrase: str) -> bool:
+    if shard is None:
+        return True
+    return zlib.crc32(phrase.encode()) % shard.count == shard.number - 1
 
 
 def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:

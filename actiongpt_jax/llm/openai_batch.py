@@ -11,7 +11,6 @@ from typing import Any
 import openai
 
 from actiongpt_jax.errors import JobIncompleteError
-from actiongpt_jax.llm import batch_state
 from actiongpt_jax.llm.batch_state import BatchState, Part, Wanted
 from actiongpt_jax.llm.budget import Budget
 from actiongpt_jax.llm.cache import DescriptionCache
@@ -36,21 +35,14 @@ class Batches:
         self,
         cache: DescriptionCache,
         timeout: float = 120.0,
-        say: Callable[[str], object] = print,
-        max_requests: int = batch_state.MAX_REQUESTS,
-        max_bytes: int = batch_state.MAX_BYTES,
     ):
-        """Reads the state beside a cache.
+        """Reads the state next to a cache.
 
         Args:
             cache: opened to write, or to read if only `status` is called.
             timeout: seconds for one call.
-            say: takes sentences on what happens.
-            max_requests: in one batch.
-            max_bytes: of one batch.
         """
-        self._cache, self._timeout, self._say = cache, timeout, say
-        self._limits = (max_requests, max_bytes)
+        self._cache, self._timeout = cache, timeout
         self.state = BatchState(cache.file)
 
     def submit(self, request: Request, gaps: Mapping[str, tuple[int, ...]]) -> None:
@@ -74,8 +66,8 @@ class Batches:
                 if rest:
                     left[phrase] = tuple(rest)
             if not left:
-                self._say("nothing to submit: all is described or under way")
-            parts = self.state.add(request, left, *self._limits)
+                print("nothing to submit: all is described or under way")
+            parts = self.state.add(request, left)
             self.state.save()
             await self._send(client, parts)
 
@@ -113,7 +105,7 @@ class Batches:
                 failed, left = await self._take(client, part, batch, budget)
                 part.done = True
                 if batch.status == "expired" and left:
-                    again += self.state.add(part.to_request(), left, *self._limits)
+                    again += self.state.add(part.to_request(), left)
                 else:
                     failures.update(failed)
                 # The same write ends the old part and begins the new ones.
@@ -139,7 +131,7 @@ class Batches:
                 f"{unsent} batches are written but not submitted: run submit again"
             )
         if not parts:
-            self._say(f"no batch is under way in {self.state.folder}")
+            print(f"no batch is under way in {self.state.folder}")
         for url in dict.fromkeys(part.request["base_url"] for part in parts):
             there = [part for part in parts if part.request["base_url"] == url]
             self._run(there[0].to_request(), lambda client, p=there: act(client, p))
@@ -188,19 +180,19 @@ class Batches:
             )
             part.batch_id, part.status = batch.id, batch.status
             self.state.save()
-            self._say(f"{part.name}: {part.requests} requests submitted as {batch.id}")
+            print(f"{part.name}: {part.requests} requests submitted as {batch.id}")
 
     async def _ask(self, client: openai.AsyncOpenAI, part: Part):
         batch = await client.batches.retrieve(str(part.batch_id))
         part.status = batch.status
         counts = batch.request_counts
         done, failed = (counts.completed, counts.failed) if counts else (0, 0)
-        self._say(
+        print(
             f"{part.name} ({batch.id}): {batch.status}, {done} of {part.requests}"
             f" requests done, {failed} failed"
         )
         for error in ((batch.errors and batch.errors.data) or [])[:_SHOWN_ERRORS]:
-            self._say(f"{part.name}: the server says: {error.message}")
+            print(f"{part.name}: the server says: {error.message}")
         return batch
 
     async def _take(

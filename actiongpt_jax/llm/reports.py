@@ -36,10 +36,10 @@ def report_lines(args: argparse.Namespace) -> Iterable[str]:
             f" {args.prompt!r}; leave --writer and --prompt out to see all"
         )
     pieces = _piece_counter(args.encoder) if args.encoder else None
-    torn = [f"torn: {where}" for where in read.torn]
+    truncated = [f"truncated: {where}" for where in read.truncated]
     counted = f"counted with {args.encoder}" if args.encoder else "estimated"
     head = f"{len(records)} descriptions of {len(read)} phrases; word pieces {counted}"
-    return [head, *torn, *report(find_faults(records, pieces), records)]
+    return [head, *truncated, *report(find_faults(records, pieces), records)]
 
 
 def diff_lines(args: argparse.Namespace) -> Iterable[str]:

@@ -1,14 +1,13 @@
 """What is asked of a language model, and how each endpoint wants it said."""
 
 import dataclasses
-import hashlib
-import json
 import urllib.parse
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.description_record import make_key
 from actiongpt_jax.text.prompts import Prompt
 
 OPENAI = "https://api.openai.com/v1"
@@ -105,18 +104,9 @@ class Request:
         The server's address is no part of it: a local server that moves to another
         port or machine goes on with the same cache.
         """
-        asked = [
-            self.endpoint,
-            self.model,
-            self.prompt.name,
-            self.prompt.version,
-            self.parameters,
-            phrase,
-            index,
-        ]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[
-            :32
-        ]
+        name, version = self.prompt.name, self.prompt.version
+        how = (self.endpoint, self.model, name, version, self.parameters)
+        return make_key(*how, phrase, index)
 
     def body(self, phrase: str, n: int = 1, seed: int | None = None) -> dict[str, Any]:
         """Returns what is sent to the endpoint.

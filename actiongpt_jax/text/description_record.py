@@ -60,29 +60,39 @@ class Description:
     def __post_init__(self):
         """Fills in the key."""
         if not self.key:
-            object.__setattr__(self, "key", make_key(self))
+            key = make_key(
+                self.endpoint,
+                self.writer,
+                self.model,
+                self.prompt,
+                self.prompt_version,
+                self.parameters,
+                self.phrase,
+                self.index,
+            )
+            object.__setattr__(self, "key", key)
 
-    @property
-    def setting(self) -> str:
-        """How the text was asked for; texts of one k share it."""
-        return json.dumps(
-            [self.prompt_version, self.endpoint, self.parameters], sort_keys=True
-        )
 
+def make_key(*asked: Any) -> str:
+    """Returns the hash that identifies what was asked, not what was answered.
 
-def make_key(record: Description) -> str:
-    """Returns the hash that identifies what was asked, not what was answered."""
-    asked = [
-        record.endpoint,
-        record.writer,
-        record.model,
-        record.prompt,
-        record.prompt_version,
-        record.parameters,
-        record.phrase,
-        record.index,
-    ]
+    Args:
+        asked: JSON values: whom, how, about what, and the number of the text.
+    """
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def ask_setting(
+    version: str | None, parameters: Mapping[str, Any] | None, *more: Any
+) -> str:
+    """Returns what must be equal in texts that are used together, as JSON.
+
+    Args:
+        version: version of the prompt.
+        parameters: sampling parameters.
+        more: JSON values that must be equal, too.
+    """
+    return json.dumps([version, parameters, *more], sort_keys=True)
 
 
 _OPTIONAL = {
@@ -163,6 +173,6 @@ def checked(record: Description, where: str) -> Description:
         except UnicodeEncodeError as error:
             raise InputError(
                 f"{where}: the {name} of {record.phrase!a} must be valid Unicode:"
-                f" {error.reason} at {error.start}; mend or remove it"
+                f" {error.reason} at {error.start}; repair or remove it"
             ) from error
     return record

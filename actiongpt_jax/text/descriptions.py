@@ -1,7 +1,7 @@
 """Descriptions of phrases on disk: JSONL, folders of JSONL, or published JSON.
 
-A JSONL file is append-only: the last record of a key wins, and a line torn off by
-a kill is reported and passed over. The published form is `{phrase: [texts]}`.
+A JSONL file is append-only: the last record of a key wins, and a last line that a kill
+truncated is reported and left out. The published form is `{phrase: [texts]}`.
 """
 
 import json
@@ -10,8 +10,11 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_text
+from actiongpt_jax.files.jsonl import Truncated, read_lines
 from actiongpt_jax.text.description_record import (
     Description,
+    ask_setting,
     checked,
     from_json,
     to_json,
@@ -26,18 +29,18 @@ class Descriptions(Mapping[str, Sequence[Description]]):
 
     Attributes:
         path: where they were read.
-        torn: `file:line` of every torn last line that was passed over.
+        truncated: `file:line` of every truncated last line, which was left out.
     """
 
     def __init__(
         self,
         records: Iterable[Description],
         path: str | os.PathLike = "",
-        torn: Sequence[str] = (),
+        truncated: Sequence[str] = (),
     ):
         """Keeps the last record of every key."""
         self.path = str(path)
-        self.torn = list(torn)
+        self.truncated = list(truncated)
         by_phrase: dict[str, dict[str, Description]] = {}
         for record in records:
             by_phrase.setdefault(record.phrase, {})[record.key] = record
@@ -137,14 +140,18 @@ class Descriptions(Mapping[str, Sequence[Description]]):
             if not record.text.strip():
                 continue
             other = of_index.get(record.index)
-            if other is not None and other.setting != record.setting:
+            if other is not None and _setting(other) != _setting(record):
                 raise InputError(
                     f"{self.path}: description {record.index} of {phrase!r} by"
-                    f" {writer!r} occurs with different settings ({other.setting} and"
-                    f" {record.setting}); keep each setting in a file of its own"
+                    f" {writer!r} occurs with different settings ({_setting(other)} and"
+                    f" {_setting(record)}); keep each setting in a file of its own"
                 )
             of_index[record.index] = record
         return [of_index[index] for index in sorted(of_index)]
+
+
+def _setting(record: Description) -> str:
+    return ask_setting(record.prompt_version, record.parameters, record.endpoint)
 
 
 def read_descriptions(path: str | os.PathLike) -> Descriptions:
@@ -156,8 +163,8 @@ def read_descriptions(path: str | os.PathLike) -> Descriptions:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        InputError: if a line or value is not a description; a last line without
-            its line end is torn, passed over and listed in `Descriptions.torn`.
+        InputError: if a line or value is not a description; a truncated last line is
+            left out and listed in `Descriptions.truncated`.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -167,22 +174,23 @@ def read_descriptions(path: str | os.PathLike) -> Descriptions:
         )
     files = [path]
     if path.is_dir():
-        files = sorted(path.glob("*.jsonl")) or sorted(path.glob("*.json"))
+        # Names that begin with a dot are those of files that are being written.
+        files = sorted(path.glob("[!.]*.jsonl")) or sorted(path.glob("[!.]*.json"))
         if not files:
             raise InputError(
                 f"the folder {path} must hold *.jsonl files of descriptions, has none"
             )
     records: list[Description] = []
-    torn: list[str] = []
+    truncated: list[Truncated] = []
     for file in files:
-        content = file.read_bytes()
-        published = _parse_published(file, content)
-        records.extend(
-            _parse_lines(file, content, torn) if published is None else published
-        )
+        published = None if file.suffix == ".jsonl" else _read_published(file)
+        if published is None:
+            lines = read_lines(file, "repair or remove the line", truncated.append)
+            published = (from_json(line.value, line.where) for line in lines)
+        records += published
     if not records:
         raise InputError(f"{path} must hold at least one description, has none")
-    return Descriptions(records, path, torn)
+    return Descriptions(records, path, [line.where for line in truncated])
 
 
 def write_descriptions(
@@ -197,7 +205,8 @@ def write_descriptions(
     Returns:
         The path.
     """
-    return _replace(path, map(to_json, records))
+    write_text(path, map(to_json, records))
+    return pathlib.Path(path)
 
 
 def write_published(
@@ -209,28 +218,13 @@ def write_published(
         indent=1,
         ensure_ascii=False,
     )
-    return _replace(path, [content + "\n"])
+    write_text(path, content + "\n")
+    return pathlib.Path(path)
 
 
-def _replace(path: str | os.PathLike, pieces: Iterable[str]) -> pathlib.Path:
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
-
-
-def _parse_published(file: pathlib.Path, content: bytes) -> list[Description] | None:
+def _read_published(file: pathlib.Path) -> list[Description] | None:
     """Returns the records of a published file, None if it is made of lines."""
-    if file.suffix == ".jsonl":
-        return None
+    content = file.read_bytes()
     try:
         document = json.loads(content)
     except ValueError as error:
@@ -239,7 +233,7 @@ def _parse_published(file: pathlib.Path, content: bytes) -> list[Description] | 
             return None
         where = f"{file}:{getattr(error, 'lineno', 1)}"
         raise InputError(
-            f"{where} must be JSON, {{phrase: [texts]}}: {error}; mend or remove it"
+            f"{where} must be JSON, {{phrase: [texts]}}: {error}; repair or remove it"
         ) from error
     if isinstance(document, dict) and isinstance(document.get("phrase"), str):
         return None
@@ -266,23 +260,3 @@ def _is_record(line: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(record, dict) and "phrase" in record
-
-
-def _parse_lines(
-    file: pathlib.Path, content: bytes, torn: list[str]
-) -> Iterator[Description]:
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{file}:{number}"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                torn.append(where)
-                continue
-            raise InputError(
-                f"{where} must be one JSON object: {error}; mend or remove the line"
-            ) from error
-        yield from_json(record, where)

@@ -135,18 +135,5 @@ def complete_sentences(words: int) -> str:
     )
 
 
-def fill(name: str, phrase: str) -> str:
-    """Returns the prompt `name` for a phrase.
-
-    Args:
-        name: one of `TEMPLATES`.
-        phrase: what is asked about; braces in it stay as they are.
-
-    Raises:
-        InputError: if there is no such prompt.
-    """
-    return make_prompt(name).fill(phrase)
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]

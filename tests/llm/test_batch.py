@@ -7,6 +7,7 @@ import pytest
 
 from actiongpt_jax import describe
 from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.llm import batch_state
 from actiongpt_jax.llm.batch_state import BatchState
 from actiongpt_jax.llm.budget import Budget
 from actiongpt_jax.llm.cache import DescriptionCache
@@ -180,20 +181,21 @@ def test_a_kill_while_collecting_takes_nothing_twice(server):
 
 
 @pytest.mark.parametrize(
-    ("limits", "sizes"),
-    [({"max_requests": 3}, [3, 3, 1]), ({"max_bytes": 800}, [3, 3, 1])],
+    ("limit", "most", "sizes"),
+    [("MAX_REQUESTS", 3, [3, 3, 1]), ("MAX_BYTES", 800, [3, 3, 1])],
 )
-def test_large_jobs_are_split(limits, sizes, server):
+def test_large_jobs_are_split(limit, most, sizes, server, monkeypatch):
     server.plan()
+    monkeypatch.setattr(batch_state, limit, most)
     phrases = [f"walk {number}" for number in range(7)]
     request = Request(MODEL, make_prompt("detail"), base_url=server.url)
     with DescriptionCache(CACHE) as cache:
-        batches = Batches(cache, **limits)
+        batches = Batches(cache)
         batches.submit(request, find_gaps(request, phrases, cache.keys))
         assert [part.requests for part in batches.state.parts] == sizes
         for part in batches.state.parts:
             size = (batches.state.folder / part.name).stat().st_size
-            assert size <= limits.get("max_bytes", size)
+            assert limit == "MAX_REQUESTS" or size <= most
         assert batches.collect(Budget(None)) == {}
     assert counts() == dict.fromkeys(phrases, 4)
 

@@ -1,4 +1,4 @@
-"""The cache of descriptions: torn ends, foreign files, the lock, shards, full disks."""
+"""The cache of descriptions: truncated ends, foreign files, the lock, full disks."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.cache import DescriptionCache
 from actiongpt_jax.text.description_record import Description, to_json
 from actiongpt_jax.text.descriptions import read_descriptions
@@ -35,7 +36,7 @@ def test_what_is_appended_is_there_at_once(tmp_path):
 
 
 @given(st.integers(0, 10**6))
-def test_a_kill_at_any_byte_costs_the_torn_record_only(tmp_path_factory, at):
+def test_a_kill_at_any_byte_costs_the_truncated_record_only(tmp_path_factory, at):
     path = tmp_path_factory.mktemp("cache") / "c.jsonl"
     whole = "".join(map(to_json, records())).encode()
     lines = whole.splitlines(keepends=True)
@@ -48,13 +49,13 @@ def test_a_kill_at_any_byte_costs_the_torn_record_only(tmp_path_factory, at):
         assert len(cache.keys) == kept
         # Only a line end is missing where the record itself is whole.
         ends = [len(b"".join(lines[:i])) for i in range(len(lines) + 1)]
-        torn = size not in ends and size + 1 not in ends
-        assert bool(cache.notes) == torn
+        truncated = size not in ends and size + 1 not in ends
+        assert bool(cache.notes) == truncated
         cache.append(records()[kept:])
     assert path.read_bytes() == whole
 
 
-def test_zeros_after_a_power_failure_are_a_torn_line(tmp_path):
+def test_zeros_after_a_power_failure_are_a_truncated_line(tmp_path):
     path = tmp_path / "c.jsonl"
     line = to_json(records()[0]).encode()
     path.write_bytes(line + bytes(50))
@@ -125,6 +126,7 @@ def test_the_lock_goes_with_a_killed_process(tmp_path):
     with DescriptionCache(path) as cache:
         cache.append(records())
     assert len(keys(path)) == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["c.jsonl"]
 
 
 def test_nothing_written_leaves_no_file(tmp_path):
@@ -163,12 +165,12 @@ with DescriptionCache(sys.argv[1]) as cache:
 def test_shards_write_files_of_their_own(tmp_path):
     folder = tmp_path / "cache"
     for number, phrase in ((1, "walk"), (2, "run")):
-        with DescriptionCache(folder, (number, 2)) as cache:
+        with DescriptionCache(folder, Shard(number, 2)) as cache:
             assert cache.file.name == f"part-0000{number}-of-00002.jsonl"
             cache.append(records(phrase=phrase))
     assert list(read_descriptions(folder)) == ["walk", "run"]
     assert len(keys(folder)) == 6
-    with DescriptionCache(folder, (1, 2)) as first:
+    with DescriptionCache(folder, Shard(1, 2)) as first:
         assert {r.key for r in records(phrase="run")} <= first.later_keys
     with DescriptionCache(folder) as whole:
         whole.append(records(1, text="Better."))
@@ -179,7 +181,7 @@ def test_shards_write_files_of_their_own(tmp_path):
 def test_a_shard_needs_a_folder(tmp_path):
     path = tmp_path / "c.jsonl"
     with pytest.raises(InputError, match="must be a folder"):
-        DescriptionCache(path, (1, 2))
+        DescriptionCache(path, Shard(1, 2))
 
 
 def test_an_empty_text_is_a_gap(tmp_path):

@@ -161,14 +161,14 @@ def test_more_descriptions_later(server, capsys):
     assert "warning: c.jsonl has descriptions by" in capsys.readouterr().err
 
 
-def test_a_torn_line_is_cut_and_asked_again(server, capsys):
+def test_a_truncated_line_is_cut_and_asked_again(server, capsys):
     write_phrases(1)
     server.plan()
     run(server)
     path = pathlib.Path("c.jsonl")
     path.write_bytes(path.read_bytes()[:-20])
     run(server)
-    assert "c.jsonl: the last line was torn" in capsys.readouterr().err
+    assert "c.jsonl: the last line was truncated" in capsys.readouterr().err
     assert "n" not in server.calls[-1]["body"]
     assert len(lines()) == 4
 

@@ -56,7 +56,7 @@ def test_round_trip(tmp_path_factory, records):
         r.key for r in records
     )
     assert all(r in records for rs in read.values() for r in rs)
-    assert read.torn == []
+    assert read.truncated == []
 
 
 def test_published_form(tmp_path):
@@ -93,16 +93,16 @@ def test_shards_are_merged(tmp_path):
     assert list(read) == ["walk", "run"]
 
 
-def test_torn_last_line_is_reported(tmp_path):
+def test_truncated_last_line_is_reported(tmp_path):
     path = tmp_path / "d.jsonl"
     whole = json.dumps(record()) + "\n" + json.dumps(record(text="é" * 9, index=1))
     content = whole.encode()
     path.write_bytes(content[:-5])
     read = read_descriptions(path)
-    assert read.torn == [f"{path}:2"]
+    assert read.truncated == [f"{path}:2"]
     assert texts_of(read) == ["They walk."]
     path.write_bytes(content[:-5] + b"\n" + content)
-    with pytest.raises(InputError, match=r"d\.jsonl:2 must be one JSON object"):
+    with pytest.raises(InputError, match=r"d\.jsonl:2 must be one JSON value"):
         read_descriptions(path)
 
 
@@ -215,10 +215,10 @@ def test_settings_are_not_mixed():
 
 
 def test_prompts_are_those_of_the_paper():
-    assert prompts.fill("detail", "act like a {dog}") == (
+    assert prompts.make_prompt("detail").fill("act like a {dog}") == (
         "Describe a person's body movements who is performing the action"
         " act like a {dog} in detail"
     )
-    assert len({prompts.fill(name, "x") for name in prompts.TEMPLATES}) == 6
+    assert len({prompts.make_prompt(n).fill("x") for n in prompts.TEMPLATES}) == 6
     with pytest.raises(InputError, match="action, person, movements, detail"):
-        prompts.fill("long", "x")
+        prompts.make_prompt("long")

@@ -9,20 +9,20 @@ from actiongpt_jax.text.prompts import (
     PRESETS,
     TEMPLATES,
     complete_sentences,
-    fill,
     make_prompt,
 )
 
 
 def test_the_paper_and_its_published_code_differ_by_a_letter():
-    assert fill("reference", "walk") == fill("detail", "walk") + "s"
-    assert fill("phrase", "walk") == "walk"
+    paper, published = make_prompt("detail"), make_prompt("reference")
+    assert published.fill("walk") == paper.fill("walk") + "s"
+    assert make_prompt("phrase").fill("walk") == "walk"
 
 
 @given(st.text(min_size=1))
 def test_a_phrase_is_put_in_as_it_is(phrase):
     before, after = TEMPLATES["detail"].split("{phrase}")
-    assert fill("detail", phrase) == before + phrase + after
+    assert make_prompt("detail").fill(phrase) == before + phrase + after
 
 
 def test_templates_of_the_user():

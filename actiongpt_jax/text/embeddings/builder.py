@@ -1,7 +1,6 @@
 """Writing an embedding store shard by shard, so that a kill costs one shard."""
 
 import dataclasses
-import fcntl
 import hashlib
 import itertools
 import json
@@ -11,10 +10,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import (
+    locked,
+    publish,
+    remove_unfinished,
+    write_json,
+    write_text,
+)
 from actiongpt_jax.files.safetensors import open_tensors
+from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.descriptions import read_descriptions
-from actiongpt_jax.text.embeddings import index as store_index
+from actiongpt_jax.text.embeddings.index import (
+    FORMAT,
+    INDEX,
+    META,
+    PARTIAL,
+    VERSION,
+    check_siblings,
+    read_meta,
+    shard_name,
+)
 from actiongpt_jax.text.embeddings.shard import (
     Settings,
     num_texts,
@@ -26,7 +42,7 @@ from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 # A shard is what is encoded at once: enough texts to sort by length, and, at 768
 # wide and 128 long, below a gigabyte of memory.
 _TEXTS_PER_SHARD = 2048
-_PLAN, _LOCK = "plan.json", "lock"
+_PLAN = "plan.json"
 
 
 def build_embedding_store(
@@ -35,7 +51,7 @@ def build_embedding_store(
     encoder: PretrainedEncoder,
     settings: Settings,
     *,
-    part: store_index.Part | None = None,
+    part: Shard | None = None,
     batch_size: int | None = None,
     texts_per_shard: int = _TEXTS_PER_SHARD,
     on_texts: Callable[[int], object] | None = None,
@@ -71,26 +87,23 @@ def build_embedding_store(
         whole_hash = plan["texts_hash"]
         texts = share_of(texts, part)
         plan = _plan(texts, encoder, settings, texts_per_shard)
-        plan |= {"whole_hash": whole_hash, "part": list(part)}
-        store_index.check_siblings(out, part, plan)
-        out = out / store_index.part_name(part)
+        plan |= {"whole_hash": whole_hash, "part": [part.number, part.count]}
+        check_siblings(out, part, plan)
+        out = out / part.name
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         return _finished(out, plan, texts, settings, on_texts)
-    partial = out.with_name(out.name + store_index.PARTIAL)
-    partial.mkdir(parents=True, exist_ok=True)
-    with (partial / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{partial} is being written by another process; wait for it, or choose"
-                " another --out"
-            ) from error
+    partial = out.with_name(out.name + PARTIAL)
+    refusal = (
+        f"{partial} is being written by another process; wait for it, or choose another"
+        " --out"
+    )
+    with locked(out, refusal):
+        partial.mkdir(exist_ok=True)
         _resume(partial, plan)
         totals = _Totals()
         shards = list(_shards(texts, settings, texts_per_shard))
         for number, phrases in enumerate(shards):
-            path = partial / store_index.shard_name(number)
+            path = partial / shard_name(number)
             if not path.exists():
                 of_shard = {phrase: texts[phrase] for phrase in phrases}
                 write_shard(path, of_shard, encoder, settings, batch_size, on_texts)
@@ -98,17 +111,16 @@ def build_embedding_store(
                 on_texts(sum(num_texts(texts[phrase], settings) for phrase in phrases))
             totals.add(number, phrases, path)
         meta = _meta(plan, encoder, settings, totals)
-        _write_text(partial / store_index.INDEX, totals.index)
-        _write_text(partial / store_index.META, [json.dumps(meta, indent=1) + "\n"])
-        partial.replace(out)
+        write_text(partial / INDEX, totals.index)
+        write_json(partial / META, meta)
+        publish(partial, out)
         # After the rename: a kill between the two costs nothing.
-        for name in (_PLAN, _LOCK):
-            (out / name).unlink()
+        (out / _PLAN).unlink()
     return meta
 
 
 def share_of(
-    texts: Mapping[str, Sequence[str]], part: store_index.Part | None
+    texts: Mapping[str, Sequence[str]], part: Shard | None
 ) -> Mapping[str, Sequence[str]]:
     """Returns the texts of a part: every n-th phrase.
 
@@ -117,13 +129,12 @@ def share_of(
     """
     if part is None:
         return texts
-    number, count = part
-    if count > len(texts):
+    if part.count > len(texts):
         raise InputError(
             f"--shard i/n must have an n of at most the {len(texts)} phrases, got"
-            f" {count}"
+            f" {part.count}"
         )
-    return dict(itertools.islice(texts.items(), number - 1, None, count))
+    return dict(itertools.islice(texts.items(), part.number - 1, None, part.count))
 
 
 def count_texts(texts: Mapping[str, Sequence[str]], settings: Settings) -> int:
@@ -156,8 +167,8 @@ def _plan(texts, encoder: PretrainedEncoder, settings: Settings, texts_per_shard
 
 
 def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
-    if (out / store_index.META).is_file():
-        meta = store_index.read_meta(out / store_index.META)
+    if (out / META).is_file():
+        meta = read_meta(out / META)
         if all(meta.get(field) == value for field, value in plan.items()):
             if on_texts is not None:
                 on_texts(count_texts(texts, settings))
@@ -169,20 +180,13 @@ def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
 
 
 def _resume(partial: pathlib.Path, plan: Mapping[str, Any]) -> None:
-    for torn in partial.glob("*.unfinished"):
-        torn.unlink()
-    path = partial / _PLAN
-    begun = None
-    if path.is_file():
-        try:
-            begun = json.loads(path.read_bytes())
-        except ValueError:
-            begun = None
-    if begun != plan:
+    remove_unfinished(partial)
+    path, content = partial / _PLAN, json.dumps(plan)
+    if not path.is_file() or path.read_text(encoding="utf-8") != content:
         # Shards of other texts or settings: of no use to this store.
         for old in partial.glob("shard-*"):
             old.unlink()
-        _write_text(path, [json.dumps(plan)])
+        write_text(path, content)
 
 
 def _shards(texts, settings: Settings, texts_per_shard: int) -> Iterator[list[str]]:
@@ -222,8 +226,8 @@ class _Totals:
 
 def _meta(plan, encoder: PretrainedEncoder, settings: Settings, totals: _Totals):
     return {
-        "format": store_index.FORMAT,
-        "version": store_index.VERSION,
+        "format": FORMAT,
+        "version": VERSION,
         "encoder": encoder.name,
         "width": encoder.width,
         "limit": encoder.limit,
@@ -233,16 +237,6 @@ def _meta(plan, encoder: PretrainedEncoder, settings: Settings, totals: _Totals)
     }
 
 
-def _write_text(path: pathlib.Path, pieces: Sequence[str]) -> None:
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
 @dataclasses.dataclass(frozen=True)
 class Inputs:
     """Texts of a store.
@@ -250,12 +244,12 @@ class Inputs:
     Attributes:
         texts: phrase -> its descriptions, none for a phrase that is stored alone.
         settings: of the store.
-        torn: places in the files that were passed over.
+        truncated: `file:line` of last lines that were left out.
     """
 
     texts: dict[str, list[str]]
     settings: Settings
-    torn: list[str]
+    truncated: list[str]
 
 
 def gather(
@@ -284,10 +278,10 @@ def gather(
     """
     texts: dict[str, list[str]] = {}
     settings = Settings(0, how)
-    torn: list[str] = []
+    truncated: list[str] = []
     if descriptions is not None:
         read = read_descriptions(descriptions)
-        torn = list(read.torn)
+        truncated = read.truncated
         chosen = read.select(prompt, writer, k)
         texts = {phrase: [r.text for r in found] for phrase, found in chosen.items()}
         settings = Settings.of(chosen, k, how, each=each)
@@ -296,4 +290,4 @@ def gather(
             texts.setdefault(phrase, [])
     if not texts:
         raise InputError("an embedding store needs at least one phrase, got none")
-    return Inputs(texts, settings, torn)
+    return Inputs(texts, settings, truncated)

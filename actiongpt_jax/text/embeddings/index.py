@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.shard import Shard
 
 FORMAT = "actiongpt_jax.embeddings"
 VERSION = 1
@@ -23,39 +25,10 @@ SUMS = ("phrases", "texts", "truncated", "cut", "tokens")
 _OWN = (*SUMS, "encoder", "first_truncated", "texts_hash", "part")
 _PART = re.compile(r"part-(\d+)-of-(\d+)(" + re.escape(PARTIAL) + ")?")
 
-# (number from 1, of how many).
-Part = tuple[int, int]
-
 
 def shard_name(number: int) -> str:
     """Returns the file name of a shard."""
     return f"shard-{number:05d}.safetensors"
-
-
-def part_name(part: Part) -> str:
-    """Returns the folder name of a part."""
-    return f"part-{part[0]:05d}-of-{part[1]:05d}"
-
-
-def parse_part(spec: str | None) -> Part | None:
-    """Reads what follows `--shard`.
-
-    Args:
-        spec: 'i/n' with i from 1 to n; 0 is taken for n, so that those who count
-            from 0 have every part, too. None for no parts.
-
-    Raises:
-        InputError: if it is anything else.
-    """
-    if spec is None:
-        return None
-    match = re.fullmatch(r"(\d+)/(\d+)", spec.strip(), re.ASCII)
-    number, count = map(int, match.groups()) if match else (0, 0)
-    if not number <= count or count < 1:
-        raise InputError(
-            f"--shard must be i/n with i from 1 to n, such as 1/4, got {spec!r}"
-        )
-    return number or count, count
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +54,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What the files beside the shards say.
+    """What the files next to the shards say.
 
     Attributes:
         meta: everything in meta.json; of parts, their sums.
@@ -106,36 +79,33 @@ def read_store(path: pathlib.Path) -> Content:
     found = find_parts(path)
     if (path / META).is_file() or not found:
         return _read_one(path)
-    counts = sorted({count for _, count in found})
+    counts = sorted({part.count for part in found})
     if len(counts) > 1:
         raise InputError(
-            f"{path} must hold the parts of one run, but has parts of"
-            f" {' and of '.join(map(str, counts))}; remove those that are not wanted"
+            f"{path} mixes parts of runs with {' and '.join(map(str, counts))} shards;"
+            " remove those that are not wanted"
         )
-    lacking = [
-        f"{number}/{counts[0]}"
-        for number in range(1, counts[0] + 1)
-        if not found.get((number, counts[0]))
-    ]
+    parts = [Shard(number, counts[0]) for number in range(1, counts[0] + 1)]
+    lacking = [str(part) for part in parts if not found.get(part)]
     if lacking:
         raise InputError(
             f"{path} must hold all {counts[0]} parts, but lacks {len(lacking)}; run the"
             f" same `python -m actiongpt_jax.embed` with --shard {', '.join(lacking)}"
         )
-    return _merge(path, [_read_one(path / part_name(part)) for part in sorted(found)])
+    return _merge(path, [_read_one(path / part.name) for part in parts])
 
 
-def find_parts(path: pathlib.Path) -> dict[Part, bool]:
+def find_parts(path: pathlib.Path) -> dict[Shard, bool]:
     """Returns the parts in a folder, and whether each is finished."""
-    parts: dict[Part, bool] = {}
+    parts: dict[Shard, bool] = {}
     for entry in path.iterdir() if path.is_dir() else ():
         if match := _PART.fullmatch(entry.name):
-            part = int(match[1]), int(match[2])
+            part = Shard(int(match[1]), int(match[2]))
             parts[part] = parts.get(part, False) or match[3] is None
     return parts
 
 
-def check_siblings(path: pathlib.Path, part: Part, meta: dict[str, Any]) -> None:
+def check_siblings(path: pathlib.Path, part: Shard, meta: dict[str, Any]) -> None:
     """Checks that a part would fit those that are there.
 
     Args:
@@ -148,14 +118,14 @@ def check_siblings(path: pathlib.Path, part: Part, meta: dict[str, Any]) -> None
     """
     others = find_parts(path)
     whole = (path / META).is_file()
-    alien = next((other for other in others if other[1] != part[1]), None)
+    alien = next((other for other in others if other.count != part.count), None)
     for other, finished in sorted(others.items()):
         if finished and alien is None and other != part:
-            said = read_meta(path / part_name(other) / META)
+            said = read_meta(path / other.name / META)
             if any(said.get(k) != v for k, v in meta.items() if k not in _OWN):
                 alien = other
     if whole or alien:
-        there = part_name(alien) if alien else META
+        there = alien.name if alien else META
         raise InputError(
             f"{path} must hold parts of one run only, but has {there} of other texts,"
             " settings or number of parts; remove it or choose another --out"
@@ -176,7 +146,7 @@ def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
             if part.meta.get(name) != first.get(name):
                 raise InputError(
                     f"{path} must hold parts of one run, but they differ in {name!r}"
-                    f" ({first.get(name)!r}, {part.meta.get(name)!r}); make those anew"
+                    f" ({first.get(name)!r}, {part.meta.get(name)!r}); remove those"
                     " that are not wanted"
                 )
         moved.append(
@@ -194,9 +164,11 @@ def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
 def _read_one(path: pathlib.Path) -> Content:
     meta = read_meta(path / META)
     try:
-        lines = (path / INDEX).read_text(encoding="utf-8").splitlines()
-        rows = {name: Row(*place) for name, *place in map(json.loads, lines)}
-    except (OSError, ValueError, TypeError) as error:
+        values = (
+            line.value for line in read_lines(path / INDEX, "make the store again")
+        )
+        rows = {name: Row(*place) for name, *place in values}
+    except (OSError, TypeError) as error:
         raise InputError(
             f"{path / INDEX} must list one phrase a line, but cannot be read; make the"
             " store again"
@@ -228,7 +200,7 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
     """Reads a meta.json.
 
     Raises:
-        InputError: if it is none of this format and version.
+        InputError: if it is of another format or version.
     """
     if not path.is_file():
         raise InputError(f"{path.parent} must be an embedding store but has no {META}")

@@ -62,7 +62,7 @@ def test_truncated_texts_are_reported(bert_folder, tmp_path, monkeypatch, capsys
     assert len(open_embeddings(out).tokens("walk")) == 40
 
 
-def test_prompt_writer_and_torn_line(bert_folder, tmp_path, monkeypatch, capsys):
+def test_prompt_writer_and_truncated_line(bert_folder, tmp_path, monkeypatch, capsys):
     path = tmp_path / "d.jsonl"
     rows = [
         ("detail", "one", "walk forward"),

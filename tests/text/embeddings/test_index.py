@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.embeddings.builder import (
     build_embedding_store,
     count_texts,
     share_of,
 )
-from actiongpt_jax.text.embeddings.index import parse_part, part_name
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
 
@@ -44,7 +44,7 @@ def whole(encoder, tmp_path_factory):
 
 def build(path, encoder, count, numbers=None, settings=SETTINGS, texts=None):
     for number in numbers or range(1, count + 1):
-        options = {"part": (number, count), "texts_per_shard": 4}
+        options = {"part": Shard(number, count), "texts_per_shard": 4}
         build_embedding_store(path, texts or TEXTS, encoder, settings, **options)
     return path
 
@@ -72,18 +72,18 @@ def test_parts_are_read_as_the_whole(count, encoder, whole, tmp_path):
 
 
 def test_every_phrase_is_in_one_part():
-    shares = [share_of(TEXTS, (number, 3)) for number in (1, 2, 3)]
+    shares = [share_of(TEXTS, Shard(number, 3)) for number in (1, 2, 3)]
     assert sorted(p for share in shares for p in share) == sorted(TEXTS)
     counts = [count_texts(share, SETTINGS) for share in shares]
     assert sum(counts) == count_texts(TEXTS, SETTINGS)
     assert share_of(TEXTS, None) is TEXTS
     with pytest.raises(InputError, match="at most the 5 phrases, got 6"):
-        share_of(TEXTS, (1, 6))
+        share_of(TEXTS, Shard(1, 6))
 
 
 def test_a_part_made_twice_is_made_once(encoder, tmp_path):
     build(tmp_path / "s", encoder, 2)
-    path = tmp_path / "s" / part_name((2, 2)) / "meta.json"
+    path = tmp_path / "s" / Shard(2, 2).name / "meta.json"
     before = path.stat().st_ino
     build(tmp_path / "s", encoder, 2)
     assert path.stat().st_ino == before
@@ -93,7 +93,7 @@ def test_missing_parts_are_named_with_the_command(encoder, tmp_path):
     path = build(tmp_path / "s", encoder, 4, numbers=(2, 3))
     with pytest.raises(InputError, match=r"lacks 2;.*embed.*--shard 1/4, 4/4"):
         open_embeddings(path)
-    (path / f"{part_name((1, 4))}.partial").mkdir()
+    (path / f"{Shard(1, 4).name}.partial").mkdir()
     with pytest.raises(InputError, match=r"--shard 1/4, 4/4"):
         open_embeddings(path)
 
@@ -110,11 +110,11 @@ def test_parts_of_other_runs_are_refused(encoder, tmp_path):
         with pytest.raises(InputError, match="parts of one run only, but has part-"):
             build(path, encoder, **wrong)
     build(tmp_path / "changed", encoder, 2, texts=changed)
-    shutil.copytree(tmp_path / "changed" / part_name((2, 2)), path / part_name((2, 2)))
+    shutil.copytree(tmp_path / "changed" / Shard(2, 2).name, path / Shard(2, 2).name)
     with pytest.raises(InputError, match="differ in 'whole_hash'"):
         open_embeddings(path)
-    (path / part_name((1, 3))).mkdir()
-    with pytest.raises(InputError, match="parts of 2 and of 3"):
+    (path / Shard(1, 3).name).mkdir()
+    with pytest.raises(InputError, match="parts of runs with 2 and 3 shards"):
         open_embeddings(path)
 
 
@@ -126,26 +126,10 @@ def test_a_whole_store_gets_no_parts(encoder, tmp_path):
 
 def test_damaged_parts(encoder, tmp_path):
     path = build(tmp_path / "s", encoder, 2)
-    meta = path / part_name((1, 2)) / "meta.json"
+    meta = path / Shard(1, 2).name / "meta.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"phrases": 9}))
     with pytest.raises(InputError, match="must list 9 phrases"):
         open_embeddings(path)
     meta.unlink()
     with pytest.raises(InputError, match="has no meta.json"):
         open_embeddings(path)
-
-
-@pytest.mark.parametrize(
-    ("spec", "part"),
-    [(None, None), ("1/1", (1, 1)), ("3/4", (3, 4)), ("4/4", (4, 4)), ("0/4", (4, 4))],
-)
-def test_shard_flag(spec, part):
-    assert parse_part(spec) == part
-
-
-@pytest.mark.parametrize(
-    "spec", ["", "1", "5/4", "0/0", "-1/4", "1/4/2", "a/b", "1.0/4"]
-)
-def test_wrong_shard_flags(spec):
-    with pytest.raises(InputError, match="--shard must be i/n"):
-        parse_part(spec)

@@ -1,6 +1,5 @@
 """The store: what goes in comes out, mapped, resumed after a kill, and guarded."""
 
-import fcntl
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import locked
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.embeddings.builder import build_embedding_store, count_texts
 from actiongpt_jax.text.embeddings.encode import embed_texts
@@ -217,10 +217,10 @@ def test_full_disk_leaves_no_store_and_is_resumed(encoder, tmp_path, monkeypatch
     assert content(out) == content(tmp_path / "whole")
 
 
-def test_a_torn_file_of_a_kill_is_removed(encoder, tmp_path):
+def test_a_truncated_file_of_a_kill_is_removed(encoder, tmp_path):
     partial = tmp_path / "out.partial"
     partial.mkdir()
-    (partial / "shard-00000.safetensors.unfinished").write_bytes(b"torn")
+    (partial / ".new-0123.safetensors").write_bytes(b"truncated")
     build_embedding_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
     assert sorted(content(tmp_path / "out")) == [
         "index.jsonl",
@@ -252,10 +252,7 @@ def test_made_twice_is_made_once(encoder, tmp_path):
 
 
 def test_two_writers(encoder, tmp_path):
-    partial = tmp_path / "out.partial"
-    partial.mkdir()
-    with (partial / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(tmp_path / "out", "refused"):
         with pytest.raises(InputError, match="another process"):
             build_embedding_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
 
