@@ -1,10 +1,7 @@
 """Faults of recorded motion and of its labels, found before training on them."""
 
 import dataclasses
-import json
 import os
-import pathlib
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +10,8 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion_store import Label, MotionStore
+from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.geometry.kinematics import place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22
 
 # Turn within 1/30 s that no body makes: 2400 degrees a second. Elbows of baseball
@@ -22,6 +21,7 @@ MAX_SPEED = 15.0  # metres a second; a sprinter's foot comes near it
 FEET = (10, 11)
 # The lowest foot is on the floor in at least this share of the frames.
 FLOOR_PERCENTILE = 5.0
+_SHOWN_ROWS, _SHOWN_JUMPS = 40, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def check_motion(
     """
     turns = Rotation.from_rotvec(np.reshape(rotations, (-1, 3)).astype(np.float64))
     matrices = turns.as_matrix().reshape(len(rotations), -1, 3, 3)
-    joints = joint_positions(matrices, np.asarray(translation, np.float64))
+    joints = place_on_host(matrices, translation)
     speeds = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(-1, initial=0) * fps
     jumps, twists = _turns(matrices, JUMP_RADIANS * 30 / fps)
     lowest = joints[:, FEET, 2].min(1)
@@ -117,7 +117,7 @@ def check_store(store: MotionStore) -> list[SequenceQuality]:
     ]
 
 
-def format_quality(found: Sequence[SequenceQuality], max_rows: int = 40) -> str:
+def format_quality(found: Sequence[SequenceQuality]) -> str:
     """Lays out the faults for the terminal, the worst recordings first."""
     floors = np.array([row.floor for row in found])
     jumping = sorted(
@@ -131,26 +131,25 @@ def format_quality(found: Sequence[SequenceQuality], max_rows: int = 40) -> str:
         f"quality of {total} recordings:",
         f"  jumps (root or bone turns over {JUMP_RADIANS} rad within 1/30 s): "
         f"{len(jumping)} recordings",
-        *_some([f"    {row.name}: {_list(row.jumps)}" for row in jumping], max_rows),
+        *_some([f"    {row.name}: {_list(row.jumps)}" for row in jumping]),
         f"  twists (a joint turns as far about its own bone): {len(twisting)} "
         "recordings",
-        *_some([f"    {row.name}: {_list(row.twists)}" for row in twisting], max_rows),
+        *_some([f"    {row.name}: {_list(row.twists)}" for row in twisting]),
         f"  speeds over {MAX_SPEED:g} m/s: {len(fast)} recordings",
         *_some(
             [
                 f"    {row.name}: up to {row.top_speed:g} m/s, first at frame "
                 f"{row.fast_frames[0]}"
                 for row in fast
-            ],
-            max_rows,
+            ]
         ),
         f"  floor height: {floors.min():.3f} to {floors.max():.3f} m, "
         f"median {np.median(floors):.3f} m",
-        f"  label gaps: {_count(row.gaps for row in found)} stretches, "
-        f"{_count(row.gap_frames for row in found)} frames, in "
+        f"  label gaps: {sum(row.gaps for row in found)} stretches, "
+        f"{sum(row.gap_frames for row in found)} frames, in "
         f"{sum(row.gaps > 0 for row in found)} recordings",
-        f"  label overlaps: {_count(row.overlaps for row in found)} pairs, "
-        f"{_count(row.overlap_frames for row in found)} frames, in "
+        f"  label overlaps: {sum(row.overlaps for row in found)} pairs, "
+        f"{sum(row.overlap_frames for row in found)} frames, in "
         f"{sum(row.overlaps > 0 for row in found)} recordings",
     ]
     return "\n".join(lines)
@@ -158,39 +157,7 @@ def format_quality(found: Sequence[SequenceQuality], max_rows: int = 40) -> str:
 
 def save_quality(found: Iterable[SequenceQuality], path: str | os.PathLike) -> None:
     """Writes every recording's row as json, replacing the file as a whole."""
-    path = pathlib.Path(path)
-    rows = [dataclasses.asdict(row) for row in found]
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=".quality-", delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(rows, file, indent=1)
-    os.chmod(file.name, 0o644)  # a temporary file's own mode hides it from others
-    os.replace(file.name, path)
-
-
-def joint_positions(
-    rotations: Float[np.ndarray, "t 22 3 3"], translation: Float[np.ndarray, "t 3"]
-) -> Float[np.ndarray, "t 22 3"]:
-    """Forward kinematics of the SMPL skeleton on the host, in float64.
-
-    Args:
-        rotations: (T, 22, 3, 3) parent-relative.
-        translation: (T, 3) metres.
-
-    Returns:
-        (T, 22, 3) metres.
-    """
-    offsets = np.array(SMPL22.offsets)
-    world = np.empty_like(rotations)
-    joints = np.empty(rotations.shape[:3])
-    for j, parent in enumerate(SMPL22.parents):
-        if parent < 0:
-            world[:, j] = rotations[:, j]
-            joints[:, j] = translation + offsets[j]
-        else:
-            world[:, j] = world[:, parent] @ rotations[:, j]
-            joints[:, j] = joints[:, parent] + world[:, parent] @ offsets[j]
-    return joints
+    write_json(path, [dataclasses.asdict(row) for row in found])
 
 
 def _bones() -> np.ndarray:
@@ -246,18 +213,15 @@ def _coverage(labels: Sequence[Label], length: int) -> dict[str, int]:
     }
 
 
-def _list(jumps: Sequence[Jump], most: int = 4) -> str:
-    text = ", ".join(
-        f"frame {j.frame} {j.joint} {j.radians:g} rad" for j in jumps[:most]
-    )
-    return text + f" and {len(jumps) - most} more" * (len(jumps) > most)
+def _list(jumps: Sequence[Jump]) -> str:
+    shown = jumps[:_SHOWN_JUMPS]
+    text = ", ".join(f"frame {j.frame} {j.joint} {j.radians:g} rad" for j in shown)
+    more = len(jumps) - len(shown)
+    return f"{text} and {more} more" if more else text
 
 
-def _some(lines: list[str], most: int) -> list[str]:
-    if len(lines) <= most:
+def _some(lines: list[str]) -> list[str]:
+    if len(lines) <= _SHOWN_ROWS:
         return lines
-    return [*lines[:most], f"    {len(lines) - most} more are in quality.json"]
-
-
-def _count(numbers: Iterable[int]) -> int:
-    return sum(numbers)
+    more = len(lines) - _SHOWN_ROWS
+    return [*lines[:_SHOWN_ROWS], f"    {more} more are in quality.json"]

@@ -56,6 +56,38 @@ def forward_kinematics(
     return place_joints(rotations, translation, offsets, skeleton.parents)[0]
 
 
+def place_on_host(
+    rotations: Float[np.ndarray, "*batch J 3 3"],
+    translation: Float[np.ndarray, "*batch 3"],
+    skeleton: Skeleton = SMPL22,
+) -> Float[np.ndarray, "*batch J 3"]:
+    """Places a skeleton's joints in numpy's float64, for motions of any length.
+
+    `forward_kinematics` would be compiled for every length.
+
+    Args:
+        rotations: (..., J, 3, 3) parent-relative; joint 0 is the orientation in
+            the world.
+        translation: (..., 3) metres; the root lies at translation + rest root.
+        skeleton: its joints are the J axis.
+
+    Returns:
+        (..., J, 3) joints in the world, metres.
+    """
+    rotations = np.asarray(rotations, np.float64)
+    offsets = np.array(skeleton.offsets)
+    world, joints = np.empty_like(rotations), np.empty(rotations.shape[:-1])
+    for j, parent in enumerate(skeleton.parents):
+        if parent < 0:
+            world[..., j, :, :] = rotations[..., j, :, :]
+            joints[..., j, :] = translation + offsets[j]
+        else:
+            above = world[..., parent, :, :]
+            world[..., j, :, :] = above @ rotations[..., j, :, :]
+            joints[..., j, :] = joints[..., parent, :] + above @ offsets[j]
+    return joints
+
+
 def place_joints(
     rotations: Float[Array, "*batch J 3 3"],
     translation: Float[Array, "*batch 3"],

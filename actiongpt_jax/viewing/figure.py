@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.geometry.kinematics import facing, forward_kinematics
+from actiongpt_jax.geometry.kinematics import facing, place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
 
 # Ends that SMPL has no joint for: name, parent, offset in metres at rest. Lengths are
@@ -78,7 +78,6 @@ def _bones() -> tuple[Bone, ...]:
 
 
 BONES = _bones()
-_place = jax.jit(forward_kinematics, static_argnums=2)
 _facing = jax.jit(facing)
 
 
@@ -91,14 +90,9 @@ def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
 
 def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
     """Returns the joints of a motion and the tips of `FIGURE`, metres, z-up."""
-    frames = len(motion.rotations)
-    # Few lengths, so that little is compiled.
-    rows = max(64, 1 << (frames - 1).bit_length())
-    matrices = np.tile(np.eye(3, dtype=np.float32), (rows, FIGURE.num_joints, 1, 1))
-    matrices[:frames, : SMPL22.num_joints] = motion_matrices(motion)
-    translation = np.zeros((rows, 3), np.float32)
-    translation[:frames] = motion.translation
-    return np.asarray(_place(matrices, translation, FIGURE))[:frames]
+    matrices = np.tile(np.eye(3), (len(motion.rotations), FIGURE.num_joints, 1, 1))
+    matrices[:, : SMPL22.num_joints] = motion_matrices(motion)
+    return place_on_host(matrices, motion.translation, FIGURE)
 
 
 def first_heading(motion: Motion) -> float:

@@ -8,7 +8,6 @@ from actiongpt_jax.data.amass import read_amass, resample
 from actiongpt_jax.data.motion_faults import (
     check_motion,
     format_quality,
-    joint_positions,
     save_quality,
 )
 from actiongpt_jax.data.motion_store import Label
@@ -30,13 +29,6 @@ def standing():
     rotations[:, 1:] += 0.005 * np.sin(time)[:, None, None]
     translation = np.tile([0.0, 0.0, STANDING], (60, 1))
     return rotations.astype(np.float32), translation.astype(np.float32)
-
-
-def test_joint_positions_at_rest():
-    eye = np.broadcast_to(np.eye(3), (2, 22, 3, 3))
-    got = joint_positions(eye, np.array([[0.0, 0, 0], [1, 2, 3]]))
-    np.testing.assert_allclose(got[0], SMPL22.rest_joints, atol=1e-12)
-    np.testing.assert_allclose(got[1], SMPL22.rest_joints + [1, 2, 3], atol=1e-12)
 
 
 def test_nothing_is_found_in_quiet_standing(standing):

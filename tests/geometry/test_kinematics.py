@@ -49,6 +49,18 @@ def test_golden(golden):
     np.testing.assert_allclose(joints, g["joints_fk_only"], rtol=0, atol=1e-5)
 
 
+def test_on_the_host():
+    matrices, translation = (np.asarray(array) for array in random_pose(6))
+    joints = kinematics.place_on_host(matrices, translation)
+    assert joints.dtype == np.float64
+    expected = by_oracle(matrices, translation)
+    np.testing.assert_allclose(joints, expected, rtol=0, atol=1e-12)
+    folded = kinematics.place_on_host(
+        matrices.reshape(2, 3, 22, 3, 3), translation.reshape(2, 3, 3)
+    )
+    np.testing.assert_array_equal(folded.reshape(joints.shape), joints)
+
+
 def test_oracle_and_batch_axes():
     rotations, translation = random_pose(6)
     expected = by_oracle(rotations, translation)
