@@ -7,7 +7,6 @@ python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat refere
 """
 
 import argparse
-import importlib
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,6 @@ from actiongpt_jax.data.motion_faults import check_store, format_quality, save_q
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import (
     build_motion_store,
-    build_synthetic,
     check_paths,
     format_report,
 )
@@ -74,8 +72,10 @@ def main(argv: Sequence[str]) -> None:
             args.amass, annotations, args.out, strict=args.strict
         )
     else:
-        write = importlib.import_module("actiongpt_jax.synthetic.corpus").write_corpus
-        report = build_synthetic(write, args.out, args.sequences, args.seed)
+        # Its many moves are of no use for real data.
+        from actiongpt_jax.synthetic.corpus import build_synthetic_store
+
+        report = build_synthetic_store(args.out, args.sequences, args.seed)
     print(format_report(report))
     if args.check:
         found = check_store(open_store(args.out))

@@ -69,8 +69,15 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
 
 # What numpy and zipfile raise on damaged bytes, besides ValueError.
 _BROKEN_FILE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError),
-    *(NotImplementedError, MemoryError, OverflowError, RuntimeError),
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    KeyError,
+    NotImplementedError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
 )
 
 

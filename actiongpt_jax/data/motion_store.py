@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import read_lines
 
 FORMAT = 1
 # Array file -> shape of one frame.
@@ -109,22 +110,17 @@ class MotionStore:
             rows[label.sequence].append(label)
         return rows
 
-    def frames(
-        self, sequence: int, start: int = 0, end: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Reads frames of one sequence.
+    def frames(self, sequence: int) -> tuple[np.ndarray, np.ndarray]:
+        """Reads the frames of one sequence.
 
         Args:
             sequence: row in the table.
-            start: first frame within the sequence.
-            end: one past the last; None for all.
 
         Returns:
             Maps of rotations (T, 22, 3) and translation (T, 3).
         """
         row = self.sequences[sequence]
-        end = row.length if end is None else min(end, row.length)
-        frames = slice(row.start + start, row.start + end)
+        frames = slice(row.start, row.start + row.length)
         return self.rotations[frames], self.translation[frames]
 
     def report(self) -> dict[str, Any]:
@@ -202,18 +198,17 @@ Row = TypeVar("Row", Sequence, Label)
 
 
 def _read_rows(path: pathlib.Path, kind: type[Row]) -> Iterable[Row]:
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                if "betas" in row:
-                    row["betas"] = tuple(row["betas"])
-                yield kind(**row)
-            except (TypeError, json.JSONDecodeError) as error:
-                raise InputError(
-                    f"{path} line {number} must be a {kind.__name__.lower()} row, got "
-                    f"{line.strip()[:60]!r}; make the store again"
-                ) from error
+    for line in read_lines(path, "make the store again"):
+        row = line.value
+        try:
+            if "betas" in row:
+                row["betas"] = tuple(row["betas"])
+            yield kind(**row)
+        except TypeError as error:
+            raise InputError(
+                f"{line.where} must be a {kind.__name__.lower()} row, got "
+                f"{str(row)[:60]!r}; make the store again"
+            ) from error
 
 
 def _map_array(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,9 +3,8 @@
 import dataclasses
 import os
 import pathlib
-import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import tqdm
 
 from actiongpt_jax.data import amass
 from actiongpt_jax.data.amass import locate
-from actiongpt_jax.data.babel import FPS, Annotation, label_frames, read_babel
+from actiongpt_jax.data.babel import FPS, Annotation, label_frames
 from actiongpt_jax.data.batches import segments
 from actiongpt_jax.data.motion_faults import SequenceQuality, check_motion, check_store
 from actiongpt_jax.data.motion_store import (
@@ -27,6 +26,7 @@ from actiongpt_jax.data.store_writer import StoreWriter, digest
 from actiongpt_jax.errors import InputError
 
 MIN_SECONDS = 0.5  # shorter recordings are left out, as in TEACH's preparation
+_SHOWN_NOTES = 20
 
 
 def build_motion_store(
@@ -72,7 +72,7 @@ def build_motion_store(
         if writer.done or writer.dropped:
             print(
                 f"continuing: {len(writer.done)} of {len(jobs)} recordings are done"
-                + f", {writer.dropped} read anew (input changed)"
+                + f", {writer.dropped} read again (input changed)"
                 * bool(writer.dropped),
                 file=sys.stderr,
             )
@@ -93,57 +93,10 @@ def build_motion_store(
         return writer.commit(make_report, extra_files)
 
 
-def build_synthetic(
-    write_corpus: Callable[[pathlib.Path, int, int], None],
-    out: str | os.PathLike,
-    num_sequences: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Makes the store of the built-in corpus, through the readers of real data.
-
-    The corpus itself lies beside the store while that is made. Its files other
-    than motion and labels (descriptions, held-out phrases) move into the store.
-
-    Args:
-        write_corpus: writes `amass/`, `babel/` and those files into a folder, for
-            a number of sequences and a seed.
-        out: folder of the store.
-        num_sequences: of all splits together.
-        seed: of the corpus.
-
-    Returns:
-        The report, as of `build_motion_store`.
-    """
-    out = pathlib.Path(os.path.abspath(out))
-    settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
-    if (out / "meta.json").is_file():
-        store = open_store(out)
-        if store.meta.get("settings") == settings:
-            print(f"{out} is already made", file=sys.stderr)
-            return store.report()
-    folder = out.parent / f".{out.name}.corpus"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        write_corpus(folder, num_sequences, seed)
-        return build_motion_store(
-            folder / "amass",
-            read_babel(folder / "babel"),
-            out,
-            strict=True,
-            settings=settings,
-            extra_files={
-                path.name: path for path in folder.iterdir() if path.is_file()
-            },
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def check_paths(paths: Iterable[str | os.PathLike]) -> list[SequenceQuality]:
     """Checks the quality of stores, motion files, or folders of motion files.
 
-    Files of a folder that cannot be read are named on stderr and passed over.
+    Files of a folder that cannot be read are named on stderr and left out.
 
     Raises:
         InputError: if a named file, or everything in the folders, is unreadable.
@@ -298,7 +251,7 @@ def make_report(
     }
 
 
-def format_report(report: dict[str, Any], max_notes: int = 20) -> str:
+def format_report(report: dict[str, Any]) -> str:
     """Lays out a report for the terminal; every skipped recording has a line."""
     splits = report["splits"]
     lines = [f"{'':32}" + "".join(f"{split:>10}" for split in splits)]
@@ -310,8 +263,8 @@ def format_report(report: dict[str, Any], max_notes: int = 20) -> str:
         f"{len(report['skipped'])} files skipped"
     )
     lines += [f"  skipped {row['name']}: {row['reason']}" for row in report["skipped"]]
-    lines += [f"  note: {note}" for note in report["notes"][:max_notes]]
-    if len(report["notes"]) > max_notes:
-        more = len(report["notes"]) - max_notes
+    lines += [f"  note: {note}" for note in report["notes"][:_SHOWN_NOTES]]
+    if len(report["notes"]) > _SHOWN_NOTES:
+        more = len(report["notes"]) - _SHOWN_NOTES
         lines.append(f"  {more} more notes are in report.json")
     return "\n".join(lines)

@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -24,15 +24,24 @@ from actiongpt_jax.data.motion_store import (
 )
 from actiongpt_jax.data.motion_store import Sequence as SequenceRow
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import (
+    locked,
+    naming,
+    publish,
+    replaced,
+    write_json,
+    write_text,
+)
+from actiongpt_jax.files.jsonl import Line, append_lines, read_lines, repair_end
 
 _HEADER_BYTES = 128  # of every array file, so that it can be rewritten at the end
 
 
 class StoreWriter:
-    """Builds a store in `.NAME.partial` beside its path and renames it at the end.
+    """Builds a store in `.NAME.partial` next to its path and renames it at the end.
 
     A journal holds one line per finished recording, written after its frames. A
-    run that was killed is continued by the next one: a torn last line, frames
+    run that was killed is continued by the next one: a truncated last line, frames
     beyond the last whole line, and everything from the first recording on whose
     key has changed are dropped. A block that fails, also by a full disk, leaves
     no store, and its partial folder for the next run.
@@ -56,7 +65,6 @@ class StoreWriter:
         settings: dict[str, Any] | None = None,
         *,
         fps: float = 30.0,
-        hands: bool = True,
     ):
         """Names the store; nothing is written before the block is entered.
 
@@ -66,18 +74,14 @@ class StoreWriter:
                 what would be stored of it changes.
             settings: kept in `meta.json`; json values only.
             fps: frames per second of all recordings.
-            hands: whether the store has hands.
         """
         self.path = pathlib.Path(os.path.abspath(path))
         self.partial = self.path.parent / f".{self.path.name}.partial"
         self.done: set[str] = set()
         self.dropped = 0
         self._plan = plan
-        self._head = {"format": FORMAT, "fps": fps, "hands": hands}
-        self._head |= {"settings": settings or {}, "inputs": digest(plan)}
-        self._columns = {
-            name: shape for name, shape in COLUMNS.items() if hands or name != "hands"
-        }
+        self._head = {"format": FORMAT, "fps": fps, "hands": True}
+        self._meta = {"settings": settings or {}, "inputs": digest(plan)}
         self._num_frames = 0
         self._num_sequences = 0
         self._stack = contextlib.ExitStack()
@@ -91,15 +95,18 @@ class StoreWriter:
                 f"{self.path} must not exist yet, got one made from other input or "
                 "settings; remove it or choose another --out"
             )
-        self.partial.mkdir(parents=True, exist_ok=True)
+        refusal = (
+            f"{self.path} must be written by one process, got another one at work on"
+            " it; wait for it or choose another --out"
+        )
         with contextlib.ExitStack() as stack:
-            self._lock(stack)
+            stack.enter_context(locked(self.path, refusal))
             self._recover()
             self._files = {
-                name: stack.enter_context(_append(self.partial / f"{name}.npy"))
-                for name in self._columns
+                name: stack.enter_context(_append(path))
+                for name, path in self._arrays.items()
             }
-            self._journal = stack.enter_context(_append(self.partial / "journal.jsonl"))
+            self._journal = stack.enter_context(_append(self._journal_path))
             self._stack = stack.pop_all()
         return self
 
@@ -123,7 +130,7 @@ class StoreWriter:
             notes: sentences for the report.
         """
         checksum = 0
-        for name, shape in self._columns.items():
+        for name, shape in COLUMNS.items():
             block = np.ascontiguousarray(arrays[name], np.float32)
             if block.shape != (sequence.length, *shape):
                 raise ValueError(
@@ -178,83 +185,80 @@ class StoreWriter:
                 f"at least one recording must be readable, got none of "
                 f"{len(skipped)}, so no store was made; first reasons: {reasons}"
             )
-        for name, shape in self._columns.items():
+        for name, shape in COLUMNS.items():
             file = self._files[name]
             file.seek(0)
             self._write(file, _header((self._num_frames, *shape)))
             os.fsync(file.fileno())
         for name, source in (extra_files or {}).items():
-            with _naming(self.partial / name):
-                shutil.copyfile(source, self.partial / name)
-        self._write_whole("meta.json", self._head)
+            with replaced(self.partial / name) as new:
+                shutil.copyfile(source, new)
+        write_json(self.partial / "meta.json", self._head | self._meta)
         report = make_report(open_store(self.partial), notes, skipped)
-        self._write_whole("report.json", report)
-        os.rename(self.partial, self.path)
-        _sync_folder(self.path.parent)
-        for name in ("journal.jsonl", "lock"):
-            (self.path / name).unlink()
+        write_json(self.partial / "report.json", report)
+        publish(self.partial, self.path)
+        (self.path / self._journal_path.name).unlink()
         return report
 
-    def _lock(self, stack: contextlib.ExitStack) -> None:
-        lock = stack.enter_context(open(self.partial / "lock", "wb"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{self.path} must be written by one process, got another one at work "
-                "on it; wait for it or choose another --out"
-            ) from error
+    @property
+    def _journal_path(self) -> pathlib.Path:
+        return self.partial / "journal.jsonl"
+
+    @property
+    def _arrays(self) -> dict[str, pathlib.Path]:
+        return {name: self.partial / f"{name}.npy" for name in COLUMNS}
 
     def _recover(self) -> None:
-        journal = self.partial / "journal.jsonl"
-        # What decides every line of the journal; the settings are only noted.
-        head = {key: self._head[key] for key in ("format", "fps", "hands")}
-        size = self._replay(journal, head) if journal.exists() else 0
-        if not size:
-            for path in self.partial.iterdir():
-                if path.name != "lock":
-                    path.unlink()
-            with _naming(journal):
-                journal.write_text(json.dumps(head) + "\n", "utf-8")
+        self.partial.mkdir(exist_ok=True)
+        size = self._replay() if self._journal_path.exists() else 0
+        kept = {self._journal_path, *self._arrays.values()} if size else ()
+        for path in self.partial.iterdir():
+            if path not in kept:
+                path.unlink()
+        if size:
+            os.truncate(self._journal_path, size)
         else:
-            os.truncate(journal, size)
-        for name, shape in self._columns.items():
-            path = self.partial / f"{name}.npy"
+            append_lines(self._journal_path, [json.dumps(self._head) + "\n"])
+        for name, path in self._arrays.items():
             path.touch()
-            with _naming(path):
-                end = _HEADER_BYTES + self._num_frames * _frame_bytes(shape)
+            with naming(path):
+                end = _HEADER_BYTES + self._num_frames * _frame_bytes(COLUMNS[name])
                 os.truncate(path, end)
 
-    def _replay(self, journal: pathlib.Path, head: dict[str, Any]) -> int:
-        """Reads a journal; returns how many of its bytes are good."""
-        with open(journal, "rb") as file, contextlib.ExitStack() as stack:
-            line = file.readline()
-            paths = [self.partial / f"{name}.npy" for name in self._columns]
-            if _parse(line) != head or not all(path.exists() for path in paths):
-                self.dropped = sum(1 for _ in file)
-                return 0
+    def _replay(self) -> int:
+        """Reads the journal; returns how many of its bytes are good."""
+        repair_end(self._journal_path)
+        lines = self._read_journal()
+        paths = self._arrays.values()
+        head = next(lines, None)
+        whole = head is not None and all(path.exists() for path in paths)
+        # The head decides what every line means; the settings are only noted.
+        if head is None or head.value != self._head or not whole:
+            self.dropped = sum(1 for _ in lines)
+            return 0
+        size = head.end
+        with contextlib.ExitStack() as stack:
             blocks = [stack.enter_context(open(path, "rb")) for path in paths]
             for block in blocks:
                 block.seek(_HEADER_BYTES)
-            size = len(line)
-            for name, key in self._plan.items():
-                line = file.readline()
-                entry = _parse(line)
-                if entry is None or (entry["name"], entry["key"]) != (name, key):
+            for planned, line in zip(self._plan.items(), lines, strict=False):
+                entry = line.value
+                known = (entry["name"], entry["key"]) == planned
+                if not known or ("sequence" in entry and not self._take(entry, blocks)):
+                    self.dropped = 1
                     break
-                if "sequence" in entry and not self._take(entry, blocks):
-                    break
-                self.done.add(name)
-                size += len(line)
-            else:
-                line = b""
-            self.dropped = int(line.endswith(b"\n")) + sum(1 for _ in file)
+                self.done.add(entry["name"])
+                size = line.end
+        self.dropped += sum(1 for _ in lines)
         return size
+
+    def _read_journal(self) -> Iterator[Line]:
+        return read_lines(self._journal_path, f"remove {self.partial} to start over")
 
     def _take(self, entry: dict[str, Any], blocks: list[Any]) -> bool:
         """Counts a recording whose frames are as they were written."""
         length, checksum = entry["sequence"]["length"], 0
-        for block, shape in zip(blocks, self._columns.values(), strict=True):
+        for block, shape in zip(blocks, COLUMNS.values(), strict=True):
             data = block.read(length * _frame_bytes(shape))
             checksum = zlib.crc32(data, checksum)
         if checksum != entry["crc"]:
@@ -264,27 +268,17 @@ class StoreWriter:
         return True
 
     def _write_tables(self) -> tuple[list[str], list[dict[str, str]]]:
-        notes, skipped = [], []
-        with contextlib.ExitStack() as stack:
-            tables = {}
-            for name in ("sequences", "labels"):
-                path = self.partial / f"{name}.jsonl"
-                stack.enter_context(_naming(path))
-                tables[name] = stack.enter_context(open(path, "w", encoding="utf-8"))
-            lines = stack.enter_context(open(self.partial / "journal.jsonl", "rb"))
-            next(lines)
-            for line in lines:
-                entry = json.loads(line)
-                if "skipped" in entry:
-                    skipped.append({"name": entry["name"], **entry["skipped"]})
-                    continue
-                notes += entry["notes"]
-                tables["sequences"].write(json.dumps(entry["sequence"]) + "\n")
-                for label in entry["labels"]:
-                    tables["labels"].write(json.dumps(label) + "\n")
-            for table in tables.values():
-                table.flush()
-                os.fsync(table.fileno())
+        notes, skipped, sequences, labels = [], [], [], []
+        for line in itertools.islice(self._read_journal(), 1, None):
+            entry = line.value
+            if "skipped" in entry:
+                skipped.append({"name": entry["name"], **entry["skipped"]})
+                continue
+            notes += entry["notes"]
+            sequences.append(json.dumps(entry["sequence"]) + "\n")
+            labels += [json.dumps(label) + "\n" for label in entry["labels"]]
+        write_text(self.partial / "sequences.jsonl", sequences)
+        write_text(self.partial / "labels.jsonl", labels)
         return notes, skipped
 
     def _log(self, entry: dict[str, Any]) -> None:
@@ -295,16 +289,9 @@ class StoreWriter:
 
     def _write(self, file, data: bytes) -> None:
         view = memoryview(data)
-        with _naming(pathlib.Path(file.name)):
+        with naming(file.name):
             while view:
                 view = view[file.write(view) :]
-
-    def _write_whole(self, name: str, value: Any) -> None:
-        path = self.partial / name
-        with _naming(path), open(path, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _append(path: pathlib.Path):
@@ -316,14 +303,6 @@ def _append(path: pathlib.Path):
 def digest(value: Any) -> str:
     """Hashes json values: sha256 in hexadecimal."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
-
-
-def _sync_folder(path: pathlib.Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _frame_bytes(shape: tuple[int, ...]) -> int:
@@ -340,21 +319,3 @@ def _header(shape: tuple[int, ...]) -> bytes:
         + text.ljust(size - 1).encode()
         + b"\n"
     )
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
-
-
-@contextlib.contextmanager
-def _naming(path: pathlib.Path) -> Iterator[None]:
-    """Puts the file's name into system errors that come without one."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error

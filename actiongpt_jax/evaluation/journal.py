@@ -5,6 +5,7 @@ opened. Numbers in vectors are float32 in base64.
 """
 
 import base64
+import itertools
 import json
 import os
 import pathlib
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
 
 
 class Journal:
     """A file of lines with a `key` each, below a first line that says what they are.
 
     Attributes:
-        path: of the file.
+        path: the file.
         done: keys of the lines that are there.
     """
 
@@ -32,59 +34,43 @@ class Journal:
             header: what all lines depend on.
 
         Raises:
-            InputError: if the file was begun with another header, or is none.
+            InputError: if the file was begun with another header, or is damaged.
         """
         self.path = pathlib.Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.done: set[str] = set()
-        if not self.path.exists() or not self._restore(header):
-            self._write([header], "wb")
+        if self.path.exists():
+            repair_end(self.path)
+        else:
+            self.path.touch()
+        rows = self._rows()
+        first = next(rows, None)
+        if first is None:
+            append_lines(self.path, [_to_line(header)])
+        elif first != json.loads(json.dumps(header)):
+            raise InputError(
+                f"{self.path} belongs to a different evaluation; delete it to start"
+                " over"
+            )
+        self.done.update(row["key"] for row in rows)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Adds lines and sees them onto the disk."""
         rows = list(rows)
-        self._write(rows, "ab")
+        append_lines(self.path, map(_to_line, rows))
         self.done.update(row["key"] for row in rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yields the lines one at a time: nothing of them is kept."""
-        with open(self.path, "rb") as file:
-            next(file)
-            for line in file:
-                yield json.loads(line)
+        return itertools.islice(self._rows(), 1, None)
 
-    def _write(self, rows: list[dict[str, Any]], mode: str) -> None:
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        with open(self.path, mode) as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        remedy = "delete the file to evaluate everything again"
+        return (line.value for line in read_lines(self.path, remedy))
 
-    def _restore(self, header: dict[str, Any]) -> bool:
-        """Reads the keys; returns False for a file without a whole first line."""
-        whole = 0
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise InputError(
-                        f"{self.path} line {number} must be JSON, as written by an "
-                        "evaluation; delete the file to judge all again"
-                    ) from error
-                if number == 1 and row != json.loads(json.dumps(header)):
-                    raise InputError(
-                        f"{self.path} must be of the same evaluation, got another "
-                        "one's; delete it to judge all again"
-                    )
-                if number > 1:
-                    self.done.add(row["key"])
-                whole += len(line)
-        if whole < self.path.stat().st_size:
-            os.truncate(self.path, whole)
-        return whole > 0
+
+def _to_line(row: dict[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"
 
 
 def pack(vectors: np.ndarray) -> dict[str, Any]:

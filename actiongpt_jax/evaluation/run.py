@@ -30,6 +30,7 @@ from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.features.mmm import body_with_heels
+from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference.generate import WINDOW
 from actiongpt_jax.inference.next_action import Align
@@ -116,7 +117,7 @@ def evaluate(
             options.seed,
         )
     path = out or run.folder / f"{run.name}.json"
-    _write(path, json.dumps(_json(result), indent=1) + "\n")
+    write_json(path, _json(result))
     return readable(result), path
 
 
@@ -285,10 +286,3 @@ def _json(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         return [_json(value) for value in tree]
     return None if isinstance(tree, float) and np.isnan(tree) else tree
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".new-{path.name}")
-    new.write_text(text)
-    new.replace(path)

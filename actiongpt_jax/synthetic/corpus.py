@@ -5,19 +5,26 @@ shown without a download. Sequences are two to five actions of one person; every
 is blended, some joins are labelled `transition`, some touch, some overlap.
 """
 
-import json
+import os
 import pathlib
+import shutil
+import sys
+from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.data.babel import read_babel
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, PHRASES, Phrase
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
 from actiongpt_jax.synthetic.take import draw_person
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text.descriptions import write_descriptions
 
-__all__ = ["HELD_OUT_PHRASES", "PHRASES", "write_corpus"]
+__all__ = ["HELD_OUT_PHRASES", "PHRASES", "build_synthetic_store", "write_corpus"]
 
 VAL_SHARE = 0.25
 SUBSET = "SYNTHETIC"
@@ -73,16 +80,56 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
         rng = np.random.default_rng([seed, number])
         annotations = _write_split(folder, split, count, first, rng)
         first += count
-        _write_json(folder / "babel" / f"{split}.json", annotations)
+        write_json(folder / "babel" / f"{split}.json", annotations)
     write_descriptions(
         folder / "descriptions.jsonl",
         [record for phrase in PHRASES for record in describe(phrase)],
     )
-    _write_json(folder / "held_out.json", list(HELD_OUT_PHRASES))
+    write_json(folder / "held_out.json", list(HELD_OUT_PHRASES))
 
 
-def _write_json(path, content):
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def build_synthetic_store(
+    out: str | os.PathLike, num_sequences: int, seed: int
+) -> dict[str, Any]:
+    """Makes the store of the built-in corpus, through the readers of real data.
+
+    The corpus itself is written next to the store and removed afterwards. Its files
+    other than motion and labels (descriptions, held-out phrases) move into the store.
+
+    Args:
+        out: folder of the store.
+        num_sequences: number of sequences of all splits together.
+        seed: of the corpus.
+
+    Returns:
+        The report of `data.store_builder.build_motion_store`.
+
+    Raises:
+        InputError: if a number is out of its range, or `out` holds something else.
+    """
+    out = pathlib.Path(os.path.abspath(out))
+    settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
+    if (out / "meta.json").is_file():
+        store = open_store(out)
+        if store.meta.get("settings") == settings:
+            print(f"{out} is already made", file=sys.stderr)
+            return store.report()
+    folder = out.parent / f".{out.name}.corpus"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        write_corpus(folder, num_sequences, seed)
+        files = (path for path in folder.iterdir() if path.is_file())
+        return build_motion_store(
+            folder / "amass",
+            read_babel(folder / "babel"),
+            out,
+            strict=True,
+            settings=settings,
+            extra_files={path.name: path for path in files},
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_split(folder, split, count, first, rng):

@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import time
+
+from actiongpt_jax.files.atomic import naming, write_text
+from actiongpt_jax.files.jsonl import read_lines, repair_end
 
 
 class MetricWriter:
@@ -22,18 +24,16 @@ class MetricWriter:
         if self._path.exists():
             # The evaluation at step 0 is done again too.
             _trim(self._path, step if step else -1)
-        self._file = self._path.open("a")
+        self._file = self._path.open("a", encoding="utf-8")
         self._board = None
         if importlib.util.find_spec("tensorboard"):
             self._board = _Board(workdir / "tensorboard", step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Writes one record; floats keep every bit (repr)."""
-        try:
+        with naming(self._path):
             self._file.write(json.dumps({"step": step, **figures}) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
         if self._board is not None:
             self._board.write(step, figures)
 
@@ -71,14 +71,7 @@ class _Board:
 
 
 def _trim(path: pathlib.Path, step: int) -> None:
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # The torn last line of a killed run.
-        if record["step"] <= step:
-            kept.append(line)
-    new = path.with_suffix(".new")
-    new.write_text("".join(line + "\n" for line in kept))
-    os.replace(new, path)
+    repair_end(path)
+    records = (line.value for line in read_lines(path, "repair or remove the line"))
+    kept = [record for record in records if record["step"] <= step]
+    write_text(path, (json.dumps(record) + "\n" for record in kept))

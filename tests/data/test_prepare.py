@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import cli, prepare
-from actiongpt_jax.data import amass, store_builder
+from actiongpt_jax.data import amass
 from actiongpt_jax.data.batches.segments import pairs, phrases, segments
 from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.batches.windows import phrases as phrases_of_windows
@@ -274,34 +274,6 @@ def test_doubtful_files_are_noted(make_corpus, tmp_path, run, write_npz):
     store = open_store(tmp_path / "store")
     assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 60.0 - 1]
     assert store.sequences[2].length == 60  # 117 / 59 s at 30 fps, and the first
-
-
-def test_synthetic_corpus_goes_through_the_same_readers(tmp_path, write_npz):
-    def write_corpus(folder, num_sequences, seed):
-        labels = {"labels": [{"proc_label": "walk", "start_t": 0, "end_t": 2}]}
-        for i in range(num_sequences):
-            write_npz(folder / f"amass/SYNTHETIC/p/{i}_poses.npz", seed + i)
-        (folder / "babel").mkdir()
-        content = {
-            str(i): {
-                "feat_p": f"SYNTHETIC/SYNTHETIC/p/{i}_poses.npz",
-                "frame_ann": labels,
-            }
-            for i in range(num_sequences)
-        }
-        (folder / "babel/train.json").write_text(json.dumps(content))
-        (folder / "descriptions.jsonl").write_text("{}\n")
-
-    out = tmp_path / "new" / "store"
-    report = store_builder.build_synthetic(write_corpus, out, 3, 7)
-    assert report["sequences"] == 3
-    assert (out / "descriptions.jsonl").read_text() == "{}\n"
-    assert [path.name for path in out.parent.iterdir()] == ["store"]
-    assert store_builder.build_synthetic(lambda *_: pytest.fail(), out, 3, 7) == report
-    other = tmp_path / "other"
-    store_builder.build_synthetic(write_corpus, other, 3, 7)
-    arrays = [contents(path)["rotations.npy"] for path in (out, other)]
-    assert arrays[0] == arrays[1]
 
 
 def test_windows_are_listed_for_describe(stores, tmp_path, run):

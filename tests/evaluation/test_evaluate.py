@@ -155,21 +155,20 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
     assert json.loads(out.read_text()) == judged[1]
 
 
-# The first write is the header, then one for each batch of four; the last is cut off.
+# The first line is the header, then one for each batch of four; the last is cut off.
 KILL = """
 import os, signal
 from actiongpt_jax import cli, evaluate
-from actiongpt_jax.evaluation.journal import Journal
-from actiongpt_jax.evaluation import measure
+from actiongpt_jax.evaluation import journal, measure
 measure.ROWS = 4
-write, left = Journal._write, [2]
-def dying_write(self, rows, mode):
-    write(self, rows, mode)
+append, left = journal.append_lines, [2]
+def dying_append(path, lines):
+    append(path, lines)
     left[0] -= 1
     if left[0] < 0:
-        os.truncate(self.path, self.path.stat().st_size - 40)
+        os.truncate(path, path.stat().st_size - 40)
         os.kill(os.getpid(), signal.SIGKILL)
-Journal._write = dying_write
+journal.append_lines = dying_append
 cli.run(evaluate.main)
 """
 

@@ -17,7 +17,7 @@ def test_what_was_written_is_there(tmp_path):
     assert list(again) == [{"key": "a", "x": 1.5}, {"key": "b", "x": None}]
 
 
-@pytest.mark.parametrize("cut", [1, 9, 12])
+@pytest.mark.parametrize("cut", [2, 9, 12])
 def test_half_a_line_is_cut_off(tmp_path, cut):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}, {"key": "b"}])
@@ -28,7 +28,17 @@ def test_half_a_line_is_cut_off(tmp_path, cut):
     assert [row["key"] for row in Journal(path, HEADER)] == ["a", "b"]
 
 
-def test_half_a_first_line_begins_anew(tmp_path):
+def test_a_line_that_lacks_only_its_end_counts(tmp_path):
+    path = tmp_path / "a.jsonl"
+    Journal(path, HEADER).append([{"key": "a"}])
+    path.write_bytes(path.read_bytes()[:-1])
+    journal = Journal(path, HEADER)
+    assert journal.done == {"a"}
+    journal.append([{"key": "b"}])
+    assert [row["key"] for row in Journal(path, HEADER)] == ["a", "b"]
+
+
+def test_half_a_first_line_begins_again(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"step"')
     Journal(path, HEADER).append([{"key": "a"}])
@@ -38,10 +48,10 @@ def test_half_a_first_line_begins_anew(tmp_path):
 def test_another_evaluation_and_damage_are_errors(tmp_path):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}])
-    with pytest.raises(InputError, match="another one's"):
+    with pytest.raises(InputError, match="belongs to a different evaluation"):
         Journal(path, {"step": 6})
     path.write_text(path.read_text() + "nonsense\n")
-    with pytest.raises(InputError, match="line 3 must be JSON"):
+    with pytest.raises(InputError, match=r"a\.jsonl:3 must be one JSON value"):
         Journal(path, HEADER)
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.synthetic.corpus import HELD_OUT_PHRASES, PHRASES, write_corpus
+from actiongpt_jax.synthetic import corpus as synthetic
+from actiongpt_jax.synthetic.corpus import (
+    HELD_OUT_PHRASES,
+    PHRASES,
+    build_synthetic_store,
+    write_corpus,
+)
 from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES
 from actiongpt_jax.text.descriptions import read_descriptions
 
@@ -193,3 +199,18 @@ def test_bad_numbers_are_named(tmp_path, number, seed):
     with pytest.raises(InputError, match="at least 2 sequences|seed must be 0"):
         write_corpus(tmp_path / "corpus", number, seed)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_the_store_is_made_by_the_readers_of_real_data(tmp_path, monkeypatch):
+    out = tmp_path / "new" / "store"
+    report = build_synthetic_store(out, 3, 7)
+    assert report["sequences"] == 3
+    assert read_descriptions(out / "descriptions.jsonl").keys() >= {"walk forward"}
+    assert [path.name for path in out.parent.iterdir()] == ["store"]
+    build_synthetic_store(tmp_path / "other", 3, 7)
+    arrays = [
+        (path / "rotations.npy").read_bytes() for path in (out, tmp_path / "other")
+    ]
+    assert arrays[0] == arrays[1]
+    monkeypatch.setattr(synthetic, "write_corpus", lambda *_: pytest.fail())
+    assert build_synthetic_store(out, 3, 7) == report

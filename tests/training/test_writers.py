@@ -22,7 +22,7 @@ def write(folder, start: int, steps) -> None:
 def test_a_continued_run_drops_what_it_does_again(tmp_path):
     write(tmp_path, 0, range(6))
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6, "train/lo')  # torn by a kill
+        file.write('{"step": 6, "train/lo')  # truncated by a kill
     write(tmp_path, 3, range(4, 8))
     assert steps_in(tmp_path) == list(range(8))
 

@@ -151,14 +151,18 @@ def test_raw_batch_is_the_pairs_and_the_texts_of_both_actions(
         if item < 0:
             assert not raw["rotations"][b].any() and not raw["translation"][b].any()
             continue
-        motion = store.frames(pairs[item].sequence, pairs[item].start, pairs[item].end)
+        motion = frames_of(store, pairs[item])
         for name, expected in zip(("rotations", "translation"), motion, strict=True):
             np.testing.assert_array_equal(raw[name][b, : sum(frames)], expected)
 
 
+def frames_of(store, pair):
+    return [array[pair.start : pair.end] for array in store.frames(pair.sequence)]
+
+
 def features_of(store, pair, heading):
     """Features of the whole pair, turned once, in float64."""
-    motion = store.frames(pair.sequence, pair.start, pair.end)
+    motion = frames_of(store, pair)
     matrices = [
         [rotation_oracle.axis_angle_to_matrix(joint) for joint in frame]
         for frame in motion[0]
@@ -202,8 +206,8 @@ def test_the_second_action_goes_on_from_the_first(store, embeddings):
     b = int(np.argmax(raw["item"] >= 0))
     pair = pairs[raw["item"][b]]
     start = pair.start + pair.lengths[0]
-    _, translation = store.frames(pair.sequence, start - 1, start + 1)
-    step = np.linalg.norm(np.diff(translation[:, :2], axis=0))
+    _, translation = store.frames(pair.sequence)
+    step = np.linalg.norm(translation[start, :2] - translation[start - 1, :2])
     velocity = batch["features_1"][b, 0, 1:3]
     # A motion by itself starts with velocity 0; this one arrives from somewhere.
     assert step > 1e-3

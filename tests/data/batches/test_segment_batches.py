@@ -158,7 +158,7 @@ def test_raw_batch_is_the_segments_and_their_text(
             assert not raw["translation"][i].any()
             continue
         segment = segments[item]
-        real = store.frames(segment.sequence, segment.start, segment.end)
+        real = frames_of(store, segment)
         for name, expected in zip(("rotations", "translation"), real, strict=True):
             assert n == lengths[item] == len(expected)
             np.testing.assert_array_equal(raw[name][i, :n], expected)
@@ -220,6 +220,11 @@ def test_processes_together_load_the_whole_batch(store, embeddings, count):
             )
 
 
+def frames_of(store, segment):
+    frames = slice(segment.start, segment.end)
+    return [array[frames] for array in store.frames(segment.sequence)]
+
+
 @functools.partial(jax.jit, static_argnames="heading")
 def encode_alone(rotations, translation, heading):
     compat = "reference" if heading == "reference" else None
@@ -241,8 +246,7 @@ def test_features_of_real_frames_are_those_of_the_segment_alone(
             if item < 0:
                 continue
             segment = segments[item]
-            motion = store.frames(segment.sequence, segment.start, segment.end)
-            alone = encode_alone(*motion, heading=heading)
+            alone = encode_alone(*frames_of(store, segment), heading=heading)
             assert_close(features[i, : len(alone)], alone)
             seen += 1
     assert seen == len(segments)
@@ -319,8 +323,8 @@ def test_an_epoch_compiles_once_per_shape(store, embeddings):
 def test_fit_features_sees_every_real_frame_once(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
     alone = [
-        encode_alone(*store.frames(s.sequence, s.start, s.end), heading=heading)
-        for s in segments
+        encode_alone(*frames_of(store, segment), heading=heading)
+        for segment in segments
     ]
     frames = np.concatenate(alone).astype(np.float64)
     normalizer = fit_features(batches, heading)
