@@ -17,6 +17,7 @@ from actiongpt_jax.llm import batch_steps
 from actiongpt_jax.llm import flags as describe_flags
 from actiongpt_jax.llm import reports as describe_reports
 from actiongpt_jax.llm.budget import Budget, find_price, read_prices
+from actiongpt_jax.llm.faults import parse_reasons
 from actiongpt_jax.llm.job import Job, of_shard, preview, run_job
 from actiongpt_jax.llm.openai_provider import OpenAIProvider, check_model
 from actiongpt_jax.llm.pacing import Pace
@@ -65,7 +66,7 @@ def _describe(args: argparse.Namespace, shard: Shard | None) -> None:
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit must be 1 or more, got {args.limit}")
     phrases = of_shard(phrases, shard)[: args.limit]
-    redo = describe_flags.parse_redo(args.redo)
+    redo = parse_reasons(args.redo) if args.redo is not None else []
     job = Job(request, phrases, args.out, shard, redo, args.writer, args.limit)
     pace = Pace(args.concurrency, args.rpm)
     price = find_price(read_prices(args.prices), request.model)

@@ -22,6 +22,7 @@ from actiongpt_jax.data.store_builder import (
     format_report,
 )
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_text
 
 
 def _parser() -> cli.Parser:
@@ -97,7 +98,7 @@ def _list_windows(args: argparse.Namespace) -> None:
             f"out of {args.clip_frames}; take shorter windows with --frames"
         )
     names = windows.phrases(found)
-    pathlib.Path(args.out).write_text("".join(f"{name}\n" for name in names))
+    write_text(args.out, (f"{name}\n" for name in names))
     print(
         f"{args.out}: {len(names)} phrases of {sum(c.num_windows for c in found)} "
         f"windows in {len(found)} clips; describe them with `python -m "

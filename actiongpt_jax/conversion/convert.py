@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 from typing import Any
@@ -20,6 +19,7 @@ from actiongpt_jax.conversion.settings import (
 )
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.atomic import write_json, write_text
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
@@ -116,11 +116,11 @@ def convert(
         "tensors_of_a_language_model_left_out": published.set_aside,
         **published.facts,
     }
-    (workdir / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    write_json(workdir / RECORD, record)
     # Training may go on with the texts of any store of the same width.
     free = config.copy_and_resolve_references()
     free.text.update({"encoder": None, "k": None, "aggregation": None})
-    (workdir / "config.json").write_text(to_json(free) + "\n")
+    write_text(workdir / "config.json", to_json(free) + "\n")
     checkpoints.save_weights(workdir, config, normalizer, variables)
     return notes
 

@@ -7,10 +7,12 @@ import dataclasses
 import os
 import pathlib
 
-from actiongpt_jax.data.motion_store import SPLITS, Label, read_json
+from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import read_object
 
 FPS = 30.0
+_REMEDY = "repair or download the file again"
 _LIMIT_SECONDS = 1e6  # no recording has a label beyond; also bars NaN and infinity
 
 
@@ -62,9 +64,7 @@ def read_babel(
         )
     found: dict[str, Annotation] = {}
     for path in files:
-        content = read_json(path)
-        _require(isinstance(content, dict), path, "the top level", "an object", content)
-        for name, entry in content.items():
+        for name, entry in read_object(path, _REMEDY).items():
             if name in found:
                 raise InputError(
                     f"{path}: id {name} must occur in one split, got it in "
@@ -84,23 +84,21 @@ def read_spelling(path: str | os.PathLike) -> dict[str, str]:
     Raises:
         InputError: for malformed json or anything else in it.
     """
-    path = pathlib.Path(path)
-    table = read_json(path)
-    _require(isinstance(table, dict), path, "the top level", "an object", table)
+    table = read_object(path, _REMEDY)
     for word, right in table.items():
-        _require(isinstance(right, str), path, f"the spelling of {word}", "text", right)
+        where = f"{path}: the spelling of {word}"
+        _require(isinstance(right, str), where, "text", right)
     return table
 
 
 def label_frames(
-    annotation: Annotation, num_frames: int, fps: float = FPS
+    annotation: Annotation, num_frames: int
 ) -> tuple[list[Label], list[str]]:
-    """Converts the labels of a recording from seconds to frames.
+    """Converts the labels of a recording from seconds to frames at `FPS`.
 
     Args:
-        annotation: of the recording.
-        num_frames: its length; labels are cut there.
-        fps: its frames per second.
+        annotation: what BABEL says about the recording.
+        num_frames: the recording's length; labels are cut there.
 
     Returns:
         The labels in the order of the annotation (field `sequence` is 0), and a
@@ -111,56 +109,40 @@ def label_frames(
         if start_t is None or end_t is None:
             labels.append(Label(0, 0, num_frames, phrase, "sequence"))
             continue
-        start, end = max(int(start_t * fps), 0), min(int(end_t * fps), num_frames)
+        start, end = max(int(start_t * FPS), 0), min(int(end_t * FPS), num_frames)
         if start < end:
             labels.append(Label(0, start, end, phrase, "frame"))
         else:
             notes.append(
                 f"id {annotation.name}: label {phrase!r} from {start_t:g} to "
                 f"{end_t:g} s has no frame within the recording's "
-                f"{num_frames / fps:.2f} s and is left out"
+                f"{num_frames / FPS:.2f} s and is left out"
             )
     return labels, notes
 
 
 def _annotation(path, name, entry, spelling) -> Annotation:
-    where = f"id {name}"
-    _require(isinstance(entry, dict), path, where, "an object", entry)
+    where = f"{path}: id {name}"
+    _require(isinstance(entry, dict), where, "an object", entry)
     feat_p = entry.get("feat_p")
     valid = isinstance(feat_p, str) and feat_p.endswith(".npz")
-    parts = pathlib.PurePosixPath(feat_p).parts if valid else ("..",)
-    _require(
-        not {"..", "/"} & set(parts),
-        path,
-        f"{where}, feat_p",
-        "a relative path of an npz",
-        feat_p,
-    )
+    valid = valid and not {"..", "/"} & set(pathlib.PurePosixPath(feat_p).parts)
+    _require(valid, f"{where}, feat_p", "a relative path of an npz", feat_p)
     duration = entry.get("dur")
-    _require(
-        duration is None or _is_number(duration),
-        path,
-        f"{where}, dur",
-        "seconds",
-        duration,
-    )
+    valid = duration is None or _is_number(duration)
+    _require(valid, f"{where}, dur", "seconds", duration)
     labels = []
     for field in ("frame_ann", "seq_ann"):
         block = entry.get(field)
         if block is None:
             continue
-        _require(isinstance(block, dict), path, f"{where}, {field}", "an object", block)
-        rows = block.get("labels")
-        _require(
-            rows is None or isinstance(rows, list),
-            path,
-            f"{where}, {field}.labels",
-            "a list",
-            rows,
-        )
-        for index, row in enumerate(rows or ()):
-            label = f"{where}, {field}.labels[{index}]"
-            labels += _label(path, label, row, field == "frame_ann", spelling)
+        block_where = f"{where}, {field}"
+        _require(isinstance(block, dict), block_where, "an object", block)
+        rows = [] if block.get("labels") is None else block["labels"]
+        _require(isinstance(rows, list), f"{block_where}.labels", "a list", rows)
+        for index, row in enumerate(rows):
+            label_where = f"{block_where}.labels[{index}]"
+            labels += _label(label_where, row, field == "frame_ann", spelling)
     return Annotation(
         name=name,
         split=path.stem,
@@ -170,25 +152,20 @@ def _annotation(path, name, entry, spelling) -> Annotation:
     )
 
 
-def _label(path, where, row, timed, spelling):
-    _require(isinstance(row, dict), path, where, "an object", row)
+def _label(where, row, timed, spelling):
+    _require(isinstance(row, dict), where, "an object", row)
     phrase = row.get("proc_label")
-    _require(isinstance(phrase, str), path, f"{where}.proc_label", "text", phrase)
+    _require(isinstance(phrase, str), f"{where}.proc_label", "text", phrase)
     phrase = " ".join(spelling.get(word, word) for word in phrase.split())
     if not timed:
         return [(phrase, None, None)] if phrase else []
     for field in ("start_t", "end_t"):
-        _require(
-            _is_number(row.get(field)),
-            path,
-            f"{where}.{field}",
-            "a number of seconds",
-            row.get(field),
-        )
+        value = row.get(field)
+        _require(_is_number(value), f"{where}.{field}", "a number of seconds", value)
     start, end = float(row["start_t"]), float(row["end_t"])
     if end < start:
         raise InputError(
-            f"{path}: {where}.end_t must not lie before start_t, got {start:g} to "
+            f"{where}.end_t must not lie before start_t, got {start:g} to "
             f"{end:g} s; correct the label or remove it"
         )
     return [(phrase, start, end)] if phrase else []
@@ -199,9 +176,6 @@ def _is_number(value) -> bool:
     return number and abs(value) < _LIMIT_SECONDS
 
 
-def _require(condition: bool, path, where: str, what: str, got) -> None:
+def _require(condition: bool, where: str, what: str, got) -> None:
     if not condition:
-        raise InputError(
-            f"{path}: {where} must be {what}, got {str(got)[:60]!r}; "
-            "repair or download the file again"
-        )
+        raise InputError(f"{where} must be {what}, got {str(got)[:60]!r}; {_REMEDY}")

@@ -8,7 +8,6 @@ optionally `hands.npy` (N, 2, 3), all float32; `sequences.jsonl` and
 
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 from collections.abc import Iterable
@@ -17,12 +16,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.jsonl import read_lines, read_object
 
 FORMAT = 1
 # Array file -> shape of one frame.
 COLUMNS = {"rotations": (22, 3), "translation": (3,), "hands": (2, 3)}
 SPLITS = ("train", "val", "test")
+_REMEDY = "make the store again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ class MotionStore:
 
     def report(self) -> dict[str, Any]:
         """Reads what `prepare` reported when it made the store."""
-        return read_json(self.path / "report.json")
+        return read_object(self.path / "report.json", _REMEDY)
 
 
 def open_store(path: str | os.PathLike) -> MotionStore:
@@ -143,12 +143,11 @@ def open_store(path: str | os.PathLike) -> MotionStore:
             f"--out {path}` or `python -m actiongpt_jax.prepare synthetic "
             f"--out {path}`"
         )
-    meta = read_json(path / "meta.json")
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    meta = read_object(path / "meta.json", _REMEDY)
+    if meta.get("format") != FORMAT:
         raise InputError(
             f"{path / 'meta.json'}: format must be {FORMAT}, got "
-            f"{meta.get('format') if isinstance(meta, dict) else meta!r}; "
-            "make the store again"
+            f"{meta.get('format')!r}; {_REMEDY}"
         )
     sequences = list(_read_rows(path / "sequences.jsonl", Sequence))
     labels = list(_read_rows(path / "labels.jsonl", Label))
@@ -169,36 +168,11 @@ def open_store(path: str | os.PathLike) -> MotionStore:
     )
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Parses a json file.
-
-    Raises:
-        InputError: naming file, line and column of the first fault.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} must be json in UTF-8, got another encoding at byte "
-            f"{error.start}; download the file again"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} must be json, got {error.msg.lower()} in line {error.lineno}, "
-            f"column {error.colno}; repair or download the file again"
-        ) from error
-    except RecursionError as error:
-        raise InputError(
-            f"{path} must be json, got brackets nested too deeply; "
-            "repair or download the file again"
-        ) from error
-
-
 Row = TypeVar("Row", Sequence, Label)
 
 
 def _read_rows(path: pathlib.Path, kind: type[Row]) -> Iterable[Row]:
-    for line in read_lines(path, "make the store again"):
+    for line in read_lines(path, _REMEDY):
         row = line.value
         try:
             if "betas" in row:
@@ -207,7 +181,7 @@ def _read_rows(path: pathlib.Path, kind: type[Row]) -> Iterable[Row]:
         except TypeError as error:
             raise InputError(
                 f"{line.where} must be a {kind.__name__.lower()} row, got "
-                f"{str(row)[:60]!r}; make the store again"
+                f"{str(row)[:60]!r}; {_REMEDY}"
             ) from error
 
 
@@ -216,11 +190,11 @@ def _map_array(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{path} must be an array file, got a damaged one; make the store again"
+            f"{path} must be an array file, got a damaged one; {_REMEDY}"
         ) from error
     if array.shape != shape or array.dtype != np.float32:
         raise InputError(
             f"{path} must hold float32 {shape} as the table of sequences says, got "
-            f"{array.dtype} {array.shape}; make the store again"
+            f"{array.dtype} {array.shape}; {_REMEDY}"
         )
     return array

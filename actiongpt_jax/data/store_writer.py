@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import hashlib
+import io
 import itertools
 import json
 import os
 import pathlib
 import shutil
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -310,12 +310,8 @@ def _frame_bytes(shape: tuple[int, ...]) -> int:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """The npy format's version 1.0 header, padded to a fixed size."""
-    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape})
-    size = _HEADER_BYTES - 10
-    return (
-        b"\x93NUMPY\x01\x00"
-        + struct.pack("<H", size)
-        + text.ljust(size - 1).encode()
-        + b"\n"
-    )
+    """The npy format's header; numpy leaves room in it for any number of frames."""
+    head = io.BytesIO()
+    fields = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, fields)
+    return head.getvalue()

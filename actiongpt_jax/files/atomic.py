@@ -28,6 +28,8 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # another package's sentence, not the system's
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

@@ -1,7 +1,7 @@
-"""JSON lines: files of one JSON value a line, to which lines are only added.
+"""Reading JSON, and JSON lines: files of one value a line, which only grow.
 
-A process that is killed while it writes leaves a truncated last line, without its line
-end. Readers say where that is; the next writer cuts it off.
+A process that is killed while it adds lines leaves a truncated last one, without its
+line end. Readers say where that is; the next writer cuts it off.
 """
 
 import json
@@ -41,6 +41,30 @@ class Truncated(NamedTuple):
 
     where: str
     content: bytes
+
+
+def read_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
+    """Reads a file of one JSON object.
+
+    Args:
+        path: the file.
+        remedy: what the user can do about a damaged file; it ends the sentence.
+
+    Raises:
+        InputError: naming the place of the first fault.
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        nested = isinstance(error, RecursionError)
+        fault = "brackets nested too deeply" if nested else error
+        raise InputError(
+            f"{path} must be JSON in UTF-8, got {fault}; {remedy}"
+        ) from error
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise InputError(f"{path} must be a JSON object, got a {kind}; {remedy}")
+    return value
 
 
 def read_lines(

@@ -87,8 +87,9 @@ class TorchFile:
             ) from error
 
     def forget(self) -> None:
-        """Gives the memory of what was read back; it is read again when used."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+        """Releases the mapped pages; they are reloaded on access."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class _Legacy:

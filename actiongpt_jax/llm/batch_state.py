@@ -13,7 +13,7 @@ from typing import Any
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json, write_text
-from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.jsonl import read_lines, read_object
 from actiongpt_jax.llm.request import PATHS, Request
 from actiongpt_jax.text.prompts import Prompt
 
@@ -80,8 +80,8 @@ class BatchState:
         self._file = self.folder / "state.json"
         if not self._file.exists():
             return
+        document = read_object(self._file, "move the folder away to begin again")
         try:
-            document = json.loads(self._file.read_bytes())
             if document["format"] != _FORMAT:
                 raise ValueError(f"its format is {document['format']}")
             self.parts = [Part(**part) for part in document["parts"]]

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.files.jsonl import read_object
 from actiongpt_jax.llm.request import Request, estimate_tokens
 
 _MILLION = 1e6
@@ -62,14 +62,8 @@ def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
         return prices
     form = '{"model": {"input": 0.1, "output": 0.5}}, dollars per million tokens'
     if not pathlib.Path(path).is_file():
-        raise InputError(f"--prices must be a JSON file, {form}, but {path} is none")
-    try:
-        table = json.loads(pathlib.Path(path).read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path} must be JSON, {form}: {error}") from error
-    if not isinstance(table, dict):
-        raise InputError(f"{path} must be {form}, got a {type(table).__name__}")
-    for model, row in table.items():
+        raise InputError(f"--prices must be a JSON file, {form}; {path} is no file")
+    for model, row in read_object(path, f"write {form}").items():
         known = isinstance(row, dict) and {"input", "output"} <= set(row)
         if not known or not all(_is_price(row.get(name, 0.5)) for name in _FIELDS):
             raise InputError(f"{path}: the row of {model!r} must be as in {form}")

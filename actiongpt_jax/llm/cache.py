@@ -8,7 +8,6 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterable
-from types import TracebackType
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked
@@ -87,12 +86,7 @@ class DescriptionCache:
         """Returns the cache."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Closes the cache."""
         self.close()
 

@@ -127,15 +127,15 @@ def is_echo(record: Description) -> bool:
     It does if it is the phrase alone, or has seven words of the prompt in a row
     (or all, of a shorter one); a long phrase itself may well be repeated.
     """
-    phrase, text = _words(record.phrase), _words(record.text)
+    phrase, text = find_words(record.phrase), find_words(record.text)
     if text == phrase:
         return True
     template = record.template or TEMPLATES.get(record.prompt, "")
     asked = _collapse(
-        _words(template.replace("{phrase}", f" {record.phrase} ")), phrase
+        find_words(template.replace("{phrase}", f" {record.phrase} ")), phrase
     )
     size = min(_ECHOED_WORDS, len(asked))
-    if size < len(_words("describe the action x")):
+    if size < len(find_words("describe the action x")):
         return False
     runs = {tuple(asked[i : i + size]) for i in range(len(asked) - size + 1)}
     said = _collapse(text, phrase)
@@ -162,10 +162,11 @@ def report(faults: Sequence[Fault], records: Sequence[Description]) -> list[str]
 
 
 def _normal(text: str) -> str:
-    return " ".join(_words(text)) or text
+    return " ".join(find_words(text)) or text
 
 
-def _words(text: str) -> list[str]:
+def find_words(text: str) -> list[str]:
+    """Returns the words of a text in lower case."""
     return re.findall(r"[\w']+", text.lower().replace("’", "'"))
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.llm.faults import REASONS, parse_reasons
+from actiongpt_jax.llm.faults import REASONS
 from actiongpt_jax.llm.provider import FileProvider
 from actiongpt_jax.llm.request import OPENAI, PATHS, Request
 from actiongpt_jax.text.prompts import DEFAULT, PRESETS, TEMPLATES, make_prompt
@@ -100,11 +100,6 @@ def make_request(args: argparse.Namespace) -> Request:
         base_url=args.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI,
         parameters=preset | given,
     )
-
-
-def parse_redo(spec: str | None) -> list[str]:
-    """Reads the faults to ask again for; raises InputError for an unknown one."""
-    return [] if spec is None else parse_reasons(spec)
 
 
 def follow_file(args: argparse.Namespace, source: FileProvider) -> None:

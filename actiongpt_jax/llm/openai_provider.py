@@ -28,8 +28,8 @@ class OpenAIProvider:
     """Asks a server; retries nothing by itself.
 
     Attributes:
+        errors: puts what goes wrong into sentences.
         at_once: whether the server takes `n`.
-        takes_seed: whether it takes `seed`.
         tries: calls for a phrase before it is given up.
     """
 
@@ -48,9 +48,9 @@ class OpenAIProvider:
         if not timeout > 0:
             raise InputError(f"--timeout must be more than 0 seconds, got {timeout}")
         self._secret = Secret(read_key())
-        self._errors = ApiErrors(request, self._secret)
+        self.errors = ApiErrors(request, self._secret)
         self._request, self._timeout = request, timeout
-        self.at_once, self.takes_seed = request.at_once, request.takes_seed
+        self.at_once = self._takes_seed = request.at_once
         self._renamed: dict[str, str] = {}
 
     def connect(self, max_retries: int = 0) -> openai.AsyncOpenAI:
@@ -61,11 +61,6 @@ class OpenAIProvider:
             timeout=openai.Timeout(self._timeout, connect=_CONNECT_SECONDS),
             max_retries=max_retries,
         )
-
-    @property
-    def errors(self) -> ApiErrors:
-        """Puts what goes wrong into sentences."""
-        return self._errors
 
     def scrub(self, text: str) -> str:
         """Takes the key out of a text."""
@@ -83,7 +78,7 @@ class OpenAIProvider:
     async def ask(self, question: Question) -> Answer:
         """Makes one call; see `llm.provider.Provider`."""
         n = len(question.indices) if self.at_once else 1
-        seed = question.seed if self.takes_seed else None
+        seed = question.seed if self._takes_seed else None
         body = self._request.body(question.phrase, n, seed)
         for old, new in self._renamed.items():
             body[new] = body.pop(old)
@@ -97,7 +92,7 @@ class OpenAIProvider:
                 f"no answer within {self._timeout:g} s", maybe_paid=True
             ) from None
         except openai.APIError as error:
-            refused = self._errors.translate(error, body)
+            refused = self.errors.translate(error, body)
             if not self._adapt(refused, body, question):
                 # The original would show the request with its headers.
                 raise refused.error from None
@@ -147,8 +142,8 @@ class OpenAIProvider:
         name = refused.parameter
         if name == "n" and "n" in body:
             self.at_once = False
-        elif name == "seed" and self.takes_seed and question.seed is not None:
-            self.takes_seed = False
+        elif name == "seed" and self._takes_seed and question.seed is not None:
+            self._takes_seed = False
         elif name == "max_tokens" and "max_completion_tokens" in refused.said:
             self._renamed[name] = "max_completion_tokens"
         else:
@@ -273,7 +268,7 @@ def _as_text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     if content is not None and not isinstance(content, str):
-        raise TypeError("a text is text")
+        raise TypeError(f"content must be str, got {type(content).__name__}")
     return content or ""
 
 

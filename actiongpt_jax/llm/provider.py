@@ -77,11 +77,6 @@ class Provider(Protocol):
         ...
 
     @property
-    def takes_seed(self) -> bool:
-        """Whether calls may carry a seed."""
-        ...
-
-    @property
     def tries(self) -> int:
         """How often it may be asked before a phrase is given up."""
         ...
@@ -133,7 +128,7 @@ class FileProvider:
         texts: phrase -> number -> text.
     """
 
-    at_once, takes_seed, tries = True, False, 1
+    at_once, tries = True, 1
 
     def __init__(self, descriptions: Descriptions, writer: str | None = None):
         """Chooses a writer.

@@ -3,11 +3,16 @@
 import argparse
 import collections
 import pathlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.llm.faults import REASONS, count_words, find_faults, report
+from actiongpt_jax.llm.faults import (
+    REASONS,
+    count_words,
+    find_faults,
+    find_words,
+    report,
+)
 from actiongpt_jax.llm.provider import clean
 from actiongpt_jax.text.description_record import Description
 from actiongpt_jax.text.descriptions import (
@@ -122,7 +127,7 @@ def _mean_words(records: Sequence[Description]) -> float:
 
 
 def _vocabulary(records: Sequence[Description]) -> set[str]:
-    return {w for r in records for w in re.findall(r"[\w']+", r.text.lower())}
+    return {word for record in records for word in find_words(record.text)}
 
 
 def _shared_words(a: Sequence[Description], b: Sequence[Description]) -> float:

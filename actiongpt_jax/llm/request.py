@@ -90,12 +90,7 @@ class Request:
 
     @property
     def at_once(self) -> bool:
-        """Whether the endpoint knows `n`."""
-        return self.endpoint not in _ONE_BY_ONE
-
-    @property
-    def takes_seed(self) -> bool:
-        """Whether the endpoint knows `seed`."""
+        """Whether the endpoint knows `n` and `seed`."""
         return self.endpoint not in _ONE_BY_ONE
 
     def key(self, phrase: str, index: int) -> str:

@@ -95,7 +95,11 @@ def ask_setting(
     return json.dumps([version, parameters, *more], sort_keys=True)
 
 
-_OPTIONAL = {
+_REQUIRED = ("phrase", "index", "text")
+_KINDS = {
+    "phrase": str,
+    "index": int,
+    "text": str,
     "prompt": str,
     "prompt_version": (str, int),
     "model": str,
@@ -129,10 +133,9 @@ def from_json(record: Any, where: str) -> Description:
             f"{where} must be one JSON object with phrase, index and text, got a"
             f" {type(record).__name__}"
         )
-    required = {"phrase": str, "index": int, "text": str}
-    for name, kind in (required | _OPTIONAL).items():
+    for name, kind in _KINDS.items():
         value = record.get(name)
-        if value is None and name in _OPTIONAL:
+        if value is None and name not in _REQUIRED:
             continue
         if not isinstance(value, kind) or isinstance(value, bool):
             raise InputError(
@@ -144,13 +147,11 @@ def from_json(record: Any, where: str) -> Description:
         raise InputError(
             f"{where}: the field 'index' must be 0 or more, got {record['index']}"
         )
-    given = {name: record[name] for name in _OPTIONAL if record.get(name) is not None}
+    given = {name: record[name] for name in _KINDS if record.get(name) is not None}
     given.setdefault("writer", given.get("model", "unknown"))
     if "prompt_version" in given:
         given["prompt_version"] = str(given["prompt_version"])
-    return checked(
-        Description(record["phrase"], record["index"], record["text"], **given), where
-    )
+    return checked(Description(**given), where)
 
 
 def to_json(record: Description) -> str:

@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.figure import FIGURE, check_motion
 from actiongpt_jax.viewing.glb import y_up
@@ -48,8 +48,7 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
         " ".join(f"{value:.6f}" for value in (*place, *turn))
         for place, turn in zip(pelvis, angles, strict=True)
     ]
-    with replaced(path) as new:
-        new.write_text("\n".join([*lines, ""]), encoding="ascii")
+    write_text(path, (f"{line}\n" for line in lines))
 
 
 def _zxy(matrices: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.bvh import write_bvh
 from actiongpt_jax.viewing.figure import check_motion
@@ -62,8 +62,7 @@ def _write_json(path: str | os.PathLike, motion: Motion) -> None:
         "rotations": _rounded(motion.rotations),
         "joints": _rounded(motion_joints(motion)),
     }
-    with replaced(path) as new:
-        new.write_text(json.dumps(content, separators=(",", ":")), encoding="ascii")
+    write_text(path, json.dumps(content, separators=(",", ":")))
 
 
 def _rounded(values: np.ndarray) -> list:

@@ -12,7 +12,7 @@ import numpy as np
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.viewing.figure import (
     BONES,
     check_motion,
@@ -112,9 +112,7 @@ def write_page(
     heading: str = "",
 ) -> None:
     """Writes what `page` makes to a file, replaced as a whole."""
-    content = page(motions, titles, descriptions, heading)
-    with replaced(path) as new:
-        new.write_text(content, encoding="utf-8")
+    write_text(path, page(motions, titles, descriptions, heading))
 
 
 def script_hash(script: str) -> str:

@@ -82,9 +82,9 @@ def test_label_frames_cuts_at_the_ends(write):
 
 label = {"proc_label": "run", "start_t": 0, "end_t": 1}
 FAULTS = {
-    "truncated": ('{"1": {"feat_p": ', "line 1, column"),
+    "truncated": ('{"1": {"feat_p": ', "line 1 column"),
     "nested": ("[" * 100_000, "nested"),
-    "list": ([entry()], "top level must be an object"),
+    "list": ([entry()], "must be a JSON object, got a list"),
     "entry": ({"5": "walk"}, "id 5 must be an object"),
     "no feat_p": ({"5": entry(feat_p=None)}, "id 5, feat_p"),
     "no npz": ({"5": entry(feat_p="a.mp4")}, "id 5, feat_p"),

@@ -6,14 +6,13 @@ Jobs share nothing while they write; readers take the parts together.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.jsonl import read_lines, read_object
 from actiongpt_jax.files.shard import Shard
 
 FORMAT = "actiongpt_jax.embeddings"
@@ -182,18 +181,9 @@ def _read_one(path: pathlib.Path) -> Content:
     return Content(meta, rows, [path / shard_name(number) for number in range(count)])
 
 
-_META_FIELDS: Sequence[str] = (
-    "encoder",
-    "weight_hash",
-    "width",
-    "k",
-    "aggregation",
-    "prompt",
-    "prompt_version",
-    "writer",
-    "each",
-    "phrases",
-)
+_META_FIELDS = (
+    "encoder weight_hash width k aggregation prompt prompt_version writer each phrases"
+).split()
 
 
 def read_meta(path: pathlib.Path) -> dict[str, Any]:
@@ -204,13 +194,8 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path.parent} must be an embedding store but has no {META}")
-    try:
-        meta = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(
-            f"{path} must be JSON: {error}; make the store again"
-        ) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    meta = read_object(path, "make the store again")
+    if meta.get("format") != FORMAT:
         raise InputError(f"{path} must say `format: {FORMAT}`; it is another thing")
     if meta.get("version") != VERSION:
         raise InputError(

@@ -124,30 +124,29 @@ def write_shard(
         batch_size: texts through the encoder at once.
         on_texts: called with the number of texts of every batch.
     """
+    # Each phrase is followed by its descriptions, which its slice selects.
     flat: list[str] = []
-    for phrase in texts:
-        flat += [phrase, *used_texts(texts[phrase], settings)]
+    groups: list[slice] = []
+    for phrase, descriptions in texts.items():
+        flat += [phrase, *used_texts(descriptions, settings)]
+        groups.append(
+            slice(len(flat) - num_texts(descriptions, settings) + 1, len(flat))
+        )
     pieces = encoder.tokenizer(flat)
     lengths = [len(text.ids) for text in pieces]
     extents = list(lengths)
-    begin = 0
-    for phrase in texts:
-        first = begin + 1
-        joined = slice(first, first + min(settings.k, len(texts[phrase])))
-        if joined.stop > first:
+    for group in groups:
+        joined = slice(group.start, min(group.start + settings.k, group.stop))
+        if joined.stop > joined.start:
             extents[joined] = group_extents(lengths[joined], settings.aggregation)
-        begin += num_texts(texts[phrase], settings)
     embeddings = encode_pieces(encoder, pieces, extents, batch_size, on_texts)
     tables = {
         name: _Table(encoder.width) for name in ("descriptions", "phrase", "each")
     }
     index = []
-    begin = 0
-    for row, phrase in enumerate(texts):
-        count = num_texts(texts[phrase], settings)
-        own, *singles = embeddings[begin : begin + count]
-        of_singles = lengths[begin + 1 : begin + count]
-        begin += count
+    for row, group in enumerate(groups):
+        own, singles = embeddings[group.start - 1], embeddings[group]
+        of_singles = lengths[group]
         tables["phrase"].add(own)
         k = settings.k if singles else 0
         joined = join(singles[:k], of_singles[:k], settings.aggregation) if k else None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import read_object
 from actiongpt_jax.nn.sizes import Sizes, split_sizes
 from actiongpt_jax.text.encoders.weights import FILE, INDEX, TORCH_FILE
 
@@ -100,13 +101,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} has no config.json; copy it from the same model as {FILE}"
         )
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path} must be JSON: {error}; fetch it again") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} must be a JSON object; fetch it again")
-    return config
+    return read_object(path, "fetch it again")
 
 
 def read_sizes(
