@@ -7,8 +7,8 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
 # Seen from the front left and a little above: neither side hides the other.
-AZIMUTH, ELEVATION = np.radians(35.0), np.radians(14.0)
-DISTANCE = 7.0  # metres, of a lens as of a portrait
+AZIMUTH, ELEVATION = float(np.radians(35.0)), float(np.radians(14.0))
+DISTANCE = 7.0  # metres, as for a portrait
 # Steps sway the pelvis; the camera follows its path over this many seconds.
 _SMOOTH = 0.4
 # A body is not drawn larger than if it filled this half-height, metres.
@@ -16,68 +16,69 @@ _LEAST_EXTENT = 1.05
 _MARGIN = 1.12  # room for the body's thickness
 
 
+def view_axes(azimuth: float, elevation: float = ELEVATION) -> Float[np.ndarray, "3 3"]:
+    """Returns the axes of a view as rows: the viewer's right, up, and towards them.
+
+    Args:
+        azimuth: direction on the ground from the target to the viewer, radians from +x.
+        elevation: angle of the viewer above the horizontal, radians.
+    """
+    cos, sin = np.cos(azimuth), np.sin(azimuth)
+    low, high = np.cos(elevation), np.sin(elevation)
+    right, near = np.array([-sin, cos, 0.0]), np.array([cos * low, sin * low, high])
+    return np.stack([right, np.cross(near, right), near])
+
+
 @dataclasses.dataclass(frozen=True)
 class Camera:
     """A perspective view of moving points.
 
     Attributes:
-        targets: (T, 3) what each frame looks at, metres.
-        azimuth: angle on the ground, from +x, of the way from target to camera.
-        elevation: of the camera above the horizontal.
-        extent: what of a plane through the target is seen above and below its
-            centre, in metres.
+        targets: (T, 3) the point that the camera looks at in each frame, metres.
+        azimuth: direction on the ground from target to camera, radians from +x.
+        extent: how far one sees above and below the target, in its plane, metres.
     """
 
     targets: np.ndarray
     azimuth: float
-    elevation: float = float(ELEVATION)
     extent: float = _LEAST_EXTENT
 
     def project(
         self, points: Float[np.ndarray, "*batch 3"], frame: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Float[np.ndarray, "*batch 2"], Float[np.ndarray, "*batch"]]:
         """Projects points onto the picture.
 
         Args:
             points: (..., 3) metres in the z-up world.
-            frame: whose target is looked at.
+            frame: index of the frame whose target the camera looks at.
 
         Returns:
             (..., 2) places, right and down, the picture reaching from -1 to 1; and
-            (...) how long a metre is there in the same unit, which also tells near
-            (large) from far.
+            (...) length of a metre at each point in the same unit, which is larger
+            the nearer the point is.
         """
-        seen = (points - self.targets[frame]) @ self.axes.T
+        seen = (points - self.targets[frame]) @ view_axes(self.azimuth).T
         scale = DISTANCE / self.extent / np.maximum(DISTANCE - seen[..., 2], 0.1)
         return seen[..., :2] * np.array([1.0, -1.0]) * scale[..., None], scale
-
-    @property
-    def axes(self) -> np.ndarray:
-        """(3, 3) rows: the viewer's right, up, and towards the viewer."""
-        cos, sin = np.cos(self.azimuth), np.sin(self.azimuth)
-        low, high = np.cos(self.elevation), np.sin(self.elevation)
-        right = np.array([-sin, cos, 0.0])
-        near = np.array([cos * low, sin * low, high])
-        return np.stack([right, np.cross(near, right), near])
 
 
 def follow(points: Float[np.ndarray, "t n 3"], fps: float, heading: float) -> Camera:
     """Places a camera that keeps a motion in the picture.
 
     Args:
-        points: (T, N, 3) of the body, the first one its pelvis.
+        points: (T, N, 3) points of the body, the first one its pelvis, metres.
         fps: frames per second.
-        heading: where the body faces at first, from +x, radians.
+        heading: direction that the body faces at first, radians from +x.
     """
     ground = gaussian_filter1d(
         points[:, 0, :2].astype(np.float64), _SMOOTH * fps, axis=0, mode="nearest"
     )
     low, high = min(0.0, points[..., 2].min()), points[..., 2].max()
     height = np.full((len(points), 1), (low + high) / 2)
-    camera = Camera(np.concatenate([ground, height], -1), heading + float(AZIMUTH))
+    camera = Camera(np.concatenate([ground, height], -1), heading + AZIMUTH)
     furthest = max(
-        np.abs(camera.project(points[frame], frame)[0]).max()
-        for frame in range(len(points))
+        np.abs(camera.project(body, frame)[0]).max()
+        for frame, body in enumerate(points)
     )
     extent = max(_LEAST_EXTENT, camera.extent * furthest * _MARGIN)
     return dataclasses.replace(camera, extent=extent)

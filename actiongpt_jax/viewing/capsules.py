@@ -6,6 +6,7 @@ import numpy as np
 
 from actiongpt_jax.viewing.figure import BONES, FIGURE
 
+# Vertices of a ring round the bone, and rings of the half sphere at either end.
 _AROUND, _CAP = 14, 4
 
 
@@ -17,7 +18,7 @@ class Mesh:
         vertices: (V, 3) metres, body frame (x left, y up, z forward).
         normals: (V, 3) unit, outward.
         faces: (F, 3) counter-clockwise seen from outside.
-        joints: (V,) the one joint that each vertex moves with.
+        joints: (V,) index of the one joint that each vertex moves with.
         sides: (V,) 'left', 'right' or 'middle'.
     """
 
@@ -30,42 +31,42 @@ class Mesh:
 
 def capsule_mesh() -> Mesh:
     """Builds the figure at rest."""
-    rest = FIGURE.rest_joints
-    vertices, normals, faces, joints, sides = [], [], [], [], []
-    count = 0
+    sphere, faces = _sphere()
+    count = len(sphere)
+    starts = np.arange(len(BONES))[:, None, None] * count
+    upper = np.arange(count) >= count // 2
+    vertices, normals = [], []
     for bone in BONES:
-        own, outward, triangles = _capsule(rest[bone.start], rest[bone.end], bone.radii)
-        vertices.append(own)
+        start, end = FIGURE.rest_joints[[bone.start, bone.end]]
+        axis = (end - start) / np.linalg.norm(end - start)
+        across = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+        across /= np.linalg.norm(across)
+        outward = sphere @ np.stack([across, np.cross(axis, across), axis])
+        centres = np.where(upper[:, None], end, start)
+        radii = np.where(upper, bone.radii[1], bone.radii[0])
+        vertices.append(centres + radii[:, None] * outward)
         normals.append(outward)
-        faces.append(triangles + count)
-        joints.append(np.full(len(own), bone.start))
-        sides.append(np.full(len(own), bone.side))
-        count += len(own)
     return Mesh(
-        *(np.concatenate(parts) for parts in (vertices, normals, faces, joints, sides))
+        vertices=np.concatenate(vertices),
+        normals=np.concatenate(normals),
+        faces=(faces + starts).reshape(-1, 3),
+        joints=np.repeat([bone.start for bone in BONES], count),
+        sides=np.repeat([bone.side for bone in BONES], count),
     )
 
 
-def _capsule(start, end, radii) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    axis = (end - start) / np.linalg.norm(end - start)
-    across = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
-    across /= np.linalg.norm(across)
-    basis = np.stack([across, np.cross(axis, across), axis], -1)
-    turns = np.arange(_AROUND) * (2 * np.pi / _AROUND)
-    ring = np.stack([np.cos(turns), np.sin(turns)], -1)
-    lifts = np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP)
-    points, normals = [], []
-    for number, lift in enumerate(lifts):
-        centre, radius = (start, radii[0]) if number < _CAP else (end, radii[1])
-        height = np.full((_AROUND, 1), np.sin(lift))
-        outward = np.concatenate([np.cos(lift) * ring, height], -1) @ basis.T
-        normals.append(outward)
-        points.append(centre + radius * outward)
-    corner = np.arange(_AROUND)
-    following = (corner + 1) % _AROUND
-    faces = []
-    for low in range(0, (2 * _CAP - 1) * _AROUND, _AROUND):
-        high = low + _AROUND
-        faces.append(np.stack([low + corner, low + following, high + following], -1))
-        faces.append(np.stack([low + corner, high + following, high + corner], -1))
-    return np.concatenate(points), np.concatenate(normals), np.concatenate(faces)
+def _sphere() -> tuple[np.ndarray, np.ndarray]:
+    """Returns a unit sphere round z, ring by ring from below, and its triangles."""
+    lift = np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP)[:, None]
+    turn = np.arange(_AROUND) * (2 * np.pi / _AROUND)
+    flat = np.cos(lift)[..., None] * np.stack([np.cos(turn), np.sin(turn)], -1)
+    height = np.broadcast_to(np.sin(lift)[..., None], (*flat.shape[:2], 1))
+    corners = np.arange(2 * _CAP * _AROUND).reshape(2 * _CAP, _AROUND)
+    low, high = corners[:-1], corners[1:]
+    next_low, next_high = np.roll(low, -1, 1), np.roll(high, -1, 1)
+    triangles = [
+        np.stack([low, next_low, next_high], -1),
+        np.stack([low, next_high, high], -1),
+    ]
+    faces = np.stack(triangles, 1)
+    return np.concatenate([flat, height], -1).reshape(-1, 3), faces.reshape(-1, 3)

@@ -12,7 +12,6 @@ from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.bvh import write_bvh
 from actiongpt_jax.viewing.figure import check_motion
-from actiongpt_jax.viewing.glb import write_glb
 from actiongpt_jax.viewing.plot import motion_joints
 
 SUFFIXES = (".glb", ".bvh", ".npz", ".json")
@@ -22,18 +21,25 @@ def export(path: str | os.PathLike, motion: Motion, layout: str = "smplh") -> No
     """Writes a motion in the format that the file's suffix names.
 
     Args:
-        path: ends in .glb (y-up, for Blender, three.js, game engines), .bvh (y-up,
-            metres), .npz (AMASS's, z-up) or .json (z-up); replaced as a whole.
-        motion: what to write.
-        layout: of an .npz, 'smplh' (156 columns) or 'smplx' (165).
+        path: file to write, ending in .glb (y-up, for Blender, three.js, game engines),
+            .bvh (y-up, metres), .npz (AMASS's, z-up) or .json (z-up); replaced as a
+            whole.
+        motion: the motion to write.
+        layout: columns of an .npz, 'smplh' (156) or 'smplx' (165).
 
     Raises:
-        InputError: for another suffix or layout, a motion without frames or of
-            another skeleton.
+        InputError: for another suffix or layout, a motion without frames or of another
+            skeleton, or a .glb without pygltflib.
     """
     suffix = pathlib.Path(path).suffix.lower()
     check_motion(motion, str(path))
     if suffix == ".glb":
+        try:
+            from actiongpt_jax.viewing.glb import write_glb
+        except ImportError as error:
+            raise InputError(
+                ".glb needs pygltflib; run `pip install actiongpt_jax[view]`"
+            ) from error
         write_glb(path, motion)
     elif suffix == ".bvh":
         write_bvh(path, motion)
@@ -53,11 +59,11 @@ def _write_json(path: str | os.PathLike, motion: Motion) -> None:
         "axes": "z-up world; rotations are parent-relative axis-angle",
         "units": "metres, radians, frames per second",
         "fps": motion.fps,
-        "text": list(motion.text),
-        "lengths": list(motion.lengths),
-        "names": list(SMPL22.names),
-        "parents": list(SMPL22.parents),
-        "offsets": [list(offset) for offset in SMPL22.offsets],
+        "text": motion.text,
+        "lengths": motion.lengths,
+        "names": SMPL22.names,
+        "parents": SMPL22.parents,
+        "offsets": SMPL22.offsets,
         "translation": _rounded(motion.translation),
         "rotations": _rounded(motion.rotations),
         "joints": _rounded(motion_joints(motion)),

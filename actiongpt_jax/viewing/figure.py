@@ -1,4 +1,4 @@
-"""The figure that stands for a body without a body model: joints, tips, capsules."""
+"""What is drawn of a motion: joints, capsules round its bones, or a body model."""
 
 import dataclasses
 
@@ -9,11 +9,13 @@ from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.geometry.kinematics import facing, place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
 
+COLOURS = {"left": "#d1495b", "right": "#30638e", "middle": "#606066"}
 # Ends that SMPL has no joint for: name, parent, offset in metres at rest. Lengths are
-# of an adult of SMPL's mean size, by eye.
+# those of an adult of SMPL's mean size, by eye.
 _TIPS = (
     ("head_top", "head", (0.0, 0.115, 0.02)),
     ("left_toes", "left_foot", (0.008, -0.004, 0.055)),
@@ -26,8 +28,8 @@ FIGURE = Skeleton(
     parents=(*SMPL22.parents, *(SMPL22.names.index(above) for _, above, _ in _TIPS)),
     offsets=(*SMPL22.offsets, *(offset for _, _, offset in _TIPS)),
 )
-# Radius of the body at the start and the end of the bone that ends in a joint, metres,
-# by eye; sides alike.
+# Radii of the body, in metres and by eye, at the start and at the end of the bone that
+# ends in a joint; left and right are alike.
 _RADII = {
     "hip": (0.095, 0.088),
     "spine1": (0.108, 0.103),
@@ -53,9 +55,9 @@ class Bone:
     """One capsule of the figure.
 
     Attributes:
-        start: joint that it is fixed to and begins in.
-        end: joint or tip that it ends in.
-        radii: at both, metres.
+        start: index of the joint that the capsule is fixed to and begins in.
+        end: index of the joint or tip that the capsule ends in.
+        radii: radius at the start and at the end, metres.
         side: 'left', 'right' or 'middle' of the body.
     """
 
@@ -65,20 +67,18 @@ class Bone:
     side: str
 
 
-def _bones() -> tuple[Bone, ...]:
-    bones = []
-    for end, (name, start) in enumerate(zip(FIGURE.names, FIGURE.parents, strict=True)):
-        if start < 0:
-            continue
-        side, _, part = name.partition("_")
-        if side not in ("left", "right"):
-            side, part = "middle", name
-        bones.append(Bone(start, end, _RADII[part], side))
-    return tuple(bones)
+def _bone(end: int) -> Bone:
+    name = FIGURE.names[end]
+    side = name.split("_")[0] if name.startswith(("left_", "right_")) else "middle"
+    return Bone(FIGURE.parents[end], end, _RADII[name.removeprefix(f"{side}_")], side)
 
 
-BONES = _bones()
+BONES = tuple(_bone(end) for end in range(1, FIGURE.num_joints))
+# The world's z becomes y; a body that faces -y there faces +z here, as glTF wants.
+_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+_SKINNED_FRAMES = 32  # per call: a frame's blend of joints takes a megabyte
 _facing = jax.jit(facing)
+_skin = jax.jit(bodies.skin)
 
 
 def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
@@ -88,6 +88,21 @@ def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
     return matrices.reshape(*shape, 3)
 
 
+def y_up(
+    motion: Motion,
+) -> tuple[Float[np.ndarray, "t 22 3 3"], Float[np.ndarray, "t 3"]]:
+    """Turns a motion into a y-up world.
+
+    Returns:
+        (T, 22, 3, 3) float64 parent-relative rotations, and (T, 3) positions of the
+        pelvis itself, metres.
+    """
+    matrices = motion_matrices(motion)
+    matrices[:, 0] = _Y_UP @ matrices[:, 0]
+    pelvis = np.asarray(motion.translation, np.float64) + SMPL22.rest_joints[0]
+    return matrices, pelvis @ _Y_UP.T
+
+
 def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
     """Returns the joints of a motion and the tips of `FIGURE`, metres, z-up."""
     matrices = np.tile(np.eye(3), (len(motion.rotations), FIGURE.num_joints, 1, 1))
@@ -95,8 +110,35 @@ def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
     return place_on_host(matrices, motion.translation, FIGURE)
 
 
+def body_vertices(motion: Motion, body: bodies.Body) -> Float[np.ndarray, "t v 3"]:
+    """Poses a body model, at its mean shape, in every frame of a motion.
+
+    Args:
+        motion: the motion to follow.
+        body: SMPL, SMPL-H or another body model with SMPL's 22 body joints first.
+
+    Returns:
+        (T, V, 3) vertices, metres, z-up.
+
+    Raises:
+        InputError: if the body model has fewer joints or no faces.
+    """
+    if body.faces is None or body.num_joints < SMPL22.num_joints:
+        raise InputError(
+            "the body model must have faces and SMPL's 22 body joints, got "
+            f"{body.num_joints} joints; use SMPL's or SMPL-H's model.npz"
+        )
+    matrices = motion_matrices(motion).astype(np.float32)
+    frames, parts = len(matrices), []
+    for start in range(0, frames, _SKINNED_FRAMES):
+        rows = np.minimum(np.arange(start, start + _SKINNED_FRAMES), frames - 1)
+        _, vertices = _skin(body, matrices[rows], motion.translation[rows])
+        parts.append(np.asarray(vertices))
+    return np.concatenate(parts)[:frames]
+
+
 def first_heading(motion: Motion) -> float:
-    """Returns the angle on the ground, from +x, in which frame 0 faces, radians."""
+    """Returns the direction that frame 0 faces on the ground, radians from +x."""
     pelvis = motion_matrices(motion)[0, 0].astype(np.float32)
     x, y = np.asarray(_facing(pelvis))
     return float(np.arctan2(y, x))
@@ -104,14 +146,13 @@ def first_heading(motion: Motion) -> float:
 
 def active_phrase(motion: Motion) -> np.ndarray:
     """Returns (T,) the index into `motion.text` of each frame's phrase, -1 for none."""
-    frames = len(motion.rotations)
     if len(motion.text) == len(motion.lengths) and motion.lengths:
         return np.repeat(np.arange(len(motion.text)), motion.lengths)
-    return np.full(frames, 0 if len(motion.text) == 1 else -1)
+    return np.full(len(motion.rotations), 0 if len(motion.text) == 1 else -1)
 
 
 def check_motion(motion: Motion, name: str = "the motion") -> None:
-    """Checks what a motion made by hand could get wrong.
+    """Checks what could be wrong with a motion made by hand.
 
     Raises:
         InputError: for no frames, another number of joints, or NaN.

@@ -1,50 +1,37 @@
 """Pictures of motions, drawn in software: no display, GPU or driver is needed."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.viewing.camera import Camera, follow
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.viewing.camera import Camera, follow, view_axes
 from actiongpt_jax.viewing.captions import caption_height, caption_image
 from actiongpt_jax.viewing.figure import (
     BONES,
+    COLOURS,
     active_phrase,
+    body_vertices,
     check_motion,
     figure_points,
     first_heading,
 )
 
-COLOURS = {
-    "left": (209, 73, 91),
-    "right": (48, 99, 142),
-    "middle": (96, 96, 102),
-}
 FIGURES = ("skeleton", "capsules")
-_BACKGROUND, _GRID, _SHADOW = (250, 250, 248), (222, 222, 218), (214, 214, 210)
-_TRAIL, _TRAIL_AHEAD = (120, 120, 120), (205, 205, 200)
+_BACKGROUND, _GRID, _SHADOW = "#fafaf8", "#dededa", "#d6d6d2"
+_TRAIL, _TRAIL_AHEAD = "#787878", "#cdcdc8"
 _OVERSAMPLE = 2  # drawn larger and shrunk: smooth edges
-_SKELETON_RADIUS = 0.022  # metres
+_SKELETON_RADIUS, _SHADOW_RADIUS = 0.022, 0.03  # metres
 _GRID_STEP, _GRID_REACH = 0.5, 3.5  # metres
 _MESH_COLOUR = np.array([176.0, 190.0, 207.0])
 _LIGHT = np.array([0.35, 0.45, 0.82])  # viewer's right, up, towards the viewer
-
-
-@dataclasses.dataclass(frozen=True)
-class Surface:
-    """The mesh of a body model in every frame of a motion.
-
-    Attributes:
-        vertices: (T, V, 3) metres, z-up.
-        faces: (F, 3) counter-clockwise seen from outside.
-    """
-
-    vertices: np.ndarray
-    faces: np.ndarray
+_GROUND = np.array([1.0, 1.0, 0.0])  # points times this lie on the floor
 
 
 class Panel:
@@ -55,67 +42,65 @@ class Panel:
         motion: Motion,
         size: int,
         figure: str = "skeleton",
-        surface: Surface | None = None,
+        body: Body | None = None,
         title: str = "",
     ):
         """Prepares to draw.
 
         Args:
-            motion: what to draw.
+            motion: the motion to draw.
             size: width and height in pixels, without the caption.
-            figure: one of `FIGURES`.
-            surface: drawn in place of the figure, or None.
+            figure: how the body is drawn, one of `FIGURES`.
+            body: body model whose mesh is drawn in place of the figure, or None.
             title: a word above the picture, such as where the motion is from.
+
+        Raises:
+            InputError: for a motion or a body model that cannot be drawn.
         """
         check_motion(motion)
-        self.motion, self.size, self._figure = motion, size, figure
-        self._surface, self._title = surface, title
-        self.points = figure_points(motion)
-        self.camera = follow(self.points, motion.fps, first_heading(motion))
+        self.motion, self._size, self._figure = motion, size, figure
+        self._points = figure_points(motion)
+        self._vertices = None if body is None else body_vertices(motion, body)
+        self._faces = None if body is None else np.asarray(body.faces)
+        self.camera = follow(self._points, motion.fps, first_heading(motion))
         self._active = active_phrase(motion)
-        self._captions: dict[int, Image.Image] = {}
+        letters = max(10, size // 30)
+        caption = functools.partial(
+            caption_image, width=size, size=letters, background=_BACKGROUND
+        )
+        self._caption = functools.cache(lambda active: caption(motion.text, active))
+        self._title = None
+        if title:
+            self._title = caption([title], -1).crop((0, 0, size, 2 * letters))
+        self._shape = size, size + caption_height(letters)
 
     def draw(self, time: float) -> Image.Image:
         """Returns the picture at a time in seconds; beyond its end, the last frame."""
-        frame = min(round(time * self.motion.fps), len(self.points) - 1)
-        side = self.size * _OVERSAMPLE
+        frame = min(round(time * self.motion.fps), len(self._points) - 1)
+        side = self._size * _OVERSAMPLE
         image = Image.new("RGB", (side, side), _BACKGROUND)
         canvas = _Canvas(ImageDraw.Draw(image), self.camera, frame, side / 2)
         canvas.floor()
-        canvas.trail(self.points[:, 0])
-        canvas.shadow(self.points[frame])
-        if self._surface is None:
-            canvas.figure(self.points[frame], self._figure)
+        canvas.trail(self._points[:, 0])
+        canvas.shadow(self._points[frame])
+        if self._vertices is None:
+            canvas.figure(self._points[frame], self._figure)
         else:
-            canvas.mesh(self._surface.vertices[frame], self._surface.faces)
-        image = image.reduce(_OVERSAMPLE)
-        letters = max(10, self.size // 30)
-        whole = Image.new(
-            "RGB", (self.size, self.size + caption_height(letters)), _BACKGROUND
-        )
-        whole.paste(image)
-        if self._title:
-            strip = caption_image(
-                [self._title], -1, self.size, letters, _css(_BACKGROUND)
-            )
-            whole.paste(strip.crop((0, 0, self.size, 2 * letters)))
-        whole.paste(self._caption(int(self._active[frame]), letters), (0, self.size))
+            canvas.mesh(self._vertices[frame], self._faces)
+        whole = Image.new("RGB", self._shape, _BACKGROUND)
+        whole.paste(image.reduce(_OVERSAMPLE))
+        if self._title is not None:
+            whole.paste(self._title)
+        whole.paste(self._caption(int(self._active[frame])), (0, self._size))
         return whole
-
-    def _caption(self, active: int, letters: int) -> Image.Image:
-        if active not in self._captions:
-            self._captions[active] = caption_image(
-                self.motion.text, active, self.size, letters, _css(_BACKGROUND)
-            )
-        return self._captions[active]
 
 
 def draw_frames(panels: Sequence[Panel], fps: float) -> Iterator[Image.Image]:
     """Draws motions side by side, in lock-step, until the longest has ended.
 
     Args:
-        panels: at least one, of one size.
-        fps: of the pictures.
+        panels: the motions to draw, at least one, all of one size.
+        fps: pictures per second.
 
     Yields:
         Pictures of equal size, both sides even.
@@ -124,10 +109,10 @@ def draw_frames(panels: Sequence[Panel], fps: float) -> Iterator[Image.Image]:
     extent = max(panel.camera.extent for panel in panels)
     for panel in panels:
         panel.camera = dataclasses.replace(panel.camera, extent=extent)
+    columns = min(4, math.ceil(math.sqrt(len(panels) * 1.6)), len(panels))
+    rows = math.ceil(len(panels) / columns)
     for number in range(count_frames([panel.motion for panel in panels], fps)):
         drawn = [panel.draw(number / fps) for panel in panels]
-        columns = min(4, math.ceil(math.sqrt(len(drawn) * 1.6)), len(drawn))
-        rows = math.ceil(len(drawn) / columns)
         width, height = drawn[0].size
         image = Image.new("RGB", (columns * width, rows * height), _BACKGROUND)
         for place, part in enumerate(drawn):
@@ -149,79 +134,70 @@ def count_frames(motions: Sequence[Motion], fps: float) -> int:
 
 
 class _Canvas:
-    """Draws in world coordinates; `half` pixels are the picture's unit."""
+    """Draws in world coordinates; `half` is half the picture's side in pixels."""
 
-    def __init__(self, draw, camera: Camera, frame: int, half: float):
+    def __init__(
+        self, draw: ImageDraw.ImageDraw, camera: Camera, frame: int, half: float
+    ):
         self._draw, self._camera, self._frame, self._half = draw, camera, frame, half
+        self._target = camera.targets[frame, :2]
 
     def _project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         places, scale = self._camera.project(points, self._frame)
         return (places + 1) * self._half, scale * self._half
 
+    def _line(self, places: np.ndarray, colour: str, width: int) -> None:
+        self._draw.line(places.ravel().tolist(), colour, width * _OVERSAMPLE)
+
     def floor(self) -> None:
-        centre = self._camera.targets[self._frame, :2]
-        middle = np.round(centre / _GRID_STEP) * _GRID_STEP
+        middle = np.round(self._target / _GRID_STEP) * _GRID_STEP
         steps = np.arange(-_GRID_REACH, _GRID_REACH + _GRID_STEP / 2, _GRID_STEP)
         for axis in (0, 1):
-            ends = np.zeros((len(steps), 2, 3))
-            ends[:, :, axis] = (middle[axis] + steps)[:, None]
-            ends[:, 0, 1 - axis] = middle[1 - axis] - _GRID_REACH
-            ends[:, 1, 1 - axis] = middle[1 - axis] + _GRID_REACH
-            places, _ = self._project(ends)
-            whole = np.isclose(ends[:, 0, axis] % 1.0, 0.0)
-            for (start, end), metre in zip(places, whole, strict=True):
-                width = _OVERSAMPLE * (2 if metre else 1)
-                self._draw.line([*start, *end], _GRID, width)
+            for along in middle[axis] + steps:
+                ends = np.zeros((2, 3))
+                ends[:, axis] = along
+                ends[:, 1 - axis] = middle[1 - axis] + [-_GRID_REACH, _GRID_REACH]
+                self._line(self._project(ends)[0], _GRID, 1 if along % 1.0 else 2)
 
     def trail(self, pelvis: np.ndarray) -> None:
-        ground = pelvis * np.array([1.0, 1.0, 0.0])
-        near = np.linalg.norm(
-            ground[:, :2] - self._camera.targets[self._frame, :2], axis=-1
-        )
-        places, _ = self._project(ground)
-        places[near > 2 * _GRID_REACH] = np.nan
+        away = np.linalg.norm(pelvis[:, :2] - self._target, axis=-1)
+        places, _ = self._project(pelvis * _GROUND)
+        shown = np.flatnonzero(away <= 2 * _GRID_REACH)
         for part, colour in (
-            (places[self._frame :], _TRAIL_AHEAD),
-            (places[: self._frame + 1], _TRAIL),
+            (shown[shown >= self._frame], _TRAIL_AHEAD),
+            (shown[shown <= self._frame], _TRAIL),
         ):
-            part = part[np.isfinite(part).all(-1)]
             if len(part) > 1:
-                self._draw.line(part.reshape(-1).tolist(), colour, 2 * _OVERSAMPLE)
+                self._line(places[part], colour, 2)
 
     def shadow(self, points: np.ndarray) -> None:
-        places, scale = self._project(points * np.array([1.0, 1.0, 0.0]))
+        places, scale = self._project(points * _GROUND)
         for bone in BONES:
-            radius = float(scale[bone.end]) * 0.03
+            radius = _SHADOW_RADIUS * scale[bone.end]
             self._capsule(places[[bone.start, bone.end]], (radius, radius), _SHADOW)
 
     def figure(self, points: np.ndarray, figure: str) -> None:
         places, scale = self._project(points)
         outline = 1.2 * _OVERSAMPLE
-        thin = figure == "skeleton"
         for bone in sorted(BONES, key=lambda b: scale[b.start] + scale[b.end]):
-            own = (_SKELETON_RADIUS, _SKELETON_RADIUS) if thin else bone.radii
-            first, last = own[0] * scale[bone.start], own[1] * scale[bone.end]
-            ends = places[[bone.start, bone.end]]
+            joints = [bone.start, bone.end]
+            thin = figure == "skeleton"
+            radii = (_SKELETON_RADIUS if thin else np.array(bone.radii)) * scale[joints]
             colour = COLOURS[bone.side]
-            dark = tuple(int(value * 0.6) for value in colour)
-            self._capsule(ends, (first + outline, last + outline), dark)
-            self._capsule(ends, (first, last), colour)
+            dark = tuple(int(value * 0.6) for value in ImageColor.getrgb(colour))
+            self._capsule(places[joints], radii + outline, dark)
+            self._capsule(places[joints], radii, colour)
 
-    def _capsule(self, ends: np.ndarray, radii: tuple[float, float], colour) -> None:
+    def _capsule(self, ends, radii, colour: str | tuple[int, ...]) -> None:
         (start, end), (first, last) = ends, radii
         along = end - start
         length = max(float(np.hypot(*along)), 1e-6)
         across = np.array([-along[1], along[0]]) / length
-        corners = np.stack(
-            [
-                *(start + across * first, end + across * last),
-                *(end - across * last, start - across * first),
-            ]
-        )
-        self._draw.polygon(corners.reshape(-1).tolist(), colour)
-        for (x, y), radius in ((start, first), (end, last)):
-            box = [x - radius, y - radius, x + radius, y + radius]
-            self._draw.ellipse(box, colour)
+        left = start + across * first, end + across * last
+        right = end - across * last, start - across * first
+        self._draw.polygon(np.concatenate(left + right).tolist(), colour)
+        self._draw.circle(start.tolist(), first, colour)
+        self._draw.circle(end.tolist(), last, colour)
 
     def mesh(self, vertices: np.ndarray, faces: np.ndarray) -> None:
         places, scale = self._project(vertices)
@@ -230,19 +206,13 @@ class _Canvas:
         # Down is positive: what faces the viewer turns clockwise on the picture.
         front = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] < 0
         corners, faces = corners[front], faces[front]
-        a, b, c = (vertices[faces[:, i]] for i in range(3))
-        normals = np.cross(b - a, c - a) @ self._camera.axes.T
+        a, b, c = vertices[faces].swapaxes(0, 1)
+        normals = np.cross(b - a, c - a) @ view_axes(self._camera.azimuth).T
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
         light = 0.4 + 0.6 * np.clip(normals @ _LIGHT, 0, 1)
         colours = (light[:, None] * _MESH_COLOUR).astype(np.uint8)
         # The painter's order: far triangles first.
         order = np.argsort(scale[faces].mean(1))
-        flat = corners.reshape(-1, 6)[order].tolist()
-        packed = colours[order].tolist()
-        polygon = self._draw.polygon
+        flat, packed = corners.reshape(-1, 6)[order].tolist(), colours[order].tolist()
         for place, colour in zip(flat, packed, strict=True):
-            polygon(place, tuple(colour))
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+            self._draw.polygon(place, tuple(colour))

@@ -1,10 +1,9 @@
-"""Motions and frames into .gif and .mp4 files."""
+"""Motions into .gif and .mp4 files."""
 
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,7 +13,6 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing.raster import Panel, draw_frames
-from actiongpt_jax.viewing.surface import motion_surface
 
 _COLOURS = 128
 
@@ -30,59 +28,50 @@ def write_video(
     fps: float = 30.0,
     on_frame: Callable[[int], object] | None = None,
 ) -> None:
-    """Draws motions side by side into a .gif or .mp4, as the suffix says.
+    """Draws motions side by side into an endless .gif or an H.264 .mp4.
 
     Args:
-        path: of the file; replaced as a whole.
-        motions: at least one.
-        titles: of each, may be empty.
-        figure: one of `raster.FIGURES`.
-        body: whose mesh is drawn in place of the figure, or None.
-        size: pixels of one motion; rounded up to an even number.
-        fps: of the file, whatever those of the motions.
+        path: file to write, ending in .gif or .mp4; replaced as a whole.
+        motions: motions to draw, at least one.
+        titles: one title per motion, may be empty.
+        figure: how a body is drawn, one of `raster.FIGURES`.
+        body: body model whose mesh is drawn in place of the figure, or None.
+        size: width of one motion in pixels; rounded up to an even number.
+        fps: frames per second of the file, whatever those of the motions.
         on_frame: called with 1 after each frame.
 
     Raises:
-        InputError: for sizes or rates out of range, and what a motion, a body or a
-            format may lack.
+        InputError: for sizes or rates out of range, a motion or body model that cannot
+            be drawn, or a .mp4 without imageio-ffmpeg and its ffmpeg.
     """
     if not 64 <= size <= 2160:
         raise InputError(f"size must be from 64 to 2160 pixels, got {size}")
     size += size % 2  # H.264 wants even sides
     panels = [
-        Panel(motion, size, figure, body and motion_surface(motion, body), title)
+        Panel(motion, size, figure, body, title)
         for motion, title in zip(motions, titles, strict=True)
     ]
 
-    def told() -> Iterator[Image.Image]:
+    def reported() -> Iterator[Image.Image]:
         for frame in draw_frames(panels, fps):
             yield frame
             if on_frame is not None:
                 on_frame(1)
 
-    gif = os.fspath(path).lower().endswith(".gif")
-    (write_gif if gif else write_mp4)(path, told(), fps)
+    write = _write_gif if os.fspath(path).lower().endswith(".gif") else _write_mp4
+    write(path, reported(), fps)
 
 
-def write_gif(
-    path: str | os.PathLike, frames: Iterable[Image.Image], fps: float
+def _write_gif(
+    path: str | os.PathLike, frames: Iterator[Image.Image], fps: float
 ) -> None:
-    """Writes an endless .gif.
-
-    Args:
-        path: of the file; replaced as a whole.
-        frames: at least one, of one size.
-        fps: of the file; its clock ticks hundredths of a second, so that frames
-            last one tick more or less, and the whole as long as it should.
-    """
-    frames = iter(frames)
-    # One palette for all, of the first frame, which has every colour of the figure.
-    first = next(frames)
-    palette = first.quantize(_COLOURS, dither=Image.Dither.NONE)
-    shown = [
-        frame.quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in itertools.chain([first], frames)
-    ]
+    shown: list[Image.Image] = []
+    for frame in frames:
+        # One palette for all, of the first frame, which has every colour of the figure.
+        palette = shown[0] if shown else frame.quantize(_COLOURS)
+        shown.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
+    # The format counts in hundredths of a second: frames last one tick more or less,
+    # and the whole as long as it should.
     ticks = np.round(np.arange(len(shown) + 1) * 100 / fps).astype(int)
     with replaced(path) as new:
         shown[0].save(
@@ -95,19 +84,9 @@ def write_gif(
         )
 
 
-def write_mp4(
-    path: str | os.PathLike, frames: Iterable[Image.Image], fps: float
+def _write_mp4(
+    path: str | os.PathLike, frames: Iterator[Image.Image], fps: float
 ) -> None:
-    """Writes an H.264 .mp4 with the ffmpeg that imageio-ffmpeg brings.
-
-    Args:
-        path: of the file; replaced as a whole.
-        frames: at least one, of one size with even sides.
-        fps: of the file.
-
-    Raises:
-        InputError: if imageio-ffmpeg is not installed or has no ffmpeg here.
-    """
     try:
         import imageio_ffmpeg
 
@@ -117,21 +96,18 @@ def write_mp4(
             ".mp4 needs imageio-ffmpeg with its ffmpeg; run `pip install "
             "actiongpt_jax[view]` or write a .gif"
         ) from error
-    frames = iter(frames)
     first = next(frames)
     with replaced(path) as new, warnings.catch_warnings():
         # JAX warns of forks; ffmpeg takes the place of this one at once.
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-        # Its signature knows whole numbers only.
-        options: Any = {"fps": fps, "quality": None}
         writer = imageio_ffmpeg.write_frames(
             str(new),
             first.size,
+            fps=fps,  # pyright: ignore[reportArgumentType]
+            quality=None,  # pyright: ignore[reportArgumentType]
             codec="libx264",
-            pix_fmt_in="rgb24",
             macro_block_size=2,
             output_params=["-crf", "20", "-preset", "veryfast"],
-            **options,
         )
         writer.send(None)
         try:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--disable-quic", "--disable-dev-shm-usage"),
-    *("--disable-extensions", "--remote-debugging-pipe", "--window-size=1000,800"),
-)
+FLAGS = """
+    --headless --no-sandbox --disable-gpu --no-first-run --disable-sync --disable-quic
+    --disable-background-networking --disable-component-update --disable-dev-shm-usage
+    --disable-extensions --remote-debugging-pipe --window-size=1000,800
+""".split()
 # Chromium reads commands from descriptor 3 and answers on 4.
 _LAUNCH = """
 import fcntl, os, sys

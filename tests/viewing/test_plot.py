@@ -7,23 +7,19 @@ from actiongpt_jax.viewing import plot
 from tests.viewing.motions import HOSTILE, upright
 
 
-def test_viewer_sees_the_front(monkeypatch):
-    joints = plot.motion_joints(upright(2))[1]
+def test_viewer_sees_the_front(tmp_path):
+    motion = upright(2)
+    joints = plot.motion_joints(motion)[1]
     assert joints[20, 2] > joints[15, 2]  # left wrist above the head
     assert joints[10, 0] < joints[7, 0]  # toes point to -x
-    drawn = []
-
-    class Axis:
-        def plot(self, x, y, color, zorder, **_):
-            drawn.append((x, y, color, zorder))
-
-    plot._draw_pose(Axis(), joints, place=0.0)
-    left = [x.mean() for x, _, color, _ in drawn if color == plot._LEFT]
-    right = [x.mean() for x, _, color, _ in drawn if color == plot._RIGHT]
+    plot.strip([motion], tmp_path / "strip.png", poses=2)
+    red, _, blue = matplotlib.image.imread(tmp_path / "strip.png")[..., :3].T
+    left, right = red > blue + 0.2, blue > red + 0.2
+    assert left.any() and right.any()
     # Who faces us has the left side on our right.
-    assert np.mean(left) > np.mean(right)
-    raised = max(drawn, key=lambda bone: bone[1].max())
-    assert raised[2] == plot._LEFT
+    assert np.argwhere(left)[:, 0].mean() > np.argwhere(right)[:, 0].mean()
+    # The raised left hand is the highest of all.
+    assert np.argwhere(left)[:, 1].min() < np.argwhere(right)[:, 1].min()
 
 
 def test_strip_writes_a_picture_with_a_row_per_motion(tmp_path):

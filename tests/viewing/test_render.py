@@ -19,9 +19,8 @@ from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.camera import follow
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.captions import caption_image, plain
-from actiongpt_jax.viewing.figure import figure_points, first_heading
+from actiongpt_jax.viewing.figure import body_vertices, figure_points, first_heading
 from actiongpt_jax.viewing.raster import Panel, draw_frames
-from actiongpt_jax.viewing.surface import motion_surface
 from tests.viewing.motions import HOSTILE, upright
 
 SIZE = 160
@@ -92,21 +91,18 @@ def test_the_camera_follows_and_holds_everything():
     assert np.ptp(camera.targets[:, 0]) > 8
 
 
-def test_a_surface_is_drawn_where_its_joints_are():
-    motion = upright(40)
-    surface = motion_surface(motion, capsule_body())
-    # Of what is fixed to a joint, half lies before and half behind it.
+def test_a_body_model_is_drawn_where_its_joints_are():
+    motion, body = upright(40), capsule_body()
+    # Half of the vertices that are fixed to a joint lie at either end of its bone.
     points = figure_points(motion)
-    mesh = capsule_mesh()
-    head = surface.vertices[:, mesh.joints == 15].mean(1)
+    head = body_vertices(motion, body)[:, capsule_mesh().joints == 15].mean(1)
     middle = (points[:, 15] + points[:, 22]) / 2
     np.testing.assert_allclose(head, middle, rtol=0, atol=0.02)  # caps differ in size
-    image = np.asarray(Panel(motion, SIZE, surface=surface).draw(1.0), np.int64)
+    image = np.asarray(Panel(motion, SIZE, body=body).draw(1.0), np.int64)
     bluish = (image[..., 2] > image[..., 0] + 15)[:SIZE]
     assert bluish.mean() > 0.02
-    no_faces = dataclasses.replace(capsule_body(), faces=None)
     with pytest.raises(InputError, match="faces"):
-        motion_surface(motion, no_faces)
+        body_vertices(motion, dataclasses.replace(body, faces=None))
 
 
 def test_the_active_phrase_is_highlighted():
