@@ -17,8 +17,8 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
 from actiongpt_jax.training.parallel import use_compilation_cache
-from actiongpt_jax.viewing.app.queue import Studio
-from actiongpt_jax.viewing.app.requests import Action, Order
+from actiongpt_jax.viewing.app.queue import GenerationQueue
+from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 from actiongpt_jax.viewing.app.server import Server
 
 
@@ -46,21 +46,21 @@ def main(argv: Sequence[str]) -> None:
     embedder = PhraseEmbedder(trained.config, args.embeddings, args.descriptions)
     known = read_descriptions(path) if path else Descriptions([])
     texts = {phrase: known.texts(phrase)[: trained.config.text.k] for phrase in known}
-    studio = Studio(trained, embedder, texts)
-    server = Server(studio, args.host, args.port)
-    warm_up(studio, embedder, next(iter(texts), "walk"))
+    queue = GenerationQueue(trained, embedder, texts)
+    server = Server(queue, args.host, args.port)
+    warm_up(queue, embedder, next(iter(texts), "walk"))
     print(f"{server.url} is ready; Ctrl-C ends it", flush=True)
     try:
         server.serve_forever()
     finally:
         server.server_close()
-        studio.close()
+        queue.close()
 
 
-def warm_up(studio: Studio, embedder: PhraseEmbedder, phrase: str) -> None:
-    """Compiles what most orders need, so that none has to wait for it."""
-    action = Action(phrase, 3.0)
-    studio.generate(Order((action, action)))
+def warm_up(queue: GenerationQueue, embedder: PhraseEmbedder, phrase: str) -> None:
+    """Compiles what most requests need, so that none has to wait for it."""
+    action = ActionRequest(phrase, 3.0)
+    queue.generate(GenerationRequest((action, action)))
     try:
         embedder.describe([phrase])
     except (InputError, OSError) as error:

@@ -57,16 +57,14 @@ def capsule_mesh() -> Mesh:
 
 def _sphere() -> tuple[np.ndarray, np.ndarray]:
     """Returns a unit sphere round z, ring by ring from below, and its triangles."""
-    lift = np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP)[:, None]
-    turn = np.arange(_AROUND) * (2 * np.pi / _AROUND)
-    flat = np.cos(lift)[..., None] * np.stack([np.cos(turn), np.sin(turn)], -1)
-    height = np.broadcast_to(np.sin(lift)[..., None], (*flat.shape[:2], 1))
-    corners = np.arange(2 * _CAP * _AROUND).reshape(2 * _CAP, _AROUND)
-    low, high = corners[:-1], corners[1:]
-    next_low, next_high = np.roll(low, -1, 1), np.roll(high, -1, 1)
-    triangles = [
-        np.stack([low, next_low, next_high], -1),
-        np.stack([low, next_high, high], -1),
-    ]
-    faces = np.stack(triangles, 1)
-    return np.concatenate([flat, height], -1).reshape(-1, 3), faces.reshape(-1, 3)
+    lift, turn = np.meshgrid(
+        np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP),
+        np.arange(_AROUND) * (2 * np.pi / _AROUND),
+        indexing="ij",
+    )
+    points = [np.cos(lift) * np.cos(turn), np.cos(lift) * np.sin(turn), np.sin(lift)]
+    corner = np.arange(lift.size).reshape(lift.shape)
+    following = np.roll(corner, -1, 1)
+    a, b, c, d = corner[:-1], following[:-1], following[1:], corner[1:]
+    faces = np.array([[a, b, c], [a, c, d]]).transpose(2, 0, 3, 1)
+    return np.stack(points, -1).reshape(-1, 3), faces.reshape(-1, 3)

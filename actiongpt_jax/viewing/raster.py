@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
@@ -95,12 +95,17 @@ class Panel:
         return whole
 
 
-def draw_frames(panels: Sequence[Panel], fps: float) -> Iterator[Image.Image]:
+def draw_frames(
+    panels: Sequence[Panel],
+    fps: float,
+    on_frame: Callable[[int], object] = lambda count: None,
+) -> Iterator[Image.Image]:
     """Draws motions side by side, in lock-step, until the longest has ended.
 
     Args:
         panels: the motions to draw, at least one, all of one size.
         fps: pictures per second.
+        on_frame: called with 1 after each picture.
 
     Yields:
         Pictures of equal size, both sides even.
@@ -118,6 +123,7 @@ def draw_frames(panels: Sequence[Panel], fps: float) -> Iterator[Image.Image]:
         for place, part in enumerate(drawn):
             image.paste(part, (place % columns * width, place // columns * height))
         yield image
+        on_frame(1)
 
 
 def count_frames(motions: Sequence[Motion], fps: float) -> int:

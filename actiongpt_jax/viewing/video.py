@@ -26,7 +26,7 @@ def write_video(
     body: Body | None = None,
     size: int = 480,
     fps: float = 30.0,
-    on_frame: Callable[[int], object] | None = None,
+    on_frame: Callable[[int], object] = lambda count: None,
 ) -> None:
     """Draws motions side by side into an endless .gif or an H.264 .mp4.
 
@@ -51,15 +51,9 @@ def write_video(
         Panel(motion, size, figure, body, title)
         for motion, title in zip(motions, titles, strict=True)
     ]
-
-    def reported() -> Iterator[Image.Image]:
-        for frame in draw_frames(panels, fps):
-            yield frame
-            if on_frame is not None:
-                on_frame(1)
-
-    write = _write_gif if os.fspath(path).lower().endswith(".gif") else _write_mp4
-    write(path, reported(), fps)
+    frames = draw_frames(panels, fps, on_frame)
+    gif = os.fspath(path).lower().endswith(".gif")
+    (_write_gif if gif else _write_mp4)(path, frames, fps)
 
 
 def _write_gif(

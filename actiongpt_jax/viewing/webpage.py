@@ -20,39 +20,9 @@ from actiongpt_jax.viewing.figure import (
     first_heading,
 )
 
-# What lies further from the pelvis than 3.2 m is not a body's.
-_STEP = 1e-4  # metres, of 16-bit whole numbers
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src '{hash}'">
-<title>motion</title>
-<style>{style}</style>
-</head>
-<body>
-<h1 id="heading" dir="auto"></h1>
-<main id="grid"></main>
-<div id="controls">
-<button type="button" id="play">Play</button>
-<input type="range" id="scrub" min="0" max="0" step="1" value="0" aria-label="frame">
-<span id="time"></span>
-<select id="speed" aria-label="speed"></select>
-<button type="button" id="body">Skeleton</button>
-<button type="button" id="trail">Trail</button>
-<button type="button" id="reset">Reset view</button>
-</div>
-<p id="help">Drag to orbit, pinch or wheel to zoom. Keys: space plays, arrows step,
-a d w s orbit, + − zoom, [ ] speed, b body, t trail, r reset.
-<span class="left">Red is the body's left</span>,
-<span class="right">blue its right</span>.</p>
-<script type="application/json" id="data">{data}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+# The page's numbers are 16-bit whole ones: what lies further than 3.2 m from the pelvis
+# is not a body's.
+_STEP = 1e-4  # metres
 
 
 def page(
@@ -64,10 +34,10 @@ def page(
     """Makes a page that plays motions in lock-step.
 
     Args:
-        motions: at least one; their frame rates may differ.
-        titles: of each; none, or as many as motions.
-        descriptions: phrase to texts, shown on demand below motions of that phrase.
-        heading: of the page.
+        motions: motions to show, at least one; their frame rates may differ.
+        titles: one title per motion, or no titles.
+        descriptions: phrase -> texts, shown on demand below motions of that phrase.
+        heading: heading of the page.
 
     Returns:
         HTML. All texts are shown as they are, whatever is in them.
@@ -93,15 +63,14 @@ def page(
             if phrase in shown
         },
     }
-    folder = importlib.resources.files("actiongpt_jax.viewing")
-    script = folder.joinpath("viewer.js").read_text("utf-8")
-    return _PAGE.format(
-        hash=script_hash(script),
-        style=folder.joinpath("viewer.css").read_text("utf-8"),
-        # Nothing in it can end the element.
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        script=script,
+    template, style, script = (
+        read_resource("actiongpt_jax.viewing", f"viewer.{kind}")
+        for kind in ("html", "css", "js")
     )
+    # Without "<", nothing in the data can end its element.
+    content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    policy = content_policy(script)
+    return template.format(policy=policy, style=style, data=content, script=script)
 
 
 def write_page(
@@ -115,10 +84,21 @@ def write_page(
     write_text(path, page(motions, titles, descriptions, heading))
 
 
-def script_hash(script: str) -> str:
-    """Returns how a content security policy names an inline script."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+def read_resource(package: str, name: str) -> str:
+    """Returns the text of a file that comes with a package."""
+    return importlib.resources.files(package).joinpath(name).read_text("utf-8")
+
+
+def content_policy(script: str, more: str = "") -> str:
+    """Returns a content security policy: no network, one script.
+
+    Args:
+        script: text of the page's only, inline script.
+        more: further directives, such as "; connect-src 'self'".
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    start = "default-src 'none'; style-src 'unsafe-inline'; script-src"
+    return f"{start} 'sha256-{digest}'{more}"
 
 
 def frame_of(content: str, height: int = 620) -> str:

@@ -198,7 +198,7 @@ def test_real_capture_keeps_its_joints(shared_file, tmp_path, suffix):
     np.testing.assert_allclose(found, expected, rtol=0, atol=MILLIMETRE)
 
 
-def test_wrong_exports_are_one_sentence(motion, tmp_path):
+def test_wrong_exports_get_one_sentence(motion, tmp_path):
     empty = Motion(np.zeros((0, 22, 3)), np.zeros((0, 3)))
     other = Motion(np.zeros((3, 24, 3)), np.zeros((3, 3)))
     broken = Motion(np.full((3, 22, 3), np.nan), np.zeros((3, 3)))

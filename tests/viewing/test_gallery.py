@@ -8,7 +8,7 @@ from benchmarks import gallery
 from tests.viewing.motions import HOSTILE
 
 
-def test_words_of_several_and_of_one_description_differ():
+def test_words_shared_by_descriptions_are_coloured_apart():
     shown = gallery.coloured(["The arm rises.", "The ARM sinks & falls"])
     kinds = dict(
         (word.lower(), kind)
@@ -27,16 +27,16 @@ def test_hostile_descriptions_are_text():
 
 def test_missing_descriptions_print_commands(capsys):
     gallery.tell_missing(["act like a dog", "it's; rm -rf $HOME"])
-    said = capsys.readouterr().err
-    line = next(line for line in said.splitlines() if "printf" in line)
+    printed = capsys.readouterr().err
+    line = next(line for line in printed.splitlines() if "printf" in line)
     words = shlex.split(line)
     assert words[2:4] == ["act like a dog", "it's; rm -rf $HOME"]
-    assert "actiongpt_jax.describe --phrases phrases.txt" in said
+    assert "actiongpt_jax.describe --phrases phrases.txt" in printed
     gallery.tell_missing([])
     assert capsys.readouterr().err == ""
 
 
-def test_both_lists_fill_every_figure():
+def test_both_lists_have_phrases_for_every_figure():
     assert gallery.PAPER.keys() == gallery.BUILTIN.keys()
     for figures in (gallery.PAPER, gallery.BUILTIN):
         assert all(figures.values()) and len(figures["edit"]) == 3

@@ -80,7 +80,7 @@ def test_feet_touch_the_drawn_floor():
     assert 0 <= ground[1] - toes[1] < 0.05
 
 
-def test_the_camera_follows_and_holds_everything():
+def test_the_camera_follows_and_keeps_the_body_in_the_picture():
     motion = upright(90)
     motion.translation[:, 0] *= 4
     points = figure_points(motion)
@@ -162,7 +162,7 @@ def test_gif_lasts_as_long_as_the_motion(files, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # by the reader
-def test_mp4_plays(files, tmp_path):
+def test_mp4_has_the_size_rate_and_frames_asked_for(files, tmp_path):
     out = tmp_path / "one.mp4"
     render.main([files[0], "--out", str(out), "--size", "97", "--fps", "15"])
     reader = imageio_ffmpeg.read_frames(str(out))
@@ -175,7 +175,7 @@ def test_mp4_plays(files, tmp_path):
     assert sides(last, "left")[1].mean() > sides(last, "right")[1].mean()
 
 
-def test_mesh_of_a_body_model(files, tmp_path):
+def test_a_gif_of_a_body_model_has_every_frame(files, tmp_path):
     body = capsule_body()
     parents = np.array([body.parents, range(22)], np.int64)
     arrays = {
@@ -192,7 +192,7 @@ def test_mesh_of_a_body_model(files, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "html", "glb", "bvh", "npz", "json"])
-def test_every_other_ending(files, tmp_path, suffix, capsys):
+def test_every_format_is_written_as_one_file(files, tmp_path, suffix, capsys):
     out = tmp_path / "new" / f"x.{suffix}"
     render.main([files[0], "--out", str(out), "--poses", "3"])
     assert out.stat().st_size > 1000
@@ -209,7 +209,7 @@ def test_html_shows_descriptions(files, tmp_path):
     assert "The legs swing." in content and "Nobody does." not in content
 
 
-def test_wrong_commands_are_one_sentence(files, tmp_path):
+def test_wrong_commands_get_one_sentence(files, tmp_path):
     def npz(name, **arrays):
         np.savez(tmp_path / name, mocap_framerate=30.0, **arrays)
         return str(tmp_path / name)
@@ -239,7 +239,7 @@ def test_wrong_commands_are_one_sentence(files, tmp_path):
     assert not (tmp_path / "x.gif").exists()
 
 
-def test_exit_code_and_one_line(files):
+def test_an_unknown_ending_exits_with_2_and_one_line(files):
     done = subprocess.run(
         [sys.executable, "-m", "actiongpt_jax.render", files[0], "--out", "x.avi"],
         capture_output=True,
@@ -250,7 +250,7 @@ def test_exit_code_and_one_line(files):
     assert re.fullmatch(r"error: --out must end in .*\n", done.stderr)
 
 
-def test_motions_made_by_hand_are_checked():
+def test_motions_that_cannot_be_drawn_are_refused():
     bad = Motion(np.zeros((4, 22, 3)), np.full((4, 3), np.inf))
     with pytest.raises(InputError, match="finite"):
         Panel(bad, SIZE)
@@ -259,7 +259,7 @@ def test_motions_made_by_hand_are_checked():
 
 
 @pytest.mark.parametrize("suffix", ["gif", "mp4", "png", "html", "glb", "bvh", "json"])
-def test_a_single_frame_is_a_motion_too(tmp_path, suffix):
+def test_a_motion_of_one_frame_is_written(tmp_path, suffix):
     motion = upright(1)
     save_motion(tmp_path / "one.npz", motion)
     out = tmp_path / f"one.{suffix}"

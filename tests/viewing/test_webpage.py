@@ -55,7 +55,7 @@ def opened(browser, tmp_path):
     return show
 
 
-def test_page_draws_and_says_nothing(opened):
+def test_page_draws_without_errors_or_requests(opened):
     tab = opened([upright(60), upright(40)], ["generated", "reference"], TEXTS, "Two")
     tab.run("motionViewer.seek(59)")
     look = tab.run(LOOK + "(0)")
@@ -92,7 +92,7 @@ def test_play_moves_and_scrubbing_lands_on_the_frame(opened):
     assert tab.complaints() == []
 
 
-def test_keyboard(opened):
+def test_keys_step_play_and_change_the_view(opened):
     tab = opened([upright(60, ("walk", "raise the left arm"))])
     tab.run("motionViewer.seek(0)")
     for _ in range(3):
@@ -205,7 +205,7 @@ def test_page_is_one_small_file_with_the_joints():
     np.testing.assert_allclose(points, figure_points(motion), rtol=0, atol=6e-5)
 
 
-def test_wrong_pages_are_one_sentence():
+def test_wrong_arguments_get_one_sentence():
     with pytest.raises(InputError, match="at least one motion"):
         page([])
     with pytest.raises(InputError, match="titles must be one per motion"):

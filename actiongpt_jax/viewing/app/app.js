@@ -61,7 +61,7 @@
     });
   }
 
-  element("order").addEventListener("submit", async (event) => {
+  element("request").addEventListener("submit", async (event) => {
     event.preventDefault();
     element("go").disabled = true;
     say("Generating…");

@@ -1,8 +1,9 @@
-"""Generates what the local page asks for: one device, one order after the other."""
+"""Generates what the local page asks for: one device, one request after the other."""
 
-import collections
 import concurrent.futures
 import dataclasses
+import functools
+import http
 import pathlib
 import secrets
 import tempfile
@@ -20,29 +21,31 @@ from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.viewing import export, plot, video, webpage
-from actiongpt_jax.viewing.app.requests import MOST_ACTIONS, Action, Order
+from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 
 DOWNLOADS = ("glb", "bvh", "npz", "smplx.npz", "json", "html", "gif", "mp4", "png")
-_KEPT = 64  # results; the oldest are forgotten
-_WAITING = 100  # orders; more are sent away
-# Shapes that are compiled: frames and tokens rounded up to these, motions to those.
+_KEPT = 64  # results and edited texts; the oldest are forgotten
+MAX_WAITING = 100  # requests; more are refused
+# Frames and tokens are padded to multiples of these, and motions to one of these batch
+# sizes, so that few shapes are compiled.
 _FRAMES, _TOKENS, _ROWS = 128, 128, (4, 16)
-_LATER = (WINDOW,) * MOST_ACTIONS  # frames of later actions that lead over
 T = TypeVar("T")
 
 
 class BusyError(RuntimeError):
-    """Too many orders wait already."""
+    """Too many requests wait already."""
+
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came of an order.
+    """What a request led to.
 
     Attributes:
-        motions: generated.
-        titles: of each.
-        descriptions: phrase to the texts that were read.
+        motions: generated motions.
+        titles: one title per motion.
+        descriptions: phrase -> the texts that the model read.
         notes: warnings, such as a phrase without descriptions.
     """
 
@@ -52,8 +55,8 @@ class Result:
     notes: list[str]
 
 
-class Studio:
-    """A trained model, its queue, and the last results."""
+class GenerationQueue:
+    """A trained model, the requests that wait for it, and the last results."""
 
     def __init__(
         self,
@@ -65,16 +68,15 @@ class Studio:
 
         Args:
             trained: the model.
-            embedder: of its text.
-            descriptions: texts known for phrases, to show and to edit.
+            embedder: embeds phrases as the model reads them.
+            descriptions: phrase -> its known descriptions, to show and to edit.
         """
         self._trained, self._embedder = trained, embedder
         self._known = dict(descriptions or {})
         self._series = series_mode(None, trained) == "past"
-        self._tokens: dict[tuple[str, tuple[str, ...] | None], np.ndarray] = {}
-        self._results: collections.OrderedDict[str, Result] = collections.OrderedDict()
-        self._lock = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(_WAITING)
+        self._embed_edited = functools.lru_cache(_KEPT)(embedder.describe)
+        self._results: dict[str, Result] = {}  # only the worker adds and removes
+        self._places = threading.BoundedSemaphore(MAX_WAITING)
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "device")
 
     def about(self) -> dict[str, Any]:
@@ -87,10 +89,10 @@ class Studio:
         }
 
     def descriptions(self, phrase: str) -> list[str]:
-        """Returns the texts known for a phrase; none for others."""
+        """Returns the known descriptions of a phrase; an empty list without any."""
         return list(self._known.get(" ".join(phrase.split()), ()))
 
-    def generate(self, order: Order) -> tuple[str, Result]:
+    def generate(self, request: GenerationRequest) -> tuple[str, Result]:
         """Waits for the device, generates, and keeps the result.
 
         Returns:
@@ -98,19 +100,13 @@ class Studio:
 
         Raises:
             InputError: if the model cannot do it; one sentence.
-            BusyError: if too many wait.
+            BusyError: if too many requests wait.
         """
-        result = self._queued(lambda: self._generate(order))
-        name = secrets.token_urlsafe(9)
-        with self._lock:
-            self._results[name] = result
-            while len(self._results) > _KEPT:
-                self._results.popitem(last=False)
-        return name, result
+        return self._run(lambda: self._generate(request))
 
     def page(self, name: str) -> str | None:
-        """Returns a result as a page, or None if there is none of that name."""
-        result = self._found(name)
+        """Returns a result as a page, or None if no result has that name."""
+        result = self._results.get(name)
         if result is None:
             return None
         return webpage.page(result.motions, result.titles, result.descriptions)
@@ -118,72 +114,91 @@ class Studio:
     def download(self, name: str, number: int, ending: str) -> bytes | None:
         """Returns one motion of a result as a file, or None if there is none.
 
+        Args:
+            name: the result's name.
+            number: index of the motion in the result.
+            ending: kind of file, one of `DOWNLOADS`.
+
         Raises:
-            BusyError: if too many wait.
+            BusyError: if too many requests wait.
         """
-        result = self._found(name)
+        result = self._results.get(name)
         if result is None or ending not in DOWNLOADS:
             return None
         if not 0 <= number < len(result.motions):
             return None
-        return self._queued(lambda: _file(result, number, ending))
+        return self._run(lambda: _file(result, number, ending))
 
     def close(self) -> None:
-        """Ends the queue once the order under way is done."""
+        """Ends the queue once the current request is done."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _found(self, name: str) -> Result | None:
-        with self._lock:
-            return self._results.get(name)
-
-    def _queued(self, work: Callable[[], T]) -> T:
-        if not self._waiting.acquire(blocking=False):
-            raise BusyError(f"{_WAITING} orders are waiting already; try again later")
+    def _run(self, work: Callable[[], T]) -> T:
+        """Returns the result of work that is done when its turn comes."""
+        if not self._places.acquire(blocking=False):
+            raise BusyError(
+                f"{MAX_WAITING} requests are waiting already; try again later"
+            )
         try:
             return self._worker.submit(work).result()
         finally:
-            self._waiting.release()
+            self._places.release()
 
-    def _generate(self, order: Order) -> Result:
+    def _generate(self, request: GenerationRequest) -> tuple[str, Result]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            planned = [self._plan(action, order) for action in order.actions]
-        notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+            actions = [self._samples(action, request) for action in request.actions]
         if self._series:
-            series = list(zip(*planned, strict=True))
-            company = list(zip(*map(self._company, planned, (0, *_LATER)), strict=True))
-            motions = generate_sequence(self._trained, [*series, *company])
-            motions = motions[: len(series)]
+            # Later actions start with the frames of the transition.
+            leads = [0] + [WINDOW] * (len(actions) - 1)
+            padding = map(self._padding_requests, actions, leads)
+            series = [*zip(*actions, strict=True), *zip(*padding, strict=True)]
+            motions = generate_sequence(self._trained, series)[: request.samples]
         else:
             motions = []
-            for own in planned:
-                made = generate_motion(self._trained, [*own, *self._company(own)])
-                motions += made[: len(own)]
-        several = order.samples > 1
-        titles = [
-            f"sample {i % order.samples + 1}" if several else ""
-            for i in range(len(motions))
-        ]
+            for samples in actions:
+                batch = [*samples, *self._padding_requests(samples)]
+                motions += generate_motion(self._trained, batch)[: request.samples]
         texts = {
             action.phrase: list(action.descriptions or self.descriptions(action.phrase))
-            for action in order.actions
+            for action in request.actions
         }
-        described = {phrase: found for phrase, found in texts.items() if found}
-        return Result(motions, titles, described, notes)
+        numbers = [i % request.samples + 1 for i in range(len(motions))]
+        result = Result(
+            motions,
+            [f"sample {n}" if request.samples > 1 else "" for n in numbers],
+            {phrase: known for phrase, known in texts.items() if known},
+            list(dict.fromkeys(str(warning.message) for warning in caught)),
+        )
+        name = secrets.token_urlsafe(9)
+        self._results[name] = result
+        if len(self._results) > _KEPT:
+            del self._results[next(iter(self._results))]
+        return name, result
 
-    def _plan(self, action: Action, order: Order) -> list[Request]:
+    def _samples(
+        self, action: ActionRequest, request: GenerationRequest
+    ) -> list[Request]:
+        edited = action.descriptions
+        if edited is None or list(edited) == self.descriptions(action.phrase):
+            tokens = self._embedder.tokens(action.phrase)
+        else:
+            tokens = self._embed_edited(edited)
         frames = max(round(action.seconds * FPS), 1)
-        tokens = self._read(action)
         return [
-            Request(action.phrase, tokens, frames, (order.seed, sample), order.fact)
-            for sample in range(order.samples)
+            Request(action.phrase, tokens, frames, (request.seed, i), request.fact)
+            for i in range(request.samples)
         ]
 
-    def _company(self, requests: list[Request], lead: int = 0) -> list[Request]:
-        """Returns requests that make a batch one of few shapes; their result is unused.
+    def _padding_requests(self, requests: list[Request], lead: int = 0):
+        """Returns requests that fill a batch up to one of few shapes.
 
-        A motion does not depend on what it is batched with, but a shape that was not
-        seen yet is compiled, which takes longer than generating.
+        Their motions are thrown away. A motion does not depend on what it is batched
+        with, but a new shape must be compiled, which takes longer than generating.
+
+        Args:
+            requests: what is asked for, of one length.
+            lead: frames of the transition at the start, which come on top.
         """
         if self._embedder.pooled:  # one vector per text, and clips of one length
             return []
@@ -193,18 +208,6 @@ class Studio:
         frames = lead + _round_up(requests[0].num_frames - lead, _FRAMES)
         rows = next(rows for rows in _ROWS if rows > len(requests))
         return [Request("", tokens, frames)] * (rows - len(requests))
-
-    def _read(self, action: Action) -> np.ndarray:
-        known = self.descriptions(action.phrase)
-        edited = action.descriptions
-        if edited is None or list(edited) == known:
-            return self._embedder.tokens(action.phrase)
-        key = (action.phrase, edited)
-        if key not in self._tokens:
-            if len(self._tokens) >= _KEPT:
-                self._tokens.clear()
-            self._tokens[key] = self._embedder.describe(edited)
-        return self._tokens[key]
 
 
 def _round_up(value: int, step: int) -> int:

@@ -5,21 +5,27 @@ from typing import Any
 
 from actiongpt_jax.errors import InputError
 
-MOST_ACTIONS, MOST_SAMPLES, MOST_DESCRIPTIONS = 12, 8, 16
-MOST_SECONDS, LEAST_SECONDS = 20.0, 0.1  # of one action
-MOST_SECONDS_IN_ALL = 60.0
-MOST_LETTERS = {"phrase": 500, "description": 4000}
-MOST_FACT = 10.0
+_MAX_ACTIONS, _MAX_DESCRIPTIONS = 12, 16
+_MAX_SECONDS = 60.0  # of all actions together
+_MAX_LETTERS = {"phrase": 500, "description": 4000}
+_RANGES = {
+    "seconds": (0.1, 20.0),  # of one action
+    "samples": (1, 8),
+    "seed": (0, 2**32 - 1),
+    "fact": (0.0, 10.0),
+}
+_WHOLE = ("samples", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Action:
+class ActionRequest:
     """One action to generate.
 
     Attributes:
         phrase: what to do.
-        seconds: how long.
-        descriptions: texts to read in place of those known; None for those.
+        seconds: length of the action.
+        descriptions: texts that the model reads in place of the known descriptions,
+            or None for the known ones.
     """
 
     phrase: str
@@ -28,24 +34,24 @@ class Action:
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class GenerationRequest:
     """What to generate.
 
     Attributes:
-        actions: in order of time.
-        samples: how many motions.
-        seed: of the draws.
-        fact: scale of the latents' deviation from their means.
+        actions: actions in order of time.
+        samples: number of motions of the whole.
+        seed: seed of the random draws.
+        fact: factor on the latents' deviation from their means.
     """
 
-    actions: tuple[Action, ...]
+    actions: tuple[ActionRequest, ...]
     samples: int = 1
     seed: int = 0
     fact: float = 1.0
 
 
-def parse_order(content: Any) -> Order:
-    """Checks an order as it comes from a browser.
+def parse_request(content: Any) -> GenerationRequest:
+    """Checks a request as it comes from a browser.
 
     Args:
         content: parsed JSON.
@@ -53,81 +59,76 @@ def parse_order(content: Any) -> Order:
     Raises:
         InputError: one sentence naming the field and its limits.
     """
-    _fields(content, "the order", {"actions"}, {"samples", "seed", "fact"})
+    _check_fields(content, "the request", {"actions"}, {"samples", "seed", "fact"})
     given = content["actions"]
-    if not isinstance(given, list) or not 1 <= len(given) <= MOST_ACTIONS:
-        raise InputError(f"actions must be a list of 1 to {MOST_ACTIONS}")
-    actions = tuple(_action(action, i) for i, action in enumerate(given, 1))
+    if not isinstance(given, list) or not 1 <= len(given) <= _MAX_ACTIONS:
+        raise InputError(f"actions must be a list of 1 to {_MAX_ACTIONS}")
+    actions = tuple(
+        _parse_action(action, f"action {number}: ")
+        for number, action in enumerate(given, 1)
+    )
     total = sum(action.seconds for action in actions)
-    if total > MOST_SECONDS_IN_ALL:
+    if total > _MAX_SECONDS:
         raise InputError(
-            f"all actions together must last at most {MOST_SECONDS_IN_ALL:g} seconds, "
-            f"got {total:g}; shorten them"
+            f"all actions together must last at most {_MAX_SECONDS:g} seconds, got "
+            f"{total:g}; shorten them"
         )
-    return Order(
+    return GenerationRequest(
         actions,
-        samples=int(_number(content, "samples", 1, 1, MOST_SAMPLES, whole=True)),
-        seed=int(_number(content, "seed", 0, 0, 2**32 - 1, whole=True)),
-        fact=_number(content, "fact", 1.0, 0.0, MOST_FACT),
+        samples=int(_number(content.get("samples", 1), "samples")),
+        seed=int(_number(content.get("seed", 0), "seed")),
+        fact=_number(content.get("fact", 1.0), "fact"),
     )
 
 
-def _action(content: Any, number: int) -> Action:
-    where = f"action {number}"
-    _fields(content, where, {"phrase", "seconds"}, {"descriptions"})
+def _parse_action(content: Any, where: str) -> ActionRequest:
+    _check_fields(content, where[:-2], {"phrase", "seconds"}, {"descriptions"})
     phrase = " ".join(_text(content["phrase"], "phrase", where).split())
-    seconds = _number(content, "seconds", 3.0, LEAST_SECONDS, MOST_SECONDS, where=where)
+    seconds = _number(content["seconds"], "seconds", where)
     texts = content.get("descriptions")
     if texts is None:
-        return Action(phrase, seconds)
-    if not isinstance(texts, list) or len(texts) > MOST_DESCRIPTIONS:
+        return ActionRequest(phrase, seconds)
+    if not isinstance(texts, list) or len(texts) > _MAX_DESCRIPTIONS:
         raise InputError(
-            f"{where}: descriptions must be a list of at most {MOST_DESCRIPTIONS} texts"
+            f"{where}descriptions must be a list of at most {_MAX_DESCRIPTIONS} texts"
         )
-    checked = tuple(_text(text, "description", where) for text in texts)
-    return Action(phrase, seconds, checked or None)
+    descriptions = tuple(_text(text, "description", where) for text in texts)
+    return ActionRequest(phrase, seconds, descriptions or None)
 
 
-def _fields(content: Any, where: str, needed: set[str], known: set[str]) -> None:
+def _check_fields(
+    content: Any, where: str, needed: set[str], optional: set[str]
+) -> None:
     if not isinstance(content, dict):
         raise InputError(f"{where} must be a JSON object")
-    missing, unknown = needed - content.keys(), content.keys() - needed - known
+    missing, unknown = needed - content.keys(), content.keys() - needed - optional
     if missing or unknown:
-        said = [f"lacks {name}" for name in sorted(missing)]
-        said += [f"has the unknown field {name[:40]!r}" for name in sorted(unknown)]
+        faults = [f"lacks {name}" for name in sorted(missing)]
+        faults += [f"has the unknown field {name[:40]!r}" for name in sorted(unknown)]
         raise InputError(
-            f"{where} {' and '.join(said)}; its fields are "
-            f"{', '.join(sorted(needed | known))}"
+            f"{where} {' and '.join(faults)}; its fields are "
+            f"{', '.join(sorted(needed | optional))}"
         )
 
 
 def _text(value: Any, kind: str, where: str) -> str:
-    most = MOST_LETTERS[kind]
+    most = _MAX_LETTERS[kind]
     if not isinstance(value, str) or not value.strip() or len(value) > most:
         got = f"{len(value)} letters" if isinstance(value, str) else "no text"
         raise InputError(
-            f"{where}: a {kind} must be text of 1 to {most} letters, got {got}"
+            f"{where}a {kind} must be text of 1 to {most} letters, got {got}"
         )
     return value.encode("utf-8", "replace").decode().strip()
 
 
-def _number(
-    content: dict,
-    name: str,
-    default: float,
-    low: float,
-    high: float,
-    whole: bool = False,
-    where: str = "",
-) -> float:
-    value = content.get(name, default)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # NaN compares as false.
-    if not (number and low <= value <= high and (not whole or value == int(value))):
-        place = f"{where}: " if where else ""
+def _number(value: Any, name: str, where: str = "") -> float:
+    (low, high), whole = _RANGES[name], name in _WHOLE
+    # NaN compares as false, and a bool is no number here.
+    in_range = type(value) in (int, float) and low <= value <= high
+    if not in_range or (whole and value != int(value)):
         kind = "a whole number" if whole else "a finite number"
         raise InputError(
-            f"{place}{name} must be {kind} from {low:g} to {high:.10g}, got "
+            f"{where}{name} must be {kind} from {low:g} to {high:.10g}, got "
             f"{str(value)[:40]}"
         )
     return value

@@ -1,50 +1,48 @@
 """The local page's server: a few routes, each request checked before it is read."""
 
 import http.server
-import importlib.resources
 import json
+import mimetypes
 import re
 import socket
 import sys
 import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.viewing.app.queue import DOWNLOADS, BusyError, Studio
-from actiongpt_jax.viewing.app.requests import parse_order
-from actiongpt_jax.viewing.webpage import script_hash
+from actiongpt_jax.viewing.app.queue import DOWNLOADS, BusyError, GenerationQueue
+from actiongpt_jax.viewing.app.requests import parse_request
+from actiongpt_jax.viewing.webpage import content_policy, read_resource
 
-MOST_BYTES = 256_000  # of a request's body
+MAX_BYTES = 256_000  # of a request's body
 _RESULT = re.compile(r"/result/([\w-]{12})(?:/(\d{1,3})\.([a-z0-9.]{3,9}))?")
-_TYPES = {
-    "glb": "model/gltf-binary",
-    "json": "application/json",
-    "html": "text/html; charset=utf-8",
-    "gif": "image/gif",
-    "mp4": "video/mp4",
-    "png": "image/png",
-}
+_HTML = "text/html; charset=utf-8"
+_TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("model/gltf-binary", ".glb")
+# An answer's content type, its content, and further headers.
+_Answer = tuple[str, bytes, dict[str, str]]
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one studio on one address."""
+    """Serves one queue on one address."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, studio: Studio, host: str = "127.0.0.1", port: int = 0):
+    def __init__(self, queue: GenerationQueue, host: str = "127.0.0.1", port: int = 0):
         """Binds the address.
 
         Args:
-            studio: what generates.
-            host: address to listen on; nothing is answered under another name, but
-                for localhost where that is it.
-            port: 0 for a free one.
+            queue: generates what is asked for.
+            host: address to listen on; requests under another name are refused, but
+                for localhost where that is the address.
+            port: port to listen on, 0 for a free one.
 
         Raises:
-            InputError: if the address cannot be had.
+            InputError: if the address is not available.
         """
-        self.studio = studio
+        self.queue = queue
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -86,18 +84,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, D102
         pass  # phrases are the user's own
 
-    def _answer(self, route) -> None:
+    def _answer(self, route: Callable[[urllib.parse.SplitResult], _Answer]) -> None:
         try:
-            self._check()
-            status, kind, content, extra = route(urllib.parse.urlsplit(self.path))
-        except _Refused as error:
-            self.close_connection = True  # its body was not read
-            status, kind, content, extra = _as_json(error.status, str(error))
-        except InputError as error:
-            status, kind, content, extra = _as_json(400, str(error))
-        except BusyError as error:
-            status, kind, content, extra = _as_json(503, str(error))
-        self.send_response(status)
+            self._check_origin()
+            status, answer = 200, route(urllib.parse.urlsplit(self.path))
+        except (_Refused, BusyError, InputError) as error:
+            if isinstance(error, _Refused):
+                self.close_connection = True  # its body was not read
+            status, answer = getattr(error, "status", 400), _json({"error": str(error)})
+        kind, content, more = answer
         headers = {
             "Content-Type": kind,
             "Content-Length": str(len(content)),
@@ -105,8 +100,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
-            **extra,
+            **more,
         }
+        self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         if self.close_connection:
@@ -114,85 +110,72 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _check(self) -> None:
+    def _check_origin(self) -> None:
         # Another site's page may send requests here, under its own name or ours.
         names = self.server.names
-        host, origin = self.headers.get("Host"), self.headers.get("Origin")
+        host = self.headers.get("Host")
         if host not in names:
             raise _Refused(403, f"the host must be one of {', '.join(sorted(names))}")
-        if origin is not None and origin != f"http://{host}":
-            raise _Refused(403, "requests of pages from elsewhere are refused")
-        if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        origin = self.headers.get("Origin", f"http://{host}")
+        site = self.headers.get("Sec-Fetch-Site", "none")
+        if origin != f"http://{host}" or site not in ("none", "same-origin"):
             raise _Refused(403, "requests of pages from elsewhere are refused")
 
-    def _get(self, url: urllib.parse.SplitResult):
-        studio = self.server.studio
+    def _get(self, url: urllib.parse.SplitResult) -> _Answer:
+        queue = self.server.queue
         if url.path == "/":
             return _app_page()
         if url.path == "/about":
-            return _as_json(200, studio.about())
+            return _json(queue.about())
         if url.path == "/descriptions":
             phrase = urllib.parse.parse_qs(url.query).get("phrase", [""])[0]
-            return _as_json(200, studio.descriptions(phrase))
+            return _json(queue.descriptions(phrase))
         match = _RESULT.fullmatch(url.path)
-        if match and match[2] is None:
-            content = studio.page(match[1])
-            if content is not None:
-                kept = {"Content-Security-Policy": "frame-ancestors 'self'"}
-                return 200, _TYPES["html"], content.encode(), kept
-        elif match and match[3] in DOWNLOADS:
-            content = studio.download(match[1], int(match[2]), match[3])
-            if content is not None:
-                kind = _TYPES.get(match[3], "application/octet-stream")
-                name = f'attachment; filename="motion_{match[2]}.{match[3]}"'
-                return 200, kind, content, {"Content-Disposition": name}
+        name, number, ending = match.groups() if match else ("", None, "")
+        if number is None and (page := queue.page(name)):
+            headers = {"Content-Security-Policy": "frame-ancestors 'self'"}
+            return _HTML, page.encode(), headers
+        if number is not None and (file := queue.download(name, int(number), ending)):
+            kind, _ = _TYPES.guess_type(f"motion.{ending}")
+            place = f'attachment; filename="motion_{number}.{ending}"'
+            headers = {"Content-Disposition": place}
+            return kind or "application/octet-stream", file, headers
         raise _Refused(404, "there is nothing here, or it was forgotten since")
 
-    def _post(self, url: urllib.parse.SplitResult):
+    def _post(self, url: urllib.parse.SplitResult) -> _Answer:
         if url.path != "/generate":
-            raise _Refused(404, "there is nothing here; orders go to /generate")
-        kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
-        if kind != "application/json":
-            raise _Refused(415, "an order must be sent as application/json")
+            raise _Refused(404, "there is nothing here; requests go to /generate")
+        if self.headers.get_content_type() != "application/json":
+            raise _Refused(415, "a request must be sent as application/json")
         length = self.headers.get("Content-Length", "")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            raise _Refused(411, "an order must be sent with its Content-Length")
-        if len(length) > 12 or int(length) > MOST_BYTES:
-            raise _Refused(413, f"an order must have at most {MOST_BYTES} bytes")
-        body = self.rfile.read(int(length))
+            raise _Refused(411, "a request must be sent with its Content-Length")
+        if len(length) > 12 or int(length) > MAX_BYTES:
+            raise _Refused(413, f"a request must have at most {MAX_BYTES} bytes")
         try:
-            content = json.loads(body.decode("utf-8"))
+            content = json.loads(self.rfile.read(int(length)).decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise InputError("an order must be JSON in UTF-8") from error
-        name, result = self.server.studio.generate(parse_order(content))
-        return _as_json(
-            200,
-            {
-                "result": name,
-                "motions": [
-                    {"text": list(m.text), "title": t, "frames": len(m.rotations)}
-                    for m, t in zip(result.motions, result.titles, strict=True)
-                ],
-                "downloads": DOWNLOADS,
-                "notes": result.notes,
-            },
-        )
+            raise InputError("a request must be JSON in UTF-8") from error
+        name, result = self.server.queue.generate(parse_request(content))
+        motions = [
+            {"text": list(m.text), "title": title, "frames": len(m.rotations)}
+            for m, title in zip(result.motions, result.titles, strict=True)
+        ]
+        answer = {"result": name, "motions": motions, "downloads": DOWNLOADS}
+        return _json({**answer, "notes": result.notes})
 
 
-def _as_json(status: int, content: Any):
-    if isinstance(content, str):
-        content = {"error": content}
-    return status, "application/json", json.dumps(content).encode(), {}
+def _json(content: Any) -> _Answer:
+    return "application/json", json.dumps(content).encode(), {}
 
 
-def _app_page():
-    folder = importlib.resources.files("actiongpt_jax.viewing.app")
-    script = folder.joinpath("app.js").read_text("utf-8")
-    page = folder.joinpath("app.html").read_text("utf-8")
-    page = page.replace("/*script*/", script)
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self'; "
-        f"frame-src 'self'; frame-ancestors 'none'; script-src '{script_hash(script)}'"
+def _app_page() -> _Answer:
+    page, script = (
+        read_resource("actiongpt_jax.viewing.app", f"app.{kind}")
+        for kind in ("html", "js")
     )
-    headers = {"Content-Security-Policy": policy}
-    return 200, _TYPES["html"], page.encode(), headers
+    policy = content_policy(
+        script, "; connect-src 'self'; frame-src 'self'; frame-ancestors 'none'"
+    )
+    page = page.replace("/*script*/", script)
+    return _HTML, page.encode(), {"Content-Security-Policy": policy}

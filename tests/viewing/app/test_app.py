@@ -21,9 +21,15 @@ from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.example import example_inputs
-from actiongpt_jax.viewing.app import queue as studios
-from actiongpt_jax.viewing.app.queue import DOWNLOADS, Studio
-from actiongpt_jax.viewing.app.server import MOST_BYTES, Server
+from actiongpt_jax.viewing.app import queue
+from actiongpt_jax.viewing.app.queue import (
+    DOWNLOADS,
+    MAX_WAITING,
+    BusyError,
+    GenerationQueue,
+)
+from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
+from actiongpt_jax.viewing.app.server import MAX_BYTES, Server
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
 
@@ -74,15 +80,15 @@ def embedder():
 
 @pytest.fixture(scope="module")
 def server(trained, embedder):
-    studio = Studio(trained, embedder, KNOWN)
-    server = Server(studio)
+    requests = GenerationQueue(trained, embedder, KNOWN)
+    server = Server(requests)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
-    studio.close()
+    requests.close()
 
 
 def ask(server, method, path, body=None, **headers):
@@ -96,7 +102,7 @@ def ask(server, method, path, body=None, **headers):
     return answer.status, answer.headers, content
 
 
-def order(server, content, **headers):
+def post(server, content, **headers):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     headers = {"Content_Type": "application/json", **headers}
     status, _, answer = ask(server, "POST", "/generate", body, **headers)
@@ -109,7 +115,7 @@ def actions(*phrases, seconds: Any = 1.0):
 
 def test_a_series_is_generated_shown_and_downloaded(server):
     content = {"actions": actions("walk", "sit"), "seed": 3}
-    status, found = order(server, content)
+    status, found = post(server, content)
     assert status == 200
     assert [m["text"] for m in found["motions"]] == [["walk", "sit"]]
     assert [m["frames"] for m in found["motions"]] == [60]
@@ -140,11 +146,11 @@ def test_a_series_is_generated_shown_and_downloaded(server):
 def test_edited_descriptions_are_read(server, embedder):
     embedder.described.clear()
     content = {"actions": actions("walk")}
-    assert order(server, content)[0] == 200
+    assert post(server, content)[0] == 200
     content["actions"][0]["descriptions"] = KNOWN["walk"]
-    assert order(server, content)[0] == 200
+    assert post(server, content)[0] == 200
     content["actions"][0]["descriptions"] = ["Both arms rise."]
-    status, found = order(server, content)
+    status, found = post(server, content)
     assert status == 200
     assert embedder.described == [("walk",), ("walk",), ("Both arms rise.",)]
     page = ask(server, "GET", f"/result/{found['result']}")[2]
@@ -152,9 +158,9 @@ def test_edited_descriptions_are_read(server, embedder):
 
 
 @pytest.mark.filterwarnings("ignore:no descriptions")
-def test_company_changes_no_motion(server, trained, embedder):
+def test_padding_requests_do_not_change_motion(server, trained, embedder):
     content = {"actions": actions("walk", "sit"), "seed": 9}
-    name = order(server, content)[1]["result"]
+    name = post(server, content)[1]["result"]
     found = json.loads(ask(server, "GET", f"/result/{name}/0.json")[2])
     requests = [
         Request(phrase, embedder.tokens(phrase), 30, (9, 0)) for phrase in KNOWN_AND_NOT
@@ -167,26 +173,26 @@ def test_company_changes_no_motion(server, trained, embedder):
     )
 
 
-def test_the_same_order_makes_the_same_motion(server):
+def test_the_same_seed_makes_the_same_motion(server):
     content = {"actions": actions("walk"), "seed": 5}
     files = []
     for seed in (5, 5, 6):
         content["seed"] = seed
-        name = order(server, content)[1]["result"]
+        name = post(server, content)[1]["result"]
         files.append(ask(server, "GET", f"/result/{name}/0.json")[2])
     assert files[0] == files[1] != files[2]
 
 
-def test_samples_seed_and_fact_arrive(server, monkeypatch):
+def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
     asked = []
 
     def generate(_, series):
         asked.extend(series)
         return [upright(30, ("walk",)) for _ in series]
 
-    monkeypatch.setattr(studios, "generate_sequence", generate)
+    monkeypatch.setattr(queue, "generate_sequence", generate)
     content = {"actions": actions("walk", "sit", seconds=1.5), "samples": 3}
-    status, found = order(server, {**content, "seed": 7, "fact": 0.5})
+    status, found = post(server, {**content, "seed": 7, "fact": 0.5})
     assert status == 200
     titles = [motion["title"] for motion in found["motions"]]
     assert titles == ["sample 1", "sample 2", "sample 3"]
@@ -236,8 +242,8 @@ def test_samples_seed_and_fact_arrive(server, monkeypatch):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_orders_are_one_sentence(server, content, words):
-    status, answer = order(server, content)
+def test_bad_requests_get_one_sentence(server, content, words):
+    status, answer = post(server, content)
     assert status == 400
     assert words in answer["error"] and "\n" not in answer["error"]
     assert len(answer["error"]) < 400
@@ -253,15 +259,15 @@ def test_requests_of_other_sites_are_refused(server):
         {"Host": "evil.example"},
         {"Host": f"evil.example:{server.server_port}"},
     ):
-        status, answer = order(server, content, **headers)
+        status, answer = post(server, content, **headers)
         assert status == 403 and answer["error"]
         assert ask(server, "GET", "/about", **headers)[0] == 403
     own = f"http://127.0.0.1:{server.server_port}"
-    assert order(server, content, Origin=own)[0] == 200
-    assert order(server, content, Content_Type="text/plain")[0] == 415
+    assert post(server, content, Origin=own)[0] == 200
+    assert post(server, content, Content_Type="text/plain")[0] == 415
 
 
-def test_oversize_and_unmeasured_bodies_are_not_read(server):
+def test_bodies_too_long_or_of_unknown_length_are_not_read(server):
     def status(**headers):
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
         connection.putrequest("POST", "/generate")
@@ -274,7 +280,7 @@ def test_oversize_and_unmeasured_bodies_are_not_read(server):
         connection.close()
         return answer.status
 
-    assert status(Content_Length=str(MOST_BYTES + 1)) == 413
+    assert status(Content_Length=str(MAX_BYTES + 1)) == 413
     assert status(Content_Length="9" * 5000) == 413
     assert status(Content_Length="-1") == 411
     assert status() == 411
@@ -300,7 +306,7 @@ def test_no_path_leads_to_a_file(server, path):
     assert ask(server, "POST", path, b"{}", Content_Type="application/json")[0] == 404
 
 
-def test_fifty_at_once_are_queued(server, monkeypatch):
+def test_fifty_requests_at_once_are_generated_one_by_one(server, monkeypatch):
     running, most = [], []
 
     def watched(*args, **kwargs):
@@ -311,37 +317,44 @@ def test_fifty_at_once_are_queued(server, monkeypatch):
         finally:
             running.pop()
 
-    generate = studios.generate_sequence
-    monkeypatch.setattr(studios, "generate_sequence", watched)
+    generate = queue.generate_sequence
+    monkeypatch.setattr(queue, "generate_sequence", watched)
     content = {"actions": actions("walk")}
     with concurrent.futures.ThreadPoolExecutor(50) as threads:
-        answers = list(threads.map(lambda _: order(server, content), range(50)))
+        answers = list(threads.map(lambda _: post(server, content), range(50)))
     assert [status for status, _ in answers] == [200] * 50
     assert len({answer["result"] for _, answer in answers}) == 50
     assert len(most) == 50 and max(most) == 1
     assert ask(server, "GET", "/about")[0] == 200
 
 
-def test_a_full_queue_says_so(trained, embedder, monkeypatch):
-    monkeypatch.setattr(studios, "_WAITING", 1)
-    studio = Studio(trained, embedder, KNOWN)
-    entered, leave = threading.Event(), threading.Event()
+def test_a_full_queue_refuses_further_requests(trained):
+    leave = threading.Event()
 
-    def slow():
-        entered.set()
-        leave.wait()
+    class SlowEmbedder(Embedder):
+        def tokens(self, phrase):
+            leave.wait()
+            raise InputError("too late")
 
-    with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(studio._queued, slow)
-        entered.wait()
-        with pytest.raises(studios.BusyError, match="try again later"):
-            studio._queued(slow)
+    requests = GenerationQueue(trained, SlowEmbedder(), KNOWN)
+    wish = GenerationRequest((ActionRequest("walk", 1.0),))
+    with concurrent.futures.ThreadPoolExecutor(MAX_WAITING + 1) as threads:
+        answers = {
+            threads.submit(requests.generate, wish) for _ in range(MAX_WAITING + 1)
+        }
+        # All the others wait for the first one, which waits for us.
+        refused, _ = concurrent.futures.wait(
+            answers, return_when=concurrent.futures.FIRST_COMPLETED
+        )
         leave.set()
-        waiting.result()
-    studio.close()
+    errors = [answer.exception() for answer in refused]
+    assert [type(error) for error in errors] == [BusyError]
+    assert "try again later" in str(errors[0])
+    assert all(isinstance(a.exception(), InputError) for a in answers - refused)
+    requests.close()
 
 
-def test_page_in_a_browser(server, tmp_path):
+def test_page_generates_shows_and_reports_errors(server, tmp_path):
     with started(tmp_path) as tab:
         tab.open(server.url)
         ready = "document.querySelectorAll('fieldset').length"
@@ -376,11 +389,11 @@ def test_page_in_a_browser(server, tmp_path):
         assert re.match("action 1: seconds must be", said)
 
 
-def test_addresses_that_cannot_be_had(server, trained, embedder, tmp_path):
+def test_unavailable_addresses_are_reported(server, trained, embedder, tmp_path):
     with pytest.raises(InputError, match="--port"):
-        Server(server.studio, port=server.server_port)
+        Server(server.queue, port=server.server_port)
     with pytest.raises(InputError, match="--host"):
-        Server(server.studio, "203.0.113.7")
+        Server(server.queue, "203.0.113.7")
     with pytest.raises(InputError, match="--host must name one address"):
         app.main(["--workdir", str(tmp_path), "--host", "0.0.0.0"])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
