@@ -159,6 +159,53 @@ def test_torch_is_never_imported():
             assert not any(n.split(".")[0] in {"torch", "smplx"} for n in names), path
 
 
+# Within these folders, an import may point to an earlier name only.
+ORDER = {
+    "data": """amass_fields amass motion motion_store babel motion_faults store_writer
+        batches phrases store_builder""",
+    "data.batches": """plan segments windows pair_plan prefetch item_batches
+        segment_batches pair_batches window_batches""",
+    "text": "prompts description_record descriptions aggregate encoders embeddings",
+    "text.encoders": "tokenizer weights folder bert clip loader",
+    "text.embeddings": "index store encode shard builder",
+    "viewing": """figure camera captions raster video plot webpage capsules glb bvh
+        export app""",
+    "viewing.app": "requests queue server",
+}
+
+
+def names_in(folder: str) -> set[str]:
+    """Returns the modules and folders in a folder of the package."""
+    files = PACKAGE.joinpath(*folder.split(".")).iterdir()
+    names = {path.stem for path in files if path.suffix == ".py" or path.is_dir()}
+    return names - {"__init__", "__pycache__"}
+
+
+def imports_of(path: pathlib.Path) -> list[str]:
+    """Returns the full names of what a file imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_imports_within_a_folder_point_to_earlier_modules(folder):
+    order = ORDER[folder].split()
+    assert set(order) == names_in(folder)
+    root, inside = PACKAGE.joinpath(*folder.split(".")), f"actiongpt_jax.{folder}."
+    for number, name in enumerate(order):
+        allowed = order[: number + 1]
+        for path in [root / f"{name}.py", *root.glob(f"{name}/**/*.py")]:
+            for target in imports_of(path) if path.exists() else ():
+                if target.startswith(inside):
+                    first = target.removeprefix(inside).split(".")[0]
+                    assert first in allowed, f"{path} imports {target}"
+
+
 def test_every_config_is_in_the_table():
     found = {path.stem for path in (REPO / "configs").glob("*.py")} - {"__init__"}
     assert found == {name.partition(":")[0] for name in PARAMETERS}

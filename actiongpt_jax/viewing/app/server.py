@@ -20,6 +20,7 @@ _RESULT = re.compile(r"/result/([\w-]{12})(?:/(\d{1,3})\.([a-z0-9.]{3,9}))?")
 _HTML = "text/html; charset=utf-8"
 _TYPES = mimetypes.MimeTypes()
 _TYPES.add_type("model/gltf-binary", ".glb")
+_TYPES.add_type(_HTML, ".html")
 # An answer's content type, its content, and further headers.
 _Answer = tuple[str, bytes, dict[str, str]]
 
