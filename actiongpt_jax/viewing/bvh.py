@@ -51,14 +51,13 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
 def _joint(joint: int, order: list[int]) -> str:
     """Returns a joint's block with those below; appends their indices to `order`."""
     order.append(joint)
-    below = []
-    for child, (name, parent) in enumerate(
-        zip(FIGURE.names, FIGURE.parents, strict=True)
-    ):
-        if parent == joint and name in SMPL22.names:
-            below.append(_joint(child, order))
-        elif parent == joint:  # a leaf needs an end
-            below.append(_block("End Site", FIGURE.offsets[child]))
+    below = [
+        _joint(child, order)
+        if child < SMPL22.num_joints
+        else _block("End Site", FIGURE.offsets[child])  # a leaf needs an end
+        for child, parent in enumerate(FIGURE.parents)
+        if parent == joint
+    ]
     if joint == 0:
         channels = f"CHANNELS 6 Xposition Yposition Zposition {_TURNS}"
         return _block(f"ROOT {FIGURE.names[0]}", (0.0, 0.0, 0.0), channels, *below)

@@ -60,8 +60,7 @@ class Panel:
         check_motion(motion)
         self.motion, self._size, self._figure = motion, size, figure
         self._points = figure_points(motion)
-        self._vertices = None if body is None else body_vertices(motion, body)
-        self._faces = None if body is None else np.asarray(body.faces)
+        self._mesh = body and (body_vertices(motion, body), np.asarray(body.faces))
         self.camera = follow(self._points, motion.fps, first_heading(motion))
         self._active = active_phrase(motion)
         letters = max(10, size // 30)
@@ -83,10 +82,11 @@ class Panel:
         canvas.floor()
         canvas.trail(self._points[:, 0])
         canvas.shadow(self._points[frame])
-        if self._vertices is None:
+        if self._mesh is None:
             canvas.figure(self._points[frame], self._figure)
         else:
-            canvas.mesh(self._vertices[frame], self._faces)
+            vertices, faces = self._mesh
+            canvas.mesh(vertices[frame], faces)
         whole = Image.new("RGB", self._shape, _BACKGROUND)
         whole.paste(image.reduce(_OVERSAMPLE))
         if self._title is not None:

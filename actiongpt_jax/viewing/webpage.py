@@ -102,7 +102,12 @@ def content_policy(script: str, more: str = "") -> str:
 
 
 def frame_of(content: str, height: int = 620) -> str:
-    """Wraps a page so that a notebook or another page can hold it."""
+    """Wraps a page so that a notebook or another page can hold it.
+
+    Args:
+        content: HTML of the page.
+        height: height of the frame in pixels.
+    """
     return (
         f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(content)}" '
         f'style="width:100%;height:{height}px;border:0"></iframe>'

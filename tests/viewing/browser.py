@@ -112,7 +112,7 @@ class Browser:
 
 @contextlib.contextmanager
 def started(profile: pathlib.Path) -> Iterator[Browser]:
-    """Starts Chromium with an empty profile; skips where there is none."""
+    """Starts Chromium with an empty profile; skips tests without Chromium."""
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed; `apt install chromium`")

@@ -14,7 +14,7 @@ from actiongpt_jax.viewing.export import SUFFIXES, export
 from tests.oracles import bvh, gltf, kinematics
 from tests.viewing.motions import HOSTILE
 
-# What the formats are allowed to lose; the writers lose a hundredth of it.
+# Rounding that a format may cause; the writers stay a hundred times below it.
 MILLIMETRE = 1e-3
 TEXT = ("walk", "".join(HOSTILE))
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 class BusyError(RuntimeError):
     """Too many requests wait already."""
 
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE  # of the answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class GenerationQueue:
         return webpage.page(result.motions, result.titles, result.descriptions)
 
     def download(self, name: str, number: int, ending: str) -> bytes | None:
-        """Returns one motion of a result as a file, or None if there is none.
+        """Returns one motion of a result as a file, or None for an unknown one.
 
         Args:
             name: the result's name.
@@ -190,7 +190,9 @@ class GenerationQueue:
             for i in range(request.samples)
         ]
 
-    def _padding_requests(self, requests: list[Request], lead: int = 0):
+    def _padding_requests(
+        self, requests: list[Request], lead: int = 0
+    ) -> list[Request]:
         """Returns requests that fill a batch up to one of few shapes.
 
         Their motions are thrown away. A motion does not depend on what it is batched

@@ -237,7 +237,7 @@ def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
         ({"actions": actions("a"), "seed": 10**400}, "seed"),
         ({"actions": [{**actions("a")[0], "descriptions": "b"}]}, "list"),
         ({"actions": [{**actions("a")[0], "descriptions": [1]}]}, "description"),
-        # Too short for what the next action reads of it, by this model.
+        # Too short for the past frames that this model's next action reads.
         ({"actions": actions("a", "b", seconds=0.1)}, "at least"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -336,7 +336,8 @@ def test_a_full_queue_refuses_further_requests(trained):
             leave.wait()
             raise InputError("too late")
 
-    requests = GenerationQueue(trained, SlowEmbedder(), KNOWN)
+    embedder: Any = SlowEmbedder()
+    requests = GenerationQueue(trained, embedder, KNOWN)
     wish = GenerationRequest((ActionRequest("walk", 1.0),))
     with concurrent.futures.ThreadPoolExecutor(MAX_WAITING + 1) as threads:
         answers = {
