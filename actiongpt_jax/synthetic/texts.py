@@ -173,14 +173,9 @@ def _limbs(phrase):
 
 
 def _telling(phrase):
-    """The limbs in which the phrase shows: those that its moves name."""
-    return {
-        limb
-        for name, _ in phrase.parts
-        if name != "stand"
-        for limb in LIMBS
-        if limb in WORDS[name] and limb not in ("rest", "pace")
-    }
+    """The limbs in which the phrase shows, in order: those that its moves name."""
+    named = set().union(*(WORDS[name] for name, _ in phrase.parts if name != "stand"))
+    return [limb for limb in LIMBS if limb in named and limb not in ("rest", "pace")]
 
 
 def _opener(phrase, rng):

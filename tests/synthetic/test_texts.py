@@ -1,6 +1,10 @@
 """The grammar's descriptions: numbers, lengths, wording, and which side they name."""
 
+import os
+import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -102,3 +106,21 @@ def test_some_phrases_say_nothing_of_the_body():
     )
     silent = [p for p in PHRASES if not body & set(p.text.split())]
     assert len(silent) >= 15
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_texts_do_not_depend_on_the_order_of_sets(hash_seed):
+    code = (
+        "from tests.synthetic.test_texts import BY_PHRASE\n"
+        "print([d.text for texts in BY_PHRASE.values() for d in texts])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    texts = [d.text for records in BY_PHRASE.values() for d in records]
+    assert done.stdout == f"{texts}\n"
