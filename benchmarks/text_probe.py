@@ -25,7 +25,7 @@ import record
 
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES, PHRASES
+from actiongpt_jax.synthetic.phrases import load_phrases, opaque_phrases
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.embeddings.encode import embed_texts
@@ -50,13 +50,13 @@ def main():
                 del rows[-1][figure]
         print(json.dumps(rows[-1]), flush=True)
     if args.save:
-        record.save(args.save, rows, phrases=len(PHRASES))
+        record.save(args.save, rows, phrases=len(load_phrases()))
 
 
 def clips_by_phrase(store):
     """Returns phrase -> (clips, FRAMES, 22, 3) joints, metres."""
     items = [i for split in ("train", "val") for i in segments(store, split)]
-    clips = {phrase.text: [] for phrase in PHRASES}
+    clips = {phrase.text: [] for phrase in load_phrases()}
     for item, joints in zip(items, nearness.clips_of(store, items), strict=True):
         clips[item.phrase].append(resample(upright(joints)))
     return {phrase: np.stack(found) for phrase, found in clips.items()}
@@ -81,9 +81,9 @@ def resample(joints):
 def kernels():
     """Returns name -> (n, n) likeness of the texts of all phrases."""
     encoder = encoders.load("minilm")
-    names = [phrase.text for phrase in PHRASES]
-    texts = [[d.text for d in describe(p) if is_full(d)][:4] for p in PHRASES]
-    made_of = [[f"{m} {m}-{side}" for m, side in p.parts] for p in PHRASES]
+    names = [phrase.text for phrase in load_phrases()]
+    texts = [[d.text for d in describe(p) if is_full(d)][:4] for p in load_phrases()]
+    made_of = [[f"{m} {m}-{side}" for m, side in p.parts] for p in load_phrases()]
     phrase = [embed_texts(encoder, [name]).tokens for name in names]
     one = [embed_texts(encoder, few[:1]).tokens for few in texts]
     mean = [embed_texts(encoder, few).tokens for few in texts]
@@ -134,8 +134,8 @@ def matches(token_sets):
 
 def judge(kernel, clips):
     means = np.stack([found.mean(0) for found in clips.values()])
-    seen = np.array([not phrase.held_out for phrase in PHRASES])
-    opaque = np.isin(list(clips), OPAQUE_PHRASES)
+    seen = np.array([not phrase.held_out for phrase in load_phrases()])
+    opaque = np.isin(list(clips), opaque_phrases())
     rows = np.flatnonzero(seen)
     flat = means.reshape(len(means), -1)
     left_out = {
@@ -187,13 +187,14 @@ def fit(kernel, targets, rows, i, ridge):
 
 
 def side_told(kernel, ridge):
-    one_sided = [i for i, phrase in enumerate(PHRASES) if len(phrase.sides) == 1]
-    named = [i for i in one_sided if {"left", "right"} & set(PHRASES[i].text.split())]
-    sides = np.array([2.0 * (1 in phrase.sides) - 1 for phrase in PHRASES])
+    phrases = load_phrases()
+    one_sided = [i for i, phrase in enumerate(phrases) if len(phrase.sides) == 1]
+    named = [i for i in one_sided if {"left", "right"} & set(phrases[i].text.split())]
+    sides = np.array([2.0 * (1 in phrase.sides) - 1 for phrase in phrases])
     told = []
     for i in named:
-        moves = {move for move, side in PHRASES[i].parts if side is not None}
-        rows = [j for j in named if not moves & {move for move, _ in PHRASES[j].parts}]
+        moves = {move for move, side in phrases[i].parts if side is not None}
+        rows = [j for j in named if not moves & {move for move, _ in phrases[j].parts}]
         told.append(fit(kernel, sides, np.array(rows), i, ridge) * sides[i] > 0)
     return f"{sum(told)} of {len(told)}"
 

@@ -35,6 +35,18 @@ def test_every_package_is_installed(setup_cfg):
     assert listed == folders | {"actiongpt_jax.configs"}
 
 
+def test_every_data_file_is_installed(setup_cfg):
+    patterns = {
+        package: [pattern.strip() for pattern in text.split(",")]
+        for package, text in setup_cfg["options.package_data"].items()
+    }
+    files = [path for path in (REPO / "actiongpt_jax").rglob("*") if path.is_file()]
+    for path in files:
+        package = path.parent.relative_to(REPO).as_posix().replace("/", ".")
+        if path.suffix not in (".py", ".pyc"):
+            assert any(path.match(glob) for glob in patterns.get(package, ())), path
+
+
 def test_every_import_is_declared(setup_cfg):
     declared = requirements(setup_cfg["options"]["install_requires"])
     providers = metadata.packages_distributions()

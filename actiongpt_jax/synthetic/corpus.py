@@ -18,13 +18,11 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json
-from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, PHRASES, Phrase
+from actiongpt_jax.synthetic.phrases import Phrase, held_out_phrases, load_phrases
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
 from actiongpt_jax.synthetic.take import draw_person
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text.descriptions import write_descriptions
-
-__all__ = ["HELD_OUT_PHRASES", "PHRASES", "build_synthetic_store", "write_corpus"]
 
 VAL_SHARE = 0.25
 SUBSET = "SYNTHETIC"
@@ -52,7 +50,7 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
 
     The same arguments give the same bytes. A quarter of the sequences is the
     validation split, other people than in training; the held-out phrases of
-    `HELD_OUT_PHRASES` (also in `held_out.json`) occur only there. Descriptions do not
+    `held_out_phrases` (also in `held_out.json`) occur only there. Descriptions do not
     depend on the arguments.
 
     Args:
@@ -83,9 +81,9 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
         write_json(folder / "babel" / f"{split}.json", annotations)
     write_descriptions(
         folder / "descriptions.jsonl",
-        [record for phrase in PHRASES for record in describe(phrase)],
+        [record for phrase in load_phrases() for record in describe(phrase)],
     )
-    write_json(folder / "held_out.json", list(HELD_OUT_PHRASES))
+    write_json(folder / "held_out.json", held_out_phrases())
 
 
 def build_synthetic_store(
@@ -135,8 +133,8 @@ def build_synthetic_store(
 def _write_split(folder, split, count, first, rng):
     """Writes the motions of a split and returns its BABEL annotations."""
     people = [draw_person(rng) for _ in range(PEOPLE[split])]
-    seen = [phrase for phrase in PHRASES if not phrase.held_out]
-    held_out = [phrase for phrase in PHRASES if phrase.held_out]
+    seen = [phrase for phrase in load_phrases() if not phrase.held_out]
+    held_out = [phrase for phrase in load_phrases() if phrase.held_out]
     # Held-out phrases are few: twice as many of each leaves a figure to report.
     phrases = seen if split == "train" else seen + 2 * held_out
     deck = _Deck(phrases, rng)

@@ -1,7 +1,7 @@
 """Descriptions of the synthetic phrases, from a grammar: no language model.
 
 A description is put together from what each move of the phrase says about each limb
-(the `synthetic_words_*` tables), with choices of wording and an order of its own. A
+(`words.toml`), with choices of wording and an order of its own. A
 held-out phrase is made of moves that are seen in training, and so is its description.
 The writer's name says where a text comes from.
 """
@@ -12,10 +12,7 @@ import zlib
 import numpy as np
 
 from actiongpt_jax.synthetic.phrases import SIDES, Phrase
-from actiongpt_jax.synthetic.words_arms import ARM_WORDS
-from actiongpt_jax.synthetic.words_gaits import GAIT_WORDS
-from actiongpt_jax.synthetic.words_legs import LEG_WORDS
-from actiongpt_jax.synthetic.words_trunk import TRUNK_WORDS
+from actiongpt_jax.synthetic.words import LIMBS, load_words
 from actiongpt_jax.text import prompts
 from actiongpt_jax.text.description_record import Description
 
@@ -23,8 +20,6 @@ WRITER, TERSE_WRITER = "synthetic", "synthetic-terse"
 PER_PROMPT = {"detail": 8, "action": 4, "person": 4, "movements": 4}
 TERSE_COUNT = 4
 MIN_WORDS, MAX_WORDS = 40, 80  # of the paper's prompt
-WORDS = GAIT_WORDS | LEG_WORDS | ARM_WORDS | TRUNK_WORDS
-LIMBS = ("legs", "feet", "torso", "arms", "rest", "head", "pace")
 ORDERS = (
     ("legs", "feet", "torso", "arms", "rest", "head", "pace"),
     ("feet", "legs", "arms", "rest", "torso", "head", "pace"),
@@ -132,7 +127,11 @@ def _person(phrase, rng):
 
 
 def _action(phrase, rng):
-    ideas = [WORDS[name]["idea"] for name, _ in phrase.parts if "idea" in WORDS[name]]
+    ideas = [
+        load_words()[name]["idea"]
+        for name, _ in phrase.parts
+        if "idea" in load_words()[name]
+    ]
     idea = " and ".join(_choose(idea, rng) for idea in ideas)
     sentence = _choose(str(rng.choice(IDEAS)).format(idea), rng)
     return " ".join(
@@ -143,7 +142,7 @@ def _action(phrase, rng):
 def _terse(phrase, rng):
     notes = []
     for name, side in phrase.parts:
-        part = _sided(WORDS[name]["terse"], side).split("; ")
+        part = _sided(load_words()[name]["terse"], side).split("; ")
         notes += [part[i] for i in rng.permutation(len(part))]
     mark = str(rng.choice(["; ", ", ", ". "]))
     if mark == ". ":
@@ -163,7 +162,7 @@ def _limbs(phrase):
     """Limb -> template; a later part's words replace an earlier part's."""
     sentences = {}
     for name, side in phrase.parts:
-        words = WORDS[name]
+        words = load_words()[name]
         if "arms" in words:
             sentences.pop("rest", None)
         for limb in LIMBS:
@@ -174,14 +173,16 @@ def _limbs(phrase):
 
 def _telling(phrase):
     """The limbs in which the phrase shows, in order: those that its moves name."""
-    named = set().union(*(WORDS[name] for name, _ in phrase.parts if name != "stand"))
+    named = set().union(
+        *(load_words()[name] for name, _ in phrase.parts if name != "stand")
+    )
     return [limb for limb in LIMBS if limb in named and limb not in ("rest", "pace")]
 
 
 def _opener(phrase, rng):
     parts = [part for part in phrase.parts if part[0] != "stand"]
     gist = " and ".join(
-        _choose(_sided(WORDS[name]["gist"], side), rng) for name, side in parts
+        _choose(_sided(load_words()[name]["gist"], side), rng) for name, side in parts
     )
     subject = str(rng.choice(SUBJECTS))
     opener = str(rng.choice(OPENERS))

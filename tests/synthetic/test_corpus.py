@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.synthetic import corpus as synthetic
-from actiongpt_jax.synthetic.corpus import (
-    HELD_OUT_PHRASES,
-    PHRASES,
-    build_synthetic_store,
-    write_corpus,
+from actiongpt_jax.synthetic.corpus import build_synthetic_store, write_corpus
+from actiongpt_jax.synthetic.phrases import (
+    held_out_phrases,
+    load_phrases,
+    opaque_phrases,
 )
-from actiongpt_jax.synthetic.phrases import OPAQUE_PHRASES
 from actiongpt_jax.text.descriptions import read_descriptions
 
 
@@ -51,7 +49,7 @@ def npz_of(folder, entry):
 def test_number_of_phrases(corpus):
     train = phrases_of(annotations(corpus, "train"))
     val = phrases_of(annotations(corpus, "val"))
-    assert len(PHRASES) == len({phrase.text for phrase in PHRASES})
+    assert len(load_phrases()) == len({phrase.text for phrase in load_phrases()})
     assert len(train | val) >= 64
     assert len(val) >= 40
 
@@ -59,38 +57,42 @@ def test_number_of_phrases(corpus):
 def test_held_out_phrases_are_in_val_only_and_marked(corpus):
     train = annotations(corpus, "train")
     seen = phrases_of(train) | phrases_of(train, "seq_ann")
-    held_out = set(HELD_OUT_PHRASES)
+    held_out = set(held_out_phrases())
     assert len(held_out) >= 8
     assert not seen & held_out
     assert held_out <= phrases_of(annotations(corpus, "val"))
-    assert json.loads((corpus / "held_out.json").read_text()) == list(HELD_OUT_PHRASES)
+    assert json.loads((corpus / "held_out.json").read_text()) == list(
+        held_out_phrases()
+    )
 
 
 def test_moves_of_held_out_phrases_occur_in_training(corpus):
     seen = phrases_of(annotations(corpus, "train"))
-    moves = {name for p in PHRASES if p.text in seen for name, _ in p.parts}
+    moves = {name for p in load_phrases() if p.text in seen for name, _ in p.parts}
     # A frog is made of a squat and a jump forward.
     made_of = {"frog": {"squat", "jump_forward"}}
-    for phrase in PHRASES:
+    for phrase in load_phrases():
         if phrase.held_out:
             for name, _ in phrase.parts:
                 assert made_of.get(name, {name}) <= moves
 
 
 def test_opaque_phrases_have_a_word_of_their_own():
-    trained = " ".join(phrase.text for phrase in PHRASES if not phrase.held_out)
-    assert {"act like a frog", "surrender", "sulk"} <= set(OPAQUE_PHRASES)
-    assert "walk backwards with the arms crossed" not in OPAQUE_PHRASES
-    for phrase in HELD_OUT_PHRASES:
+    trained = " ".join(phrase.text for phrase in load_phrases() if not phrase.held_out)
+    assert {"act like a frog", "surrender", "sulk"} <= set(opaque_phrases())
+    assert "walk backwards with the arms crossed" not in opaque_phrases()
+    for phrase in held_out_phrases():
         new = [word for word in phrase.split() if word[:5] not in trained]
-        assert bool(new) == (phrase in OPAQUE_PHRASES), phrase
-    assert 8 <= len(OPAQUE_PHRASES) < len(HELD_OUT_PHRASES) - 8
+        assert bool(new) == (phrase in opaque_phrases()), phrase
+    assert 8 <= len(opaque_phrases()) < len(held_out_phrases()) - 8
 
 
 def test_held_out_phrases_change_nothing_of_the_training_split(tmp_path, monkeypatch):
-    fewer = tuple(phrase for phrase in PHRASES if phrase.text not in OPAQUE_PHRASES)
+    fewer = tuple(
+        phrase for phrase in load_phrases() if phrase.text not in opaque_phrases()
+    )
     write_corpus(tmp_path / "all", 6, seed=0)
-    monkeypatch.setattr("actiongpt_jax.synthetic.corpus.PHRASES", fewer)
+    monkeypatch.setattr("actiongpt_jax.synthetic.corpus.load_phrases", lambda: fewer)
     write_corpus(tmp_path / "fewer", 6, seed=0)
     one, two = (
         (tmp_path / name / "babel" / "train.json").read_bytes()
@@ -174,13 +176,13 @@ def test_starts_anywhere_looking_anywhere(corpus):
 
 def test_descriptions_cover_every_phrase(corpus):
     descriptions = read_descriptions(corpus / "descriptions.jsonl")
-    assert set(descriptions) == {phrase.text for phrase in PHRASES}
+    assert set(descriptions) == {phrase.text for phrase in load_phrases()}
     assert descriptions.writers("detail") == ["synthetic", "synthetic-terse"]
-    assert len(descriptions.select("detail", k=8)) == len(PHRASES)
+    assert len(descriptions.select("detail", k=8)) == len(load_phrases())
     for prompt in ("action", "person", "movements"):
-        assert len(descriptions.select(prompt, "synthetic", k=4)) == len(PHRASES)
+        assert len(descriptions.select(prompt, "synthetic", k=4)) == len(load_phrases())
     terse = descriptions.select("detail", "synthetic-terse", k=4)
-    assert len(terse) == len(PHRASES)
+    assert len(terse) == len(load_phrases())
 
 
 def test_same_seed_same_bytes_other_seed_other_motion(tmp_path):

@@ -8,12 +8,13 @@ from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.synthetic import rig
-from actiongpt_jax.synthetic.phrases import BY_TEXT, PHRASES
+from actiongpt_jax.synthetic.phrases import load_phrases
 from actiongpt_jax.synthetic.sequence import make_action, make_sequence
 from actiongpt_jax.synthetic.take import draw_person
 from tests.oracles import kinematics as oracle
 
 FPS = 30.0
+BY_TEXT = {phrase.text: phrase for phrase in load_phrases()}
 LEFT, RIGHT = 0, 1
 SIDE = {"left": LEFT, "right": RIGHT}
 
@@ -46,7 +47,7 @@ def turns(rotations):
     return steps.magnitude().reshape(count - 1, 22)
 
 
-ALL = pytest.mark.parametrize("text", [phrase.text for phrase in PHRASES])
+ALL = pytest.mark.parametrize("text", BY_TEXT)
 
 
 @ALL

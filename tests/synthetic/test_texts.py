@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
-from actiongpt_jax.synthetic.phrases import PHRASES, SIDES
+from actiongpt_jax.synthetic.phrases import SIDES, load_phrases
 from actiongpt_jax.synthetic.sequence import MOVES
-from actiongpt_jax.synthetic.texts import WORDS, describe
+from actiongpt_jax.synthetic.texts import describe
+from actiongpt_jax.synthetic.words import load_words
 
+PHRASES = load_phrases()
 BY_PHRASE = {phrase.text: describe(phrase) for phrase in PHRASES}
 ALL = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)
 ONE_SIDED = [phrase for phrase in PHRASES if len(phrase.sides) == 1]
@@ -83,7 +85,7 @@ def test_the_same_texts_every_time():
 
 
 def test_every_move_has_words_and_every_word_a_move():
-    assert set(WORDS) == set(MOVES)
+    assert set(load_words()) == set(MOVES)
 
 
 def test_held_out_descriptions_use_only_words_of_training_phrases():
