@@ -6,8 +6,8 @@ left, 1 for right and means nothing to moves without sides.
 
 import numpy as np
 
-from actiongpt_jax.synthetic.rig import OUT
-from actiongpt_jax.synthetic.take import Step, Take, smooth
+from actiongpt_jax.synthetic.rig import ACROSS, AHEAD, BOTH, OUT, PITCH, TURN, UP
+from actiongpt_jax.synthetic.take import Take, smooth, visit
 
 
 def stand(take: Take, side: int):
@@ -48,15 +48,17 @@ def travel(
     count = max(2, round(take.seconds * person.pace / half_period))
     lead = 0.12  # seconds: the first heel takes its time to rise
     half = (take.seconds - max(flight, 0.0) - 0.03 - lead) / count
+
+    # The path of the body, at a speed that starts and ends with 0.
     ramp = smooth(t / (1.6 * half)) * smooth((take.seconds - t) / (1.6 * half))
-    length = speed * person.pace * (0.5 + 0.5 * person.size)
     progress = np.cumsum(ramp)
-    progress /= progress[-1]
-    take.heading += turn * progress
-    stride = length * ramp * t[1]
+    take.heading += turn * (progress / progress[-1])
+    stride = speed * person.pace * (0.5 + 0.5 * person.size) * ramp * t[1]
     course = take.heading + direction
     way = np.stack([stride * np.cos(course), stride * np.sin(course)], 1)
     take.path += np.cumsum(way, axis=0) - way[0]
+
+    # The steps, left and right in turn.
     double = min(flight, 0.0)
     for number in range(count):
         foot = (side + number) % 2
@@ -70,9 +72,8 @@ def travel(
             after = end - 0.25 * half
         if number >= count - 2:
             after = take.seconds
-        place, yaw = take.stance(foot, after)
         lift = 0.3 if number in high_steps else height
-        take.steps[foot].append(Step(start, end, place, yaw, lift, push))
+        take.swing(foot, start, end, after, height=lift, push=push)
     _sway(take, side, ramp, np.pi * (t - lead) / half, arms, speed)
 
 
@@ -80,70 +81,69 @@ def _sway(take, side, ramp, phase, arms, speed):
     """Pelvis, torso and arms in time with the steps."""
     first, person = OUT[side], take.person
     swing = min(1.0, abs(speed)) * ramp
-    take.controls["shift"][:, 0] -= 0.025 * first * np.sin(phase) * ramp
-    take.controls["shift"][:, 1] -= person.bounce * np.cos(2 * phase) * ramp
-    take.controls["pelvis"][:, 1] += 0.07 * first * np.cos(phase) * swing
-    take.controls["torso"][:, 1] -= 0.14 * first * np.cos(phase) * swing * arms
-    for arm in (0, 1):
+    take.shift[:, ACROSS] -= 0.025 * first * np.sin(phase) * ramp
+    take.shift[:, UP] -= person.bounce * np.cos(2 * phase) * ramp
+    take.pelvis[:, TURN] += 0.07 * first * np.cos(phase) * swing
+    take.torso[:, TURN] -= 0.14 * first * np.cos(phase) * swing * arms
+    for arm in BOTH:
         # The foot is most forward when its swing ends, and so is the other arm.
         sign = 1.0 if arm == side else -1.0
         ahead = sign * person.arm_swing * arms * np.cos(phase) * swing
-        take.controls["hands"][:, arm, 2] += ahead
-        take.controls["hands"][:, arm, 1] += 0.35 * ahead**2
+        take.hands[:, arm, AHEAD] += ahead
+        take.hands[:, arm, UP] += 0.35 * ahead**2
 
 
-def run(take: Take, side: int, speed: float = 2.4, in_place: bool = False):
+def run(take: Take, side: int, speed: float):
     """Runs or jogs: flight between the steps, bent elbows, a lean forward."""
+    _run(take, side, speed, lean=0.05 * speed, height=0.16 + 0.06 * speed)
+
+
+def jog_in_place(take: Take, side: int):
+    """Jogs on the spot; the arms swing although nothing travels."""
+    _run(take, side, speed=0.0, lean=0.05, height=0.24)
+    swing = np.sin(2 * np.pi * take.t / 0.72 * take.person.pace) * take.hold(0.15, 0.85)
+    take.hands[:, :, AHEAD] += 0.25 * OUT * swing[:, None]
+
+
+def _run(take, side, speed, lean, height):
     held = take.hold(0.15, 0.85)
-    for arm in (0, 1):
-        take.arm(arm, [(0.0, "hang"), (0.15, "run"), (0.85, "run"), (1.0, "hang")])
-    take.controls["torso"][:, 0] += (0.05 if in_place else 0.05 * speed) * held
-    take.controls["shift"][:, 1] -= 0.05 * held
-    travel(
-        take,
-        side,
-        speed=0.0 if in_place else speed,
-        half_period=0.36,
-        height=0.24 if in_place else 0.16 + 0.06 * speed,
-        flight=0.03,
-        arms=1.1,
-        push=0.8,
-    )
-    if in_place:
-        wave = np.sin(2 * np.pi * take.t / 0.72 * take.person.pace) * held
-        for arm in (0, 1):
-            take.controls["hands"][:, arm, 2] += 0.25 * OUT[arm] * wave
+    take.arms(visit("run", 0.15, 0.85))
+    take.torso[:, PITCH] += lean * held
+    take.shift[:, UP] -= 0.05 * held
+    flying = {"half_period": 0.36, "flight": 0.03, "arms": 1.1, "push": 0.8}
+    travel(take, side, speed, height=height, **flying)
 
 
 def march(take: Take, side: int):
     """Walks stiffly with high knees and straight, far swinging arms."""
     travel(take, side, speed=0.7, half_period=0.55, height=0.32, arms=2.6, push=0.3)
-    take.controls["torso"][:, 0] -= 0.06 * take.hold()
-    take.controls["hands"][:, :, 1] -= 0.04
+    take.torso[:, PITCH] -= 0.06 * take.hold(0.2)
+    take.hands[:, :, UP] -= 0.04
 
 
 def sneak(take: Take, side: int):
     """Walks bent down, slowly, with high careful steps."""
     held = take.hold(0.2, 0.85)
-    take.controls["shift"][:, 1] -= 0.2 * held
-    take.controls["torso"][:, 0] += 0.55 * held
-    take.controls["head"][:, 0] -= 0.35 * held
-    pose = ((0.05, -0.35, 0.5), (0.6, -0.5, -0.4))
-    for arm in (0, 1):
-        take.arm(arm, [(0.0, "hang"), (0.2, pose), (0.85, pose), (1.0, "hang")])
+    take.shift[:, UP] -= 0.2 * held
+    take.torso[:, PITCH] += 0.55 * held
+    take.head[:, PITCH] -= 0.35 * held
+    take.arms(visit(((0.05, -0.35, 0.5), (0.6, -0.5, -0.4)), 0.2, 0.85))
     travel(take, side, speed=0.5, half_period=0.72, height=0.2, arms=0.5)
 
 
 def tiptoe(take: Take, side: int):
     """Walks with small steps on the balls of the feet."""
     held = take.hold(0.15, 0.88)
-    take.controls["heel"] += 0.65 * held[:, None]
-    take.controls["shift"][:, 1] += 0.06 * held
-    for arm in (0, 1):
-        take.arm(
-            arm, [(0.0, "hang"), (0.2, "side_low"), (0.85, "side_low"), (1.0, "hang")]
-        )
+    take.heel += 0.65 * held[:, None]
+    take.shift[:, UP] += 0.06 * held
+    take.arms(visit("side_low", 0.2, 0.85))
     travel(take, side, speed=0.4, half_period=0.45, height=0.06, arms=0.1, push=0.1)
+
+
+def sidestep(take: Take, side: int):
+    """Steps sideways, the body facing the same way."""
+    way = OUT[side] * np.pi / 2
+    travel(take, side, 0.42, half_period=0.48, direction=way, arms=0.2, gather=True)
 
 
 def _turning(turn: float, **how):
@@ -161,19 +161,6 @@ def _either_foot(move, **how):
     return lambda take, side: move(take, int(take.rng.integers(2)), **how)
 
 
-def sidestep(take: Take, side: int):
-    """Steps sideways, the body facing the same way."""
-    travel(
-        take,
-        side,
-        speed=0.42,
-        half_period=0.48,
-        direction=OUT[side] * np.pi / 2,
-        arms=0.2,
-        gather=True,
-    )
-
-
 GAITS = {
     "stand": stand,
     "walk": _either_foot(travel),
@@ -184,7 +171,7 @@ GAITS = {
     ),
     "jog": _either_foot(run, speed=1.7),
     "run": _either_foot(run, speed=2.6),
-    "jog_in_place": _either_foot(run, in_place=True),
+    "jog_in_place": _either_foot(jog_in_place),
     "sidestep": sidestep,
     "walk_turn": _turning(np.pi / 2, speed=1.0),
     "circle": _turning(1.9 * np.pi, speed=1.05),

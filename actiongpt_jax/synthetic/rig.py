@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.geometry.skeletons import SMPL22
 
+BOTH = LEFT, RIGHT = 0, 1
 OUT = np.array([1.0, -1.0])  # +x is left, so "out" is +x on the left side
 OFFSETS = np.array(SMPL22.offsets)
 BALL_HEIGHT = 0.02  # metres from the floor to the joint in the ball of a flat foot
@@ -30,30 +31,50 @@ KNEE_AXIS = np.array([1.0, 0.0, 0.0])  # positive takes the shin backwards
 ELBOW_AXES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
 ARM_LENGTH = float(np.linalg.norm(OFFSETS[18]) + np.linalg.norm(OFFSETS[20]))
 
-# Every control beside the feet and the path, with the shape of one frame. Angles are
-# (forward pitch, turn to the left, lean to the right) in radians, in the order turn *
-# pitch * lean; positions are metres (left, up, forward), hands in arm lengths
-# (out, up, forward) from the shoulder in the chest's frame, elbows the direction the
-# elbow points to. `lift` 1 hands a leg over from its footprint to the angles of
-# `leg` (hip flexion, abduction, knee flexion, pointed foot). `heel` raises the heel.
-CONTROLS = {
-    "shift": (3,),
-    "pelvis": (3,),
-    "torso": (3,),
-    "head": (3,),
-    "hands": (2, 3),
-    "elbows": (2, 3),
-    "wrists": (2,),
-    "shoulders": (2,),
-    "lift": (2,),
-    "leg": (2, 4),
-    "heel": (2,),
-}
+# Axes of the controls: of three angles, of a position, and of a free leg.
+PITCH, TURN, LEAN = 0, 1, 2
+ACROSS, UP, AHEAD = 0, 1, 2
+FLEXION, ABDUCTION, FOLD, POINT = 0, 1, 2, 3
 
 
 @dataclasses.dataclass
-class Track:
-    """The controls of T frames in world coordinates.
+class Controls:
+    """Everything except the feet and the path, for T frames.
+
+    Angles are radians. Three of them are (pitch forward, turn to the left, lean to the
+    right), applied in the order turn * pitch * lean.
+
+    Attributes:
+        shift: (T, 3) metres (left, up, forward) of the pelvis from where it stands.
+        pelvis: (T, 3) angles.
+        torso: (T, 3) angles.
+        head: (T, 3) angles.
+        hands: (T, 2, 3) arm lengths (out, up, forward) from the shoulder, in the
+            chest's frame.
+        elbows: (T, 2, 3) direction that the elbow points to, in the same frame.
+        wrists: (T, 2) angle in the plane of the palm.
+        shoulders: (T, 2) angle by which a shoulder is raised.
+        lift: (T, 2) 1 hands a leg over from its footprint to the angles of `leg`.
+        leg: (T, 2, 4) angles: hip flexion, hip abduction, knee flexion, pointed foot.
+        heel: (T, 2) angle by which the heel is raised.
+    """
+
+    shift: Float[np.ndarray, "T 3"]
+    pelvis: Float[np.ndarray, "T 3"]
+    torso: Float[np.ndarray, "T 3"]
+    head: Float[np.ndarray, "T 3"]
+    hands: Float[np.ndarray, "T 2 3"]
+    elbows: Float[np.ndarray, "T 2 3"]
+    wrists: Float[np.ndarray, "T 2"]
+    shoulders: Float[np.ndarray, "T 2"]
+    lift: Float[np.ndarray, "T 2"]
+    leg: Float[np.ndarray, "T 2 4"]
+    heel: Float[np.ndarray, "T 2"]
+
+
+@dataclasses.dataclass
+class Track(Controls):
+    """The controls of T frames, with the path and the feet in world coordinates.
 
     Attributes:
         path: (T, 2) ground position of the body, metres.
@@ -62,7 +83,6 @@ class Track:
         foot_yaw: (T, 2) radians.
         foot_pitch: (T, 2) radians, positive raises the heel.
         contact: (T, 2) True where the foot is planted.
-        controls: name -> (T, ...) as in CONTROLS.
     """
 
     path: Float[np.ndarray, "T 2"]
@@ -71,25 +91,24 @@ class Track:
     foot_yaw: Float[np.ndarray, "T 2"]
     foot_pitch: Float[np.ndarray, "T 2"]
     contact: Bool[np.ndarray, "T 2"]
-    controls: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         """Returns the number of frames."""
         return len(self.path)
 
 
+CONTROLS = tuple(field.name for field in dataclasses.fields(Controls))
+FIELDS = tuple(field.name for field in dataclasses.fields(Track))
+
+
 def join(tracks: list[Track]) -> Track:
     """Concatenates tracks in time."""
-    arrays = {
-        field.name: np.concatenate([getattr(track, field.name) for track in tracks])
-        for field in dataclasses.fields(Track)
-        if field.name != "controls"
-    }
-    controls = {
-        name: np.concatenate([track.controls[name] for track in tracks])
-        for name in CONTROLS
-    }
-    return Track(**arrays, controls=controls)
+    return Track(
+        **{
+            name: np.concatenate([getattr(track, name) for track in tracks])
+            for name in FIELDS
+        }
+    )
 
 
 def about(axis: int, angle: np.ndarray) -> np.ndarray:
@@ -131,17 +150,15 @@ def solve(
         (T, 3) SMPL translation, metres, z-up.
     """
     local = np.tile(np.eye(3), (len(track), 22, 1, 1))
-    local[:, 0] = facing(track.heading) @ bend(track.controls["pelvis"])
-    feet = facing(track.foot_yaw) @ about(0, track.foot_pitch + track.controls["heel"])
+    local[:, 0] = facing(track.heading) @ bend(track.pelvis)
+    feet = facing(track.foot_yaw) @ about(0, track.foot_pitch + track.heel)
     ankles = track.ball - np.einsum("tsij,sj->tsi", feet, OFFSETS[list(BALL)])
     pelvis = _pelvis(track, local[:, 0], ankles, fps)
-    for side in (0, 1):
+    for angles, joints in ((track.torso, SPINE), (track.head, NECK)):
+        for joint, share in joints:
+            local[:, joint] = bend(share * angles)
+    for side in BOTH:
         _solve_leg(track, side, local, pelvis, feet[:, side], ankles[:, side])
-    for joint, share in SPINE:
-        local[:, joint] = bend(share * track.controls["torso"])
-    for joint, share in NECK:
-        local[:, joint] = bend(share * track.controls["head"])
-    for side in (0, 1):
         _solve_arm(track, side, local)
     rotations = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec()
     return rotations.reshape(-1, 22, 3), pelvis - OFFSETS[0]
@@ -149,11 +166,11 @@ def solve(
 
 def _pelvis(track, root, ankles, fps):
     """(T, 3) where the pelvis is wanted, lowered so that planted legs reach."""
-    wanted = np.einsum("tij,tj->ti", facing(track.heading), track.controls["shift"])
+    wanted = np.einsum("tij,tj->ti", facing(track.heading), track.shift)
     wanted[:, :2] += track.path
     wanted[:, 2] += STAND_HEIGHT
     deficit = np.zeros(len(track))
-    for side in (0, 1):
+    for side in BOTH:
         reach = REACH * _longest(OFFSETS[KNEE[side]], OFFSETS[ANKLE[side]], KNEE_AXIS)
         hip = wanted + root @ OFFSETS[HIP[side]]
         away = np.sum((ankles[:, side, :2] - hip[:, :2]) ** 2, axis=-1)
@@ -171,8 +188,8 @@ def _pelvis(track, root, ankles, fps):
 def _solve_leg(track, side, local, pelvis, foot, ankle):
     hip, knee, toe = HIP[side], KNEE[side], ANKLE[side]
     thigh, shin = OFFSETS[knee], OFFSETS[toe]
-    flexion, abduction, fold, point = np.moveaxis(track.controls["leg"][:, side], -1, 0)
-    weight = track.controls["lift"][:, side, None]
+    flexion, abduction, fold, point = np.moveaxis(track.leg[:, side], -1, 0)
+    weight = track.lift[:, side, None]
     root = local[:, 0]
     free = about(2, OUT[side] * abduction) @ about(0, -flexion)
     free_ankle = (free @ (thigh + (about(0, fold) @ shin))[..., None])[..., 0]
@@ -192,17 +209,17 @@ def _solve_leg(track, side, local, pelvis, foot, ankle):
     flat = np.swapaxes(above, -1, -2) @ foot
     turn = Rotation.from_matrix(np.swapaxes(flat, -1, -2) @ about(0, point)).as_rotvec()
     local[:, toe] = flat @ Rotation.from_rotvec(weight * turn).as_matrix()
-    raised = track.foot_pitch[:, side] + track.controls["heel"][:, side]
+    raised = track.foot_pitch[:, side] + track.heel[:, side]
     local[:, BALL[side]] = about(0, -0.8 * np.maximum(raised, 0.0))  # toes stay flat
 
 
 def _solve_arm(track, side, local):
     shoulder, elbow, wrist = SHOULDER[side], ELBOW[side], WRIST[side]
-    collar = about(2, OUT[side] * track.controls["shoulders"][:, side])
+    collar = about(2, OUT[side] * track.shoulders[:, side])
     local[:, COLLAR[side]] = collar
     mirror = np.array([OUT[side], 1.0, 1.0])
-    hand = track.controls["hands"][:, side] * mirror * ARM_LENGTH
-    hint = track.controls["elbows"][:, side] * mirror
+    hand = track.hands[:, side] * mirror * ARM_LENGTH
+    hint = track.elbows[:, side] * mirror
     local[:, shoulder], angle = two_bone(
         np.einsum("tji,tj->ti", collar, hand),
         np.einsum("tji,tj->ti", collar, hint),
@@ -213,7 +230,7 @@ def _solve_arm(track, side, local):
     local[:, elbow] = Rotation.from_rotvec(
         angle[:, None] * ELBOW_AXES[side]
     ).as_matrix()
-    local[:, wrist] = about(2, OUT[side] * track.controls["wrists"][:, side])
+    local[:, wrist] = about(2, OUT[side] * track.wrists[:, side])
 
 
 def two_bone(

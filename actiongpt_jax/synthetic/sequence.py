@@ -20,6 +20,15 @@ from actiongpt_jax.synthetic.take import Person, Take, jitter, smooth
 
 MOVES = GAITS | LEG_MOVES | ARM_MOVES | TRUNK_MOVES
 TRANSITION_SHARE = 0.6  # of the joins, labelled
+# Amplitude of the small movements of each control, in its own unit.
+FIDGETS = {
+    "torso": 0.015,
+    "head": 0.03,
+    "pelvis": 0.008,
+    "hands": 0.02,
+    "elbows": 0.05,
+    "wrists": 0.04,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +100,7 @@ def make_sequence(
             blend = max(2, round(rng.uniform(0.35, 0.6) * fps))
             before = pieces[-1]
             # Getting up from a chair without a word for it takes a labelled while.
-            if before.controls["shift"][-1, 1] < -0.3 and not phrase.seated[0]:
+            if before.shift[-1, rig.UP] < -0.3 and not phrase.seated[0]:
                 blend = max(blend, round(0.9 * fps))
                 labelled = True
             else:
@@ -145,29 +154,23 @@ def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:
 
 def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
     """Stands where `before` ends and eases into the pose in which `after` starts."""
-
-    def still(array):
-        return np.repeat(array[-1:], frames, axis=0)
-
     share = smooth((np.arange(frames) + 1) / (frames + 1))
-    controls = {
-        name: _between(name, values[-1], still(after.controls[name][:1]), share)
-        for name, values in before.controls.items()
-    }
-    still_parts = {
-        field.name: still(getattr(before, field.name))
-        for field in dataclasses.fields(rig.Track)
-        if field.name != "controls"
-    }
-    return rig.Track(**still_parts, controls=controls)
+    arrays = {}
+    for name in rig.FIELDS:
+        start, goal = getattr(before, name)[-1], getattr(after, name)[0]
+        if name in rig.CONTROLS:
+            arrays[name] = _between(name, start, np.stack([goal] * frames), share)
+        else:
+            arrays[name] = np.stack([start] * frames)
+    return rig.Track(**arrays)
 
 
 def _blend_in(before: rig.Track, after: rig.Track, frames: int) -> None:
     """Lets the offset between two actions fade over the first frames of the second."""
     frames = min(frames, len(after))
     share = smooth((np.arange(frames) + 1) / (frames + 1))
-    for name, values in after.controls.items():
-        start = before.controls[name][-1]
+    for name in rig.CONTROLS:
+        start, values = getattr(before, name)[-1], getattr(after, name)
         values[:frames] = _between(name, start, values[:frames], share)
 
 
@@ -187,21 +190,12 @@ def _between(name, start, values, share):
 def _fidget(track: rig.Track, rng: np.random.Generator, fps: float) -> None:
     """Adds slow, small movements that no one stands without."""
     t = np.arange(len(track))[:, None] / fps
-    for name, size in (
-        ("torso", 0.015),
-        ("head", 0.03),
-        ("pelvis", 0.008),
-        ("hands", 0.02),
-        ("elbows", 0.05),
-        ("wrists", 0.04),
-    ):
-        values = track.controls[name]
-        width = int(np.prod(values.shape[1:]))
+    for name, size in FIDGETS.items():
+        values = getattr(track, name)
+        width = values[0].size
         noise = np.zeros((len(track), width))
         for low, high in ((0.1, 0.3), (0.3, 0.7)):
-            hertz, phase = (
-                rng.uniform(low, high, width),
-                rng.uniform(0, 2 * np.pi, width),
-            )
+            hertz = rng.uniform(low, high, width)
+            phase = rng.uniform(0, 2 * np.pi, width)
             noise += size * np.sin(2 * np.pi * hertz * t + phase)
         values += noise.reshape(values.shape)

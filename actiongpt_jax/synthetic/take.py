@@ -1,23 +1,31 @@
 """One action in the making: a time line, a person, controls and footfalls.
 
-A take starts and ends at rest with both feet beside each other under the body; in
+A take starts and ends at rest with both feet next to each other under the body; in
 between, moves (`moves_gaits`, `moves_legs`, `moves_arms`, `moves_trunk`) write its
 controls.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
-from actiongpt_jax.synthetic import rig
+from actiongpt_jax.synthetic.rig import (
+    BALL_HEIGHT,
+    BOTH,
+    CONTROLS,
+    OUT,
+    UP,
+    Controls,
+    Track,
+)
 
 GRAVITY = 9.81
 
+Pose = tuple[tuple[float, float, float], tuple[float, float, float]]
 # Where a hand goes (out, up, forward; arm lengths from the shoulder, chest frame) and
 # where the elbow points then. "hang" is the person's own.
-ARM_POSES = {
+ARM_POSES: dict[str, Pose] = {
     "hip": ((0.06, -0.58, 0.08), (1.0, 0.0, -0.5)),
     "forward": ((-0.08, 0.0, 0.97), (0.5, -1.0, 0.0)),
     "forward_low": ((-0.1, -0.5, 0.8), (0.5, -0.4, -0.6)),
@@ -118,26 +126,30 @@ def smooth(x: np.ndarray) -> np.ndarray:
 
 
 def visit(
-    pose: str | tuple, via: str, rise: float, fall: float, end: float = 1.0
-) -> list[tuple[float, str | tuple]]:
-    """Keys for `Take.arm` to a pose and back, both ways past `via`; times in u."""
-    return [
-        (0.02, "hang"),
-        (0.02 + 0.5 * rise, f"~{via}"),
-        (rise, pose),
-        (fall, pose),
-        (0.5 * (fall + end), f"~{via}"),
-        (end, "hang"),
-    ]
+    pose: str | Pose, rise: float, fall: float, start: float = 0.0, end: float = 1.0
+) -> dict[float, str | Pose]:
+    """Keys for `Take.arm` to a pose, held from u = rise to u = fall, and back."""
+    return {start: "hang", rise: pose, fall: pose, end: "hang"}
 
 
-class Take:
+def visit_past(
+    via: str, pose: str | Pose, rise: float, fall: float
+) -> dict[float, str | Pose]:
+    """The same as `visit`, both ways past the pose `via`."""
+    back = {0.5 * (fall + 1.0): f"~{via}", 1.0: "hang"}
+    return {0.02: "hang", 0.02 + 0.5 * rise: f"~{via}", rise: pose, fall: pose, **back}
+
+
+class Take(Controls):
     """The controls of one action in its own frame: starts at 0, looking along +x.
 
     Attributes:
         t: (T,) seconds.
         u: (T,) the same from 0 to 1.
-        path, heading, controls: as in `rig.Track`.
+        seconds: duration.
+        person: who performs the action.
+        rng: random numbers of this performance.
+        path, heading: as in `rig.Track`.
         steps: of the left and of the right foot, in order of time.
     """
 
@@ -146,6 +158,20 @@ class Take:
     ):
         """Makes a take in which the person just stands."""
         frames = max(2, round(seconds * fps))
+        pair = np.ones((frames, 2, 1))
+        super().__init__(
+            shift=np.zeros((frames, 3)),
+            pelvis=np.zeros((frames, 3)),
+            torso=np.tile(person.lean, (frames, 1)),
+            head=np.tile(person.nod, (frames, 1)),
+            hands=pair * person.hang,
+            elbows=pair * (0.12, 0.0, -1.0),
+            wrists=np.zeros((frames, 2)),
+            shoulders=np.zeros((frames, 2)),
+            lift=np.zeros((frames, 2)),
+            leg=np.zeros((frames, 2, 4)),
+            heel=np.zeros((frames, 2)),
+        )
         self.t = np.arange(frames) / fps
         self.seconds = float(self.t[-1])
         self.u = self.t / self.seconds
@@ -153,41 +179,32 @@ class Take:
         self.path = np.zeros((frames, 2))
         self.heading = np.zeros(frames)
         self.steps: tuple[list[Step], list[Step]] = ([], [])
-        self.controls = {
-            name: np.zeros((frames, *shape)) for name, shape in rig.CONTROLS.items()
-        }
-        self.controls["torso"] += person.lean
-        self.controls["head"] += person.nod
-        self.controls["hands"] += person.hang
-        self.controls["elbows"] += (0.12, 0.0, -1.0)
 
-    def curve(self, keys: list[tuple[float, float]]) -> np.ndarray:
-        """(T,) smooth curve through (u, value) keys, level before and after."""
-        times, values = zip(*keys, strict=True)
+    def curve(self, keys: dict[float, float], scale: float = 1.0) -> np.ndarray:
+        """(T,) smooth curve through {u: value} keys, level before and after."""
+        times, values = list(keys), scale * np.array(list(keys.values()))
         return PchipInterpolator(times, values)(np.clip(self.u, times[0], times[-1]))
 
-    def add(self, name: str, axis: int | tuple, keys: list[tuple[float, float]]):
-        """Adds a curve to one number of a control."""
-        index = axis if isinstance(axis, tuple) else (axis,)
-        self.controls[name][(slice(None), *index)] += self.curve(keys)
-
-    def hold(self, rise: float = 0.2, fall: float | None = None) -> np.ndarray:
+    def hold(self, rise: float, fall: float | None = None) -> np.ndarray:
         """(T,) that rises to 1 until u = rise, and from u = fall sinks again."""
         up = smooth(self.u / rise)
         return up if fall is None else up * smooth((1 - self.u) / (1 - fall))
 
-    def arm(self, side: int, keys: Sequence[tuple[float, str | tuple]]):
-        """Leads a hand through poses: (u, name of ARM_POSES or (hand, elbow)).
+    def beat(self, hertz: float, start: float, end: float) -> np.ndarray:
+        """(T,) sine of the person's pace that fades in and out at u = start, end."""
+        fade = smooth((self.u - start) / 0.12) * smooth((end - self.u) / 0.12)
+        seconds = self.t - start * self.seconds
+        return fade * np.sin(2 * np.pi * hertz * self.person.pace * seconds)
+
+    def arm(self, side: int, keys: dict[float, str | Pose]) -> None:
+        """Leads a hand through poses: {u: name of ARM_POSES or (hand, elbow)}.
 
         Between two keys the hand eases from one to the other and rests at each; it
         passes one marked "~" without a rest. "hang" is what the arm did before.
         """
-        times = [u for u, _ in keys]
-        passing = [isinstance(pose, str) and pose[0] == "~" for _, pose in keys]
-        stages = [
-            self._arm_pose(pose[1:] if passes else pose, side)
-            for (_, pose), passes in zip(keys, passing, strict=True)
-        ]
+        times = list(keys)
+        passing = [str(pose).startswith("~") for pose in keys.values()]
+        stages = [self._arm_pose(side, pose) for pose in keys.values()]
         total = stages[0].copy()
         for i in range(len(keys) - 1):
             start, end = times[i], times[i + 1]
@@ -197,61 +214,81 @@ class Take:
                 end += 0.5 * (times[i + 2] - times[i + 1])
             share = smooth((self.u - start) / (end - start))[:, None]
             total += share * (stages[i + 1] - stages[i])
-        self.controls["hands"][:, side] = total[:, :3]
-        self.controls["elbows"][:, side] = total[:, 3:]
+        self.hands[:, side], self.elbows[:, side] = total[:, :3], total[:, 3:]
 
-    def _arm_pose(self, pose, side):
-        """(T, 6) hand and elbow of a pose; "hang" is what the arm did before."""
-        if isinstance(pose, str) and pose == "hang":
-            return np.concatenate(
-                [self.controls["hands"][:, side], self.controls["elbows"][:, side]], 1
-            )
-        hand, elbow = ARM_POSES[pose] if isinstance(pose, str) else pose
+    def arms(self, keys: dict[float, str | Pose]) -> None:
+        """Leads both hands through the same poses, mirrored; see `arm`."""
+        for side in BOTH:
+            self.arm(side, keys)
+
+    def _arm_pose(self, side, pose):
+        """(T, 6) hand and elbow of a pose."""
+        if isinstance(pose, str):
+            pose = pose.removeprefix("~")
+            if pose == "hang":
+                return np.hstack([self.hands[:, side], self.elbows[:, side]])
+            pose = ARM_POSES[pose]
+        hand, elbow = pose
         rest = np.array(self.person.hang)
         length = np.linalg.norm(hand)
         hand = rest + min(self.person.size, 1.05) * (np.array(hand) - rest)
         hand *= length / np.linalg.norm(hand)  # a straight arm stays straight
         return np.tile(np.concatenate([hand, elbow]), (len(self.t), 1))
 
-    def beat(self, hertz: float, start: float, end: float) -> np.ndarray:
-        """(T,) sine of the person's pace that fades in and out at u = start, end."""
-        fade = smooth((self.u - start) / 0.12) * smooth((end - self.u) / 0.12)
-        seconds = self.t - start * self.seconds
-        return fade * np.sin(2 * np.pi * hertz * self.person.pace * seconds)
-
     def stance(self, side: int, at: float) -> tuple[tuple[float, float], float]:
-        """Place and yaw of a foot that stands beside the body at time `at`."""
+        """Place and yaw of a foot that stands under the body at `at` seconds."""
         heading = float(np.interp(at, self.t, self.heading))
         centre = [float(np.interp(at, self.t, self.path[:, i])) for i in (0, 1)]
-        out = rig.OUT[side] * self.person.stance
         ahead = 0.065  # the balls of the feet are ahead of the pelvis
-        place = (
-            centre[0] + ahead * np.cos(heading) - out * np.sin(heading),
-            centre[1] + ahead * np.sin(heading) + out * np.cos(heading),
-        )
-        return place, heading + rig.OUT[side] * (self.person.turnout - 0.2)
+        place = _offset(centre, heading, ahead, OUT[side] * self.person.stance)
+        return place, heading + OUT[side] * (self.person.turnout - 0.2)
 
-    def step(self, side: int, start: float, end: float, ahead=0.0, out=0.0, **how):
-        """Sets a foot down `ahead` and `out` of its stance; times in u."""
-        (x, y), yaw = self.stance(side, end * self.seconds)
-        heading = float(np.interp(end * self.seconds, self.t, self.heading))
-        out *= rig.OUT[side]
-        place = (
-            x + ahead * np.cos(heading) - out * np.sin(heading),
-            y + ahead * np.sin(heading) + out * np.cos(heading),
-        )
-        start, end = start * self.seconds, end * self.seconds
+    def swing(
+        self, side: int, start: float, end: float, at: float, ahead=0.0, out=0.0, **how
+    ) -> None:
+        """Moves a foot to a place off its stance.
+
+        Args:
+            side: which foot.
+            start: when it leaves the floor, seconds.
+            end: when it lands, seconds.
+            at: time of the body's position that the stance belongs to, seconds.
+            ahead: metres in front of the stance.
+            out: metres further out than the stance.
+            **how: `height`, `push` and `toes_up` of the `Step`.
+        """
+        place, yaw = self.stance(side, at)
+        heading = float(np.interp(at, self.t, self.heading))
+        place = _offset(place, heading, ahead, OUT[side] * out)
         self.steps[side].append(Step(start, end, place, yaw, **how))
 
+    def step(self, side: int, start: float, end: float, **how) -> None:
+        """The same as `swing` with times in u; the stance is that of the end."""
+        start, end = start * self.seconds, end * self.seconds
+        self.swing(side, start, end, end, **how)
+
     def leap(
-        self, start: float, off: float, land: float, end: float, crouch: float, feet
-    ):
+        self,
+        start: float,
+        off: float,
+        land: float,
+        end: float,
+        crouch: float,
+        tiptoe: float = 0.05,
+    ) -> None:
         """Moves the pelvis through a jump: crouch, ballistic flight, landing.
 
-        Times are seconds; the feet that fly need a `Step` from off to land.
+        The feet that fly need a `swing` from off to land.
+
+        Args:
+            start: when the crouch starts, seconds.
+            off: when the feet leave the floor, seconds.
+            land: when they land, seconds.
+            end: when the pelvis is back at its height, seconds.
+            crouch: how far the pelvis sinks, metres.
+            tiptoe: its height over standing when the feet leave the floor, metres.
         """
         speed = GRAVITY * (land - off) / 2
-        tiptoe = 0.05 if len(feet) == 2 else 0.03
         low = start + 0.6 * (off - start), land + 0.45 * (end - land)
         spline = CubicHermiteSpline(
             [start, low[0], off, land, low[1], end],
@@ -259,44 +296,51 @@ class Take:
             [0.0, 0.0, speed, -speed, 0.0, 0.0],
         )
         inside = (self.t >= start) & (self.t <= end)
-        self.controls["shift"][inside, 1] += spline(self.t[inside])
+        self.shift[inside, UP] += spline(self.t[inside])
 
-    def finish(self) -> rig.Track:
+    def finish(self) -> Track:
         """Lays out the footfalls and returns the controls."""
-        ball, yaw, pitch, contact = zip(
-            *(self._footfalls(side) for side in (0, 1)), strict=True
+        left, right = (self._footfalls(side) for side in BOTH)
+        ball, yaw, pitch, contact = (
+            np.stack(pair, 1) for pair in zip(left, right, strict=True)
         )
-        contact = np.stack(contact, 1) & (self.controls["lift"] == 0.0)
-        return rig.Track(
+        return Track(
+            **{name: getattr(self, name) for name in CONTROLS},
             path=self.path,
             heading=self.heading,
-            ball=np.stack(ball, 1),
-            foot_yaw=np.stack(yaw, 1),
-            foot_pitch=np.stack(pitch, 1),
-            contact=contact,
-            controls=self.controls,
+            ball=ball,
+            foot_yaw=yaw,
+            foot_pitch=pitch,
+            contact=contact & (self.lift == 0.0),
         )
 
     def _footfalls(self, side):
+        """Ball, yaw, pitch and contact of one foot; see `rig.Track`."""
         place, angle = self.stance(side, 0.0)
-        ball = np.tile([*place, rig.BALL_HEIGHT], (len(self.t), 1))
+        ball = np.tile([*place, BALL_HEIGHT], (len(self.t), 1))
         yaw, pitch = np.full(len(self.t), angle), np.zeros(len(self.t))
         contact = np.ones(len(self.t), bool)
         free_from = 0.0
         for step in self.steps[side]:
             share = (self.t - step.start) / (step.end - step.start)
-            inside = (share > 0) & (share < 1)
+            contact &= (share <= 0) | (share >= 1)
             share = np.clip(share, 0.0, 1.0)
             ease = (3 - 2 * share) * share**2
             ball[:, :2] += ease[:, None] * (np.array(step.place) - np.array(place))
             ball[:, 2] += step.height * np.sin(np.pi * share) ** 2
             yaw += ease * (step.yaw - angle)
             lifted = max(step.start - 0.22, free_from)
-            keys = [(lifted, 0.0), (max(step.start, lifted + 0.02), step.push)]
-            keys += [(step.start + 0.65 * (step.end - step.start), -step.toes_up)]
-            keys += [(step.end, 0.0)]
-            times, values = zip(*keys, strict=True)
-            pitch += PchipInterpolator(times, values)(np.clip(self.t, *times[::3]))
-            contact &= ~inside
+            times = [lifted, max(step.start, lifted + 0.02)]
+            times += [step.start + 0.65 * (step.end - step.start), step.end]
+            roll = PchipInterpolator(times, [0.0, step.push, -step.toes_up, 0.0])
+            pitch += roll(np.clip(self.t, lifted, step.end))
             place, angle, free_from = step.place, step.yaw, step.end
         return ball, yaw, pitch, contact
+
+
+def _offset(place, heading, ahead, left):
+    """The place `ahead` and `left` metres from a place for someone who looks ahead."""
+    return (
+        place[0] + ahead * np.cos(heading) - left * np.sin(heading),
+        place[1] + ahead * np.sin(heading) + left * np.cos(heading),
+    )
