@@ -33,7 +33,7 @@ def jump(take: Take, side: int, forward: float = 0.0, crouch: float = 0.28):
     flight = (0.42 if not forward else 0.36) * np.sqrt(size)
     off = 0.45 * seconds
     land = off + flight
-    take.leap(0.08 * seconds, off, land, 0.93 * seconds, crouch * size)
+    take.leap((0.08 * seconds, off, land, 0.93 * seconds), crouch * size)
     take.path[:, 0] += forward * size * smooth((take.t - off + 0.3) / (flight + 0.5))
     height = 0.12 * flight / 0.4 + 0.1
     for foot in BOTH:
@@ -68,7 +68,7 @@ def hop(take: Take, side: int):
     begins = [start + number * period for number in range(count)]
     offs = [begin + 0.6 * (period - flight) for begin in begins]
     for begin, off in zip(begins, offs, strict=True):
-        take.leap(begin, off, off + flight, begin + period, 0.08, tiptoe=0.03)
+        take.leap((begin, off, off + flight, begin + period), 0.08, tiptoe=0.03)
         advance = smooth((take.t - off + 0.1) / (flight + 0.2))
         take.path[:, 0] += 0.14 * take.person.size * advance
     # The feet land on the finished path.
@@ -89,7 +89,7 @@ def jacks(take: Take, side: int):
         begin = number * period
         off, opens = begin + 0.55 * (period - flight), number % 2 == 0
         land = off + flight
-        take.leap(begin, off, land, begin + period, 0.07)
+        take.leap((begin, off, land, begin + period), 0.07)
         ease = smooth((take.t - off + 0.08) / (flight + 0.16))
         spread += ease if opens else -ease
         out = 0.22 * take.person.size if opens else 0.0

@@ -268,26 +268,18 @@ class Take(Controls):
         self.swing(side, start, end, end, **how)
 
     def leap(
-        self,
-        start: float,
-        off: float,
-        land: float,
-        end: float,
-        crouch: float,
-        tiptoe: float = 0.05,
+        self, times: tuple[float, ...], crouch: float, tiptoe: float = 0.05
     ) -> None:
         """Moves the pelvis through a jump: crouch, ballistic flight, landing.
 
-        The feet that fly need a `swing` from off to land.
+        The feet that fly need a `swing` from take-off to landing.
 
         Args:
-            start: when the crouch starts, seconds.
-            off: when the feet leave the floor, seconds.
-            land: when they land, seconds.
-            end: when the pelvis is back at its height, seconds.
+            times: start of the crouch, take-off, landing and end, seconds.
             crouch: how far the pelvis sinks, metres.
-            tiptoe: its height over standing when the feet leave the floor, metres.
+            tiptoe: height of the pelvis over standing at take-off, metres.
         """
+        start, off, land, end = times
         speed = GRAVITY * (land - off) / 2
         low = start + 0.6 * (off - start), land + 0.45 * (end - land)
         spline = CubicHermiteSpline(

@@ -1,9 +1,9 @@
 """Descriptions of the synthetic phrases, from a grammar: no language model.
 
 A description is put together from what each move of the phrase says about each limb
-(`words.toml`), with choices of wording and an order of its own. A
-held-out phrase is made of moves that are seen in training, and so is its description.
-The writer's name says where a text comes from.
+(`words.toml`), with choices of wording and an order of its own. A held-out phrase is
+made of moves that are seen in training, and so is its description. The writer's name
+says where a text comes from.
 """
 
 import re
@@ -17,8 +17,6 @@ from actiongpt_jax.text import prompts
 from actiongpt_jax.text.description_record import Description
 
 WRITER, TERSE_WRITER = "synthetic", "synthetic-terse"
-PER_PROMPT = {"detail": 8, "action": 4, "person": 4, "movements": 4}
-TERSE_COUNT = 4
 MIN_WORDS, MAX_WORDS = 40, 80  # of the paper's prompt
 ORDERS = (
     ("legs", "feet", "torso", "arms", "rest", "head", "pace"),
@@ -64,13 +62,10 @@ def describe(phrase: Phrase) -> list[Description]:
         8 of the prompt `detail` by the writer `synthetic`, 4 of each of the three
         poorer prompts, and 4 of `detail` by the writer `synthetic-terse`.
     """
-    jobs = [(WRITER, prompt, count) for prompt, count in PER_PROMPT.items()]
-    jobs.append((TERSE_WRITER, prompts.DEFAULT, TERSE_COUNT))
     records = []
-    for writer, prompt, count in jobs:
+    for writer, prompt, count, write in _JOBS:
         seed = zlib.crc32(f"{writer}/{prompt}/{phrase.text}".encode())
         rng = np.random.default_rng(seed)
-        write = _terse if writer == TERSE_WRITER else _WRITE[prompt]
         texts: list[str] = []
         while len(texts) < count:
             text = write(phrase, rng)
@@ -112,8 +107,11 @@ def _detail(phrase, rng):
 
 def _movements(phrase, rng):
     sentences = _limbs(phrase)
-    names = [name for name in _telling(phrase) if name in sentences]
-    keep = [name for name in LIMBS if name in rng.permutation(names)[:2]]
+    # The limbs in which the phrase shows: those that its moves name.
+    named = set().union(*(load_words()[name] for name, _ in _acts(phrase)))
+    shows = [limb for limb in LIMBS if limb in named - {"rest", "pace"}]
+    # Every limb is drawn for itself, so that their number varies.
+    keep = [limb for limb in LIMBS if limb in rng.permutation(shows)[:2]]
     spoken = {name: _choose(sentences[name], rng) for name in keep}
     opener = _opener(phrase, rng)
     if len(spoken) > 1 and _count(opener, spoken) > 60:
@@ -123,20 +121,14 @@ def _movements(phrase, rng):
 
 def _person(phrase, rng):
     manner = _choose(str(rng.choice(MANNERS)), rng)
-    return " ".join(filter(None, [_opener(phrase, rng), manner]))
+    return f"{_opener(phrase, rng)} {manner}".rstrip()
 
 
 def _action(phrase, rng):
-    ideas = [
-        load_words()[name]["idea"]
-        for name, _ in phrase.parts
-        if "idea" in load_words()[name]
-    ]
+    ideas = [load_words()[name]["idea"] for name, _ in _acts(phrase)]
     idea = " and ".join(_choose(idea, rng) for idea in ideas)
     sentence = _choose(str(rng.choice(IDEAS)).format(idea), rng)
-    return " ".join(
-        filter(None, [_capital(sentence), _choose(str(rng.choice(ENDS)), rng)])
-    )
+    return f"{_capital(sentence)} {_choose(str(rng.choice(ENDS)), rng)}".rstrip()
 
 
 def _terse(phrase, rng):
@@ -150,12 +142,19 @@ def _terse(phrase, rng):
     return _capital(mark.join(notes)) + "."
 
 
-_WRITE = {
-    "detail": _detail,
-    "movements": _movements,
-    "person": _person,
-    "action": _action,
-}
+# (writer, prompt, number of texts, function that writes one)
+_JOBS = (
+    (WRITER, "detail", 8, _detail),
+    (WRITER, "action", 4, _action),
+    (WRITER, "person", 4, _person),
+    (WRITER, "movements", 4, _movements),
+    (TERSE_WRITER, "detail", 4, _terse),
+)
+
+
+def _acts(phrase):
+    """The parts of a phrase without `stand`, which is no action."""
+    return [part for part in phrase.parts if part[0] != "stand"]
 
 
 def _limbs(phrase):
@@ -171,32 +170,21 @@ def _limbs(phrase):
     return sentences
 
 
-def _telling(phrase):
-    """The limbs in which the phrase shows, in order: those that its moves name."""
-    named = set().union(
-        *(load_words()[name] for name, _ in phrase.parts if name != "stand")
-    )
-    return [limb for limb in LIMBS if limb in named and limb not in ("rest", "pace")]
-
-
 def _opener(phrase, rng):
-    parts = [part for part in phrase.parts if part[0] != "stand"]
-    gist = " and ".join(
-        _choose(_sided(load_words()[name]["gist"], side), rng) for name, side in parts
-    )
+    acts = _acts(phrase)
+    gists = [_sided(load_words()[name]["gist"], side) for name, side in acts]
+    gist = " and ".join(_choose(gist, rng) for gist in gists)
     subject = str(rng.choice(SUBJECTS))
     opener = str(rng.choice(OPENERS))
     if opener != PLAIN:
         subject = subject[0].lower() + subject[1:]
-    if len(parts) < len(phrase.parts) and rng.random() < 0.4:
+    if len(acts) < len(phrase.parts) and rng.random() < 0.4:
         gist = f"[stands|stays] [in place|on the spot] and {gist}"
     return _choose(opener.format(subject, gist), rng)
 
 
 def _sided(template, side):
-    if side is None:
-        return template
-    return template.replace("{side}", SIDES[side])
+    return template if side is None else template.replace("{side}", SIDES[side])
 
 
 def _choose(template, rng):

@@ -10,7 +10,7 @@ from actiongpt_jax.errors import InputError
 
 # What may be said of a limb, in the usual order; `rest` is about the other arm.
 LIMBS = ("legs", "feet", "torso", "arms", "rest", "head", "pace")
-FIELDS = {"gist", "idea", "terse", *LIMBS}
+REQUIRED = ("gist", "idea", "terse")
 
 
 @functools.cache
@@ -41,11 +41,10 @@ def parse_words(text: str) -> dict[str, dict[str, str]]:
     """
     words = parse_toml(text, "words.toml")
     for move, fields in words.items():
-        if not {"gist", "terse"} <= set(fields) <= FIELDS:
+        if not {*REQUIRED} <= {*fields} <= {*REQUIRED, *LIMBS}:
             raise InputError(
-                f"[{move}] in words.toml must have gist and terse and may have"
-                f" {', '.join(sorted(FIELDS - {'gist', 'terse'}))}; it has"
-                f" {', '.join(fields)}"
+                f"[{move}] in words.toml must have {', '.join(REQUIRED)} and may have"
+                f" {', '.join(LIMBS)}; it has {', '.join(fields)}"
             )
         for field, template in fields.items():
             plain = str(template).replace("{side}", "")

@@ -9,6 +9,7 @@ from actiongpt_jax.synthetic.words import parse_words
 WORDS = """
 [nod]
 gist = "nods [slowly|twice], the {side} hand up"
+idea = "a nod means yes"
 terse = "nods; {side} hand up"
 """
 PHRASE = {
@@ -28,6 +29,7 @@ def test_reads_words():
     assert parse_words(WORDS) == {
         "nod": {
             "gist": "nods [slowly|twice], the {side} hand up",
+            "idea": "a nod means yes",
             "terse": "nods; {side} hand up",
         }
     }
@@ -38,7 +40,7 @@ def test_reads_words():
     [
         ("gist =", "gist", "words.toml is not valid TOML.*line 3"),
         ("[nod]", "nod = 1", "'nod' in words.toml must be a table"),
-        ("terse", "tersely", r"\[nod\] in words.toml must have gist and terse"),
+        ("terse", "tersely", r"\[nod\] in words.toml must have gist, idea, terse"),
         ('{side} hand up"\n', '{hand} up"\n', r"gist of \[nod\].*no brackets"),
         ("[slowly|twice]", "[slowly]", r"gist of \[nod\].*no brackets"),
         ("[slowly|twice]", "[slowly|twice", r"gist of \[nod\].*no brackets"),
