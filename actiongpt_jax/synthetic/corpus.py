@@ -32,19 +32,6 @@ SEQUENCE_LABEL_SHARE = 0.08  # of the sequences: one action, no frame labels
 SPLITS = ("train", "val")
 
 
-class _Deck:
-    """Deals phrases so that none comes twice before each has come once."""
-
-    def __init__(self, phrases: list[Phrase], rng: np.random.Generator):
-        self.phrases, self.rng, self.cards = phrases, rng, []
-
-    def deal(self) -> Phrase:
-        if not self.cards:
-            order = self.rng.permutation(len(self.phrases))
-            self.cards = [self.phrases[i] for i in order]
-        return self.cards.pop()
-
-
 def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
     """Writes the corpus: AMASS npz files, BABEL json, descriptions, held-out phrases.
 
@@ -56,8 +43,8 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
     Args:
         folder: gets `amass/SYNTHETIC/<person>/*_poses.npz`, `babel/{train,val}.json`,
             `descriptions.jsonl` and `held_out.json`; made if missing.
-        num_sequences: of both splits together, at least 2.
-        seed: 0 or more.
+        num_sequences: number of sequences in both splits together, at least 2.
+        seed: seed of all random numbers, 0 or more.
 
     Raises:
         InputError: if a number is out of its range.
@@ -137,13 +124,13 @@ def _write_split(folder, split, count, first, rng):
     held_out = [phrase for phrase in load_phrases() if phrase.held_out]
     # Held-out phrases are few: twice as many of each leaves a figure to report.
     phrases = seen if split == "train" else seen + 2 * held_out
-    deck = _Deck(phrases, rng)
+    deck = _shuffled(phrases, rng)
     annotations = {}
     for sid in range(first, first + count):
         who = int(rng.integers(len(people)))
         alone = rng.random() < SEQUENCE_LABEL_SHARE
         length = 1 if alone else int(rng.integers(2, 6))
-        chosen = _chain([deck.deal() for _ in range(length)])
+        chosen = _chain([next(deck) for _ in range(length)])
         sequence = make_sequence(
             chosen, people[who], rng, float(rng.choice(FRAMERATES))
         )
@@ -152,6 +139,13 @@ def _write_split(folder, split, count, first, rng):
         feat_p = f"{SUBSET}/{SUBSET}/{name}"
         annotations[str(sid)] = _annotation(sid, feat_p, sequence, alone, rng)
     return annotations
+
+
+def _shuffled(phrases, rng):
+    """Yields phrases without end; none comes twice before each has come once."""
+    while True:
+        for i in reversed(rng.permutation(len(phrases))):
+            yield phrases[i]
 
 
 def _chain(phrases: list[Phrase]) -> list[Phrase]:

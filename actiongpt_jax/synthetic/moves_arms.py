@@ -126,7 +126,7 @@ def drink(take: Take, side: int):
 def phone(take: Take, side: int):
     """Holds a hand to the ear, the head leaning towards it."""
     take.arm(side, {0.03: "hang", 0.22: "~front", 0.42: "ear", 1.0: "ear"})
-    take.head[:, LEAN] -= 0.2 * OUT[side] * take.hold(0.45)
+    take.head[:, LEAN] -= 0.2 * OUT[side] * smooth(take.u / 0.45)
     take.head[:, TURN] += 0.15 * take.beat(0.4, 0.4, 0.98)
 
 
@@ -174,14 +174,14 @@ def taxi(take: Take, side: int):
 
 def golf(take: Take, side: int):
     """Swings both joined hands from low, up over the right shoulder, to the left."""
-    low, high, hit = (0.0, -0.74, 0.48), (-0.62, 0.3, 0.3), (0.0, -0.74, 0.52)
-    end = (0.6, 0.4, 0.3)  # all (left, up, forward) from the middle
+    end = (0.6, 0.4, 0.3)
+    # u -> (left, up, forward) of both hands from the middle of the shoulders.
+    places = {0.2: (0.0, -0.74, 0.48), 0.46: (-0.62, 0.3, 0.3), 0.6: (0.0, -0.74, 0.52)}
+    places |= {0.72: end, 0.82: end}
     for arm in BOTH:
         swing = {
             u: ((OUT[arm] * left - 0.34, up, ahead), (0.7, -0.6, -0.2))
-            for u, (left, up, ahead) in zip(
-                (0.2, 0.46, 0.6, 0.72, 0.82), (low, high, hit, end, end), strict=True
-            )
+            for u, (left, up, ahead) in places.items()
         }
         take.arm(arm, {0.0: "hang", **swing, 0.9: "~front", 1.0: "hang"})
     turn = {0.2: 0, 0.46: -0.6, 0.72: 0.65, 0.82: 0.65, 1.0: 0}

@@ -31,13 +31,13 @@ def travel(
     """Walks, runs or turns by steps.
 
     Args:
-        take: where to write.
+        take: the take to write into.
         side: the foot that starts.
         speed: metres a second at pace and size 1.
         half_period: seconds from step to step at pace 1.
-        direction: of travel against the heading, radians.
-        turn: of the heading over the whole way, radians.
-        height: of the swinging foot, metres.
+        direction: direction of travel relative to the heading, radians.
+        turn: change of the heading over the whole way, radians.
+        height: how high the swinging foot rises, metres.
         flight: seconds a swing outlasts the half period; negative: both feet stand.
         arms: multiplies the person's arm swing.
         push: how far the heel rises before a swing, radians.
@@ -110,14 +110,13 @@ def _run(take, side, speed, lean, height):
     take.arms(visit("run", 0.15, 0.85))
     take.torso[:, PITCH] += lean * held
     take.shift[:, UP] -= 0.05 * held
-    flying = {"half_period": 0.36, "flight": 0.03, "arms": 1.1, "push": 0.8}
-    travel(take, side, speed, height=height, **flying)
+    travel(take, side, speed, 0.36, height=height, flight=0.03, arms=1.1, push=0.8)
 
 
 def march(take: Take, side: int):
     """Walks stiffly with high knees and straight, far swinging arms."""
     travel(take, side, speed=0.7, half_period=0.55, height=0.32, arms=2.6, push=0.3)
-    take.torso[:, PITCH] -= 0.06 * take.hold(0.2)
+    take.torso[:, PITCH] -= 0.06 * smooth(take.u / 0.2)
     take.hands[:, :, UP] -= 0.04
 
 

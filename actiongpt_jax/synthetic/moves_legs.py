@@ -94,8 +94,9 @@ def jacks(take: Take, side: int):
         spread += ease if opens else -ease
         out = 0.22 * take.person.size if opens else 0.0
         for foot in BOTH:
-            how = {"height": 0.08, "push": 0.4, "toes_up": 0.0}
-            take.swing(foot, off, land, land, out=out, **how)
+            take.swing(
+                foot, off, land, land, out=out, height=0.08, push=0.4, toes_up=0.0
+            )
     side_pose, top = np.array((0.97, 0.02, 0.1)), np.array((0.15, 0.95, 0.0))
     rest = np.array(take.person.hang)
     way = np.stack([(1 - spread) ** 2, 2 * spread * (1 - spread), spread**2], 1)

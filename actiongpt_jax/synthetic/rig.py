@@ -21,7 +21,7 @@ BOTH = LEFT, RIGHT = 0, 1
 OUT = np.array([1.0, -1.0])  # +x is left, so "out" is +x on the left side
 OFFSETS = np.array(SMPL22.offsets)
 BALL_HEIGHT = 0.02  # metres from the floor to the joint in the ball of a flat foot
-STAND_HEIGHT = 0.925  # of the pelvis, knees just unlocked
+STAND_HEIGHT = 0.925  # metres from the floor to the pelvis, knees just unlocked
 REACH = 0.99  # planted legs never stretch further: a locked knee snaps
 HIP, KNEE, ANKLE, BALL = (1, 2), (4, 5), (7, 8), (10, 11)
 COLLAR, SHOULDER, ELBOW, WRIST = (13, 14), (16, 17), (18, 19), (20, 21)
@@ -142,7 +142,7 @@ def solve(
     """Turns controls into a motion.
 
     Args:
-        track: controls of T frames.
+        track: the controls of T frames.
         fps: frames per second; the pelvis is smoothed over a tenth of a second.
 
     Returns:

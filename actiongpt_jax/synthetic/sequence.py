@@ -50,7 +50,7 @@ class SyntheticSequence:
         translation: (T, 3) metres, z-up.
         contact: (T, 2) True where the left, right foot is planted.
         fps: frames per second.
-        labels: in order of time; transitions among them.
+        labels: actions and transitions, in order of time.
     """
 
     rotations: Float[np.ndarray, "T 22 3"]
@@ -68,7 +68,7 @@ def make_action(
     Args:
         phrase: what to do.
         person: who does it; its pace sets the duration.
-        rng: of this performance.
+        rng: random numbers of this performance.
         fps: frames per second.
     """
     person = jitter(person, rng)
@@ -85,9 +85,10 @@ def make_sequence(
     """Performs phrases one after the other, from a random place and heading.
 
     Args:
-        phrases: in order; one that starts on a chair first or after one that ends so.
+        phrases: what to do, in order; a phrase that starts on a chair must come first
+            or after one that ends on a chair.
         person: who does it.
-        rng: of this performance.
+        rng: random numbers of this performance.
         fps: frames per second.
     """
     place, heading = rng.uniform(-2.0, 2.0, 2), rng.uniform(-np.pi, np.pi)
@@ -154,28 +155,27 @@ def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:
 
 def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
     """Stands where `before` ends and eases into the pose in which `after` starts."""
-    share = smooth((np.arange(frames) + 1) / (frames + 1))
-    arrays = {}
-    for name in rig.FIELDS:
-        start, goal = getattr(before, name)[-1], getattr(after, name)[0]
-        if name in rig.CONTROLS:
-            arrays[name] = _between(name, start, np.stack([goal] * frames), share)
-        else:
-            arrays[name] = np.stack([start] * frames)
+
+    def still(pose):
+        return np.stack([pose] * frames)
+
+    arrays = {name: still(getattr(before, name)[-1]) for name in rig.FIELDS}
+    for name in rig.CONTROLS:
+        goal = still(getattr(after, name)[0])
+        arrays[name] = _eased(name, arrays[name][0], goal)
     return rig.Track(**arrays)
 
 
 def _blend_in(before: rig.Track, after: rig.Track, frames: int) -> None:
     """Lets the offset between two actions fade over the first frames of the second."""
-    frames = min(frames, len(after))
-    share = smooth((np.arange(frames) + 1) / (frames + 1))
     for name in rig.CONTROLS:
-        start, values = getattr(before, name)[-1], getattr(after, name)
-        values[:frames] = _between(name, start, values[:frames], share)
+        values = getattr(after, name)[:frames]
+        values[:] = _eased(name, getattr(before, name)[-1], values)
 
 
-def _between(name, start, values, share):
+def _eased(name, start, values):
     """Eases from `start` into moving `values`; hands go round the shoulder."""
+    share = smooth((np.arange(len(values)) + 1) / (len(values) + 1))
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     if name != "hands":
         return (1 - share) * start + share * values
@@ -188,7 +188,7 @@ def _between(name, start, values, share):
 
 
 def _fidget(track: rig.Track, rng: np.random.Generator, fps: float) -> None:
-    """Adds slow, small movements that no one stands without."""
+    """Adds the slow, small movements that everybody makes, even when standing."""
     t = np.arange(len(track))[:, None] / fps
     for name, size in FIDGETS.items():
         values = getattr(track, name)

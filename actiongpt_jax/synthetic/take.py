@@ -6,6 +6,7 @@ controls.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
@@ -65,10 +66,10 @@ class Person:
         stance: half the distance between the feet, metres.
         turnout: how far the feet point outwards, radians.
         lean: (pitch, turn, lean) of the torso at rest, radians.
-        nod: the same for the head.
+        nod: (pitch, turn, lean) of the head at rest, radians.
         hang: (out, up, forward) of a hand at rest, arm lengths.
-        arm_swing: of a step, arm lengths.
-        bounce: of a step, metres.
+        arm_swing: how far a hand swings forward with a step, arm lengths.
+        bounce: how far the pelvis rises and sinks with a step, metres.
     """
 
     pace: float
@@ -150,7 +151,7 @@ class Take(Controls):
         person: who performs the action.
         rng: random numbers of this performance.
         path, heading: as in `rig.Track`.
-        steps: of the left and of the right foot, in order of time.
+        steps: steps of the left and of the right foot, in order of time.
     """
 
     def __init__(
@@ -180,15 +181,14 @@ class Take(Controls):
         self.heading = np.zeros(frames)
         self.steps: tuple[list[Step], list[Step]] = ([], [])
 
-    def curve(self, keys: dict[float, float], scale: float = 1.0) -> np.ndarray:
+    def curve(self, keys: Mapping[float, float], scale: float = 1.0) -> np.ndarray:
         """(T,) smooth curve through {u: value} keys, level before and after."""
         times, values = list(keys), scale * np.array(list(keys.values()))
         return PchipInterpolator(times, values)(np.clip(self.u, times[0], times[-1]))
 
-    def hold(self, rise: float, fall: float | None = None) -> np.ndarray:
+    def hold(self, rise: float, fall: float) -> np.ndarray:
         """(T,) that rises to 1 until u = rise, and from u = fall sinks again."""
-        up = smooth(self.u / rise)
-        return up if fall is None else up * smooth((1 - self.u) / (1 - fall))
+        return smooth(self.u / rise) * smooth((1 - self.u) / (1 - fall))
 
     def beat(self, hertz: float, start: float, end: float) -> np.ndarray:
         """(T,) sine of the person's pace that fades in and out at u = start, end."""
@@ -196,7 +196,7 @@ class Take(Controls):
         seconds = self.t - start * self.seconds
         return fade * np.sin(2 * np.pi * hertz * self.person.pace * seconds)
 
-    def arm(self, side: int, keys: dict[float, str | Pose]) -> None:
+    def arm(self, side: int, keys: Mapping[float, str | Pose]) -> None:
         """Leads a hand through poses: {u: name of ARM_POSES or (hand, elbow)}.
 
         Between two keys the hand eases from one to the other and rests at each; it
@@ -216,7 +216,7 @@ class Take(Controls):
             total += share * (stages[i + 1] - stages[i])
         self.hands[:, side], self.elbows[:, side] = total[:, :3], total[:, 3:]
 
-    def arms(self, keys: dict[float, str | Pose]) -> None:
+    def arms(self, keys: Mapping[float, str | Pose]) -> None:
         """Leads both hands through the same poses, mirrored; see `arm`."""
         for side in BOTH:
             self.arm(side, keys)

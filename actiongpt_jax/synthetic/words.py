@@ -61,7 +61,8 @@ def parse_words(text: str) -> dict[str, dict[str, str]]:
 
 def read_packaged(name: str) -> str:
     """Reads a text file that is installed with this package."""
-    return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
+    folder = importlib.resources.files("actiongpt_jax.synthetic")
+    return folder.joinpath(name).read_text("utf-8")
 
 
 def parse_toml(text: str, name: str) -> dict[str, dict[str, Any]]:
