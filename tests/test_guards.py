@@ -19,7 +19,7 @@ PACKAGE = REPO / "actiongpt_jax"
 
 # An import may point to the same layer or an earlier one.
 LAYERS = (
-    ("structs", "config", "config_fields", "errors", "cli", "notebook"),
+    ("structs", "config", "config_fields", "errors", "cli", "notebook", "shapes"),
     ("files",),
     ("geometry",),
     ("features",),

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.shapes import check_shape
 
 Arrays = dict[str, np.ndarray]
 
@@ -108,11 +109,8 @@ def poses_and_trans(
             f"got {poses.shape}{' (SMPL-X)' if smplx else ''}; "
             "use AMASS's SMPL+H G files"
         )
-    if trans.shape != (len(poses), 3):
-        raise InputError(
-            f"{path}: trans must be ({len(poses)}, 3) to match poses, "
-            f"got {trans.shape}; download the file again"
-        )
+    axes, remedy = f"{len(poses)} 3", "download the file again"
+    check_shape(f"{path}: trans", trans, axes, remedy=remedy)
     if len(poses) == 0:
         raise InputError(f"{path}: poses must have frames, got 0; leave the file out")
     poses, trans = (

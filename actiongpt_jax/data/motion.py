@@ -18,6 +18,7 @@ from actiongpt_jax.data.amass_fields import (
 )
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.shapes import check_shape
 
 # The joints of `HAND_JOINTS` among SMPL-X's 55, after jaw and eyes.
 HAND_JOINTS_SMPLX = (25, 40)
@@ -72,11 +73,8 @@ def save_motion(
         raise InputError(f"{path}: the name of a motion file must end in .npz")
     rotations, trans = np.asarray(motion.rotations), np.asarray(motion.translation)
     num_frames = len(rotations)
-    if rotations.shape != (num_frames, NUM_JOINTS, 3) or trans.shape != (num_frames, 3):
-        raise InputError(
-            f"{path}: rotations and translation must be (T, 22, 3) and (T, 3), "
-            f"got {rotations.shape} and {trans.shape}"
-        )
+    sizes = check_shape(f"{path}: rotations", rotations, f"T {NUM_JOINTS} 3")
+    check_shape(f"{path}: translation", trans, "T 3", sizes)
     if motion.lengths and sum(motion.lengths) != num_frames:
         raise InputError(
             f"{path}: lengths must add up to the motion's {num_frames} frames, "

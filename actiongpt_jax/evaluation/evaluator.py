@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.data.batches.segment_batches import encode_features, mask_of
+from actiongpt_jax.data.batches.segment_batches import encode_features
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.latents import TOKEN_STEP, round_up
+from actiongpt_jax.inference.latents import TOKEN_STEP
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_trained
 from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.nn.parameters import parameter_hash
+from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 from actiongpt_jax.training.inputs import training_phrases
 
 _ROWS, _LEAST_FRAMES = 16, 64
@@ -71,13 +72,8 @@ class Evaluator:
         for start in range(0, len(phrases), _ROWS):
             tokens = [self._embedder.tokens(p) for p in phrases[start : start + _ROWS]]
             size = round_up(max(map(len, tokens)), TOKEN_STEP)
-            padded = np.zeros((_ROWS, size, tokens[0].shape[-1]), np.float32)
-            lengths = np.zeros(_ROWS, np.int32)
-            for row, own in enumerate(tokens):
-                padded[row, : len(own)], lengths[row] = own, len(own)
-            vectors = _texts(
-                self._trained.model, self._trained.variables, padded, lengths
-            )
+            padded, mask = stack_padded(tokens, size, _ROWS)
+            vectors = _texts(self._trained.model, self._trained.variables, padded, mask)
             found.append(np.asarray(vectors)[: len(tokens)])
         return np.concatenate(found)
 
@@ -92,20 +88,16 @@ class Evaluator:
         for start in range(0, len(order), _ROWS):
             part = order[start : start + _ROWS]
             longest = max(len(motions[i][1]) for i in part)
-            size = max(_LEAST_FRAMES, 1 << (longest - 1).bit_length())
-            rotations = np.zeros((_ROWS, size, 22, 3), np.float32)
-            translation = np.zeros((_ROWS, size, 3), np.float32)
-            lengths = np.zeros(_ROWS, np.int32)
-            for row, i in enumerate(part):
-                lengths[row] = count = len(motions[i][1])
-                rotations[row, :count], translation[row, :count] = motions[i]
+            size = max(_LEAST_FRAMES, next_power_of_two(longest))
+            rotations, mask = stack_padded([motions[i][0] for i in part], size, _ROWS)
+            translation, _ = stack_padded([motions[i][1] for i in part], size, _ROWS)
             vectors = _motions(
                 self._trained.model,
                 self._trained.variables,
                 self._trained.normalizer,
                 rotations,
                 translation,
-                lengths,
+                mask,
                 self.config.data.heading,
             )
             for i, vector in zip(part, np.asarray(vectors), strict=False):
@@ -114,14 +106,12 @@ class Evaluator:
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _texts(model, variables, tokens, lengths):
-    mask = mask_of(lengths, tokens.shape[1])
+def _texts(model, variables, tokens, mask):
     return model.apply(variables, tokens, mask, method="encode_text")
 
 
 @functools.partial(jax.jit, static_argnames=("model", "heading"))
-def _motions(model, variables, normalizer, rotations, translation, lengths, heading):
+def _motions(model, variables, normalizer, rotations, translation, mask, heading):
     features = encode_features(rotations, translation, heading)
-    mask = mask_of(lengths, features.shape[1])
     features = jnp.where(mask[..., None], normalizer.normalize(features), 0.0)
     return model.apply(variables, features, mask, method="encode_motion")

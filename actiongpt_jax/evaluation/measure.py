@@ -17,6 +17,7 @@ from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.metrics import physical
 from actiongpt_jax.metrics.ape_ave import NAMES, Protocol, ape_ave_each
+from actiongpt_jax.shapes import next_power_of_two, stack_padded
 
 # Rows that are measured at once, and the fewest frames they are padded to; beyond
 # that to powers of two, so that few programs are compiled.
@@ -94,7 +95,8 @@ def measure(
         joints, name -> means over samples of the joints' errors; physical and real,
         name -> [sum over samples, count]; of pairs seam.
     """
-    size = _padded(max(case.frames for case in cases))
+    longest = max(case.frames for case in cases)
+    size = max(_LEAST_FRAMES, next_power_of_two(longest))
     real = _place(cases, captured, size, body)
     found = [
         {
@@ -131,20 +133,14 @@ def measure(
     return found
 
 
-def _padded(frames: int) -> int:
-    return max(_LEAST_FRAMES, 1 << (frames - 1).bit_length())
-
-
 def _place(
     cases: Sequence[Case], motions: Sequence[Arrays], size: int, body: Body | None
 ) -> dict[str, Any]:
     """Pads motions to (16, size) and places their joints; see `_joints`."""
-    rotations = np.zeros((ROWS, size, 22, 3), np.float32)
-    translation = np.zeros((ROWS, size, 3), np.float32)
-    lengths, seams = (np.zeros(ROWS, np.int32) for _ in range(2))
-    for row, (case, motion) in enumerate(zip(cases, motions, strict=True)):
-        lengths[row], seams[row] = case.frames, case.seam
-        rotations[row, : case.frames], translation[row, : case.frames] = motion
+    rotations, mask = stack_padded([r for r, _ in motions], size, ROWS)
+    translation, _ = stack_padded([t for _, t in motions], size, ROWS)
+    lengths, seams = mask.sum(1, dtype=np.int32), np.zeros(ROWS, np.int32)
+    seams[: len(cases)] = [case.seam for case in cases]
     joints, body_joints = _joints(rotations, translation, body)
     return {"joints": joints, "mmm": body_joints, "lengths": lengths, "seams": seams}
 

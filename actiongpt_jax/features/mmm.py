@@ -17,17 +17,16 @@ from actiongpt_jax.geometry.body import Body, heels, skin
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.shapes import check_shape
 
 _LEFT_HEEL, _RIGHT_HEEL = 22, 23
 # Root, pelvis to head 1-4, left arm 5-7, right arm 8-10, left leg 11-15, right leg
 # 16-20, as rows of SMPL's 22 joints followed by both heels.
-_ROWS = (
-    *(0, 3, 9, 12, 15, 16, 18, 20, 17, 19, 21),
-    *(1, 4, 7, _LEFT_HEEL, 10, 2, 5, 8, _RIGHT_HEEL, 11),
-)
-NAMES = (
-    *("root", "BP", "BT", "BLN", "BUN", "LS", "LE", "LW", "RS", "RE", "RW"),
-    *("LH", "LK", "LA", "LMrot", "LF", "RH", "RK", "RA", "RMrot", "RF"),
+_TRUNK_AND_ARMS = (0, 3, 9, 12, 15, 16, 18, 20, 17, 19, 21)
+_LEGS = (1, 4, 7, _LEFT_HEEL, 10, 2, 5, 8, _RIGHT_HEEL, 11)
+_ROWS = _TRUNK_AND_ARMS + _LEGS
+NAMES = tuple(
+    "root BP BT BLN BUN LS LE LW RS RE RW LH LK LA LMrot LF RH RK RA RMrot RF".split()
 )
 # Behind and under the ankle, in the axes of a body at rest, metres. An estimate: the
 # toes' joints of the built-in skeleton lie 0.05 to 0.06 m lower than its ankles.
@@ -56,10 +55,10 @@ def from_smpl(
         InputError: for fewer than 22 joints.
     """
     joints, heel_points = jnp.asarray(joints), jnp.asarray(heel_points)
-    if joints.ndim < 2 or joints.shape[-2] < SMPL22.num_joints:
+    if check_shape("joints", joints, "... J 3")["J"] < SMPL22.num_joints:
         raise InputError(
-            f"joints must have shape (..., {SMPL22.num_joints} or more, 3), got "
-            f"{joints.shape}; pass those of SMPL or SMPL-H"
+            f"joints must be the {SMPL22.num_joints} of SMPL's body or more, got "
+            f"{joints.shape[-2]}; pass those of SMPL or SMPL-H"
         )
     joints = joints[..., : SMPL22.num_joints, :]
     picked = jnp.concatenate([joints, heel_points], -2)[..., _ROWS, :]
@@ -83,7 +82,7 @@ def body_with_heels(body: Body) -> Body:
     template, posedirs, weights = (
         np.asarray(array) for array in (body.v_template, body.posedirs, body.weights)
     )
-    rows = heels(np.arange(len(template))[:, None])[:, 0]
+    rows = heels(np.repeat(np.arange(len(template))[:, None], 3, 1))[:, 0]
     count = body.num_joints
     rest = np.asarray(body.J_regressor) @ template
     still = np.zeros((count, *posedirs.shape[1:]), posedirs.dtype)

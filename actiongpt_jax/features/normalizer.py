@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.shapes import check_shape
 
 ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
@@ -41,12 +42,8 @@ class Normalizer:
         return features * std + mean
 
     def _rows(self, features: ArrayT):
-        if features.shape[-1:] != self.mean.shape:
-            raise InputError(
-                f"features must have {self.mean.shape[0]} columns for this "
-                f"normalizer, got shape {features.shape}; use the one that was "
-                "fitted on the same features"
-            )
+        remedy = "use the normalizer that was fitted on the same features"
+        check_shape("features", features, f"... {self.mean.size}", remedy=remedy)
         shape = (1,) * (features.ndim - 1) + self.mean.shape
         return self.mean.reshape(shape), self.std.reshape(shape)
 
@@ -73,12 +70,8 @@ def fit_normalizer(batches: Iterable[Float[np.ndarray, "_n F"]]) -> Normalizer:
     count, mean, squares = 0, np.zeros(0), np.zeros(0)
     for number, batch in enumerate(batches):
         batch = np.asarray(batch, np.float64)
-        if batch.ndim != 2 or (number and batch.shape[1] != mean.shape[0]):
-            expected = f"(n, {mean.shape[0]})" if number else "(n, F)"
-            raise InputError(
-                f"features must have shape {expected}, got {batch.shape} in batch "
-                f"{number}; pass all frames with the same columns"
-            )
+        columns = mean.size if number else "F"
+        check_shape(f"features of batch {number}", batch, f"n {columns}")
         if not number:
             mean, squares = np.zeros(batch.shape[1]), np.zeros(batch.shape[1])
         if not np.isfinite(batch).all():

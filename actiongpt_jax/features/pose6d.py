@@ -21,6 +21,7 @@ from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.shapes import check_shape
 
 NUM_JOINTS = 24
 NFEATS = (NUM_JOINTS + 1) * 6
@@ -60,16 +61,10 @@ def encode(
         InputError: for other shapes, an unknown `align` or `displacement`.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
-    if rotations.shape[-3:] != (NUM_JOINTS, 3, 3) or rotations.ndim < 4:
-        raise InputError(
-            f"rotations must have shape (..., T, {NUM_JOINTS}, 3, 3), got "
-            f"{rotations.shape}; pass matrices of the 22 body joints and both hands"
-        )
-    if translation.shape != (*rotations.shape[:-3], 3):
-        raise InputError(
-            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
-            f"{translation.shape}; give every frame its own translation"
-        )
+    remedy = "pass matrices of the 22 body joints and both hands"
+    axes = f"... T {NUM_JOINTS} 3 3"
+    sizes = check_shape("rotations", rotations, axes, remedy=remedy)
+    check_shape("translation", translation, "... T 3", sizes)
     if align not in ALIGNMENTS:
         raise InputError(f"align must be 'none', 'yaw' or 'full', got {align!r}")
     if displacement == "reference":
@@ -86,10 +81,7 @@ def encode(
             if align == "yaw"
             else jnp.swapaxes(first, -1, -2)
         )
-        turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
-        moved = rot.rotate(turn, moved)
-        root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
-        rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
+        rotations, moved = kinematics.turn_motion(turn, rotations, moved)
     rot6d = rot.matrix_to_rot6d(rotations)
     rot6d = rot6d.reshape(*rot6d.shape[:-2], NUM_JOINTS * 6)
     return jnp.concatenate([rot6d, moved, jnp.zeros_like(moved)], -1)
@@ -112,11 +104,7 @@ def decode(
         InputError: if the last axis is not 150.
     """
     features = jnp.asarray(features)
-    if features.shape[-1:] != (NFEATS,) or features.ndim < 2:
-        raise InputError(
-            f"features must have shape (..., T, {NFEATS}), got {features.shape}; "
-            "pass what `encode` or a motion decoder returns"
-        )
+    check_shape("features", features, f"... T {NFEATS}")
     rotations = rot.rot6d_to_matrix(joint_rows(features))
     start = NUM_JOINTS * 6
     return rotations, _since_first(features[..., start : start + 3])

@@ -14,12 +14,11 @@ Source: Holden et al. 2016; TEMOS (arXiv:2204.14109).
 """  # noqa: E501 (a table row)
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.shapes import check_shape
 
 NUM_JOINTS = 21
 NFEATS = 64
@@ -29,14 +28,12 @@ _FEET = (14, 15, 19, 20)
 # The published code means hips and shoulders, but has dropped the root before it
 # counts, and so takes the knees and elbows.
 _RIGHT_KNEE, _LEFT_KNEE, _RIGHT_ELBOW, _LEFT_ELBOW = 17, 12, 9, 6
-_SMOOTH_FRAMES = 2
 
 
 def encode(
     joints: Float[AnyArray, "*batch T 21 3"],
     *,
     mask: Bool[AnyArray, "*batch T"] | None = None,
-    smooth_heading: bool = False,
 ) -> Float[Array, "*batch T 64"]:
     """Turns joints into features relative to the body's own heading and position.
 
@@ -44,8 +41,6 @@ def encode(
         joints: (..., T, 21, 3) MMM joints, metres, y up.
         mask: (..., T) True for real frames. The floor is a soft minimum over all
             frames, so without a mask padding changes the heights.
-        smooth_heading: smooths the heading with a Gaussian of two frames. The
-            published figures do without.
 
     Returns:
         (..., T, 64) features. The first frame's velocities are 0.
@@ -54,11 +49,8 @@ def encode(
         InputError: if the last axes are not (T, 21, 3).
     """
     joints = jnp.asarray(joints)
-    if joints.shape[-2:] != (NUM_JOINTS, 3) or joints.ndim < 3:
-        raise InputError(
-            f"joints must have shape (..., T, {NUM_JOINTS}, 3), got {joints.shape}; "
-            "pass the 21 MMM joints"
-        )
+    axes = f"... T {NUM_JOINTS} 3"
+    check_shape("joints", joints, axes, remedy="pass the 21 MMM joints")
     height = joints[..., 1] - floor_height(joints, mask)[..., None, None]
     root = joints[..., :1, :]
     poses = jnp.stack(
@@ -70,8 +62,6 @@ def encode(
         -1,
     )
     heading = _heading(joints)
-    if smooth_heading:
-        heading = _smoothed(heading, mask)
     angle = jnp.arctan2(heading[..., 0], heading[..., 1])
     ground = joints[..., 0, ::2]
     moves = _into_body(_difference(ground), heading)
@@ -102,11 +92,7 @@ def decode(features: Float[AnyArray, "*batch T 64"]) -> Float[Array, "*batch T 2
         InputError: if the last axis is not 64.
     """
     features = jnp.asarray(features)
-    if features.shape[-1:] != (NFEATS,) or features.ndim < 2:
-        raise InputError(
-            f"features must have shape (..., T, {NFEATS}), got {features.shape}; "
-            "pass what `encode` returns"
-        )
+    check_shape("features", features, f"... T {NFEATS}")
     angle = _running_sum(features[..., 61:62])[..., 0]
     heading = jnp.stack([jnp.sin(angle), jnp.cos(angle)], -1)
     ground = _running_sum(_into_world(features[..., 62:], heading))
@@ -162,22 +148,6 @@ def _heading(joints: Array) -> Array:
         jnp.stack([-across[..., 1], across[..., 0]], -1),
         jnp.broadcast_to(jnp.asarray([0.0, 1.0], across.dtype), across.shape),
     )
-
-
-def _smoothed(heading: Array, mask: AnyArray | None) -> Array:
-    """Gaussian over time, cut at four deviations; nothing beyond the ends counts."""
-    steps = np.arange(-4 * _SMOOTH_FRAMES, 4 * _SMOOTH_FRAMES + 1)
-    weights = np.exp(-0.5 * (steps / _SMOOTH_FRAMES) ** 2)
-    if mask is not None:
-        heading = jnp.where(mask[..., None], heading, 0.0)
-    frames, reach = heading.shape[-2], 4 * _SMOOTH_FRAMES
-    ends = [(0, 0)] * (heading.ndim - 2) + [(reach, reach), (0, 0)]
-    padded = jnp.pad(heading, ends)
-    shifted = [
-        float(weight) * padded[..., i : i + frames, :]
-        for i, weight in enumerate(weights)
-    ]
-    return rot.unit(sum(shifted[1:], shifted[0]))
 
 
 def _into_body(ground: Array, heading: Array) -> Array:

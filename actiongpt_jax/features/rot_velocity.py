@@ -12,10 +12,10 @@ Source: TEMOS (arXiv:2204.14109), TEACH (arXiv:2209.04066).
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.shapes import check_shape
 
 NUM_JOINTS = 22
 NFEATS = 3 + NUM_JOINTS * 6
@@ -49,23 +49,12 @@ def encode(
         InputError: for other shapes or an unknown `compat`.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
-    if rotations.shape[-3:] != (NUM_JOINTS, 3, 3) or rotations.ndim < 4:
-        raise InputError(
-            f"rotations must have shape (..., T, {NUM_JOINTS}, 3, 3), got "
-            f"{rotations.shape}; pass matrices of the 22 body joints"
-        )
-    if translation.shape != (*rotations.shape[:-3], 3):
-        raise InputError(
-            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
-            f"{translation.shape}; give every frame its own translation"
-        )
+    sizes = check_shape("rotations", rotations, f"... T {NUM_JOINTS} 3 3")
+    check_shape("translation", translation, "... T 3", sizes)
     velocity = jnp.diff(translation, axis=-2, prepend=translation[..., :1, :])
     if canonicalize:
         turn = kinematics.turn_to_canonical(rotations[..., 0, 0, :, :], compat)
-        turn = jnp.broadcast_to(turn[..., None, :, :], (*translation.shape[:-1], 3, 3))
-        velocity = rot.rotate(turn, velocity)
-        root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
-        rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
+        rotations, velocity = kinematics.turn_motion(turn, rotations, velocity)
     rot6d = rot.matrix_to_rot6d(rotations)
     rot6d = rot6d.reshape(*rot6d.shape[:-2], NUM_JOINTS * 6)
     return jnp.concatenate([translation[..., 2:], velocity[..., :2], rot6d], -1)
@@ -88,11 +77,7 @@ def decode(
         InputError: if the last axis is not 135.
     """
     features = jnp.asarray(features)
-    if features.shape[-1:] != (NFEATS,) or features.ndim < 2:
-        raise InputError(
-            f"features must have shape (..., T, {NFEATS}), got {features.shape}; "
-            "pass what `encode` or a motion decoder returns"
-        )
+    check_shape("features", features, f"... T {NFEATS}")
     rot6d = features[..., 3:].reshape(*features.shape[:-1], NUM_JOINTS, 6)
     # The first frame's velocity has no frame before it and is left out.
     moves = features[..., 1:, 1:3]

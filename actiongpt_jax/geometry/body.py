@@ -17,6 +17,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import body_file, kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.shapes import check_shape
 
 # Vertices of SMPL's and SMPL-H's surface at the left and right heel.
 _HEELS, _SMPL_VERTICES = (3387, 6787), 6890
@@ -94,11 +95,8 @@ def heels(vertices: Float[AnyArray, "*batch V 3"]) -> Float[AnyArray, "*batch 2 
     Raises:
         InputError: for a surface of another number of vertices.
     """
-    if vertices.ndim < 2 or vertices.shape[-2] != _SMPL_VERTICES:
-        raise InputError(
-            f"vertices must have shape (..., {_SMPL_VERTICES}, 3), as SMPL's and "
-            f"SMPL-H's have, got {vertices.shape}; pass those of such a body"
-        )
+    axes, remedy = f"... {_SMPL_VERTICES} 3", "pass the surface of SMPL or SMPL-H"
+    check_shape("vertices", vertices, axes, remedy=remedy)
     return vertices[..., list(_HEELS), :]
 
 
@@ -166,25 +164,16 @@ def _product(subscripts: str, a: AnyArray, b: AnyArray) -> Array:
 
 
 def _check(body: Body, rotations: Array, translation: Array, betas) -> None:
-    if rotations.ndim < 3 or rotations.shape[-2:] != (3, 3):
-        raise InputError(
-            f"rotations must have shape (..., K, 3, 3), got {rotations.shape}; pass "
-            "matrices of the body's joints"
-        )
-    if not 1 <= rotations.shape[-3] <= body.num_joints:
+    sizes = check_shape("rotations", rotations, "... K 3 3")
+    if not 1 <= sizes["K"] <= body.num_joints:
         raise InputError(
             f"rotations must be of 1 to {body.num_joints} joints for this body, got "
-            f"{rotations.shape[-3]}; pass those of its first joints"
+            f"{sizes['K']}; pass those of its first joints"
         )
-    batch = rotations.shape[:-3]
-    if translation.shape != (*batch, 3):
-        raise InputError(
-            f"translation must have shape {(*batch, 3)}, got {translation.shape}; "
-            "give every pose its own translation"
-        )
+    check_shape("translation", translation, "... 3", sizes)
     if betas is None:
         return
-    shape = jnp.shape(betas)
+    batch, shape = sizes["..."], jnp.shape(betas)
     if not shape or not 1 <= shape[-1] <= body.num_betas:
         raise InputError(
             f"betas must have 1 to {body.num_betas} coefficients for this body, got "

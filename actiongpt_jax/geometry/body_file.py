@@ -15,10 +15,20 @@ import scipy.sparse
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import pickle_machine
 from actiongpt_jax.files.pickle_objects import Foreign
+from actiongpt_jax.shapes import check_shape
 
 GENDERS = ("neutral", "male", "female")
 FLOATS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
 _FIELDS = (*FLOATS, "kintree_table", "f")
+# V vertices, J joints, S coefficients of shape, P = 9 (J - 1) of pose.
+_AXES = {
+    "v_template": "V 3",
+    "weights": "V J",
+    "shapedirs": "V 3 S",
+    "posedirs": "V 3 P",
+    "J_regressor": "J V",
+    "kintree_table": "2 J",
+}
 _SPARSE = {
     "csc_matrix": scipy.sparse.csc_array,
     "csr_matrix": scipy.sparse.csr_array,
@@ -162,29 +172,18 @@ def _array(value: Any, where: str, depth: int = 8) -> np.ndarray:
 
 
 def _check(arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
-    vertices, joints = len(arrays["v_template"]), arrays["weights"].shape[-1]
-    betas = arrays["shapedirs"].shape[-1]
-    shapes = {
-        "v_template": (vertices, 3),
-        "shapedirs": (vertices, 3, betas),
-        "posedirs": (vertices, 3, 9 * (joints - 1)),
-        "J_regressor": (joints, vertices),
-        "weights": (vertices, joints),
-        "kintree_table": (2, joints),
-    }
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise InputError(
-                f"{path}: {name} must have shape {shape} beside the other fields, got "
-                f"{arrays[name].shape}; give a body model's file"
-            )
+    sizes, remedy = {}, "give a body model's file"
+    for name, axes in _AXES.items():
+        sizes = check_shape(f"{path}: {name}", arrays[name], axes, sizes, remedy)
+        if name == "weights":
+            sizes["P"] = 9 * (sizes["J"] - 1)
         if not np.isfinite(arrays[name]).all():
             raise InputError(
                 f"{path}: {name} must be finite, got numbers that are not; download "
                 "the file again"
             )
     parents = arrays["kintree_table"][0]
-    for joint in range(1, joints):
+    for joint in range(1, sizes["J"]):
         if not 0 <= parents[joint] < joint:
             raise InputError(
                 f"{path}: kintree_table must give joint {joint} a parent before it, "

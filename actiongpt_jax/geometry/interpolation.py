@@ -92,11 +92,8 @@ def align_to(
         turn = kinematics.turn_between(
             kinematics.facing(rots[..., 0, 0, :, :], compat),
             kinematics.facing(last_rots[..., 0, :, :], compat),
-        )[..., None, :, :]
-        path = rot.rotate(jnp.broadcast_to(turn, (*path.shape, 3)), path)
-        root = rots[..., 0, :, :]
-        root = rot.compose(jnp.broadcast_to(turn, root.shape), root)
-        rots = jnp.concatenate([root[..., None, :, :], rots[..., 1:, :, :]], -3)
+        )
+        rots, path = kinematics.turn_motion(turn, rots, path)
     ground = path[..., :2] + last_trans[..., None, :2]
     return rots, jnp.concatenate([ground, trans[..., 2:]], -1)
 

@@ -10,6 +10,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton, tree_levels
+from actiongpt_jax.shapes import check_shape
 
 Compat = Literal["reference"] | None
 
@@ -41,16 +42,8 @@ def forward_kinematics(
         InputError: if the shapes do not belong to the skeleton or to each other.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
-    if rotations.shape[-3:] != (skeleton.num_joints, 3, 3):
-        raise InputError(
-            f"rotations must have last axes ({skeleton.num_joints}, 3, 3) for this "
-            f"skeleton, got shape {rotations.shape}; pass matrices of its joints"
-        )
-    if translation.shape != (*rotations.shape[:-3], 3):
-        raise InputError(
-            f"translation must have shape {(*rotations.shape[:-3], 3)}, got "
-            f"{translation.shape}; give every pose its own translation"
-        )
+    sizes = check_shape("rotations", rotations, f"... {skeleton.num_joints} 3 3")
+    check_shape("translation", translation, "... 3", sizes)
     offsets = jnp.asarray(skeleton.offsets, rotations.dtype)
     offsets = jnp.broadcast_to(offsets, rotations.shape[:-1])
     return place_joints(rotations, translation, offsets, skeleton.parents)[0]
@@ -192,6 +185,27 @@ def turn_to_canonical(
     now = facing(pelvis, compat)
     goal = jnp.asarray(_CANONICAL_FACING, now.dtype)
     return turn_between(now, jnp.broadcast_to(goal, now.shape))
+
+
+def turn_motion(
+    turn: Float[Array, "*batch 3 3"],
+    rotations: Float[Array, "*batch T J 3 3"],
+    vectors: Float[Array, "*batch T 3"],
+) -> tuple[Float[Array, "*batch T J 3 3"], Float[Array, "*batch T 3"]]:
+    """Turns a motion as a whole.
+
+    Args:
+        turn: (..., 3, 3) rotation of the world, one for all frames of a motion.
+        rotations: (..., T, J, 3, 3) parent-relative; joint 0 in the world.
+        vectors: (..., T, 3) the translation, or other vectors in the world.
+
+    Returns:
+        The turned (rotations, vectors), shapes as given.
+    """
+    turn = jnp.broadcast_to(turn[..., None, :, :], (*vectors.shape, 3))
+    root = rot.compose(turn, rotations[..., 0, :, :])[..., None, :, :]
+    rotations = jnp.concatenate([root, rotations[..., 1:, :, :]], -3)
+    return rotations, rot.rotate(turn, vectors)
 
 
 def pelvis_from_joints(

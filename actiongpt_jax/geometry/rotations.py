@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.shapes import check_shape
 
 AnyArray = Array | np.ndarray
 
@@ -53,7 +53,7 @@ def rotation_about_z(
     Returns:
         (..., 3, 3) rotation matrices.
     """
-    direction = _checked("direction", direction, (2,))
+    direction = _checked("direction", direction, "2")
     cos, sin = direction[..., 0], direction[..., 1]
     zero, one = jnp.zeros_like(cos), jnp.ones_like(cos)
     return _matrix(((cos, -sin, zero), (sin, cos, zero), (zero, zero, one)))
@@ -73,7 +73,7 @@ def axis_angle_to_quaternion(
     Raises:
         InputError: if the last axis is not 3.
     """
-    axis_angle = _checked("axis_angle", axis_angle, (3,))
+    axis_angle = _checked("axis_angle", axis_angle, "3")
     squared = (axis_angle * axis_angle).sum(-1, keepdims=True)
     small = squared < _SMALL_SQUARED_ANGLE
     s = jnp.where(small, squared, 0.0)
@@ -110,7 +110,7 @@ def quaternion_to_axis_angle(
     Raises:
         InputError: if the last axis is not 4.
     """
-    quaternion = _checked("quaternion", quaternion, (4,))
+    quaternion = _checked("quaternion", quaternion, "4")
     w, v = quaternion[..., :1], quaternion[..., 1:]
     squared = (v * v).sum(-1, keepdims=True)
     small = (w > 0) & (squared < _SMALL_SQUARED_TANGENT * w * w)
@@ -138,7 +138,7 @@ def quaternion_to_matrix(
     Raises:
         InputError: if the last axis is not 4.
     """
-    quaternion = _checked("quaternion", quaternion, (4,))
+    quaternion = _checked("quaternion", quaternion, "4")
     squared = (quaternion * quaternion).sum(-1)
     known = squared > _NO_QUATERNION
     scale = jnp.where(known, 2.0 / jnp.where(known, squared, 1.0), 0.0)
@@ -172,7 +172,7 @@ def matrix_to_quaternion(
     Raises:
         InputError: if the last two axes are not (3, 3).
     """
-    matrix = _checked("matrix", matrix, (3, 3))
+    matrix = _checked("matrix", matrix, "3 3")
     # DIFFERS: the published form takes four roots and copies signs; it loses angles
     # under 2e-4 rad to rounding and the axes of half turns.
     m = [[matrix[..., i, j] for j in range(3)] for i in range(3)]
@@ -229,7 +229,7 @@ def matrix_to_rot6d(matrix: Float[AnyArray, "*batch 3 3"]) -> Float[Array, "*bat
 
     Source: Zhou et al. 2019, arXiv:1812.07035 (there: columns).
     """
-    matrix = _checked("matrix", matrix, (3, 3))
+    matrix = _checked("matrix", matrix, "3 3")
     return matrix[..., :2, :].reshape(*matrix.shape[:-2], 6)
 
 
@@ -248,7 +248,7 @@ def rot6d_to_matrix(rot6d: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 
 
     Source: Zhou et al. 2019, arXiv:1812.07035.
     """
-    rot6d = _checked("rot6d", rot6d, (6,))
+    rot6d = _checked("rot6d", rot6d, "6")
     first = unit(rot6d[..., :3])
     second = unit(_without(rot6d[..., 3:], first))
     # Once more: nearly parallel rows leave a remainder that is mostly rounding.
@@ -275,11 +275,6 @@ def _matrix(rows: tuple[tuple[Array, ...], ...]) -> Array:
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
 
 
-def _checked(name: str, array: AnyArray, tail: tuple[int, ...]) -> Array:
-    array = jnp.asarray(array)
-    if array.shape[-len(tail) :] != tail:
-        raise InputError(
-            f"{name} must have last axes {tail}, got shape {array.shape}; "
-            "move or reshape its axes"
-        )
-    return array
+def _checked(name: str, array: AnyArray, last_axes: str) -> Array:
+    check_shape(name, array, f"... {last_axes}")
+    return jnp.asarray(array)

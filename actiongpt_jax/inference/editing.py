@@ -18,6 +18,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.metrics.retrieval import similarities
+from actiongpt_jax.shapes import check_shape
 
 
 def interpolate(
@@ -71,12 +72,10 @@ def edit(
 
 
 def _alike(latents: dict[str, AnyArray]) -> list[Array]:
-    shapes = {name: jnp.shape(latent) for name, latent in latents.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise InputError(
-            f"latents must have the same shape, got {listed}; encode all with one model"
-        )
+    sizes = None
+    for name, latent in latents.items():
+        remedy = "encode all latents with one model"
+        sizes = check_shape(name, latent, "...", sizes, remedy)
     return [jnp.asarray(latent) for latent in latents.values()]
 
 

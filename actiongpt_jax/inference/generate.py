@@ -13,13 +13,13 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import (
     FRAME_STEP,
     TOKEN_STEP,
-    round_up,
     to_motion,
 )
 from actiongpt_jax.inference.next_action import ALIGN, Align, next_action
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.family import past_frames
+from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 
 WINDOW = 8
 
@@ -168,7 +168,7 @@ def _generate_batch(
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
     before = None
     # A whole batch or a power of two: single series need not pay for sixteen.
-    rows = min(batch_size, 1 << (len(batch) - 1).bit_length())
+    rows = min(batch_size, next_power_of_two(len(batch)))
     for number in range(max(map(len, batch))):
         requests = [r[number] if number < len(r) else None for r in batch]
         lead = window if number else 0
@@ -206,17 +206,15 @@ def _pad(requests: Sequence[Request | None], rows: int, lead: int):
     real = [request for request in requests if request is not None]
     frames = round_up(max(r.num_frames - lead for r in real), FRAME_STEP)
     length = round_up(max(len(r.tokens) for r in real), TOKEN_STEP)
-    tokens = np.zeros((rows, length, real[0].tokens.shape[-1]), np.float32)
-    token_mask = np.zeros((rows, length), bool)
+    nothing = np.zeros((0, real[0].tokens.shape[-1]), np.float32)
+    texts = [nothing if request is None else request.tokens for request in requests]
+    tokens, token_mask = stack_padded(texts, length, rows)
     frame_mask = np.zeros((rows, frames), bool)
     seeds = np.zeros((rows, 2), np.uint32)
     fact = np.zeros((rows, 1), np.float32)
     for row, request in enumerate(requests):
         if request is None:
             continue
-        count = len(request.tokens)
-        tokens[row, :count] = request.tokens
-        token_mask[row, :count] = True
         frame_mask[row, : request.num_frames - lead] = True
         seeds[row] = request.seed
         fact[row] = request.fact

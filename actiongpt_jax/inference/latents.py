@@ -13,13 +13,13 @@ from jaxtyping import Array, Bool, Float
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.batches.segment_batches import encode_features
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.shapes import check_shape, round_up, stack_padded
 from actiongpt_jax.structs import latent_of
 
 # Frames and tokens are rounded up to these, so that few shapes are compiled.
@@ -74,11 +74,8 @@ def decode_features(
         rotations, translation = rot_velocity.decode(raw)
         return rotations, translation, raw[:, 0, 1:3]
     rotations, translation = pose6d.decode(raw)
-    turn = kinematics.turn_to_canonical(rotations[:, 0, 0])[:, None]
-    turn = jnp.broadcast_to(turn, (*translation.shape, 3))
-    root = rot.compose(turn, rotations[:, :, 0])[:, :, None]
-    rotations = jnp.concatenate([root, rotations[:, :, 1:]], 2)
-    translation = rot.rotate(turn, translation)
+    turn = kinematics.turn_to_canonical(rotations[:, 0, 0])
+    rotations, translation = kinematics.turn_motion(turn, rotations, translation)
     body = rotations[:, :, :_BODY_JOINTS]
     heights = kinematics.forward_kinematics(body, translation)[..., 2].min(-1)
     lowest = jnp.where(mask, heights, jnp.inf).min(-1)
@@ -92,11 +89,7 @@ def decode_features(
 def encode_texts(trained: Trained, requests: Sequence[Request]) -> np.ndarray:
     """Returns the (n, D) mean latents of requests' texts."""
     length = round_up(max(len(r.tokens) for r in requests), TOKEN_STEP)
-    tokens = np.zeros((len(requests), length, requests[0].tokens.shape[-1]), np.float32)
-    mask = np.zeros(tokens.shape[:2], bool)
-    for row, request in enumerate(requests):
-        tokens[row, : len(request.tokens)] = request.tokens
-        mask[row, : len(request.tokens)] = True
+    tokens, mask = stack_padded([request.tokens for request in requests], length)
     return np.asarray(_text_latents(trained.model, trained.variables, tokens, mask))
 
 
@@ -112,18 +105,8 @@ def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
     """
     even = [_at_30_fps(motion) for motion in motions]
     frames = round_up(max(len(translation) for _, translation in even), FRAME_STEP)
-    rotations = np.zeros((len(even), frames, 24, 3), np.float32)
-    translation = np.zeros((len(even), frames, 3), np.float32)
-    mask = np.zeros(translation.shape[:2], bool)
-    for row, (own_rotations, own_translation) in enumerate(even):
-        count = len(own_translation)
-        rotations[row, :count], rotations[row, count:] = (
-            own_rotations,
-            own_rotations[-1],
-        )
-        translation[row, :count] = own_translation
-        translation[row, count:] = own_translation[-1]
-        mask[row, :count] = True
+    rotations, mask = stack_padded([r for r, _ in even], frames, fill=None)
+    translation, _ = stack_padded([t for _, t in even], frames, fill=None)
     data = trained.config.data
     if trained.family.nfeats == pose6d.NFEATS:
         features = pose6d.encode(
@@ -161,11 +144,8 @@ def decode_latents(
         InputError: for latents of another width.
     """
     width = trained.config.model.latent_dim
-    if latents.ndim != 2 or latents.shape[1] != width:
-        raise InputError(
-            f"latents must be (n, {width}) for this model, got {latents.shape}; encode "
-            "texts or motions with the model that decodes them"
-        )
+    remedy = "encode texts or motions with the model that decodes them"
+    check_shape("latents", latents, f"n {width}", remedy=remedy)
     frames = round_up(max(num_frames), FRAME_STEP)
     mask = np.arange(frames) < np.array(num_frames)[:, None]
     rotations, translation = jax.device_get(
@@ -193,11 +173,6 @@ def to_motion(
         lengths=lengths,
         hands=hands if hands.shape[1] else None,
     )
-
-
-def round_up(value: int, step: int) -> int:
-    """Returns the smallest multiple of `step` that is not below `value`."""
-    return -(-value // step) * step
 
 
 def _at_30_fps(motion: Motion) -> tuple[np.ndarray, np.ndarray]:

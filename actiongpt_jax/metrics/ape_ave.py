@@ -25,6 +25,7 @@ from actiongpt_jax.features import rifke
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
+from actiongpt_jax.shapes import check_shape
 
 Protocol = Literal["paper", "reference"]
 Mask = Bool[AnyArray, "*batch T"]
@@ -257,19 +258,9 @@ def _check(generated: Array, reference: Array, lengths: Array, protocol: str) ->
             f"protocol must be 'paper' or 'reference', got {protocol!r}; "
             "choose one of them"
         )
-    tail = (_NUM_JOINTS[protocol], 3)
-    if generated.shape[-2:] != tail or generated.ndim < 3:
-        raise InputError(
-            f"generated must have shape (..., T, {tail[0]}, 3) for protocol "
-            f"'{protocol}', got {generated.shape}; pass the joints of that protocol"
-        )
-    if reference.shape != generated.shape:
-        raise InputError(
-            f"reference must have the shape of generated, {generated.shape}, got "
-            f"{reference.shape}; pad both to the same number of frames"
-        )
-    if lengths.shape != generated.shape[:-3]:
-        raise InputError(
-            f"lengths must have shape {generated.shape[:-3]}, got {lengths.shape}; "
-            "give one number of frames per motion"
-        )
+    axes = f"... T {_NUM_JOINTS[protocol]} 3"
+    remedy = f"pass the joints of protocol '{protocol}'"
+    sizes = check_shape("generated", generated, axes, remedy=remedy)
+    remedy = "pad both to the same number of frames"
+    check_shape("reference", reference, axes, sizes, remedy)
+    check_shape("lengths", lengths, "...", sizes)

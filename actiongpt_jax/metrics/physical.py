@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.shapes import check_shape
 
 Term = tuple[jax.Array, jax.Array]
 
@@ -43,7 +44,6 @@ def physical_sums(
     joints: Float[AnyArray, "*batch T 22 3"],
     lengths: Int[AnyArray, "*batch"],
     fps: float,
-    floor: float = 0.0,
 ) -> dict[str, Term]:
     """Measures motions that stand for themselves; jit-able.
 
@@ -61,10 +61,9 @@ def physical_sums(
     has. penetration and floating are 0 within 5 mm.
 
     Args:
-        joints: (..., T, 22, 3) metres, z up.
+        joints: (..., T, 22, 3) metres, z up; the ground is at 0.
         lengths: (...) real frames of each; 0 for filler.
         fps: frames per second.
-        floor: height of the ground that soles should be on, metres.
 
     Returns:
         name -> (sum, count), each (...).
@@ -76,7 +75,7 @@ def physical_sums(
     skates, contact, step = _feet(joints, real, fps)
     pairs = real[..., 1:].sum(-1)
     soles = jnp.stack([joints[..., j, 2] - high for j, high in _CLEARANCE], -1)
-    lowest = soles.min(-1) - floor
+    lowest = soles.min(-1)
     curve, inside = _jerk(joints, real, fps)
     frames = real.sum(-1)
 
@@ -247,16 +246,8 @@ def _masked(
 ) -> tuple[Array, Array]:
     """Joints, 0 where there is no frame, and (..., T) which frames are real."""
     joints, lengths = jnp.asarray(joints), jnp.asarray(lengths)
-    if joints.ndim < 3 or joints.shape[-2:] != (num_joints, 3):
-        raise InputError(
-            f"joints must have shape (..., T, {num_joints}, 3), got {joints.shape}; "
-            "pass the joints of SMPL's body"
-        )
-    if lengths.shape != joints.shape[:-3]:
-        raise InputError(
-            f"lengths must have shape {joints.shape[:-3]}, got {lengths.shape}; give "
-            "one number of frames per motion"
-        )
+    sizes = check_shape("joints", joints, f"... T {num_joints} 3")
+    check_shape("lengths", lengths, "...", sizes)
     if not fps > 0:
         raise InputError(f"fps must be above 0, got {fps}; give the frames per second")
     frames = jnp.arange(joints.shape[-3]).reshape((1,) * lengths.ndim + (-1,))
@@ -305,5 +296,5 @@ def _bone_drift(joints: Array, real: Array) -> Term:
 
 
 def _beyond(distance: Array) -> Array:
-    """What of a distance is no tolerance, and 0 within it."""
+    """Returns the distance where it exceeds the tolerance; 0 within it."""
     return jnp.where(distance > _TOLERANCE, distance, 0.0)

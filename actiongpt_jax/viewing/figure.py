@@ -12,6 +12,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.geometry.kinematics import facing, place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
+from actiongpt_jax.shapes import check_shape
 
 COLOURS = {"left": "#d1495b", "right": "#30638e", "middle": "#606066"}
 # Ends that SMPL has no joint for: name, parent, offset in metres at rest. Lengths are
@@ -157,13 +158,12 @@ def check_motion(motion: Motion, name: str = "the motion") -> None:
     Raises:
         InputError: for no frames, another number of joints, or NaN.
     """
-    shape, places = np.shape(motion.rotations), np.shape(motion.translation)
-    if len(shape) != 3 or shape[1:] != (22, 3) or places != (shape[0], 3):
-        raise InputError(
-            f"{name} must have rotations (T, 22, 3) and translation (T, 3), got "
-            f"{shape} and {places}; give the 22 body joints of SMPL"
-        )
-    if not shape[0]:
+    remedy = "give the 22 body joints of SMPL"
+    axes = f"T {SMPL22.num_joints} 3"
+    sizes = check_shape(f"{name}: rotations", motion.rotations, axes, remedy=remedy)
+    check_shape(f"{name}: translation", motion.translation, "T 3", sizes)
+    frames = sizes["T"]
+    if not frames:
         raise InputError(f"{name} must have frames, got 0; leave it out")
     if not (
         np.isfinite(motion.rotations).all() and np.isfinite(motion.translation).all()
@@ -173,8 +173,8 @@ def check_motion(motion: Motion, name: str = "the motion") -> None:
         raise InputError(
             f"{name} must have a frame rate above 0, got {motion.fps}; set its fps"
         )
-    if motion.lengths and sum(motion.lengths) != shape[0]:
+    if motion.lengths and sum(motion.lengths) != frames:
         raise InputError(
-            f"{name}: lengths must add up to its {shape[0]} frames, got "
+            f"{name}: lengths must add up to its {frames} frames, got "
             f"{sum(motion.lengths)}; correct them"
         )

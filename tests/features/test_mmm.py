@@ -75,5 +75,5 @@ def test_without_a_body_heels_ride_on_the_ankles(poses):
 
 
 def test_too_few_joints():
-    with pytest.raises(InputError, match="22 or more"):
+    with pytest.raises(InputError, match="the 22 of SMPL's body or more"):
         mmm.from_smpl(np.zeros((5, 21, 3)), np.zeros((5, 2, 3)))

@@ -84,11 +84,11 @@ def test_bad_input_is_an_error():
         fit_normalizer([np.zeros((0, 3)), np.zeros((1, 3))])
     with pytest.raises(ValueError, match="at least 2 frames, got 0"):
         fit_normalizer([])
-    with pytest.raises(ValueError, match=r"shape \(n, 3\), got \(2, 4\) in batch 1"):
+    with pytest.raises(ValueError, match=r"batch 1 must .* \(n, 3\), got \(2, 4\)"):
         fit_normalizer([np.zeros((2, 3)), np.zeros((2, 4))])
     broken = np.zeros((4, 3))
     broken[2, 1] = np.nan
     with pytest.raises(ValueError, match="got nan in batch 0, frame 2, column 1"):
         fit_normalizer([broken])
-    with pytest.raises(ValueError, match="must have 3 columns"):
+    with pytest.raises(ValueError, match="normalizer that was fitted on"):
         Normalizer(np.zeros(3), np.ones(3)).normalize(np.zeros((2, 4)))

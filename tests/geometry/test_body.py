@@ -224,7 +224,7 @@ def test_wrong_shapes_are_errors(body):
         bodies.skin(body, jnp.zeros((4, 8, 3, 3)), translation)
     with pytest.raises(InputError, match=r"\(\.\.\., K, 3, 3\)"):
         bodies.skin(body, jnp.zeros((4, 7, 3)), translation)
-    with pytest.raises(InputError, match="its own translation"):
+    with pytest.raises(InputError, match="translation must have shape"):
         bodies.skin(body, rotations, translation[:2])
     with pytest.raises(InputError, match="1 to 4 coefficients"):
         bodies.skin(body, rotations, translation, jnp.zeros((4, 5)))

@@ -144,9 +144,9 @@ def test_gradients_against_finite_differences():
 
 def test_wrong_shapes_are_errors():
     rotations, translation = random_pose(4)
-    with pytest.raises(ValueError, match=r"last axes \(22, 3, 3\)"):
+    with pytest.raises(ValueError, match=r"\(\.\.\., 22, 3, 3\)"):
         kinematics.forward_kinematics(rotations[:, :21], translation)
-    with pytest.raises(ValueError, match="its own translation"):
+    with pytest.raises(ValueError, match="translation must have shape"):
         kinematics.forward_kinematics(rotations, translation[:2])
 
 

@@ -269,7 +269,7 @@ def test_any_leading_axes_and_vmap(name):
 @pytest.mark.parametrize("name", CONVERSIONS)
 def test_a_wrong_last_axis_is_an_error(name):
     tail, function = CONVERSIONS[name]
-    with pytest.raises(ValueError, match=r"must have last axes .* got shape \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"must have shape .* got \(2, 5\)"):
         function(np.zeros((2, 5)))
 
 

@@ -34,7 +34,7 @@ def test_an_edit_moves_start_to_end_and_back():
 def test_wrong_latents_are_errors():
     with pytest.raises(InputError, match="at least 2 steps"):
         interpolate(np.zeros(3), np.zeros(3), 1)
-    with pytest.raises(InputError, match=r"start \(3,\), end \(4,\)"):
+    with pytest.raises(InputError, match=r"end must have shape \(3,\), got \(4,\)"):
         interpolate(np.zeros(3), np.zeros(4), 2)
-    with pytest.raises(InputError, match="the same shape"):
+    with pytest.raises(InputError, match="encode all latents with one"):
         edit(np.zeros((2, 3)), np.zeros(3), np.zeros(3))

@@ -361,9 +361,9 @@ def test_wrong_input_is_an_error():
     joints = np.zeros((2, 5, 22, 3))
     with pytest.raises(ValueError, match="'paper' or 'reference', got 'official'"):
         metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="official")  # pyright: ignore
-    with pytest.raises(ValueError, match=r"\(..., T, 21, 3\) for protocol 'reference'"):
+    with pytest.raises(ValueError, match=r"\(..., T, 21, 3\), .* protocol 'reference'"):
         metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="reference")
     with pytest.raises(ValueError, match="pad both to the same number of frames"):
         metrics.ape_ave(joints, joints[:, :4], np.array([5, 5]), protocol="paper")
-    with pytest.raises(ValueError, match="one number of frames per motion"):
+    with pytest.raises(ValueError, match="lengths must have shape"):
         metrics.ape_ave(joints, joints, np.array([5]), protocol="paper")

@@ -186,7 +186,7 @@ def test_transition_distance():
 def test_wrong_input_is_an_error(motions):
     with pytest.raises(InputError, match=r"\(..., T, 22, 3\)"):
         physical.physical_sums(motions[..., :21, :], LENGTHS, 30.0)
-    with pytest.raises(InputError, match="one number of frames per motion"):
+    with pytest.raises(InputError, match="lengths must have shape"):
         physical.physical_sums(motions, LENGTHS[:2], 30.0)
     with pytest.raises(InputError, match="fps must be above 0"):
         physical.physical_sums(motions, LENGTHS, 0.0)

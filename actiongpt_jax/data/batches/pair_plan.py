@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from actiongpt_jax.data.batches.plan import Plan, check_lengths
+from actiongpt_jax.data.batches.plan import MULTIPLE, Plan, check_lengths
+from actiongpt_jax.shapes import round_up
 
-# Padded lengths are rounded up to multiples of it.
-_MULTIPLE = 4
 # Rounds in which every item is offered one exchange; after so many, a pair of items
 # of one group is hardly more often together than any two that could be.
 _ROUNDS = 32
@@ -123,8 +122,9 @@ def _best_cut(
     for key in (lengths[:, 0], lengths[:, 1], lengths.sum(1)):
         order = np.lexsort((lengths.sum(1), key))
         sorted_ = lengths[order]
-        below = _round_up(np.maximum.accumulate(sorted_)).sum(1)
-        above = _round_up(np.maximum.accumulate(sorted_[::-1])[::-1]).sum(1)
+        below = round_up(np.maximum.accumulate(sorted_), MULTIPLE).sum(1)
+        above = np.maximum.accumulate(sorted_[::-1])[::-1]
+        above = round_up(above, MULTIPLE).sum(1)
         frames = at * below[at - 1] + (count - at) * above[at]
         i = int(frames.argmin())
         if whole - frames[i] > best:
@@ -135,8 +135,4 @@ def _best_cut(
 
 def _top(lengths: np.ndarray) -> np.ndarray:
     """Returns the (2,) padded lengths that hold all of (n, 2) lengths."""
-    return _round_up(lengths.max(0))
-
-
-def _round_up(lengths: np.ndarray) -> np.ndarray:
-    return -(-lengths // _MULTIPLE) * _MULTIPLE
+    return round_up(lengths.max(0), MULTIPLE)

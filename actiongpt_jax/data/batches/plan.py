@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.shapes import round_up
 
 # The dynamic program looks at every pair of candidate edges: 2048 of them take a
 # second and 32 MB.
 _MAX_CANDIDATES = 2048
+# Padded lengths are rounded up to multiples of this.
+MULTIPLE = 4
 
 
 def choose_edges(
@@ -17,7 +20,6 @@ def choose_edges(
     max_shapes: int = 8,
     *,
     batch_size: int = 16,
-    multiple: int = 4,
 ) -> tuple[int, ...]:
     """Chooses the padded lengths that leave the fewest padded frames.
 
@@ -29,7 +31,6 @@ def choose_edges(
         lengths: (n,) frames of each item.
         max_shapes: how many edges there may be.
         batch_size: B, rows of a batch.
-        multiple: edges are rounded up to multiples of it.
 
     Returns:
         Ascending edges; the last holds the longest item. Of equally good choices
@@ -39,10 +40,8 @@ def choose_edges(
         InputError: if there is no item or a length is below 1.
     """
     lengths = check_lengths(lengths)
-    while True:
-        edges = np.unique(-(-lengths // multiple) * multiple)
-        if edges.size <= _MAX_CANDIDATES:
-            break
+    multiple = MULTIPLE
+    while (edges := np.unique(round_up(lengths, multiple))).size > _MAX_CANDIDATES:
         multiple *= 2
     shorter = np.searchsorted(np.sort(lengths), edges, side="right")
     fillers = -lengths.size % batch_size

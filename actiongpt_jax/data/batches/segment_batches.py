@@ -33,6 +33,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
+from actiongpt_jax.shapes import round_up
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 # Tensor cores want multiples of 8; on a CPU it costs nothing measurable.
@@ -48,7 +49,7 @@ def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str)
         InputError: if the store lacks one of the phrases.
     """
     longest = embeddings.max_tokens(sorted(set(texts)), source)
-    return max(-(-longest // _TOKEN_MULTIPLE), 1) * _TOKEN_MULTIPLE
+    return round_up(max(longest, 1), _TOKEN_MULTIPLE)
 
 
 class TokenBatches(ItemBatches[TextItem]):

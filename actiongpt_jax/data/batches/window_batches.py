@@ -40,11 +40,8 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.pose6d import Align
 from actiongpt_jax.files.safetensors import open_tensors
-from actiongpt_jax.geometry.rotations import (
-    axis_angle_to_matrix,
-    compose,
-    rotate,
-)
+from actiongpt_jax.geometry.kinematics import turn_motion
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 
@@ -160,11 +157,8 @@ def pose_batch(
     """
     rotations, translation = axis_angle_to_matrix(raw["rotations"]), raw["translation"]
     if "turn" in raw:
-        up = raw["turn"][:, None, None] * jnp.array([0.0, 0.0, 1.0])
-        turn = jnp.broadcast_to(axis_angle_to_matrix(up), (*translation.shape, 3))
-        root = compose(turn, rotations[:, :, 0])[:, :, None]
-        rotations = jnp.concatenate([root, rotations[:, :, 1:]], 2)
-        translation = rotate(turn, translation)
+        turn = axis_angle_to_matrix(raw["turn"][:, None] * jnp.array([0.0, 0.0, 1.0]))
+        rotations, translation = turn_motion(turn, rotations, translation)
     poses = pose6d.encode(
         rotations, translation, align=align, displacement=displacement
     )

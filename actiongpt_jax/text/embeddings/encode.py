@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder, parallel_calls
 from actiongpt_jax.text.encoders.tokenizer import Pieces
@@ -70,8 +71,8 @@ def encode_pieces(
     ]
 
     def encode(rows: Sequence[int]) -> list[Embedding]:
-        length = min(_round_up(extents[rows[0]], _LENGTH_STEP), encoder.limit)
-        count = min(batch_size, 1 << (len(rows) - 1).bit_length())
+        length = min(round_up(extents[rows[0]], _LENGTH_STEP), encoder.limit)
+        count = min(batch_size, next_power_of_two(len(rows)))
         return _encode_batch(
             encoder,
             [pieces[i].ids for i in rows],
@@ -98,11 +99,9 @@ def _encode_batch(
     extents: Sequence[int],
     shape: tuple[int, int],
 ) -> list[Embedding]:
-    ids = np.full(shape, encoder.tokenizer.pad_id, np.int32)
-    mask = np.zeros(shape, bool)
-    for row, text in enumerate(texts):
-        ids[row, : len(text)] = text
-        mask[row, : len(text)] = True
+    rows, length = shape
+    pad = encoder.tokenizer.pad_id
+    ids, mask = stack_padded(texts, length, rows, fill=pad, dtype=np.int32)
     features = encoder.encode(ids, mask)
     tokens = np.asarray(features.tokens)
     pooled = None if features.pooled is None else np.asarray(features.pooled)
@@ -113,10 +112,6 @@ def _encode_batch(
         )
         for row, extent in enumerate(extents)
     ]
-
-
-def _round_up(length: int, step: int) -> int:
-    return -(-length // step) * step
 
 
 def group_extents(lengths: Sequence[int], how: str) -> list[int]:
@@ -143,13 +138,10 @@ def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
     Returns:
         Embedding whose tokens are all real; its pooled vector is the mean of the k.
     """
-    longest = max(len(e.tokens) for e in embeddings)
-    width = embeddings[0].tokens.shape[1]
-    tokens = np.zeros((len(embeddings), longest, width), np.float32)
-    mask = np.zeros(tokens.shape[:2], bool)
-    for row, (embedding, length) in enumerate(zip(embeddings, lengths, strict=True)):
-        tokens[row, : len(embedding.tokens)] = embedding.tokens
-        mask[row, :length] = True
+    states = [embedding.tokens for embedding in embeddings]
+    longest = max(map(len, states))
+    tokens, _ = stack_padded(states, longest)
+    mask = np.arange(longest) < np.array(lengths)[:, None]
     joined, real = aggregate.aggregate(tokens, mask, how)
     vectors = [e.pooled for e in embeddings if e.pooled is not None]
     pooled = np.stack(vectors).mean(axis=0) if vectors else None

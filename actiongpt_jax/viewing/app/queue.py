@@ -20,6 +20,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.shapes import round_up
 from actiongpt_jax.viewing import export, plot, video, webpage
 from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 
@@ -206,14 +207,10 @@ class GenerationQueue:
             return []
         longest = max(len(request.tokens) for request in requests)
         width = requests[0].tokens.shape[1]
-        tokens = np.zeros((_round_up(longest, _TOKENS), width), np.float32)
-        frames = lead + _round_up(requests[0].num_frames - lead, _FRAMES)
+        tokens = np.zeros((round_up(longest, _TOKENS), width), np.float32)
+        frames = lead + round_up(max(requests[0].num_frames - lead, 1), _FRAMES)
         rows = next(rows for rows in _ROWS if rows > len(requests))
         return [Request("", tokens, frames)] * (rows - len(requests))
-
-
-def _round_up(value: int, step: int) -> int:
-    return max(-(-value // step), 1) * step
 
 
 def _file(result: Result, number: int, ending: str) -> bytes:
