@@ -11,14 +11,12 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Int, Shaped
 
 from actiongpt_jax.errors import InputError
@@ -71,7 +69,6 @@ class PretrainedEncoder:
         self.limit = limit
         self.width = width
         self._vocab_size = vocab_size
-        self._trace: Callable[..., Any] = module.apply
         self._apply = jax.jit(module.apply, compiler_options=_compiler_options())
 
     def encode(
@@ -102,7 +99,7 @@ class PretrainedEncoder:
                 f"texts must have at most {self.limit} word pieces for {self.name}, got"
                 f" {length}; cut them first"
             )
-        if not isinstance(input_ids, Tracer) and input_ids.size:
+        if input_ids.size:
             smallest, largest = int(input_ids.min()), int(input_ids.max())
             if smallest < 0 or largest >= self._vocab_size:
                 raise InputError(
@@ -114,27 +111,19 @@ class PretrainedEncoder:
         mask = jnp.asarray(attention_mask).astype(bool)
         types = None if token_type_ids is None else jnp.asarray(token_type_ids)
         inputs = jnp.asarray(input_ids), mask, types
-        if any(isinstance(array, Tracer) for array in inputs):
-            return self._run(self._trace, inputs, slice(None))
         slices = _slices(*input_ids.shape)
         if len(slices) == 1:
-            return self._run(self._apply, inputs, slices[0])
-        parts = list(
-            _threads().map(
-                lambda rows: jax.block_until_ready(
-                    self._run(self._apply, inputs, rows)
-                ),
-                slices,
-            )
+            return self._run(inputs, slices[0])
+        parts = _threads().map(
+            lambda rows: jax.block_until_ready(self._run(inputs, rows)), slices
         )
         return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)
 
-    def _run(
-        self, apply: Callable[..., Any], inputs: tuple[Any, ...], rows: slice
-    ) -> TextFeatures:
+    def _run(self, inputs: tuple[Any, ...], rows: slice) -> TextFeatures:
         # Stored states must not depend on the device: no TF32 on GPUs.
         with jax.default_matmul_precision("highest"):
-            return apply(self.variables, *(a if a is None else a[rows] for a in inputs))
+            part = jax.tree.map(lambda array: array[rows], inputs)
+            return self._apply(self.variables, *part)
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:

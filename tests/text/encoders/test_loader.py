@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 
-import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -315,14 +314,6 @@ def test_ids_and_lengths_out_of_range(bert_folder):
         encoder.encode(np.array([[2, 9999]]))
     with pytest.raises(InputError, match="at most 40 word pieces"):
         encoder.encode(np.ones((1, 41), int))
-
-
-def test_encode_can_be_traced(bert_folder):
-    encoder = encoders.load(bert_folder)
-    traced = jax.jit(encoder.encode)(IDS, MASK)
-    np.testing.assert_allclose(
-        traced.tokens, encoder.encode(IDS, MASK).tokens, atol=ATOL
-    )
 
 
 def test_tokenizer_faults(make_folder):
