@@ -39,7 +39,8 @@ def main(argv: Sequence[str]) -> None:
     add("--body", help="SMPL or SMPL-H file, for the heels of 'reference'")
     add("--evaluator", metavar="WORKDIR", help="of a run of configs/evaluator.py")
     add(
-        *("--multimodality", "-m"),
+        "--multimodality",
+        "-m",
         type=int,
         default=20,
         help="texts of which ten motions each show how alike they are",

@@ -5,8 +5,8 @@ Source: arXiv:2211.15603, tables 1 to 3.
 
 CAVEAT = (
     "the paper's rows of TEACH and MotionCLIP with phrases are the authors' released "
-    "weights (TEACH: batch 8), those with descriptions were trained anew (batch 16): "
-    "their gain mixes text with training; TEMOS was trained anew for both"
+    "weights (TEACH: batch 8), those with descriptions were trained again (batch 16): "
+    "their gain mixes text with training; TEMOS was trained again for both"
 )
 COLUMNS = tuple(
     f"{metric}_{part}"
@@ -16,20 +16,14 @@ COLUMNS = tuple(
 # (model, text) -> the eight columns, on BABEL; MotionCLIP does not move from its place.
 TABLE1 = {
     ("motionclip", "phrase"): (None, None, 0.556, 0.541, None, None, 0.056, 0.020),
-    ("motionclip", "descriptions"): (
-        *(None, None, 0.590, 0.571),
-        *(None, None, 0.042, 0.019),
-    ),
+    ("motionclip", "descriptions"): (None, None, 0.590, 0.571)
+    + (None, None, 0.042, 0.019),
     ("temos", "phrase"): (0.597, 0.574, 0.162, 0.644, 0.113, 0.112, 0.010, 0.122),
-    ("temos", "descriptions"): (
-        *(0.561, 0.540, 0.151, 0.605),
-        *(0.101, 0.100, 0.010, 0.109),
-    ),
+    ("temos", "descriptions"): (0.561, 0.540, 0.151, 0.605)
+    + (0.101, 0.100, 0.010, 0.109),
     ("teach", "phrase"): (0.674, 0.654, 0.159, 0.717, 0.222, 0.220, 0.014, 0.234),
-    ("teach", "descriptions"): (
-        *(0.606, 0.586, 0.159, 0.650),
-        *(0.204, 0.202, 0.014, 0.216),
-    ),
+    ("teach", "descriptions"): (0.606, 0.586, 0.159, 0.650)
+    + (0.204, 0.202, 0.014, 0.216),
 }
 # Of TEACH with descriptions: how they were made -> the eight columns.
 TABLE2 = {

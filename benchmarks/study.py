@@ -65,7 +65,10 @@ def main(argv):
             " ".join(map(str, values)),
             args.model,
             "descriptions",
-            *(values[0], values[2], values[1], values[3]),
+            values[0],
+            values[2],
+            values[1],
+            values[3],
         )
         for values in combined
     ]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from actiongpt_jax import embed, prepare
+from actiongpt_jax import embed, prepare, train
 from tests import golden_files
 
 # Parity is judged in float32 with full-precision products; on CPUs this is the
@@ -62,3 +62,24 @@ def stores(tmp_path_factory):
         + ["--k", "2", "--each", "--out", str(text)]
     )
     return motion, text
+
+
+@pytest.fixture(scope="session")
+def train_debug(stores, tmp_path_factory):
+    """Returns `train_debug("temos:debug", *flags)` -> workdir, two steps of one layer.
+
+    Flags come last, so they may say otherwise.
+    """
+    motion, text = stores
+
+    def run(config, *flags):
+        workdir = tmp_path_factory.mktemp("trained") / "run"
+        shape = "--config.data.max_shapes=1", "--config.model.num_layers=1"
+        train.main(
+            ["--config", config, "--workdir", str(workdir), *shape]
+            + [f"--config.data.store={motion}", f"--config.text.store={text}"]
+            + ["--config.train.num_steps=2", *flags]
+        )
+        return workdir
+
+    return run

@@ -55,7 +55,7 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
                         raise ValueError("a member that is no array file")
     except InputError:
         raise
-    except (*_BROKEN_FILE, ValueError) as error:
+    except _BROKEN_ARCHIVE + _BROKEN_ARRAY as error:
         if "Object arrays" in str(error):
             raise InputError(
                 f"{path}: {field} must be plain numbers or text, got Python objects, "

@@ -58,6 +58,7 @@ class Skeleton:
         return joints
 
 
+_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 # Numbers: SMPL neutral body, zero betas, rest joints rounded to 0.1 mm, as in the
 # MJCF humanoid of the PHC/SMPLSim family. Body frame: x left, y up, z forward.
 SMPL22 = Skeleton(
@@ -85,10 +86,7 @@ SMPL22 = Skeleton(
         "left_wrist",
         "right_wrist",
     ),
-    parents=(
-        *(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7),
-        *(8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19),
-    ),
+    parents=_PARENTS,
     offsets=(
         (-0.0018, -0.2233, 0.0282),
         (0.0695, -0.0914, -0.0068),

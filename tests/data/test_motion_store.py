@@ -83,10 +83,9 @@ def test_round_trip_through_memory_maps(tmp_path):
         ]
         start += row.length
     names = {file.name for file in (tmp_path / "store").iterdir()}
-    assert names == {
-        *("rotations.npy", "translation.npy", "hands.npy", "meta.json"),
-        *("sequences.jsonl", "labels.jsonl", "report.json"),
-    }
+    arrays = {"rotations.npy", "translation.npy", "hands.npy"}
+    tables = {"sequences.jsonl", "labels.jsonl", "report.json", "meta.json"}
+    assert names == arrays | tables
     assert [file.name for file in tmp_path.iterdir()] == ["store"]
 
 

@@ -1,7 +1,9 @@
 """Evaluation: figures, what real motion scores, resuming, bad input."""
 
 import dataclasses
+import functools
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from actiongpt_jax import evaluate, generate, train
+from actiongpt_jax import evaluate, generate
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
@@ -42,38 +44,20 @@ def small_batches():
 
 
 @pytest.fixture(scope="module")
-def runs(stores, tmp_path_factory):
+def runs(train_debug):
     """Returns `workdir(model)`, each trained once for two steps."""
-    motion, text = stores
-    made = {}
-
-    def workdir(model):
-        if model not in made:
-            made[model] = tmp_path_factory.mktemp(model) / "run"
-            train.main(
-                [
-                    *("--config", f"{model}:debug", "--workdir", str(made[model])),
-                    f"--config.data.store={motion}",
-                    f"--config.text.store={text}",
-                    "--config.data.max_shapes=1",
-                    "--config.data.max_frames=64",
-                    "--config.train.num_steps=2",
-                    "--config.model.num_layers=1",
-                ]
-            )
-        return made[model]
-
-    return workdir
+    return functools.cache(
+        lambda model: train_debug(f"{model}:debug", "--config.data.max_frames=64")
+    )
 
 
 @pytest.fixture(scope="module")
 def judged(runs, tmp_path_factory):
     """Returns (flags, result, tables) of one whole evaluation of TEMOS."""
-    flags = [
-        *("--workdir", str(runs("temos")), "--limit", "10", "--samples", "2"),
-        *("--evaluator", str(runs("evaluator")), "--baselines", "-m", "2"),
-        *("--split", "train"),
-    ]
+    flags = shlex.split(
+        f"--workdir {runs('temos')} --limit 10 --samples 2 --baselines -m 2 "
+        f"--evaluator {runs('evaluator')} --split train"
+    )
     out = tmp_path_factory.mktemp("judged") / "result.json"
     evaluate.main([*flags, "--out", str(out)])
     return flags, json.loads(out.read_text())

@@ -20,11 +20,9 @@ to_matrix = jax.jit(rot.axis_angle_to_matrix)
 
 # Where the published code finds its other joints among SMPL's 24, the 21 vertices
 # and the 9 regressed ones. Numbers: SPIN (arXiv:1909.12828), its joint map.
-VIBE49 = (
-    *(24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28),
-    *(29, 30, 31, 32, 33, 34, 8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20),
-    *(47, 48, 49, 50, 51, 52, 53, 24, 26, 25, 28, 27),
-)
+VIBE49 = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29]
+VIBE49 += [30, 31, 32, 33, 34, 8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48]
+VIBE49 += [49, 50, 51, 52, 53, 24, 26, 25, 28, 27]
 VIBE_ROOT = 8
 # Numbers: Action2Motion's joints among those (arXiv:2007.15240).
 A2M18 = (8, 1, 2, 3, 4, 5, 6, 7, 0, 9, 10, 11, 12, 13, 14, 21, 24, 38)

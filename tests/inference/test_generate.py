@@ -1,9 +1,11 @@
 """Generation: what a motion depends on, diversity, files, errors."""
 
+import shlex
+
 import numpy as np
 import pytest
 
-from actiongpt_jax import generate, train
+from actiongpt_jax import generate
 from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import WINDOW, generate_motion
@@ -17,31 +19,16 @@ pytestmark = pytest.mark.xdist_group("inference")
 PHRASE = "walk forward"
 
 
-def train_two_steps(config, stores, workdir):
-    motion, text = stores
-    train.main(
-        [
-            *("--config", f"{config}:debug", "--workdir", str(workdir)),
-            f"--config.data.store={motion}",
-            f"--config.text.store={text}",
-            "--config.data.max_shapes=1",
-            "--config.train.num_steps=2",
-            "--config.model.num_layers=1",
-        ]
-    )
-    return workdir, text
-
-
 @pytest.fixture(scope="module")
-def run(stores, tmp_path_factory):
+def run(stores, train_debug):
     """Returns (workdir, embedding store with single descriptions)."""
-    return train_two_steps("temos", stores, tmp_path_factory.mktemp("temos") / "run")
+    return train_debug("temos:debug"), stores[1]
 
 
 @pytest.fixture(scope="module")
-def teach_run(stores, tmp_path_factory):
+def teach_run(train_debug):
     """Returns the workdir of a model that reads what went before."""
-    return train_two_steps("teach", stores, tmp_path_factory.mktemp("teach") / "run")[0]
+    return train_debug("teach:debug")
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +105,9 @@ def test_unknown_phrase_is_used_itself_with_a_warning(trained):
 
 
 def test_command_line_writes_amass_files(run, tmp_path, capsys):
-    generate.main(
-        [
-            *("--workdir", str(run[0]), "--out", str(tmp_path)),
-            *("--text", PHRASE, "--seconds", "1.5"),
-            *("--text", "jump up", "--seconds", "1", "--samples", "2"),
-        ]
-    )
+    texts = "--text 'walk forward' --seconds 1.5 --text 'jump up' --seconds 1"
+    arguments = shlex.split(f"--workdir {run[0]} --out {tmp_path} {texts} --samples 2")
+    generate.main(arguments)
     names = sorted(path.name for path in tmp_path.iterdir())
     expected = [f"{p}_{i}.npz" for p in ("jump_up", "walk_forward") for i in (0, 1)]
     assert names == expected
@@ -138,13 +121,8 @@ def test_command_line_writes_amass_files(run, tmp_path, capsys):
 
 
 def test_texts_alike_do_not_overwrite_each_other(run, tmp_path):
-    generate.main(
-        [
-            *("--workdir", str(run[0]), "--out", str(tmp_path)),
-            *("--text", PHRASE, "--seconds", "1"),
-            *("--text", PHRASE, "--seconds", "1.5"),
-        ]
-    )
+    texts = "--text 'walk forward' --seconds 1 --text 'walk forward' --seconds 1.5"
+    generate.main(shlex.split(f"--workdir {run[0]} --out {tmp_path} {texts}"))
     frames = [
         len(load_motion(tmp_path / f"walk_forward_{i}.npz").translation) for i in (0, 1)
     ]
@@ -181,10 +159,9 @@ def test_wrong_commands_are_one_sentence(run, tmp_path):
 
 
 # No action has more than 32 frames of its own: one shape to compile.
-SERIES = (
-    *("--text", PHRASE, "--seconds", "1"),
-    *("--text", "jump up", "--seconds", "1.2"),
-    *("--text", PHRASE, "--seconds", "0.5"),
+SERIES = shlex.split(
+    "--text 'walk forward' --seconds 1 --text 'jump up' --seconds 1.2 "
+    "--text 'walk forward' --seconds 0.5"
 )
 LENGTHS = (30, 36, 15)
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from actiongpt_jax import edit, generate, train
+from actiongpt_jax import edit, generate
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.data.motion_store import open_store
@@ -28,23 +28,9 @@ pytestmark = pytest.mark.xdist_group("inference")
 PHRASES = ("walk forward", "jump up")
 
 
-def train_two_steps(model, stores, workdir):
-    train.main(
-        [
-            *("--config", f"{model}:debug", "--workdir", str(workdir)),
-            f"--config.data.store={stores[0]}",
-            f"--config.text.store={stores[1]}",
-            "--config.data.max_shapes=1",
-            "--config.train.num_steps=2",
-            "--config.model.num_layers=1",
-        ]
-    )
-    return workdir
-
-
 @pytest.fixture(scope="module")
-def clip_run(stores, tmp_path_factory):
-    return train_two_steps("motionclip", stores, tmp_path_factory.mktemp("clip") / "r")
+def clip_run(train_debug):
+    return train_debug("motionclip:debug")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +39,10 @@ def clip(clip_run):
 
 
 @pytest.fixture(scope="module", params=["temos", "motionclip"])
-def trained(request, stores, tmp_path_factory, clip):
+def trained(request, train_debug, clip):
     if request.param == "motionclip":
         return clip
-    return load_trained(
-        train_two_steps("temos", stores, tmp_path_factory.mktemp("temos") / "run")
-    )
+    return load_trained(train_debug("temos:debug"))
 
 
 def requests_of(trained, frames=(40, 25)):

@@ -20,10 +20,7 @@ from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.text.descriptions import read_descriptions
 from tests.fake_openai import KEY, MODEL, start
 
-FAULTS = [
-    *("429", "429:0.02", "500", "503", "reset", "hang"),
-    *("malformed", "fewer", "empty"),
-]
+FAULTS = "429 429:0.02 500 503 reset hang malformed fewer empty".split()
 
 
 @pytest.fixture(scope="module")

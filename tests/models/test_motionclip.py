@@ -80,7 +80,10 @@ def test_oracle(tokens):
         x = oracle.decoder_layer(
             decoder["decoder"][layer],
             unused["motion_decoder"]["decoder"][layer],
-            *(x, latent[:, None], batch["frame_mask"], heads),
+            x,
+            latent[:, None],
+            batch["frame_mask"],
+            heads,
         )
     poses = x @ decoder["final_layer"]["kernel"] + decoder["final_layer"]["bias"]
     poses = np.where(batch["frame_mask"][..., None], poses, 0)

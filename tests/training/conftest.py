@@ -34,8 +34,11 @@ def training(stores):
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         }
         command = [
-            *(sys.executable, "-m", "actiongpt_jax.train"),
-            *("--config", f"configs/{model}.py:debug", "--workdir", str(workdir)),
+            sys.executable,
+            "-m",
+            "actiongpt_jax.train",
+            f"--config=configs/{model}.py:debug",
+            f"--workdir={workdir}",
             f"--config.data.store={motion}",
             f"--config.text.store={text}",
             "--config.data.max_shapes=2",

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.xdist_group("training")
 def flags(stores):
     motion, text = stores
     return [
-        *("--config", "temos:debug"),
+        "--config",
+        "temos:debug",
         f"--config.data.store={motion}",
         f"--config.text.store={text}",
         "--config.data.max_shapes=1",
@@ -87,7 +88,8 @@ def test_nan_loss_names_step_items_and_checkpoint(flags, tmp_path):
     message = message_of(
         [
             *flags,
-            *("--workdir", str(tmp_path / "run")),
+            "--workdir",
+            str(tmp_path / "run"),
             "--config.train.optimizer=sgd",
             "--config.train.learning_rate=1e30",
             "--config.train.checkpoint_steps=1",
@@ -134,7 +136,8 @@ def test_unknown_best_metric_lists_the_known(flags, tmp_path):
 def clip_flags(stores):
     motion, text = stores
     return [
-        *("--config", "motionclip:debug"),
+        "--config",
+        "motionclip:debug",
         f"--config.data.store={motion}",
         f"--config.text.store={text}",
     ]

@@ -144,8 +144,7 @@ def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_
         training(
             tmp_path,
             *sgd_flags,
-            *("--coordinator", address, "--num_processes", "2"),
-            *("--process_id", str(i)),
+            *f"--coordinator {address} --num_processes 2 --process_id {i}".split(),
             devices=2,
         )
         for i in range(2)

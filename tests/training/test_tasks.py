@@ -30,7 +30,9 @@ def test_a_body_file_is_what_rcxyz_compares(tmp_path):
 
 def test_each_model_knows_the_phrases_that_it_trains_on():
     labels = [
-        *((0, 0, 70, "walk"), (0, 70, 140, "turn"), (0, 140, 300, "sit down")),
+        (0, 0, 70, "walk"),
+        (0, 70, 140, "turn"),
+        (0, 140, 300, "sit down"),
         (1, 0, 90, "dance", "sequence"),
         (2, 0, 40, "hop"),
     ]

@@ -5,29 +5,20 @@ import re
 
 import pytest
 
-from actiongpt_jax import demo, train
+from actiongpt_jax import demo
 from actiongpt_jax.inference.trained import load_trained
 
 pytestmark = pytest.mark.xdist_group("inference")
 
 
 @pytest.fixture(scope="module")
-def runs(stores, tmp_path_factory):
+def runs(train_debug):
     """Returns the workdirs of a model of descriptions and one of phrases."""
-    folder, found = tmp_path_factory.mktemp("demo"), []
-    for words in ("debug", "debug,text=phrase"):
-        found.append(folder / str(len(found)))
-        train.main(
-            [
-                *("--config", f"teach:{words}", "--workdir", str(found[-1])),
-                f"--config.data.store={stores[0]}",
-                f"--config.text.store={stores[1]}",
-                "--config.text.num_tokens=96",
-                "--config.train.num_steps=1",
-                "--config.model.num_layers=1",
-            ]
-        )
-    return found
+    flags = "--config.text.num_tokens=96", "--config.train.num_steps=1"
+    return [
+        train_debug(config, *flags)
+        for config in ("teach:debug", "teach:debug,text=phrase")
+    ]
 
 
 def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):

@@ -147,10 +147,8 @@ def test_dragging_orbits_and_pinching_zooms(opened):
 
 def test_feet_are_on_the_floor_and_phones_fit(opened):
     tab = opened([upright(20)], [HOSTILE[4]])
-    tab.call(
-        "Emulation.setDeviceMetricsOverride",
-        **{"width": 360, "height": 640, "deviceScaleFactor": 2, "mobile": True},
-    )
+    phone = {"width": 360, "height": 640, "deviceScaleFactor": 2, "mobile": True}
+    tab.call("Emulation.setDeviceMetricsOverride", **phone)
     tab.run(NEXT)
     wide = "document.documentElement.scrollWidth"
     assert tab.run(wide) <= 360

@@ -1,5 +1,6 @@
 """Raw batches of pairs, and what TEACH is given of them."""
 
+import dataclasses
 import functools
 import pathlib
 
@@ -92,10 +93,8 @@ def make_batches(
 
 
 # Two shapes: each is compiled alone.
-LENGTHS = [
-    *[(20, 0, 9), (12, 4, 8), (17, 3, 5), (9, 0, 12), (20, 1, 11), (5, 0, 4)],
-    *[(16, 8, 20), (20, 0, 28), (18, 5, 15), (15, 9, 16), (11, 0, 27)],
-]
+SHORT = [(20, 0, 9), (12, 4, 8), (17, 3, 5), (9, 0, 12), (20, 1, 11), (5, 0, 4)]
+LENGTHS = SHORT + [(16, 8, 20), (20, 0, 28), (18, 5, 15), (15, 9, 16), (11, 0, 27)]
 
 
 @functools.lru_cache
@@ -318,9 +317,7 @@ def test_bad_input_is_named_before_any_step(store, embeddings):
         PairBatches(store, pairs, embeddings, plan, num_tokens=8)
     # A phrase that only second actions have.
     last = pairs[-1]
-    unknown = Pair(
-        *(last.key, last.sequence, last.start, last.end, last.lengths), ("sit", "fly")
-    )
+    unknown = dataclasses.replace(last, phrases=("sit", "fly"))
     with pytest.raises(InputError, match="'fly'"):
         PairBatches(store, [*pairs[:-1], unknown], embeddings, plan)
     with pytest.raises(InputError, match="'north'"):

@@ -355,7 +355,7 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
             store,
             found,
             embeddings,
-            plan_of(found),
+            plan,
             seed=9,
             turn=turn,
             process_index=i,
