@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 
 import jax
 import numpy as np
@@ -17,18 +16,16 @@ from actiongpt_jax.data.batches.pair_batches import (
 )
 from actiongpt_jax.data.batches.pair_plan import PairPlan
 from actiongpt_jax.data.batches.segments import Pair
-from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
-from actiongpt_jax.text.embeddings.store import open_embeddings
-from tests.data.batches.test_segment_batches import (
+from tests.data.batches.cases import (
     IDENTITY,
     PHRASES,
-    WIDTH,
-    Letters,
-    row,
+    SEVEN_AND_TWO,
+    assert_processes_load_the_whole_batch,
+    random_normalizer,
+    stretches,
 )
+from tests.data.batches.letters import WIDTH
 from tests.oracles import features as feature_oracle
 from tests.oracles import rotations as rotation_oracle
 
@@ -36,52 +33,13 @@ from tests.oracles import rotations as rotation_oracle
 assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
 
 
-@pytest.fixture(scope="module")
-def store():
-    rng = np.random.default_rng(1)
-    n = 400
-    rotations = np.cumsum(0.03 * rng.standard_normal((n, 22, 3)), 0) + [0.9, 0.4, 0.2]
-    translation = np.cumsum(0.02 * rng.standard_normal((n, 3)), 0) + [3.0, -2.0, 0.9]
-    return MotionStore(
-        path=pathlib.Path("memory"),
-        rotations=rotations.astype(np.float32),
-        translation=translation.astype(np.float32),
-        hands=None,
-        sequences=[row("a", 0, 150), row("b", 150, 250)],
-        labels=[],
-        meta={},
-    )
-
-
-@pytest.fixture(scope="module")
-def embeddings(tmp_path_factory):
-    out = tmp_path_factory.mktemp("text") / "letters"
-    build_embedding_store(
-        out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean")
-    )
-    return open_embeddings(out)
-
-
-def make_pairs(store, lengths, seed=0):
+def make_pairs(store, lengths):
     """Pairs of the given (first, transition, second) frames anywhere in the store."""
-    rng = np.random.default_rng(seed)
-    names = list(PHRASES)
-    result = []
-    for i, parts in enumerate(lengths):
-        sequence = int(rng.integers(len(store.sequences)))
-        frames = sum(parts)
-        start = int(rng.integers(store.sequences[sequence].length - frames + 1))
-        result.append(
-            Pair(
-                key=f"p{i}",
-                sequence=sequence,
-                start=start,
-                end=start + frames,
-                lengths=tuple(parts),
-                phrases=(names[i % 3], names[(i // 3 + i + 1) % 3]),
-            )
-        )
-    return result
+    names, found = list(PHRASES), []
+    for i, (sequence, start, end) in enumerate(stretches(store, map(sum, lengths))):
+        phrases = names[i % 3], names[(i // 3 + i + 1) % 3]
+        found.append(Pair(f"p{i}", sequence, start, end, lengths[i], phrases))
+    return found
 
 
 def make_batches(
@@ -174,11 +132,7 @@ def features_of(store, pair, heading):
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_both_actions_are_stretches_of_one_motion(store, embeddings, heading):
     batches, pairs = make_batches(store, embeddings, LENGTHS)
-    rng = np.random.default_rng(0)
-    normalizer = Normalizer(
-        rng.standard_normal(135).astype(np.float32),
-        rng.uniform(0.5, 2, 135).astype(np.float32),
-    )
+    normalizer = random_normalizer()
     seen = 0
     for step in range(batches.plan.batches_per_epoch):
         raw = batches.load(step)
@@ -235,8 +189,7 @@ def test_what_is_padded_has_no_influence(store, embeddings):
 def test_masks_and_filler_rows(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16, max_shapes=1)
     raw = batches.load(0)
-    normalizer = Normalizer(np.full(135, 7, np.float32), np.full(135, 2, np.float32))
-    batch = jax.device_get(convert()(raw, normalizer))
+    batch = jax.device_get(convert()(raw, SEVEN_AND_TWO))
     tokens = raw["tokens_0"].shape
     shapes = {
         "features_0": ((16, 20, 135), "float32"),
@@ -276,25 +229,10 @@ def test_an_epoch_compiles_once_per_shape(store, embeddings):
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_processes_together_load_the_whole_batch(store, embeddings, count):
-    whole, _ = make_batches(store, embeddings, LENGTHS, batch_size=8)
-    parts = [
-        make_batches(
-            store,
-            embeddings,
-            LENGTHS,
-            batch_size=8,
-            process_index=p,
-            process_count=count,
-        )[0]
-        for p in range(count)
-    ]
-    for step in range(4):
-        raws = [part.load(step) for part in parts]
-        assert len(raws[0]["index"]) == 8 // count
-        for name, array in whole.load(step).items():
-            np.testing.assert_array_equal(
-                np.concatenate([r[name] for r in raws]), array
-            )
+    def make(**options):
+        return make_batches(store, embeddings, LENGTHS, batch_size=8, **options)[0]
+
+    assert_processes_load_the_whole_batch(make, count, steps=4)
 
 
 def test_action_lengths():

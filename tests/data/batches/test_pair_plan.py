@@ -16,15 +16,11 @@ from actiongpt_jax.data.batches.pair_plan import PairPlan, divide
 from actiongpt_jax.data.batches.segments import pairs
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
+from tests.data.batches.cases import epoch_of
 
 FRAMES = st.integers(1, 300)
 LENGTHS = st.lists(st.tuples(FRAMES, FRAMES), min_size=1, max_size=90).map(np.array)
 BATCH_SIZES = st.integers(1, 40)
-
-
-def epoch_of(plan, epoch):
-    first = epoch * plan.batches_per_epoch
-    return [plan.batch(step) for step in range(first, first + plan.batches_per_epoch)]
 
 
 def padded_frames(groups, lengths):
@@ -65,29 +61,6 @@ def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
     assert tuple(sorted(counts[0])) == plan.shapes
     frames = batch_size * sum(sum(shape) * n for shape, n in counts[0].items())
     assert plan.padding == pytest.approx(1 - lengths.sum() / frames)
-
-
-@given(LENGTHS, BATCH_SIZES, st.integers(0, 2**40), st.data())
-@settings(deadline=None)
-def test_any_step_is_the_same_without_the_steps_before_it(
-    lengths, batch_size, seed, data
-):
-    plan = PairPlan(lengths, batch_size, seed)
-    steps = data.draw(st.lists(st.integers(0, 5 * plan.batches_per_epoch), max_size=8))
-    sequential = [plan.batch(step) for step in range(5 * plan.batches_per_epoch + 1)]
-    resumed = PairPlan(lengths, batch_size, seed)
-    for step in steps:
-        items, shape = resumed.batch(step)
-        np.testing.assert_array_equal(items, sequential[step][0])
-        assert shape == sequential[step][1]
-
-
-def test_order_depends_on_seed_and_epoch():
-    lengths = np.random.default_rng(0).integers(15, 200, (200, 2))
-    plan, other = PairPlan(lengths, 16, 0), PairPlan(lengths, 16, 1)
-    first, second = (np.stack([i for i, _ in epoch_of(plan, e)]) for e in (0, 1))
-    assert (first != second).any()
-    assert (first != np.stack([i for i, _ in epoch_of(other, 0)])).any()
 
 
 def test_pairs_that_fit_several_shapes_meet_all_others_that_do():

@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actiongpt_jax.data.batches.pair_plan import PairPlan
 from actiongpt_jax.data.batches.plan import BatchPlan, choose_edges
 from actiongpt_jax.errors import InputError
+from tests.data.batches.cases import epoch_of
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=120).map(np.array)
+FRAMES = st.integers(1, 300)
+PAIRS = st.lists(st.tuples(FRAMES, FRAMES), min_size=1, max_size=90).map(np.array)
 SMALL = st.lists(st.integers(1, 48), min_size=1, max_size=20).map(np.array)
-
-
-def epoch_of(plan, epoch):
-    first = epoch * plan.batches_per_epoch
-    return [plan.batch(step) for step in range(first, first + plan.batches_per_epoch)]
 
 
 def frames_of_batches(lengths, edges, batch_size):
@@ -89,24 +88,27 @@ def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
         assert plan.padding == pytest.approx(padding)
 
 
-@given(LENGTHS, st.integers(1, 40), st.integers(0, 2**40), st.data())
+@pytest.mark.parametrize("kind", [BatchPlan, PairPlan])
+@given(PAIRS, st.integers(1, 40), st.integers(0, 2**40), st.data())
 @settings(deadline=None)
 def test_any_step_is_the_same_without_the_steps_before_it(
-    lengths, batch_size, seed, data
+    kind, lengths, batch_size, seed, data
 ):
-    plan = BatchPlan(lengths, batch_size, seed)
+    lengths = lengths[:, 0] if kind is BatchPlan else lengths
+    plan = kind(lengths, batch_size, seed)
     steps = data.draw(st.lists(st.integers(0, 5 * plan.batches_per_epoch), max_size=8))
     sequential = [plan.batch(step) for step in range(5 * plan.batches_per_epoch + 1)]
-    resumed = BatchPlan(lengths, batch_size, seed)
+    resumed = kind(lengths, batch_size, seed)
     for step in steps:
-        items, frames = resumed.batch(step)
+        items, shape = resumed.batch(step)
         np.testing.assert_array_equal(items, sequential[step][0])
-        assert frames == sequential[step][1]
+        assert shape == sequential[step][1]
 
 
-def test_order_depends_on_seed_and_epoch():
-    lengths = np.random.default_rng(0).integers(15, 200, 200)
-    plan, other = BatchPlan(lengths, 16, 0), BatchPlan(lengths, 16, 1)
+@pytest.mark.parametrize(("kind", "axes"), [(BatchPlan, ()), (PairPlan, (2,))])
+def test_order_depends_on_seed_and_epoch(kind, axes):
+    lengths = np.random.default_rng(0).integers(15, 200, (200, *axes))
+    plan, other = kind(lengths, 16, 0), kind(lengths, 16, 1)
     first, second = (np.stack([i for i, _ in epoch_of(plan, e)]) for e in (0, 1))
     assert (first != second).any()
     assert (first != np.stack([i for i, _ in epoch_of(other, 0)])).any()

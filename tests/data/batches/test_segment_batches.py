@@ -2,10 +2,8 @@
 
 import functools
 import json
-import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,94 +20,33 @@ from actiongpt_jax.data.batches.segment_batches import (
 )
 from actiongpt_jax.data.batches.segments import Segment
 from actiongpt_jax.data.batches.segments import segments as list_segments
-from actiongpt_jax.data.motion_store import MotionStore, Sequence, open_store
+from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
-from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
-from actiongpt_jax.text.embeddings.store import open_embeddings
-from actiongpt_jax.text.encoders.loader import PretrainedEncoder
-from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
+from tests.data.batches.cases import (
+    IDENTITY,
+    PHRASES,
+    SEVEN_AND_TWO,
+    assert_processes_load_the_whole_batch,
+    epoch_of,
+    random_normalizer,
+    stretches,
+)
+from tests.data.batches.letters import WIDTH, embed_letters
 
-WIDTH = 6
-PHRASES = {
-    "walk": ["the left foot, then the right foot"],
-    "jump up": ["both knees bend", "and stretch"],
-    "sit": ["the hips sink down to a chair and the back leans on it"],
-}
-IDENTITY = Normalizer(np.zeros(135, np.float32), np.ones(135, np.float32))
 # Rounding of float32 where XLA fuses differently for different shapes: a few units
 # in the last place of numbers up to about 3.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=2e-6, atol=2e-6)
 
 
-class LetterTokenizer(Tokenizer):
-    """One piece per letter."""
-
-    def __init__(self):
-        self.limit, self.pad_id = 1000, 0
-
-    def __call__(self, texts):
-        return [Pieces(np.array([ord(c) for c in text], np.int32)) for text in texts]
-
-
-class Letters(PretrainedEncoder):
-    """Encodes a text letter by letter, without weights."""
-
-    tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]
-    weight_hash = "none"  # pyright: ignore[reportAssignmentType]
-
-    def __init__(self):
-        self.name, self.limit, self.width = "letters", 1000, WIDTH
-
-    def encode(self, input_ids, attention_mask=None, token_type_ids=None):
-        letters = np.asarray(input_ids)[..., None]
-        return TextFeatures(jnp.asarray(np.sin(letters * np.arange(1.0, WIDTH + 1))))
-
-
-def make_segments(store, lengths, seed=0):
-    """Stretches of the given lengths anywhere in the store's sequences."""
-    rng = np.random.default_rng(seed)
+def make_segments(store, lengths):
+    """Segments of the given lengths anywhere in the store's sequences."""
     names = list(PHRASES)
-    result = []
-    for i, length in enumerate(lengths):
-        sequence = int(rng.integers(len(store.sequences)))
-        start = int(rng.integers(store.sequences[sequence].length - length + 1))
-        phrase = names[i % len(names)]
-        result.append(Segment(f"s{i}", sequence, start, start + int(length), phrase))
-    return result
-
-
-def row(name, start, length):
-    return Sequence(name, start, length, "train", name, "", 30.0, 30.0, length / 30)
-
-
-@pytest.fixture(scope="module")
-def store():
-    rng = np.random.default_rng(1)
-    n = 400
-    rotations = np.cumsum(0.03 * rng.standard_normal((n, 22, 3)), 0) + [0.9, 0.4, 0.2]
-    translation = np.cumsum(0.02 * rng.standard_normal((n, 3)), 0) + [3.0, -2.0, 0.9]
-    return MotionStore(
-        path=pathlib.Path("memory"),
-        rotations=rotations.astype(np.float32),
-        translation=translation.astype(np.float32),
-        hands=None,
-        sequences=[row("a", 0, 150), row("b", 150, 250)],
-        labels=[],
-        meta={},
-    )
-
-
-@pytest.fixture(scope="module")
-def embeddings(tmp_path_factory):
-    out = tmp_path_factory.mktemp("text") / "letters"
-    build_embedding_store(
-        out, PHRASES, Letters(), Settings(k=1, aggregation="masked_mean")
-    )
-    return open_embeddings(out)
+    return [
+        Segment(f"s{i}", sequence, start, end, names[i % 3])
+        for i, (sequence, start, end) in enumerate(stretches(store, lengths))
+    ]
 
 
 def make_batches(store, embeddings, lengths, batch_size=4, seed=0, **options):
@@ -199,25 +136,10 @@ def test_a_resumed_run_gets_the_batches_of_an_uninterrupted_one(store, embedding
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_processes_together_load_the_whole_batch(store, embeddings, count):
-    whole, _ = make_batches(store, embeddings, LENGTHS, batch_size=8)
-    parts = [
-        make_batches(
-            store,
-            embeddings,
-            LENGTHS,
-            batch_size=8,
-            process_index=p,
-            process_count=count,
-        )[0]
-        for p in range(count)
-    ]
-    for step in range(5):
-        raws = [part.load(step) for part in parts]
-        assert len(raws[0]["index"]) == 8 // count
-        for name, array in whole.load(step).items():
-            np.testing.assert_array_equal(
-                np.concatenate([r[name] for r in raws]), array
-            )
+    def make(**options):
+        return make_batches(store, embeddings, LENGTHS, batch_size=8, **options)[0]
+
+    assert_processes_load_the_whole_batch(make, count, steps=5)
 
 
 def frames_of(store, segment):
@@ -266,11 +188,7 @@ def test_headings_differ(store, embeddings):
 def test_the_bucket_does_not_change_features(store, embeddings, longer):
     batches, _ = make_batches(store, embeddings, LENGTHS)
     convert = jax.jit(model_batch)
-    rng = np.random.default_rng(0)
-    normalizer = Normalizer(
-        rng.standard_normal(135).astype(np.float32),
-        rng.uniform(0.5, 2, 135).astype(np.float32),
-    )
+    normalizer = random_normalizer()
     raw = batches.load(0)
     frames = raw["rotations"].shape[1]
     longer_raw = raw | batches.load_motion(raw["item"], frames + longer)
@@ -283,8 +201,7 @@ def test_the_bucket_does_not_change_features(store, embeddings, longer):
 def test_padding_is_masked_and_zero(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16)
     raw = batches.load(0)
-    normalizer = Normalizer(np.full(135, 7, np.float32), np.full(135, 2, np.float32))
-    batch = jax.jit(model_batch)(raw, normalizer)
+    batch = jax.device_get(jax.jit(model_batch)(raw, SEVEN_AND_TWO))
     assert {name: (a.shape, a.dtype.name) for name, a in batch.items()} == {
         "features": ((16, 92, 135), "float32"),
         "frame_mask": ((16, 92), "bool"),
@@ -295,12 +212,9 @@ def test_padding_is_masked_and_zero(store, embeddings):
     np.testing.assert_array_equal(batch["token_mask"].sum(1), raw["token_lengths"])
     assert (raw["item"] == -1).sum() == 5
     assert np.isfinite(batch["features"]).all()
-    assert not np.asarray(batch["features"])[~np.asarray(batch["frame_mask"])].any()
-    assert not np.asarray(batch["tokens"])[~np.asarray(batch["token_mask"])].any()
-    assert (
-        np.asarray(batch["frame_mask"])[:, :-1]
-        >= np.asarray(batch["frame_mask"])[:, 1:]
-    ).all()
+    assert not batch["features"][~batch["frame_mask"]].any()
+    assert not batch["tokens"][~batch["token_mask"]].any()
+    assert (batch["frame_mask"][:, :-1] >= batch["frame_mask"][:, 1:]).all()
 
 
 def test_an_epoch_compiles_once_per_shape(store, embeddings):
@@ -370,10 +284,7 @@ def minibabel(shared_file, tmp_path_factory):
         folder / "amass", read_babel(folder / "babel"), out / "motion"
     )
     texts = json.loads((folder / "descriptions.json").read_text())
-    build_embedding_store(
-        out / "text", texts, Letters(), Settings(k=4, aggregation="masked_mean")
-    )
-    return open_store(out / "motion"), open_embeddings(out / "text")
+    return open_store(out / "motion"), embed_letters(out / "text", texts, k=4)
 
 
 # Three of the 373 labelled training segments have 14 frames.
@@ -391,10 +302,7 @@ def test_less_than_a_fifth_of_real_batches_is_padding(
         plan = BatchPlan(lengths, 16, seed, shuffle=split == "train")
         assert len(plan.shapes) <= 8
         for epoch in range(2):
-            batches = [
-                plan.batch(epoch * plan.batches_per_epoch + i)
-                for i in range(plan.batches_per_epoch)
-            ]
+            batches = epoch_of(plan, epoch)
             padded = sum(16 * frames for _, frames in batches)
             real = sum(lengths[items[items >= 0]].sum() for items, _ in batches)
             assert real == lengths.sum()

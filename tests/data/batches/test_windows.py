@@ -31,13 +31,8 @@ from actiongpt_jax.data.motion_store import Label, MotionStore, Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from actiongpt_jax.structs import TextFeatures
-from actiongpt_jax.text.embeddings.builder import Settings, build_embedding_store
-from actiongpt_jax.text.embeddings.store import open_embeddings
-from actiongpt_jax.text.encoders.loader import PretrainedEncoder
-from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
-
-WIDTH = 6
+from tests.data.batches.cases import assert_processes_load_the_whole_batch
+from tests.data.batches.letters import WIDTH, embed_letters
 
 
 def make_store(lengths, labels, hands=True, seed=0):
@@ -261,42 +256,13 @@ def test_every_window_is_as_likely_as_another(found):
     assert ((counts - epochs / 41) ** 2 / (epochs / 41)).sum() < 90
 
 
-class LetterTokenizer(Tokenizer):
-    """One piece per letter."""
-
-    def __init__(self):
-        self.limit, self.pad_id = 1000, 0
-
-    def __call__(self, texts):
-        return [Pieces(np.array([ord(c) for c in text], np.int32)) for text in texts]
-
-
-class Letters(PretrainedEncoder):
-    """A vector per letter, and their first one for all, or none."""
-
-    tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]
-    weight_hash = "none"  # pyright: ignore[reportAssignmentType]
-
-    def __init__(self, pooled=True):
-        self.name, self.limit, self.width = "letters", 1000, WIDTH
-        self._pooled = pooled
-
-    def encode(self, input_ids, attention_mask=None, token_type_ids=None):
-        letters = np.asarray(input_ids)[..., None]
-        tokens = jnp.asarray(np.sin(letters * np.arange(1.0, WIDTH + 1)), jnp.float32)
-        return TextFeatures(tokens, tokens[:, 0] if self._pooled else None)
-
-
 def embed(out, pooled=True):
     texts = {
         "walk": ["left", "right"],
         "jump": ["up", "down"],
         "sit": ["chair", "back"],
     }
-    build_embedding_store(
-        out, texts, Letters(pooled), Settings(k=2, aggregation="masked_mean")
-    )
-    return open_embeddings(out)
+    return embed_letters(out, texts, 2, pooled)
 
 
 @pytest.fixture(scope="module")
@@ -350,24 +316,11 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
     for step in reversed(steps):
         for name, array in late.load(step).items():
             np.testing.assert_array_equal(array, expected[step][name])
-    halves = [
-        WindowBatches(
-            store,
-            found,
-            embeddings,
-            plan,
-            seed=9,
-            turn=turn,
-            process_index=i,
-            process_count=2,
-        )
-        for i in range(2)
-    ]
-    for step in steps:
-        parts = [half.load(step) for half in halves]
-        for name, array in expected[step].items():
-            joined = np.concatenate([part[name] for part in parts])
-            np.testing.assert_array_equal(joined, array)
+
+    def make(**options):
+        return WindowBatches(store, found, embeddings, plan, 9, turn=turn, **options)
+
+    assert_processes_load_the_whole_batch(make, 2, len(steps))
 
 
 def test_turned_windows_face_anywhere_and_move_as_before(store, found, embeddings):
