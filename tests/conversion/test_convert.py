@@ -47,28 +47,27 @@ def write_stats(folder, mean, std):
     return folder
 
 
-@pytest.fixture(scope="module")
-def made():
-    """A state dict of a small TEMOS drawn here, which fits the tests' stores."""
-    config = load_config("temos:debug")
-    rng = np.random.default_rng(0)
+def state_dict(config, width, draw):
+    """The tensors of a TEMOS for tokens of a width; `draw(shape)` makes each."""
     latent = jnp.zeros((1, config.model.latent_dim))
     batch = {
         "features": jnp.zeros((1, 2, config.model.nfeats)),
         "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, WIDTH)),
+        "tokens": jnp.zeros((1, 2, width)),
         "token_mask": jnp.ones((1, 2), bool),
     }
-    shapes = jax.eval_shape(
-        build(config).init,
-        jax.random.key(0),
-        batch,
-        {"text": latent, "motion": latent},
-    )
-    drawn = jax.tree.map(
-        lambda x: 0.1 * rng.standard_normal(x.shape, np.float32), shapes
-    )
+    noise = {"text": latent, "motion": latent}
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), batch, noise)
+    drawn = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
     return from_torch.to_state_dict(config, drawn)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A state dict of a small TEMOS drawn here, which fits the tests' stores."""
+    rng = np.random.default_rng(0)
+    config = load_config("temos:debug")
+    return state_dict(config, WIDTH, lambda x: 0.1 * rng.standard_normal(x, np.float32))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -354,22 +353,7 @@ print(peak() - before)
 def test_a_conversion_holds_little_more_than_the_weights(tmp_path):
     config = load_config("temos")
     config.model.update({"latent_dim": 512, "ff_size": 2048, "num_layers": 4})
-    latent = jnp.zeros((1, 512))
-    batch = {
-        "features": jnp.zeros((1, 2, 135)),
-        "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, 768)),
-        "token_mask": jnp.ones((1, 2), bool),
-    }
-    shapes = jax.eval_shape(
-        build(config).init,
-        jax.random.key(0),
-        batch,
-        {"text": latent, "motion": latent},
-    )
-    state = from_torch.to_state_dict(
-        config, jax.tree.map(lambda x: np.ones(x.shape, np.float32), shapes)
-    )
+    state = state_dict(config, 768, lambda shape: np.ones(shape, np.float32))
     path = save_state(tmp_path / "big.ckpt", state)
     size = path.stat().st_size
     assert size > 150e6

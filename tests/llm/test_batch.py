@@ -16,22 +16,15 @@ from actiongpt_jax.llm.openai_batch import Batches
 from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.prompts import make_prompt
-from tests.fake_openai import KEY, MODEL, start
+from tests.fake_openai import KEY, MODEL
 
 CACHE = pathlib.Path("c.jsonl")
 STATE = pathlib.Path("c.batch/state.json")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with start() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def at_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     pathlib.Path("phrases.txt").write_text("walk\nrun\nsit\n")
 
 

@@ -18,22 +18,15 @@ from actiongpt_jax import describe
 from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.text.descriptions import read_descriptions
-from tests.fake_openai import KEY, MODEL, start
+from tests.fake_openai import KEY, MODEL
 
 FAULTS = "429 429:0.02 500 503 reset hang malformed fewer empty".split()
 
 
-@pytest.fixture(scope="module")
-def server():
-    with start() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def at_home(tmp_path, monkeypatch):
-    """Works in an empty folder, with a key, and does not wait long after a failure."""
+    """Works in an empty folder and does not wait long after a failure."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     fast = functools.partial(Pace, first_wait=0.01, longest_wait=0.1)
     monkeypatch.setattr(describe, "Pace", fast)

@@ -20,18 +20,7 @@ from actiongpt_jax.llm.provider import (
 from actiongpt_jax.llm.request import Request, estimate_tokens
 from actiongpt_jax.text.descriptions import Description, Descriptions
 from actiongpt_jax.text.prompts import make_prompt
-from tests.fake_openai import KEY, MODEL, start
-
-
-@pytest.fixture(scope="module")
-def server():
-    with start() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+from tests.fake_openai import KEY, MODEL
 
 
 def make(server, **fields):

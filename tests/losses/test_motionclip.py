@@ -15,6 +15,7 @@ from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.models.motionclip import MotionClipOutputs
+from tests.losses.padding import assert_padding_counts_in_nothing
 from tests.oracles import body as body_oracle
 from tests.oracles import kinematics as kinematics_oracle
 from tests.oracles import rotations as rotation_oracle
@@ -200,20 +201,7 @@ def test_published_losses(golden):
 
 
 def test_filler_items_and_further_padding_count_in_nothing():
-    case = draw()
-    expected = terms(*case)
-
-    def grown(array):
-        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
-        if array.shape[1:2] == (FRAMES,):
-            space[1] = (0, 3)
-        fill = False if array.dtype == bool else 50.0
-        return jnp.pad(array, space, constant_values=fill)
-
-    found = terms(*jax.tree.map(grown, case))
-    for name in expected:
-        # The same numbers, summed in another order.
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-6, err_msg=name)
+    assert_padding_counts_in_nothing(terms, *draw(), [FRAMES], rtol=2e-6)
 
 
 def test_terms_of_devices_add_up_to_those_of_the_batch():

@@ -11,6 +11,8 @@ from actiongpt_jax.losses import teach as losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.models.teach import TeachOutputs
 from actiongpt_jax.structs import Gaussian
+from tests.losses.padding import assert_padding_counts_in_nothing
+from tests.oracles.losses import huber, kl
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 BATCH, NFEATS, WIDTH = 3, 5, 4
@@ -57,17 +59,6 @@ def case():
             outputs[f"{name}_{i}"] = Gaussian(draw(WIDTH), draw(WIDTH))
             outputs[f"z_{name}_{i}"] = draw(WIDTH)
     return TeachOutputs(**outputs), batch
-
-
-def huber(a, b):
-    distance = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
-    return np.where(distance < 1, distance**2 / 2, distance - 0.5)
-
-
-def kl(q, p_mu=0.0, p_logvar=0.0):
-    mu, logvar = np.asarray(q.mu, np.float64), np.asarray(q.logvar, np.float64)
-    spread = np.exp(logvar) + (mu - p_mu) ** 2
-    return 0.5 * (spread / np.exp(p_logvar) - 1 + p_logvar - logvar)
 
 
 def mean_of_means(found, target, lengths):
@@ -125,20 +116,7 @@ def test_a_long_motion_weighs_no_more_than_a_short_one(case):
 
 def test_filler_items_and_further_padding_count_in_nothing(case):
     outputs, batch = case
-
-    def grown(array):
-        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
-        if array.shape[1] in FRAMES:
-            space[1] = (0, 3)
-        fill = False if array.dtype == bool else 50.0
-        return jnp.pad(array, space, constant_values=fill)
-
-    expected = terms_of(outputs, batch)
-    outputs, batch = jax.tree.map(grown, (outputs, batch))
-    found = terms_of(outputs, batch)
-    for name in expected:
-        # The same numbers, summed in another order.
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+    assert_padding_counts_in_nothing(terms_of, outputs, batch, FRAMES)
 
 
 def test_a_batch_of_fillers_only_counts_nothing_and_is_finite(case):

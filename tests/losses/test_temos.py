@@ -10,6 +10,8 @@ from actiongpt_jax.config_fields import resolve
 from actiongpt_jax.losses import temos as losses
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
+from tests.losses.padding import assert_padding_counts_in_nothing
+from tests.oracles.losses import huber, kl
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 RECONSTRUCTIONS = ("recons_rfeats2rfeats", "recons_text2rfeats")
@@ -44,17 +46,6 @@ def case():
         features_motion=motion,
     )
     return outputs, {"features": target, "frame_mask": mask}
-
-
-def huber(a, b):
-    distance = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
-    return np.where(distance < 1, distance**2 / 2, distance - 0.5)
-
-
-def kl(q, p_mu=0.0, p_logvar=0.0):
-    mu, logvar = np.asarray(q.mu, np.float64), np.asarray(q.logvar, np.float64)
-    spread = np.exp(logvar) + (mu - p_mu) ** 2
-    return 0.5 * (spread / np.exp(p_logvar) - 1 + p_logvar - logvar)
 
 
 def test_every_term_is_the_mean_of_its_definition(case):
@@ -99,19 +90,10 @@ def test_filler_items_and_further_padding_count_in_nothing(case, recons_mean):
     outputs, batch = case
     config = config_of(**{"losses.recons_mean": recons_mean})
 
-    def grown(array):
-        space = [(0, 2)] + [(0, 0)] * (array.ndim - 1)
-        if array.shape[1:2] == (FRAMES,):
-            space[1] = (0, 3)
-        fill = False if array.dtype == bool else 50.0
-        return jnp.pad(array, space, constant_values=fill)
+    def terms(outputs, batch):
+        return losses.terms(outputs, batch, config)
 
-    expected = losses.terms(outputs, batch, config)
-    outputs, batch = jax.tree.map(grown, (outputs, batch))
-    found = losses.terms(outputs, batch, config)
-    for name in expected:
-        # The same numbers, summed in another order.
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+    assert_padding_counts_in_nothing(terms, outputs, batch, [FRAMES])
 
 
 @pytest.mark.parametrize("recons_mean", ["frames", "padded"])

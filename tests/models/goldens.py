@@ -11,6 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.models.build import build
+from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.nn.sizes import Sizes
 
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
@@ -59,6 +62,42 @@ def grouped(case):
         hidden.reshape(*shape, *hidden.shape[1:]),
         mask.reshape(*shape, *mask.shape[1:]),
     )
+
+
+def assert_losses(case, prefix, losses, config, variables, batch):
+    """Compares a loss, its terms and, for those named 'loss/...', its gradients."""
+    model, weights = build(config), losses.weights(config)
+    for term, weight in weights.items():
+        np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
+    names = FAMILIES[config.model.name].noise
+    noise = {name: jnp.asarray(case[f"eps_{name}"]) for name in names}
+
+    def loss(params):
+        outputs = model.apply(variables | {"params": params}, batch, noise)
+        terms = losses.terms(outputs, batch, config)
+        means = {term: total / count for term, (total, count) in terms.items()}
+        return sum(weights[term] * mean for term, mean in means.items()), means
+
+    if prefix == "loss/":
+        gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        (total, means), grads = gradient(variables["params"])
+        inert = jax.tree.map(np.zeros_like, variables["unused"])
+        found = from_torch.to_state_dict(config, {"params": grads, "unused": inert})
+        assert_gradients(found, case)
+        # What the published run gave no gradient is not trained here.
+        untrained = filter(None, case["params_without_grad"])
+        assert not any(found[name].any() for name in untrained)
+    else:
+        total, means = jax.jit(loss)(variables["params"])
+    expected = {
+        key.removeprefix(prefix): value
+        for key, value in case.items()
+        if key.startswith(prefix)
+    }
+    np.testing.assert_allclose(total, expected.pop("total"), rtol=LOSS)
+    assert expected.keys() == means.keys()
+    for term, value in expected.items():
+        np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
 
 
 def assert_gradients(found, case):

@@ -1,7 +1,6 @@
 """TEACH's networks and losses against the published code's own numbers."""
 
 import functools
-from typing import Any
 
 import flax.traverse_util
 import jax
@@ -16,15 +15,13 @@ from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.losses import teach as losses
 from actiongpt_jax.models.build import build
-from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.text.aggregate import aggregate
 from tests.models.goldens import (
-    LOSS,
     MOTION,
     NETWORK,
     assert_gaussian,
-    assert_gradients,
+    assert_losses,
     frame_mask,
     grouped,
     sizes_of,
@@ -112,38 +109,8 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     )
     assert config.model.name == "teach"
     assert config.model.hist_frames == case["hist_frames"]
-    model, weights = build(config), losses.weights(config)
-    for term, weight in weights.items():
-        np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
     batch = batch_of(case, name.startswith("actiongpt"))
-    names = FAMILIES["teach"].noise
-    noise = {name: jnp.asarray(case[f"eps_{name}"]) for name in names}
-
-    def loss(params):
-        outputs: Any = model.apply(variables | {"params": params}, batch, noise)
-        terms = losses.terms(outputs, batch, config)
-        means = {term: total / count for term, (total, count) in terms.items()}
-        return sum(weights[term] * mean for term, mean in means.items()), means
-
-    if prefix == "loss/":
-        gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
-        (total, means), grads = gradient(variables["params"])
-        inert = jax.tree.map(np.zeros_like, variables["unused"])
-        found = from_torch.to_state_dict(config, {"params": grads, "unused": inert})
-        assert_gradients(found, case)
-        # What the published run gave no gradient is not trained here.
-        assert not any(found[name].any() for name in case["params_without_grad"])
-    else:
-        total, means = jax.jit(loss)(variables["params"])
-    expected = {
-        key.removeprefix(prefix): value
-        for key, value in case.items()
-        if key.startswith(prefix)
-    }
-    np.testing.assert_allclose(total, expected.pop("total"), rtol=LOSS)
-    assert expected.keys() == means.keys()
-    for term, value in expected.items():
-        np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
+    assert_losses(case, prefix, losses, config, variables, batch)
 
 
 MODES = {

@@ -18,11 +18,10 @@ from actiongpt_jax.models.text_encoder import TextEncoder
 from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.text.aggregate import aggregate
 from tests.models.goldens import (
-    LOSS,
     MOTION,
     NETWORK,
     assert_gaussian,
-    assert_gradients,
+    assert_losses,
     frame_mask,
     grouped,
     run,
@@ -135,41 +134,13 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
     config, variables = from_torch.from_state_dict(
         state_of(case), num_heads=int(case["num_heads"]), text_mask=text_mask
     )
-    model = build(config)
-    weights = temos_losses.weights(config)
-    for term, weight in weights.items():
-        np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
     batch = {
         "features": jnp.asarray(case["features"]),
         "frame_mask": frame_mask(case["lengths"], case["features"].shape[1]),
         "tokens": tokens,
         "token_mask": token_mask,
     }
-    noise = {name: jnp.asarray(case[f"eps_{name}"]) for name in ("text", "motion")}
-
-    def loss(params):
-        outputs: Any = model.apply(variables | {"params": params}, batch, noise)
-        terms = temos_losses.terms(outputs, batch, config)
-        means = {term: total / count for term, (total, count) in terms.items()}
-        return sum(weights[term] * mean for term, mean in means.items()), means
-
-    if prefix == "loss/":
-        gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
-        (total, means), grads = gradient(variables["params"])
-        inert = jax.tree.map(np.zeros_like, variables["unused"])
-        found = from_torch.to_state_dict(config, {"params": grads, "unused": inert})
-        assert_gradients(found, case)
-    else:
-        total, means = jax.jit(loss)(variables["params"])
-    expected = {
-        key.removeprefix(prefix): value
-        for key, value in case.items()
-        if key.startswith(prefix)
-    }
-    np.testing.assert_allclose(total, expected.pop("total"), rtol=LOSS)
-    assert expected.keys() == means.keys()
-    for term, value in expected.items():
-        np.testing.assert_allclose(means[term], value, rtol=LOSS, err_msg=term)
+    assert_losses(case, prefix, temos_losses, config, variables, batch)
 
 
 @pytest.mark.parametrize(

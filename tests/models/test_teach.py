@@ -11,6 +11,12 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.teach import last_frames
+from tests.models.checks import (
+    assert_close,
+    assert_every_parameter_has_a_gradient,
+    assert_float32_outputs,
+    shapes_of,
+)
 from tests.oracles import transformer as oracle
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -28,8 +34,6 @@ SIZES = {
     "num_heads": 2,
     "hist_frames": PAST,
 }
-# float32 against itself where sums are taken in another order.
-ROUNDING = 1e-5
 
 
 def config_of(**model):
@@ -79,14 +83,6 @@ def run(variables, batch, noise, **model) -> Any:
 def method_of(name, **model):
     apply = build(config_of(**model)).apply
     return jax.jit(functools.partial(apply, method=name))
-
-
-def assert_close(found, expected, atol=ROUNDING):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol),
-        found,
-        expected,
-    )
 
 
 def ends(features, lengths):
@@ -356,21 +352,15 @@ def test_unused_tensors_act_on_nothing(variables, batch, noise):
 
 
 def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
-    def loss(params):
-        outputs = build(config_of()).apply(variables | {"params": params}, batch, noise)
-        leaves = jax.tree.leaves(outputs)
-        return sum(jnp.sum(jnp.cos(leaf) * leaf) for leaf in leaves)
-
-    gradients = jax.jit(jax.grad(loss))(variables["params"])
-    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
-        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    model = build(config_of())
+    assert_every_parameter_has_a_gradient(model, variables, batch, noise)
 
 
 def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config = config_of()
     config.train.dtype = "bfloat16"
     found = jax.jit(build(config).apply)(variables, batch, noise)
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+    assert_float32_outputs(found)
     # 8 bits of mantissa, outputs of order 1, up to ten layers in a row.
     assert_close(found, run(variables, batch, noise), atol=0.3)
 
@@ -395,9 +385,7 @@ def test_dropout_acts_in_training_only_and_follows_its_key(variables, batch, noi
 
 def test_options_do_not_change_the_parameters(batch, noise):
     def shapes(**model):
-        init = build(config_of(**model)).init
-        made = jax.eval_shape(lambda: init(jax.random.key(0), batch, noise))
-        return jax.tree.map(lambda leaf: leaf.shape, made)
+        return shapes_of(build(config_of(**model)), batch, noise)
 
     plain = shapes()
     for name, value in [

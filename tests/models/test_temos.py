@@ -10,12 +10,16 @@ from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.text_encoder import text_bias
+from tests.models.checks import (
+    assert_close,
+    assert_every_parameter_has_a_gradient,
+    assert_float32_outputs,
+    shapes_of,
+)
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 BATCH, FRAMES, TOKENS, TEXT_WIDTH = 3, 9, 5, 6
 SIZES = {"num_layers": 2, "latent_dim": 8, "ff_size": 12, "nfeats": 7, "num_heads": 2}
-# float32 against itself where sums are taken in another order.
-ROUNDING = 1e-5
 
 
 def config_of(**model):
@@ -51,14 +55,6 @@ def variables(batch, noise):
 
 def run(variables, batch, noise, **model):
     return jax.jit(build(config_of(**model)).apply)(variables, batch, noise)
-
-
-def assert_close(found, expected, atol=ROUNDING):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol),
-        found,
-        expected,
-    )
 
 
 def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
@@ -127,20 +123,14 @@ def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config = config_of()
     config.train.dtype = "bfloat16"
     found = jax.jit(build(config).apply)(variables, batch, noise)
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+    assert_float32_outputs(found)
     # 8 bits of mantissa, outputs of order 1, up to four layers in a row.
     assert_close(found, run(variables, batch, noise), atol=0.15)
 
 
 def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
-    def loss(params):
-        outputs = build(config_of()).apply(variables | {"params": params}, batch, noise)
-        leaves = jax.tree.leaves(outputs)
-        return sum(jnp.sum(jnp.cos(leaf) * leaf) for leaf in leaves)
-
-    gradients = jax.jit(jax.grad(loss))(variables["params"])
-    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
-        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    model = build(config_of())
+    assert_every_parameter_has_a_gradient(model, variables, batch, noise)
 
 
 def test_dropout_needs_its_own_key_and_follows_it(variables, batch, noise):
@@ -158,9 +148,7 @@ def test_dropout_needs_its_own_key_and_follows_it(variables, batch, noise):
 
 def test_text_source_and_mask_do_not_change_the_parameters(batch, noise):
     def shapes(**model):
-        init = build(config_of(**model)).init
-        made = jax.eval_shape(lambda: init(jax.random.key(0), batch, noise))
-        return jax.tree.map(lambda leaf: leaf.shape, made)
+        return shapes_of(build(config_of(**model)), batch, noise)
 
     assert shapes() == shapes(text_mask="shipped")
 
