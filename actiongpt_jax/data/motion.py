@@ -16,7 +16,7 @@ from actiongpt_jax.data.amass_fields import (
     read_fields,
     require_finite,
 )
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.shapes import check_shape
 
@@ -67,8 +67,7 @@ def save_motion(
         InputError: for another layout or suffix, wrong shapes or NaN.
     """
     path = pathlib.Path(path)
-    if layout not in COLUMNS:
-        raise InputError(f"layout must be one of {', '.join(COLUMNS)}, got {layout!r}")
+    check_choice("layout", layout, COLUMNS)
     if path.suffix != ".npz":
         raise InputError(f"{path}: the name of a motion file must end in .npz")
     rotations, trans = np.asarray(motion.rotations), np.asarray(motion.translation)

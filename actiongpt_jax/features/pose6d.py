@@ -16,7 +16,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
@@ -65,14 +65,10 @@ def encode(
     axes = f"... T {NUM_JOINTS} 3 3"
     sizes = check_shape("rotations", rotations, axes, remedy=remedy)
     check_shape("translation", translation, "... T 3", sizes)
-    if align not in ALIGNMENTS:
-        raise InputError(f"align must be 'none', 'yaw' or 'full', got {align!r}")
+    check_choice("align", align, ALIGNMENTS)
+    check_choice("displacement", displacement, ("pelvis", "reference"))
     if displacement == "reference":
         translation = _ankle(rotations)
-    elif displacement != "pelvis":
-        raise InputError(
-            f"displacement must be 'pelvis' or 'reference', got {displacement!r}"
-        )
     moved = _since_first(translation)
     if align != "none":
         first = rotations[..., 0, 0, :, :]

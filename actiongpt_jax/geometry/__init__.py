@@ -1,1 +1,5 @@
-"""Rotations, skeletons, kinematics and interpolation on any leading axes."""
+"""Rotations, skeletons, kinematics, bodies and interpolation on any leading axes.
+
+`skeletons` has the built-in SMPL skeleton; `body` poses SMPL(-H) meshes that
+`body_file` reads from the files of their authors.
+"""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files import pickle_machine
 from actiongpt_jax.files.pickle_objects import Foreign
 from actiongpt_jax.shapes import check_shape
@@ -38,11 +38,7 @@ _SUFFIXES = (".npz", ".pkl")
 
 def choose(path: pathlib.Path, gender: str | None) -> pathlib.Path:
     """Returns the file of a gender; arguments and errors as of `body.load`."""
-    if gender is not None and gender not in GENDERS:
-        raise InputError(
-            f"gender must be one of {', '.join(GENDERS)}, got {gender!r}; or leave it "
-            "out"
-        )
+    check_choice("gender", gender, (*GENDERS, None))
     if not path.is_dir():
         return path
     files = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES)

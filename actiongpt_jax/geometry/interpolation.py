@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
@@ -81,10 +81,7 @@ def align_to(
     Raises:
         InputError: if `how` or `compat` is unknown.
     """
-    if how not in ("full", "translation"):
-        raise InputError(
-            f"how must be 'full' or 'translation', got {how!r}; choose one of them"
-        )
+    check_choice("how", how, ("full", "translation"))
     last_rots, last_trans = jnp.asarray(last_rots), jnp.asarray(last_trans)
     rots, trans = jnp.asarray(rots), jnp.asarray(trans)
     path = trans - trans[..., :1, :]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton, tree_levels
@@ -140,14 +140,11 @@ def facing(
     Raises:
         InputError: if `compat` is neither None nor 'reference'.
     """
+    check_choice("compat", compat, (None, "reference"))
     pelvis = jnp.asarray(pelvis)
     if compat == "reference":
         yaw = rot.matrix_to_axis_angle(pelvis)[..., 2]
         return jnp.stack([jnp.sin(yaw), -jnp.cos(yaw)], -1)
-    if compat is not None:
-        raise InputError(
-            f"compat must be None or 'reference', got {compat!r}; choose one of them"
-        )
     # DIFFERS: a true yaw, so that features do not depend on where a motion began.
     forward, left = pelvis[..., :2, 2], pelvis[..., :2, 0]
     upended = (forward * forward).sum(-1, keepdims=True) < _VERTICAL_SHADOW**2

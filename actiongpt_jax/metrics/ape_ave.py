@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 from actiongpt_jax.features import rifke
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
@@ -253,11 +253,7 @@ def _distance(a: Array, b: Array) -> Array:
 
 
 def _check(generated: Array, reference: Array, lengths: Array, protocol: str) -> None:
-    if protocol not in _NUM_JOINTS:
-        raise InputError(
-            f"protocol must be 'paper' or 'reference', got {protocol!r}; "
-            "choose one of them"
-        )
+    check_choice("protocol", protocol, _NUM_JOINTS)
     axes = f"... T {_NUM_JOINTS[protocol]} 3"
     remedy = f"pass the joints of protocol '{protocol}'"
     sizes = check_shape("generated", generated, axes, remedy=remedy)

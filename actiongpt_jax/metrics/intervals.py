@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 
 # Draws of the bootstrap that are held in memory at once.
 _CHUNK = 100
@@ -61,10 +61,9 @@ def choose_samples(
     Raises:
         InputError: for another `how`.
     """
+    check_choice("how", how, ("mean", "best"))
     if how == "mean":
         return {name: np.asarray(values).mean(1) for name, values in errors.items()}
-    if how != "best":
-        raise InputError(f"samples must be taken as 'mean' or 'best', got {how!r}")
     best = np.asarray(errors["ape_root"]).argmin(1)[:, None]
     return {
         name: np.take_along_axis(np.asarray(values), best, 1)[:, 0]

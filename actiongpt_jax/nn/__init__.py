@@ -1,1 +1,5 @@
-"""Transformer blocks shared by the text encoders and the motion models."""
+"""Transformer blocks shared by the text encoders and the motion models.
+
+`attention` and `transformer` have the layers, `positional` the position tables,
+`dropout` and `ops` what they compute with.
+"""

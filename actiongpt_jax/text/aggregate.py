@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 
 METHODS = ("masked_mean", "reference_mean", "concat")
 DEFAULT = "masked_mean"
@@ -44,6 +44,7 @@ def aggregate(
 
     Source: Action-GPT, arXiv:2211.15603, section 3; G = max n_i.
     """
+    check_choice("how", how, METHODS)
     xp: Any = jnp if isinstance(tokens, jax.Array) else np
     tokens = xp.asarray(tokens, xp.float32)
     real: Any = xp.asarray(mask, bool)
@@ -54,7 +55,5 @@ def aggregate(
         return total / xp.maximum(weights.sum(-3), 1.0), real.any(-2)
     if how == "reference_mean":
         return tokens.sum(-3) / tokens.shape[-3], real.any(-2)
-    if how == "concat":
-        *batch, k, n, width = tokens.shape
-        return tokens.reshape(*batch, k * n, width), real.reshape(*batch, k * n)
-    raise InputError(f"how must be one of {', '.join(METHODS)}, got {how!r}")
+    *batch, k, n, width = tokens.shape
+    return tokens.reshape(*batch, k * n, width), real.reshape(*batch, k * n)

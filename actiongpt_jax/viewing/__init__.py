@@ -1,1 +1,5 @@
-"""Pictures of motions."""
+"""Motions as pictures, videos, web pages and files of other tools.
+
+`plot`, `video` and `webpage` draw the `figure` or a body's `surface`; `export` writes
+glb, bvh, npz and json; `app/` is the browser application.
+"""

@@ -159,9 +159,9 @@ def test_wrong_arguments_are_errors():
         pose6d.encode(rots[:, :22], trans)
     with pytest.raises(InputError, match="translation must have shape"):
         pose6d.encode(rots, trans[:3])
-    with pytest.raises(InputError, match="'yaw' or 'full', got 'front'"):
+    with pytest.raises(InputError, match="none, yaw, full, got 'front'"):
         pose6d.encode(rots, trans, align="front")  # pyright: ignore
-    with pytest.raises(InputError, match="'pelvis' or 'reference', got 'ankle'"):
+    with pytest.raises(InputError, match="pelvis, reference, got 'ankle'"):
         pose6d.encode(rots, trans, displacement="ankle")
     with pytest.raises(InputError, match=r"\(\.\.\., T, 150\)"):
         pose6d.decode(jnp.zeros((4, 135)))

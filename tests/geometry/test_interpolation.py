@@ -162,9 +162,9 @@ def test_between_takes_leading_axes_and_no_frames():
 
 def test_bad_options_are_errors():
     rots, trans = random_motion(3, 4)
-    with pytest.raises(ValueError, match="'full' or 'translation', got 'both'"):
+    with pytest.raises(ValueError, match="full, translation, got 'both'"):
         interpolation.align_to(rots[0], trans[0], rots, trans, how="both")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="None or 'reference', got 'old'"):
+    with pytest.raises(ValueError, match="None, reference, got 'old'"):
         interpolation.align_to(rots[0], trans[0], rots, trans, compat="old")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="0 or more frames, got -1"):
         interpolation.slerp_between(rots[0], trans[0], rots[1], trans[1], -1)

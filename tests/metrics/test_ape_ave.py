@@ -359,7 +359,7 @@ def test_golden_joint_by_joint(golden):
 
 def test_wrong_input_is_an_error():
     joints = np.zeros((2, 5, 22, 3))
-    with pytest.raises(ValueError, match="'paper' or 'reference', got 'official'"):
+    with pytest.raises(ValueError, match="paper, reference, got 'official'"):
         metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="official")  # pyright: ignore
     with pytest.raises(ValueError, match=r"\(..., T, 21, 3\), .* protocol 'reference'"):
         metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="reference")

@@ -48,7 +48,7 @@ def test_best_takes_all_figures_of_one_sample():
     assert best["ave_root"].tolist() == [9, 3]
     mean = report.choose_samples(errors, "mean")
     assert mean["ave_root"].tolist() == [8, 2]
-    with pytest.raises(InputError, match="'mean' or 'best'"):
+    with pytest.raises(InputError, match="how must be one of mean, best"):
         report.choose_samples(errors, "worst")
 
 

@@ -119,7 +119,20 @@ def test_truncated_last_line_is_reported(tmp_path):
         ('{"phrase": " ", "index": 0, "text": "x"}\n', "must not be empty"),
         ('{"phrase": "a", "index": 0, "text": "\\ud83d"}\n', "valid Unicode"),
         ("\n", "at least one description"),
-        # Published files: phrase -> texts.
+    ],
+)
+def test_wrong_lines_name_file_and_line(content, words, tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text(content)
+    with pytest.raises(InputError, match=words) as raised:
+        read_descriptions(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
         ('{"walk": ["a", "b"\n', "must be JSON"),
         ('["a"]', "must hold an object"),
         ('{"walk": "a"}', "'walk' must be a list of texts"),
@@ -127,13 +140,11 @@ def test_truncated_last_line_is_reported(tmp_path):
         ("{}", "at least one description"),
     ],
 )
-def test_wrong_files_are_named(content, words, tmp_path):
+def test_wrong_published_files(content, words, tmp_path):
     path = tmp_path / "d.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=words) as raised:
+    with pytest.raises(InputError, match=words):
         read_descriptions(path)
-    assert str(path) in str(raised.value)
-    assert "\n" not in str(raised.value)
 
 
 def test_lines_under_any_name(tmp_path):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text.embeddings.index import PARTIAL, Content, Row, read_store
 
@@ -149,8 +149,7 @@ class EmbeddingStore:
         return self._shard(row.shard), "each", row.each + index
 
     def _find(self, phrase: str, source: str) -> Row:
-        if source not in SOURCES:
-            raise InputError(f"source must be one of {SOURCES}, got {source!r}")
+        check_choice("source", source, SOURCES)
         row = self._rows.get(phrase)
         if row is None or (source == "descriptions" and not row.descriptions):
             what = "phrase" if row is None else "description of the phrase"
