@@ -1,22 +1,166 @@
-"""What all command lines share: one sentence for bad input, and exit codes."""
+"""What all command lines share: flags, help, one sentence for bad input, exit codes."""
 
 import argparse
 import errno
+import math
 import os
+import pathlib
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
+from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, WINDOW
 from actiongpt_jax.errors import InputError, JobIncompleteError
 
 _READER_LEFT = 141  # 128 + SIGPIPE, which not every system has
 
 
+class Help(
+    argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter
+):
+    """Keeps the description's lines, and adds defaults where there is a value."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors read like every other error here."""
 
+    def __init__(self, **options):
+        """Takes what argparse's parser takes; the help is formatted by `Help`."""
+        super().__init__(**{"formatter_class": Help, **options})
+
     def error(self, message: str):
         """Raises InputError in place of argparse's usage dump."""
+        message = re.sub(r"^argument (.+?): must", r"\1 must", message)
         raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def command_parser(name: str, description: str | None) -> Parser:
+    """Returns the parser of one command.
+
+    Args:
+        name: the command's name, such as 'train'.
+        description: docstring of the command's module.
+    """
+    by_name = pathlib.Path(sys.argv[0]).stem == "actiongpt"
+    prog = f"actiongpt {name}" if by_name else f"python -m actiongpt_jax.{name}"
+    return Parser(prog=prog, description=description)
+
+
+def add_checkpoint_flag(parser: argparse.ArgumentParser, note: str = "") -> None:
+    """Adds --checkpoint: 'latest', 'best' or the number of a step.
+
+    Args:
+        parser: the parser to add it to.
+        note: text in front of the help.
+    """
+    parser.add_argument(
+        "--checkpoint",
+        type=lambda text: int(text) if text.isdecimal() else text,
+        default="latest",
+        help=f"{note}latest, best or the number of a step",
+    )
+
+
+def add_model_flags(
+    parser: argparse.ArgumentParser, descriptions: str = "none"
+) -> None:
+    """Adds the flags that say which model is used and where its texts come from.
+
+    Args:
+        parser: the parser to add them to.
+        descriptions: what is used without --descriptions, for its help.
+    """
+    add = parser.add_argument
+    add("--workdir", required=True, help="folder of a training run or a conversion")
+    add_checkpoint_flag(parser)
+    add("--embeddings", help="embedding store (default: the one of training)")
+    add(
+        "--descriptions",
+        help="file or folder of descriptions, embedded when needed (default: "
+        f"{descriptions})",
+    )
+
+
+def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say how motions are drawn and joined."""
+    add = parser.add_argument
+    add(
+        "--series",
+        choices=SERIES,
+        help="what several texts make (default: past if the model reads the motion "
+        "before, else off)",
+    )
+    add("--align", choices=ALIGN, default="full", help="how actions are joined")
+    add(
+        "--window",
+        type=int,
+        default=WINDOW,
+        help="length of the slerp transition between actions, in frames",
+    )
+    add("--samples", type=at_least(1), default=1, help="number of motions per text")
+    add(
+        "--diverse",
+        choices=DIVERSE,
+        help="source of variation between samples (default: latent, or descriptions "
+        "for a model that draws no latents)",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--fact",
+        type=number,
+        default=1.0,
+        help="factor on the latent's deviation from its mean",
+    )
+    scale.add_argument(
+        "--mean",
+        dest="fact",
+        action="store_const",
+        const=0.0,
+        default=argparse.SUPPRESS,
+        help="use the mean latent, the same as --fact 0",
+    )
+    add("--seed", type=at_least(0, 2**32 - 1), default=0, help="seed of all draws")
+
+
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Returns an argparse type for whole numbers in a range.
+
+    Args:
+        least: smallest number allowed.
+        most: largest number allowed; None for no limit.
+    """
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            wanted = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {value}")
+        return value
+
+    # The name that argparse gives in its error for text that is no number.
+    whole.__name__ = "int"
+    return whole
+
+
+def number(text: str) -> float:
+    """An argparse type for numbers other than NaN and infinity."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be finite, got {value}")
+    return value
+
+
+def shorten_warnings() -> None:
+    """Has warnings printed as one line each, without the place in the code."""
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"warning: {message}", file=sys.stderr
+    )
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:

@@ -11,52 +11,69 @@ nothing in a file is ever run, and PyTorch is not needed. On the workdir `genera
 import pathlib
 from collections.abc import Sequence
 
-import jax
-
 from actiongpt_jax import cli
-from actiongpt_jax.conversion import convert as converting
+from actiongpt_jax.choices import CONVERTED_TEXTS
 from actiongpt_jax.errors import InputError
+
+
+def make_parser() -> cli.Parser:
+    """Returns the parser of the command line."""
+    parser = cli.command_parser("convert", __doc__)
+    add = parser.add_argument
+    add("source", nargs="?", help=".ckpt, .pth.tar, or the folder of a run")
+    add("--out", required=True, help="workdir to make; with --back a file to write")
+    add(
+        "--stats",
+        nargs="+",
+        default=[],
+        help="folder or files with the features' mean and deviation (.pt or .npy)",
+    )
+    add("--body", help="model file of SMPL or SMPL-H (.npz or .pkl)")
+    add(
+        "--texts",
+        choices=CONVERTED_TEXTS,
+        default="descriptions",
+        help="what the model was trained on, which no file tells: descriptions for "
+        "Action-GPT, phrase for the original TEMOS, TEACH and MotionCLIP",
+    )
+    add(
+        "--num-heads",
+        type=int,
+        help="number of heads of every attention (default: as published)",
+    )
+    add("--back", metavar="WORKDIR", help="workdir to write as a PyTorch state dict")
+    cli.add_checkpoint_flag(parser, "checkpoint for --back: ")
+    return parser
 
 
 def main(argv: Sequence[str]) -> None:
     """Reads flags, converts, prints what was found."""
-    parser = cli.Parser(prog="python -m actiongpt_jax.convert", description=__doc__)
-    add = parser.add_argument
-    add("source", nargs="?", help=".ckpt, .pth.tar, or the folder of a run")
-    add("--out", required=True, help="workdir to make; with --back a file to write")
-    add("--stats", nargs="+", default=[], help="folder or files of mean and std (.pt)")
-    add("--body", help="SMPL's or SMPL-H's model file (.npz or .pkl)")
-    add(
-        "--texts",
-        choices=tuple(converting.TEXTS),
-        default="descriptions",
-        help="what it was trained on, which no file tells: Action-GPT's descriptions "
-        "(default), or the phrases themselves (the original TEMOS, TEACH, MotionCLIP)",
-    )
-    add("--num-heads", type=int, help="of every attention, if not as published")
-    add("--back", metavar="WORKDIR", help="write its weights as a PyTorch state dict")
-    add("--checkpoint", default="latest", help="with --back: latest, best or a step")
+    parser = make_parser()
     args = parser.parse_args(argv)
     if (args.source is None) == (args.back is None):
         raise InputError(
             "convert must be given a checkpoint or --back WORKDIR, got "
             f"{'neither' if args.back is None else 'both'}; see `{parser.prog} --help`"
         )
+
+    import jax
+
+    from actiongpt_jax.conversion import convert as conversion
+
     # Accelerators have nothing to do here.
     jax.config.update("jax_platforms", "cpu")
     if args.back is not None:
-        which = int(args.checkpoint) if args.checkpoint.isdecimal() else args.checkpoint
-        config, state = converting.state_dict_of(args.back, which)
-        converting.write_state_dict(args.out, state)
+        config, state = conversion.state_dict_of(args.back, args.checkpoint)
+        conversion.write_state_dict(args.out, state)
         print(f"{args.out}: {len(state)} tensors of {config.model.name}")
         return
-    options = converting.Options(
+    options = conversion.Options(
         stats=tuple(map(pathlib.Path, args.stats)),
         body=None if args.body is None else pathlib.Path(args.body),
         texts=args.texts,
         overrides={} if args.num_heads is None else {"num_heads": args.num_heads},
     )
-    for note in converting.convert(args.source, args.out, options):
+    for note in conversion.convert(args.source, args.out, options):
         print(note)
     print(f"done: {args.out}; next: python -m actiongpt_jax.verify {args.out}")
 

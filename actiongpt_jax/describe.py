@@ -7,44 +7,39 @@ The key is read from the environment variable OPENAI_API_KEY.
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from actiongpt_jax import cli
-from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.shard import Shard, parse_shard
-from actiongpt_jax.llm import batch_steps
-from actiongpt_jax.llm import flags as describe_flags
-from actiongpt_jax.llm import reports as describe_reports
-from actiongpt_jax.llm.budget import Budget, find_price, read_prices
-from actiongpt_jax.llm.faults import parse_reasons
-from actiongpt_jax.llm.job import Job, of_shard, preview, run_job
-from actiongpt_jax.llm.openai_provider import OpenAIProvider, check_model
-from actiongpt_jax.llm.pacing import Pace
-from actiongpt_jax.llm.provider import FileProvider
-from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.llm import flags
+
+
+def make_parser() -> cli.Parser:
+    """Returns the parser of the command line."""
+    parser = cli.command_parser("describe", __doc__)
+    flags.add_flags(parser)
+    return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the command line."""
-    parser = cli.Parser(
-        prog="python -m actiongpt_jax.describe",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    describe_flags.add_flags(parser)
-    args = parser.parse_args(argv)
+    """Reads flags, and asks, or tells what there is."""
+    args = make_parser().parse_args(argv)
     if (args.step is not None) != (args.mode == "batch"):
         raise InputError("--mode batch goes with one of submit, status and collect")
+
+    from actiongpt_jax.llm import batch_steps, reports
+    from actiongpt_jax.llm.openai_provider import check_model
+
     shard = parse_shard(args.shard)
     if args.report is not None:
-        _show(describe_reports.report_lines(args))
+        print("\n".join(reports.report_lines(args)))
     elif args.diff:
-        _show(describe_reports.diff_lines(args))
+        print("\n".join(reports.diff_lines(args)))
     elif args.export:
-        _show(describe_reports.export_lines(args))
+        print("\n".join(reports.export_lines(args)))
     elif args.check:
-        print(asyncio.run(check_model(describe_flags.make_request(args), args.timeout)))
+        print(asyncio.run(check_model(flags.make_request(args), args.timeout)))
     elif args.step == "status":
         batch_steps.show_status(args.out, shard, args.timeout)
     elif args.step == "collect":
@@ -54,17 +49,25 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _describe(args: argparse.Namespace, shard: Shard | None) -> None:
+    from actiongpt_jax.data.phrases import read_phrases
+    from actiongpt_jax.llm import batch_steps
+    from actiongpt_jax.llm.budget import Budget, find_price, read_prices
+    from actiongpt_jax.llm.faults import parse_reasons
+    from actiongpt_jax.llm.job import Job, of_shard, preview, run_job
+    from actiongpt_jax.llm.openai_provider import OpenAIProvider
+    from actiongpt_jax.llm.pacing import Pace
+    from actiongpt_jax.llm.provider import FileProvider
+    from actiongpt_jax.text.descriptions import read_descriptions
+
     source = None
     phrases: list[str] = read_phrases(args.phrases) if args.phrases else []
     if args.from_file:
         source = FileProvider(read_descriptions(args.from_file), args.writer)
         phrases = phrases or list(source.texts)
-        describe_flags.follow_file(args, source)
+        flags.follow_file(args, source)
     if not phrases and not args.redo:
         raise InputError("give --phrases: a motion store, BABEL's json or a text file")
-    request = describe_flags.make_request(args)
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f"--limit must be 1 or more, got {args.limit}")
+    request = flags.make_request(args)
     phrases = of_shard(phrases, shard)[: args.limit]
     redo = parse_reasons(args.redo) if args.redo is not None else []
     job = Job(request, phrases, args.out, shard, redo, args.writer, args.limit)
@@ -72,7 +75,7 @@ def _describe(args: argparse.Namespace, shard: Shard | None) -> None:
     price = find_price(read_prices(args.prices), request.model)
     budget = Budget(price, args.max_cost)
     if args.dry_run:
-        _show(preview(job, price, asks=source is None))
+        print("\n".join(preview(job, price, asks=source is None)))
         return
     provider = source or OpenAIProvider(request, args.timeout)
     with job.open_cache() as cache:
@@ -81,10 +84,6 @@ def _describe(args: argparse.Namespace, shard: Shard | None) -> None:
         else:
             batch_steps.refuse_while_pending(cache)
             run_job(job, provider, cache, budget, pace)
-
-
-def _show(lines: Iterable[str]) -> None:
-    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -6,104 +6,82 @@ python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
 python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
 """
 
-import argparse
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.data import babel
-from actiongpt_jax.data.batches import windows
-from actiongpt_jax.data.motion_faults import check_store, format_quality, save_quality
-from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.store_builder import (
-    build_motion_store,
-    check_paths,
-    format_report,
-)
-from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import write_text
+from actiongpt_jax.data.batches.windows import CLIP_FRAMES, NUM_FRAMES
 
 
-def _parser() -> cli.Parser:
-    parser = cli.Parser(prog="python -m actiongpt_jax.prepare", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    exact: dict[str, Any] = {"allow_abbrev": False}
-    real = kinds.add_parser(
-        "babel", **exact, help="from AMASS motion with BABEL labels"
+def make_parser() -> cli.Parser:
+    """Returns the parser of the command line."""
+    parser = cli.command_parser("prepare", __doc__)
+    kinds = parser.add_subparsers(
+        dest="kind", required=True, help="what to do; each has its own --help"
     )
-    real.add_argument("--amass", required=True, help="folder with AMASS's sets")
-    real.add_argument("--babel", required=True, help="folder with {train,val}.json")
-    real.add_argument("--spelling", help="json {word: its right spelling} for labels")
-    real.add_argument(
-        "--strict", action="store_true", help="stop at the first file with a fault"
-    )
-    made = kinds.add_parser("synthetic", **exact, help="the built-in corpus")
-    made.add_argument("--sequences", type=int, default=512, help="default: 512")
-    made.add_argument("--seed", type=int, default=0, help="default: 0")
-    for kind in (real, made):
-        kind.add_argument("--out", required=True, help="folder of the store to make")
-        kind.add_argument("--check", action="store_true", help="add a quality report")
-    named = kinds.add_parser(
-        "windows", **exact, help="what MotionCLIP's windows of a store are called"
-    )
-    named.add_argument("store", help="folder of a motion store")
-    named.add_argument("--out", required=True, help="text file to write")
-    named.add_argument("--compat", choices=("reference",), help="join labels by 'and'")
-    named.add_argument("--frames", type=int, default=windows.NUM_FRAMES)
-    named.add_argument("--clip-frames", type=int, default=windows.CLIP_FRAMES)
-    check = kinds.add_parser("check", **exact, help="quality of stores or motion files")
+
+    def kind(name: str, about: str):
+        return kinds.add_parser(name, allow_abbrev=False, help=about, description=about)
+
+    babel = kind("babel", "make a store of AMASS motion with BABEL labels")
+    add = babel.add_argument
+    add("--amass", required=True, help="folder with the sets of AMASS")
+    add("--babel", required=True, help="folder with train.json and val.json")
+    add("--spelling", help="JSON {word: its right spelling}, applied to labels")
+    add("--strict", action="store_true", help="stop at the first file with a fault")
+    synthetic = kind("synthetic", "make a store of the built-in corpus")
+    add = synthetic.add_argument
+    add("--sequences", type=int, default=512, help="number of sequences")
+    add("--seed", type=int, default=0, help="seed of the corpus")
+    for maker in (babel, synthetic):
+        maker.add_argument("--out", required=True, help="folder of the store to make")
+        maker.add_argument("--check", action="store_true", help="add a quality report")
+    add = kind("windows", "list the phrases of MotionCLIP's windows").add_argument
+    add("store", help="folder of a motion store")
+    add("--out", required=True, help="text file to write, one phrase per line")
+    add("--compat", choices=("reference",), help="join labels by 'and', as published")
+    add("--frames", type=int, default=NUM_FRAMES, help="frames of a window")
+    add("--clip-frames", type=int, default=CLIP_FRAMES, help="frames of a clip")
+    check = kind("check", "report the quality of stores or motion files")
     check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the command line."""
-    args = _parser().parse_args(argv)
+    """Reads flags, makes what they ask for, prints a report."""
+    args = make_parser().parse_args(argv)
+
+    from actiongpt_jax.data import babel, motion_faults, phrases, store_builder
+    from actiongpt_jax.data.motion_store import open_store
+    from actiongpt_jax.synthetic.corpus import build_synthetic_store
+
     if args.kind == "check":
-        print(format_quality(check_paths(args.paths)))
+        print(motion_faults.format_quality(store_builder.check_paths(args.paths)))
         return
     if args.kind == "windows":
-        _list_windows(args)
+        print(
+            phrases.write_window_phrases(
+                args.out,
+                args.store,
+                args.frames,
+                args.clip_frames,
+                args.compat or "covering",
+            )
+        )
         return
     if args.kind == "babel":
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
         annotations = babel.read_babel(args.babel, spelling)
-        report = build_motion_store(
+        report = store_builder.build_motion_store(
             args.amass, annotations, args.out, strict=args.strict
         )
     else:
-        # Its many moves are of no use for real data.
-        from actiongpt_jax.synthetic.corpus import build_synthetic_store
-
         report = build_synthetic_store(args.out, args.sequences, args.seed)
-    print(format_report(report))
+    print(store_builder.format_report(report))
     if args.check:
-        found = check_store(open_store(args.out))
-        save_quality(found, pathlib.Path(args.out, "quality.json"))
-        print(format_quality(found))
-
-
-def _list_windows(args: argparse.Namespace) -> None:
-    """Writes the phrases that `describe --phrases` is to describe."""
-    found = windows.clips(
-        open_store(args.store),
-        num_frames=args.frames,
-        clip_frames=args.clip_frames,
-        window_text=args.compat or "covering",
-    )
-    if not found:
-        raise InputError(
-            f"motion store {args.store} has no clip with {args.frames} labelled frames "
-            f"out of {args.clip_frames}; take shorter windows with --frames"
-        )
-    names = windows.phrases(found)
-    write_text(args.out, (f"{name}\n" for name in names))
-    print(
-        f"{args.out}: {len(names)} phrases of {sum(c.num_windows for c in found)} "
-        f"windows in {len(found)} clips; describe them with `python -m "
-        f"actiongpt_jax.describe --phrases {args.out}`"
-    )
+        faults = motion_faults.check_store(open_store(args.out))
+        motion_faults.save_quality(faults, pathlib.Path(args.out, "quality.json"))
+        print(motion_faults.format_quality(faults))
 
 
 if __name__ == "__main__":

@@ -1,49 +1,75 @@
-"""Trains a model.
+r"""Trains a model.
 
+python -m actiongpt_jax.train --config teach:demo      # built-in data, minutes on a CPU
 python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
     --config.data.store=STORE --config.text.store=EMBEDDINGS
+
+Every field of the config is a flag, `--config.FIELD=VALUE`. Called again with the same
+workdir, it continues where it was.
 """
 
+import functools
 import pathlib
 from collections.abc import Sequence
 
-import jax
-
-from actiongpt_jax import cli, embed, prepare
-from actiongpt_jax.config import load_config, split_spec
-from actiongpt_jax.config_fields import Config
-from actiongpt_jax.errors import InputError
-from actiongpt_jax.training import parallel
-from actiongpt_jax.training.host_memory import keep_memory
-from actiongpt_jax.training.loop import train
-from actiongpt_jax.training.tasks import task_of
+from actiongpt_jax import cli
+from actiongpt_jax.config import load_config
+from actiongpt_jax.training.workdir import config_of_workdir, default_workdir
 
 
-def main(argv: Sequence[str]) -> None:
-    """Reads flags, makes the built-in data where a config wants it, trains."""
-    parser = cli.Parser(prog="python -m actiongpt_jax.train", description=__doc__)
-    parser.add_argument(
+def make_parser() -> cli.Parser:
+    """Returns the parser of the command line."""
+    parser = cli.command_parser("train", __doc__)
+    add = parser.add_argument
+    add(
         "--config",
-        help="configs/temos.py[:demo], or temos:demo; default: the --workdir's own",
+        metavar="FILE[:WORDS]",
+        help="config file or name of an installed config, such as configs/temos.py or "
+        "temos:demo (default: config.json of the --workdir)",
     )
-    parser.add_argument("--workdir", help="default: runs/<config>[-words]")
-    parser.add_argument(
+    add("--workdir", help="folder of the run (default: runs/<config>[-words])")
+    add(
         "--image-embeddings",
         metavar="FILE",
-        help="of pictures of MotionCLIP's clips, as --config.data.images",
+        help="embeddings of pictures of MotionCLIP's clips, the same as "
+        "--config.data.images",
     )
-    parser.add_argument(
+    add(
         "--coordinator",
-        help="several processes: HOST:PORT of process 0, or 'auto' (Slurm)",
+        metavar="HOST:PORT",
+        help="address of process 0, if several processes train, or auto on Slurm "
+        "(default: one process)",
     )
-    parser.add_argument("--num_processes", type=int)
-    parser.add_argument("--process_id", type=int)
-    args, overrides = parser.parse_known_args(argv)
-    spec = args.config or own_config(args.workdir)
+    add("--num_processes", type=int, help="number of processes, with --coordinator")
+    add("--process_id", type=int, help="number of this process, with --coordinator")
+    return parser
+
+
+def main(argv: Sequence[str], *, own_process: bool = False) -> None:
+    """Reads flags, makes the built-in data where a config wants it, trains.
+
+    Args:
+        argv: the arguments.
+        own_process: whether the process is there for this call only, and may keep the
+            memory that a step frees; see `training.host_memory`.
+    """
+    args, overrides = make_parser().parse_known_args(argv)
+    spec = args.config or config_of_workdir(args.workdir)
     if args.image_embeddings:
         overrides.append(f"--config.data.images={args.image_embeddings}")
     config = load_config(spec, overrides)
     workdir = pathlib.Path(args.workdir or default_workdir(spec))
+
+    import jax
+
+    from actiongpt_jax.training import parallel
+    from actiongpt_jax.training.builtin_data import use_builtin_data
+    from actiongpt_jax.training.host_memory import keep_memory
+    from actiongpt_jax.training.loop import train
+    from actiongpt_jax.training.tasks import task_of
+
+    if own_process:
+        keep_memory()
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
     train(config, workdir, evaluators=[task_of(config).validation])
@@ -51,51 +77,5 @@ def main(argv: Sequence[str]) -> None:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
 
 
-def own_config(workdir: str | None) -> str:
-    """Returns the path of the config that a run or a conversion has left."""
-    path = pathlib.Path(workdir or "") / "config.json"
-    if workdir is None or not path.is_file():
-        where = "" if workdir is None else f"; {workdir} has no config.json"
-        raise InputError(
-            "--config must name a config, such as configs/temos.py, unless --workdir "
-            f"is one that was trained or converted before{where}"
-        )
-    return str(path)
-
-
-def default_workdir(spec: str) -> pathlib.Path:
-    """Returns runs/<config>[-words] for 'path/config.py:words'."""
-    path, words = split_spec(spec)
-    name = path.stem if not words else f"{path.stem}-{words.replace(',', '-')}"
-    return pathlib.Path("runs") / name
-
-
-def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
-    """Makes the built-in corpus and its embeddings below `folder`, once.
-
-    Does nothing for a config that names stores or wants no built-in data.
-    """
-    if not config.data.builtin or config.data.store or config.text.store:
-        return
-    corpus = folder / f"builtin-{config.data.builtin}"
-    k = config.text.k or 4
-    motion, text = corpus / "motion", corpus / f"text-k{k}"
-
-    def make() -> None:
-        if not motion.exists():
-            count = str(config.data.builtin)
-            prepare.main(["synthetic", "--out", str(motion), "--sequences", count])
-        if not text.exists():
-            descriptions = str(motion / "descriptions.jsonl")
-            embed.main(
-                ["--descriptions", descriptions, "--encoder", "minilm"]
-                + ["--k", str(k), "--out", str(text)]
-            )
-
-    parallel.run_on_first(make, f"the built-in data in {corpus}")
-    config.data.store, config.text.store = str(motion), str(text)
-
-
 if __name__ == "__main__":
-    keep_memory()
-    cli.run(main)
+    cli.run(functools.partial(main, own_process=True))

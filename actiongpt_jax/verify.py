@@ -8,27 +8,32 @@ Exit code 1 if an array is not.
 import pathlib
 from collections.abc import Sequence
 
-import jax
-
 from actiongpt_jax import cli
-from actiongpt_jax.config import cache_folder
-from actiongpt_jax.conversion.verify import verify
 from actiongpt_jax.errors import JobIncompleteError
-from actiongpt_jax.training.parallel import use_compilation_cache
+
+
+def make_parser() -> cli.Parser:
+    """Returns the parser of the command line."""
+    parser = cli.command_parser("verify", __doc__)
+    parser.add_argument("workdir", help="folder of a training run or a conversion")
+    cli.add_checkpoint_flag(parser)
+    parser.add_argument("--card", help="model card to write as well (Markdown)")
+    return parser
 
 
 def main(argv: Sequence[str]) -> None:
     """Reads flags, prints the facts, writes the card."""
-    parser = cli.Parser(prog="python -m actiongpt_jax.verify", description=__doc__)
-    parser.add_argument("workdir", help="of a training run or of `convert`")
-    parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
-    parser.add_argument("--card", help="also write a model card (Markdown)")
-    args = parser.parse_args(argv)
-    which = int(args.checkpoint) if args.checkpoint.isdecimal() else args.checkpoint
-    # One small pass: nothing for an accelerator.
+    args = make_parser().parse_args(argv)
+
+    import jax
+
+    from actiongpt_jax.conversion.verify import verify
+    from actiongpt_jax.training.parallel import use_compilation_cache
+
+    # A single small forward pass; the CPU avoids the start-up of a GPU.
     jax.config.update("jax_platforms", "cpu")
-    use_compilation_cache(cache_folder() / "xla")
-    report = verify(args.workdir, which)
+    use_compilation_cache()
+    report = verify(args.workdir, args.checkpoint)
     for name, value in report.facts().items():
         print(f"{name}: {value}")
     if args.card:

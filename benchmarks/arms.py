@@ -17,13 +17,14 @@ from typing import Any
 import jax
 import paper
 
-from actiongpt_jax import embed
+from actiongpt_jax.choices import BASELINES
 from actiongpt_jax.config import load_config
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation.run import BASELINES, Options, evaluate
+from actiongpt_jax.evaluation.run import evaluate_model
 from actiongpt_jax.text.aggregate import DEFAULT as AGGREGATE
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.prompts import DEFAULT as PROMPT
 from actiongpt_jax.training.inputs import training_phrases
@@ -193,7 +194,15 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
     if not store.exists() and args.descriptions is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
         try:
-            embed.main(flags)
+            embed_descriptions(
+                store,
+                file,
+                encoder,
+                k=arm.k,
+                how=arm.aggregation,
+                prompt=arm.prompt if arm.prompt != PROMPT else None,
+                writer=arm.writer,
+            )
         except InputError as error:
             todo = f"{todo} ({error})"
     if not store.exists():
@@ -256,8 +265,8 @@ def _judged(
     name = f"{arm.model}-{name}-{args.config or 'full'}-{args.budget}-{seed}"
     workdir = pathlib.Path(args.out) / name
     train(_config(arm, text, seed, args), workdir)
-    options = Options(
-        workdir=str(workdir),
+    result = evaluate_model(
+        workdir,
         split=args.split,
         limit=args.limit,
         samples=args.samples,
@@ -267,8 +276,7 @@ def _judged(
         baselines=baselines,
         seed=seed,
     )
-    _, path = evaluate(options)
-    return json.loads(path.read_text())
+    return json.loads(pathlib.Path(result["path"]).read_text())
 
 
 def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, Any]:

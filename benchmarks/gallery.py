@@ -36,7 +36,7 @@ from actiongpt_jax.inference.latents import decode_latents
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
 from actiongpt_jax.viewing.webpage import frame_of, page
 
@@ -73,7 +73,7 @@ class Model:
     def __init__(self, spec: str, args: argparse.Namespace, known: Descriptions):
         """Opens what `[NAME=]DIR` names."""
         self.name, _, folder = spec.rpartition("=")
-        self.trained = load_trained(folder)
+        self.trained = load_model(folder)
         self.name = self.name or pathlib.Path(folder).name
         self.embedder = PhraseEmbedder(
             self.trained.config, args.embeddings, args.descriptions
@@ -130,7 +130,7 @@ def descriptions_of(args) -> Descriptions:
     if args.descriptions:
         return read_descriptions(args.descriptions)
     _, _, folder = args.workdir[0].rpartition("=")
-    store = load_trained(folder).config.data.store
+    store = load_model(folder).config.data.store
     path = pathlib.Path(store or "", "descriptions.jsonl")
     return read_descriptions(path) if path.is_file() else Descriptions([])
 

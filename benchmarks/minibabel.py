@@ -34,7 +34,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.terms import masked_term, smooth_l1
 from actiongpt_jax.metrics.validation import ape_ave_terms
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -131,7 +131,7 @@ def pairs(args, workdir):
 def series(args, workdir, count=32, length=4, steps=500):
     steps_flag = f"--config.train.num_steps={steps}"
     train(configure(args, *SMALL, steps_flag, model="teach"), workdir)
-    trained, store = load_trained(workdir), open_store(args.data)
+    trained, store = load_model(workdir), open_store(args.data)
     held_out = segments(store, "val")
     known = {item.phrase for item in segments(store, "train")}
     items = [item for item in held_out if item.phrase in known]
@@ -168,7 +168,7 @@ def series(args, workdir, count=32, length=4, steps=500):
 
 def text_matters(args, workdir):
     train(configure(args, *SMALL, "--config.train.num_steps=500"), workdir)
-    trained = load_trained(workdir)
+    trained = load_model(workdir)
     store, embeddings = open_store(args.data), open_embeddings(args.text)
     items = segments(store, "val")
     plan = BatchPlan(np.array([i.end - i.start for i in items]), 16, 0, 3)

@@ -31,7 +31,7 @@ from actiongpt_jax.data.batches.plan import BatchPlan
 from actiongpt_jax.data.batches.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.batches.windows import clips, middle_windows, phrases
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.motionclip import body_points
 from actiongpt_jax.metrics.retrieval import is_recognised, similarities
 from actiongpt_jax.metrics.validation import joint_error_terms
@@ -100,7 +100,7 @@ def small(args, workdir):
     config = load_config("motionclip:demo", stores)
     config.train.num_steps = args.steps
     train(config, workdir, [joint_error_terms])
-    trained = load_trained(workdir)
+    trained = load_model(workdir)
     store, embeddings = open_store(args.data), open_embeddings(args.text)
     items = {split: clips(store, split) for split in ("train", "val")}
     known, real = (poses_of(store, items[split], embeddings) for split in items)

@@ -19,8 +19,8 @@ from typing import Any
 import arms
 
 from actiongpt_jax import cli, prepare
+from actiongpt_jax.choices import AGGREGATIONS
 from actiongpt_jax.synthetic.texts import TERSE_WRITER, WRITER
-from actiongpt_jax.text.aggregate import METHODS
 from actiongpt_jax.training.host_memory import keep_memory
 
 FACTORS = ("k", "aggregation", "encoder", "writer")
@@ -31,7 +31,12 @@ def main(argv):
     add = parser.add_argument
     add("--model", choices=arms.MODELS, default="temos")
     add("--k", type=int, nargs="+", default=[1, 2, 4])
-    add("--aggregation", choices=METHODS, nargs="+", default=["masked_mean", "concat"])
+    add(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        nargs="+",
+        default=["masked_mean", "concat"],
+    )
     add("--encoders", nargs="+", default=["minilm"], help="see embed's --encoder")
     add("--writers", nargs="+", default=[WRITER, TERSE_WRITER])
     add("--sequences", type=int, default=240, help="of the corpus")

@@ -37,9 +37,9 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
-from actiongpt_jax.inference.trained import load_trained
-from actiongpt_jax.synthetic.phrases import held_out_phrases, opaque_phrases
-from actiongpt_jax.train import use_builtin_data
+from actiongpt_jax.inference.trained import load_model
+from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, OPAQUE_PHRASES
+from actiongpt_jax.training.builtin_data import use_builtin_data
 from actiongpt_jax.training.loop import train
 
 ARMS = ("descriptions", "phrase")
@@ -83,13 +83,13 @@ def run(args, arm, seed):
     use_builtin_data(config, out)
     workdir = out / f"{args.model}-{arm}-{seed}"
     train(config, workdir)
-    trained, store = load_trained(workdir), open_store(config.data.store)
+    trained, store = load_model(workdir), open_store(config.data.store)
     least, most = config.data.min_frames, config.data.max_frames
     items = segments(store, "val", min_frames=least, max_frames=most)
     known = phrases(segments(store, "train", min_frames=least, max_frames=most))
     # The run may be older than the embeddings of some unseen phrases.
     embedder, found = PhraseEmbedder(trained.config, config.text.store), {}
-    for name, those in (("seen", known), ("unseen", held_out_phrases())):
+    for name, those in (("seen", known), ("unseen", HELD_OUT_PHRASES)):
         group = [item for item in items if item.phrase in those]
         requests = [
             plan_samples(embedder, item.phrase, item.end - item.start, fact=0.0)[0]
@@ -103,7 +103,7 @@ def run(args, arm, seed):
         names = np.array([item.phrase for item in group])
         found[name] = figures(whole, local, names, np.full(len(names), True))
         if name == "unseen":
-            opaque = np.isin(names, opaque_phrases())
+            opaque = np.isin(names, OPAQUE_PHRASES)
             found["transparent"] = figures(whole, local, names, ~opaque)
             found["opaque"] = figures(whole, local, names, opaque)
             found["by_phrase"] = {

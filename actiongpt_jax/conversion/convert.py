@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from actiongpt_jax.choices import CONVERTED_TEXTS
 from actiongpt_jax.config import to_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.conversion import from_torch
@@ -27,11 +28,7 @@ from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
-# Texts that weights were trained on, which no file tells -> fields of `config.text`.
-TEXTS = {
-    "descriptions": {"source": "descriptions", "k": 4, "aggregation": "reference_mean"},
-    "phrase": {"source": "phrase"},
-}
+# What weights were trained on, which they do not tell -> what their config then says.
 _CHECKPOINTS = ("*.ckpt", "*.pth.tar")
 
 
@@ -43,7 +40,7 @@ class Options:
         stats: files with the mean and the standard deviation of the features: a folder
             with files that end in mean.pt and std.pt (or .npy), or those two files.
         body: path of SMPL's or SMPL-H's own model file.
-        texts: texts that the weights were trained on, a key of `TEXTS`.
+        texts: texts that the weights were trained on, a key of `CONVERTED_TEXTS`.
         overrides: settings that shapes do not tell, see `from_torch.from_state_dict`.
     """
 
@@ -186,9 +183,11 @@ def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> 
 
 
 def _set_texts(config: Config, texts: str) -> None:
-    if texts not in TEXTS:
-        raise InputError(f"--texts must be one of {', '.join(TEXTS)}, got {texts!r}")
-    config.text.update(TEXTS[texts])
+    if texts not in CONVERTED_TEXTS:
+        raise InputError(
+            f"--texts must be one of {', '.join(CONVERTED_TEXTS)}, got {texts!r}"
+        )
+    config.text.update(CONVERTED_TEXTS[texts])
     if texts == "descriptions" and "text_mask" in config.model:
         config.model.text_mask = "shipped"
 

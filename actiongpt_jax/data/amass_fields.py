@@ -68,18 +68,9 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
     return arrays, hashlib.sha256(content).hexdigest()
 
 
-# What numpy and zipfile raise on damaged bytes, besides ValueError.
-_BROKEN_FILE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    KeyError,
-    NotImplementedError,
-    MemoryError,
-    OverflowError,
-    RuntimeError,
-)
+# What zipfile and numpy raise on damaged bytes.
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+_BROKEN_ARRAY = (EOFError, OSError, KeyError, MemoryError, OverflowError, ValueError)
 
 
 def poses_and_trans(

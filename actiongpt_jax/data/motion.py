@@ -1,8 +1,11 @@
 """A motion of the SMPL body in memory, and as a file in AMASS's layout."""
 
+import collections
 import dataclasses
 import os
 import pathlib
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,6 +47,11 @@ class Motion:
     text: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     hands: np.ndarray | None = None
+
+    @property
+    def caption(self) -> str:
+        """The phrases in one line."""
+        return ", then ".join(self.text)
 
     def _repr_html_(self) -> str:
         return notebook.to_html(self)
@@ -98,6 +106,39 @@ def save_motion(
     with replaced(path) as new:
         np.savez(new, **content)
     return path
+
+
+def save_motions(
+    folder: str | os.PathLike,
+    motions: Sequence[Motion],
+    layout: str = "smplh",
+    name: str | None = None,
+) -> list[pathlib.Path]:
+    """Writes motions as `<name>_<number>.npz` into a folder, which is made if missing.
+
+    Args:
+        folder: folder of the files; a file of the same name is replaced.
+        motions: motions to write.
+        layout: columns of the poses; see `save_motion`.
+        name: first part of every file's name; None takes each motion's caption, and
+            motions whose captions give the same name are numbered together.
+
+    Returns:
+        The paths, in the order of the motions.
+
+    Raises:
+        InputError: as in `save_motion`.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written, paths = collections.Counter(), []
+    for motion in motions:
+        caption = re.sub(r"[^a-z0-9]+", "_", motion.caption.lower()).strip("_")[:60]
+        stem = name or caption or "motion"
+        path = folder / f"{stem}_{written[stem]}.npz"
+        written[stem] += 1
+        paths.append(save_motion(path, motion, layout))
+    return paths
 
 
 def load_motion(path: str | os.PathLike) -> Motion:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from actiongpt_jax.data.babel import read_babel
+from actiongpt_jax.data.batches import windows
 from actiongpt_jax.data.motion_store import SPLITS, open_store
 from actiongpt_jax.errors import InputError
 
@@ -53,6 +54,49 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
     if not unique:
         raise InputError(f"{path} must hold at least one phrase, has none")
     return unique
+
+
+def write_window_phrases(
+    out: str | os.PathLike,
+    store: str | os.PathLike,
+    num_frames: int = windows.NUM_FRAMES,
+    clip_frames: int = windows.CLIP_FRAMES,
+    window_text: str = "covering",
+) -> str:
+    """Writes the phrases of MotionCLIP's windows, which are then to be described.
+
+    Args:
+        out: text file to write, one phrase per line.
+        store: folder of a motion store.
+        num_frames: frames of a window.
+        clip_frames: frames of the clips that windows are cut from.
+        window_text: 'covering' names a window by the phrase that covers most of it,
+            'reference' joins all labels of a window by " and ".
+
+    Returns:
+        One line that says what was written and how to go on.
+
+    Raises:
+        InputError: if no clip has as many labelled frames.
+    """
+    clips = windows.clips(
+        open_store(store),
+        num_frames=num_frames,
+        clip_frames=clip_frames,
+        window_text=window_text,
+    )
+    if not clips:
+        raise InputError(
+            f"motion store {store} has no clip with {num_frames} labelled frames "
+            f"out of {clip_frames}; take shorter windows with --frames"
+        )
+    phrases = windows.phrases(clips)
+    pathlib.Path(out).write_text("".join(f"{phrase}\n" for phrase in phrases))
+    return (
+        f"{out}: {len(phrases)} phrases of {sum(c.num_windows for c in clips)} "
+        f"windows in {len(clips)} clips; describe them with `python -m "
+        f"actiongpt_jax.describe --phrases {out}`"
+    )
 
 
 def _join(phrase: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from actiongpt_jax.choices import Align
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.batches.segments import pairs, segments
 from actiongpt_jax.data.motion_store import MotionStore
@@ -13,7 +14,6 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.generate import generate_sequence
-from actiongpt_jax.inference.next_action import Align
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.series import series_prompts
@@ -122,7 +122,7 @@ class Sampling:
 
     Attributes:
         samples: motions per case.
-        diverse: where they differ.
+        diverse: source of variation between samples; None takes the model's own.
         fact: factor on the latent's deviation from its mean.
         seed: of all draws; each case has draws of its own.
         series: 'past', 'independent', 'joined' or 'off'.
@@ -131,7 +131,7 @@ class Sampling:
     """
 
     samples: int = 1
-    diverse: str = "latent"
+    diverse: str | None = None
     fact: float = 1.0
     seed: int = 0
     series: str = "off"

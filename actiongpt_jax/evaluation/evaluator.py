@@ -13,7 +13,7 @@ from actiongpt_jax.data.batches.segment_batches import encode_features
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import TOKEN_STEP
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.nn.parameters import parameter_hash
 from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
@@ -48,7 +48,7 @@ class Evaluator:
             FileNotFoundError: if there is no checkpoint.
             InputError: for a workdir of another model.
         """
-        self._trained = trained = load_trained(workdir)
+        self._trained = trained = load_model(workdir)
         if trained.family is not FAMILIES["evaluator"]:
             raise InputError(
                 f"--evaluator must be the workdir of an evaluator, got {workdir} of a "

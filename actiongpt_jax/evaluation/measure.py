@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.choices import Protocol
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.evaluation.cases import Arrays, Case, Source, check_finite
 from actiongpt_jax.evaluation.evaluator import Evaluator
@@ -16,7 +17,7 @@ from actiongpt_jax.features import mmm
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.metrics import physical
-from actiongpt_jax.metrics.ape_ave import NAMES, Protocol, ape_ave_each
+from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave_each
 from actiongpt_jax.shapes import next_power_of_two, stack_padded
 
 # Rows that are measured at once, and the fewest frames they are padded to; beyond

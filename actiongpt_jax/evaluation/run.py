@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import math
+import os
 import pathlib
 import sys
 import warnings
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from actiongpt_jax.choices import WINDOW, Align, Protocol
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.cases import (
@@ -28,28 +31,50 @@ from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.measure import judge
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.summary import summarise
-from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference.generate import WINDOW
-from actiongpt_jax.inference.next_action import Align
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.series import series_mode
-from actiongpt_jax.inference.trained import Trained, load_trained
-from actiongpt_jax.metrics.ape_ave import Protocol
+from actiongpt_jax.inference.trained import Trained, load_model
 from actiongpt_jax.nn.parameters import parameter_hash
 
-BASELINES = ("mean_pose", "random_clip")
 _FOLDER = "evaluation"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is judged and how: the flags of `python -m actiongpt_jax.evaluate`."""
+    """What is evaluated and how.
+
+    Attributes:
+        workdir: folder of the model's training run.
+        checkpoint: 'latest', 'best' or the number of a step.
+        data: motion store; None takes the one of training.
+        split: split of the store, 'train', 'val' or 'test'.
+        limit: number of motions, drawn from the split; None takes all.
+        samples: number of generated motions per text.
+        protocol: 'paper' or 'reference'; see `metrics.ape_ave`.
+        body: SMPL or SMPL-H model file, for the heels of the 'reference' protocol.
+        evaluator: workdir of a retrieval evaluator, trained with configs/evaluator.py;
+            None measures no agreement between texts and motions.
+        multimodality: number of texts of which ten motions each are compared; 0 for
+            none. Needs `evaluator`.
+        baselines: whether to evaluate `choices.BASELINES` too.
+        series: what the actions of a pair make; see `generate_motions`.
+        align: how an action goes on from the one before; see `generate_motions`.
+        window: length of the slerp transition between actions, in frames.
+        diverse: source of variation between samples; see `generate_motions`.
+        fact: factor on the latent's deviation from its mean.
+        seed: seed of all draws, from 0 to 2^32 - 1.
+        embeddings: embedding store; None takes the one of training.
+        descriptions: file or folder of descriptions, embedded when needed.
+
+    Raises:
+        InputError: for a number out of its range.
+    """
 
     workdir: str
-    checkpoint: str = "latest"
+    checkpoint: str | int = "latest"
     data: str | None = None
     split: str = "val"
     limit: int | None = None
@@ -68,68 +93,83 @@ class Options:
     embeddings: str | None = None
     descriptions: str | None = None
 
+    def __post_init__(self):
+        """Checks the numbers."""
+        for name, least in (("samples", 1), ("limit", 1), ("multimodality", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name} must be {least} or more, got {value}")
+        if not math.isfinite(self.fact):
+            raise InputError(f"--fact must be finite, got {self.fact}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed must be from 0 to 2^32 - 1, got {self.seed}")
 
-def evaluate(
-    options: Options, out: pathlib.Path | None = None
-) -> tuple[str, pathlib.Path]:
-    """Judges a trained model.
 
-    What it has judged is kept in the workdir's folder evaluation/, under a name that
-    depends on the parameters and on everything that the figures depend on.
+def evaluate_model(
+    workdir: str | os.PathLike,
+    *,
+    out: str | os.PathLike | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Evaluates what a trained model generates, next to captured motion.
+
+    Finished motions are kept in the workdir's folder evaluation/, in files whose name
+    depends on the parameters and on everything else that the figures depend on: a call
+    that was interrupted continues there.
 
     Args:
-        options: see there.
-        out: JSON file; None takes that folder.
+        workdir: folder of the model's training run.
+        out: JSON file to write; None takes one in that folder.
+        **options: fields of `Options`, by name, such as `split="val", samples=10`.
 
     Returns:
-        Tables for reading, and the JSON file.
+        The figures, as in the JSON file; `evaluation.tables.readable` lays them out.
+        `path` is that file.
 
     Raises:
         FileNotFoundError: for a workdir without a checkpoint.
         InputError: for bad input.
     """
-    run = _Run(options)
+    run = _Run(Options(os.fspath(workdir), **options))
+    wanted = run.options
     result: dict[str, Any] = {**run.header, "notes": run.notes}
-    result |= run.judged("model", run.model_source(), options.samples)
-    if options.baselines:
+    result |= run.judged("model", run.model_source(), wanted.samples)
+    if wanted.baselines:
         known = list_cases(
             run.trained.config,
             run.store,
             run.trained.config.data.train_split,
             run.paired,
         )
-        seed = options.seed
+        seed = wanted.seed
         result["baselines"] = {
             "mean_pose": run.judged("mean_pose", mean_pose(run.store, known)),
             "random_clip": run.judged(
                 "random_clip", random_clips(run.store, known, seed)
             ),
         }
-    if run.evaluator is not None and options.multimodality:
+    if run.evaluator is not None and wanted.multimodality:
         result["multimodality"] = multimodalities(
             run.trained,
             run.embedder,
             run.evaluator,
             run.journal("multimodality"),
             run.cases,
-            options.multimodality,
-            options.fact,
-            options.seed,
+            wanted.multimodality,
+            wanted.fact,
+            wanted.seed,
         )
-    path = out or run.folder / f"{run.name}.json"
+    path = pathlib.Path(out or run.folder / f"{run.name}.json")
     write_json(path, _json(result))
-    return readable(result), path
+    return {**result, "path": str(path)}
 
 
 class _Run:
     """What one evaluation has open."""
 
     def __init__(self, options: Options):
-        which = options.checkpoint
         self.options = options
-        self.trained = load_trained(
-            options.workdir, int(which) if which.isdecimal() else which
-        )
+        self.trained = load_model(options.workdir, options.checkpoint)
         if not self.trained.family.generates:
             raise InputError(
                 f"--workdir must be of a model that generates, got {options.workdir} "
@@ -159,11 +199,9 @@ class _Run:
     def model_source(self) -> Source:
         """Returns what the model answers."""
         options = self.options
-        # A model without a distribution has no other diversity than its texts'.
-        own = "descriptions" if self.embedder.pooled and options.samples > 1 else None
         how = Sampling(
             options.samples,
-            options.diverse or own or "latent",
+            options.diverse,
             options.fact,
             options.seed,
             self.mode,

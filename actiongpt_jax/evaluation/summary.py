@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.choices import Protocol
 from actiongpt_jax.evaluation.journal import unpack
 from actiongpt_jax.features import mmm
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.metrics import intervals as report
 from actiongpt_jax.metrics import physical, retrieval
-from actiongpt_jax.metrics.ape_ave import NAMES, Protocol
+from actiongpt_jax.metrics.ape_ave import NAMES
 
 _SIDES = ("physical", "real")
 _JOINTS = {"paper": SMPL22.names, "reference": mmm.NAMES}

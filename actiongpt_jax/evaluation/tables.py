@@ -1,11 +1,13 @@
 """The figures of an evaluation, for reading."""
 
+import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from actiongpt_jax.metrics.ape_ave import NAMES
+from actiongpt_jax.metrics.ape_ave import NAMES, PARTS
 
 # Name -> (heading, factor): feet and floor in centimetres, read more easily.
 _PHYSICAL = {
@@ -47,6 +49,38 @@ def readable(result: Mapping[str, Any]) -> str:
     if "retrieval" in result:
         parts += ["", *_retrieval(result, baselines)]
     return "\n".join(parts)
+
+
+def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
+    """Lays the validations of two runs side by side: before training, and after.
+
+    Args:
+        metrics: metrics.jsonl of a run on descriptions.
+        baseline: metrics.jsonl of a run on the phrases themselves.
+    """
+    runs = []
+    for path in (metrics, baseline):
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        runs.append([record for record in records if "val/loss" in record])
+    first, last, other = runs[0][0], runs[0][-1], runs[1][-1]
+    recons = "val/recons_text2rfeats"
+    rows = [("loss", "val/loss", "")]
+    rows += [
+        (f"reconstruction from text{key[len(recons) :]}", key, "")
+        for key in first
+        if key.startswith(recons)
+    ]
+    rows += [
+        (f"{metric.upper()} {part}", f"val/{metric}_{part}", unit)
+        for metric, unit in (("ape", "m"), ("ave", "m^2"))
+        for part in PARTS
+    ]
+    head = f"{'validation':<28}{'untrained':>12}{'descriptions':>14}{'phrases':>12}"
+    lines = [
+        f"{name:<28}{first[key]:>12.4f}{last[key]:>14.4f}{other[key]:>12.4f} {unit}"
+        for name, key, unit in rows
+    ]
+    return "\n".join(["", head, "-" * len(head), *lines, ""])
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], digits: int = 3) -> str:

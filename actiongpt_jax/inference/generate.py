@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from actiongpt_jax.choices import ALIGN, WINDOW, Align
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.latents import (
@@ -15,13 +16,11 @@ from actiongpt_jax.inference.latents import (
     TOKEN_STEP,
     to_motion,
 )
-from actiongpt_jax.inference.next_action import ALIGN, Align, next_action
+from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.family import past_frames
 from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
-
-WINDOW = 8
 
 
 def generate_motion(

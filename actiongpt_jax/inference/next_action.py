@@ -4,7 +4,7 @@ Source: TEACH, arXiv:2209.04066, section 3.4.
 """
 
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -12,14 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from actiongpt_jax.choices import Align
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry.interpolation import align_to, slerp_between
 from actiongpt_jax.geometry.rotations import matrix_to_axis_angle
 from actiongpt_jax.inference.latents import decode_features, text_latents
 from actiongpt_jax.models.teach import last_frames
-
-Align = Literal["full", "translation", "none"]
-ALIGN: tuple[Align, ...] = ("full", "translation", "none")
 
 
 @flax.struct.dataclass

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actiongpt_jax.choices import DIVERSE
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 
 FPS = 30.0
-DIVERSE = ("latent", "descriptions", "both")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def plan_samples(
     phrase: str,
     num_frames: int,
     samples: int = 1,
-    diverse: str = "latent",
+    diverse: str | None = None,
     fact: float = 1.0,
     seed: int = 0,
 ) -> list[Request]:
@@ -49,7 +49,9 @@ def plan_samples(
         samples: how many motions.
         diverse: where they differ: 'latent' draws each from the latent
             distribution of all descriptions together; 'descriptions' takes the
-            mean latent of each single description; 'both' draws from those.
+            mean latent of each single description; 'both' draws from those. None
+            takes 'latent', or 'descriptions' for several samples of a model that
+            draws no latents.
         fact: factor on the latent's deviation from its mean.
         seed: of the draws.
 
@@ -57,6 +59,9 @@ def plan_samples(
         InputError: for an unknown `diverse`, lengths below 1, a seed out of
             range, or fewer descriptions than samples that must differ by them.
     """
+    if diverse is None:
+        only_texts = embedder.pooled and samples > 1
+        diverse = "descriptions" if only_texts else "latent"
     if diverse not in DIVERSE:
         raise InputError(
             f"--diverse must be one of {', '.join(DIVERSE)}, got {diverse!r}"
@@ -95,7 +100,7 @@ def plan_series(
     phrases: Sequence[str],
     num_frames: Sequence[int],
     samples: int = 1,
-    diverse: str = "latent",
+    diverse: str | None = None,
     fact: float = 1.0,
     seed: int = 0,
 ) -> list[tuple[Request, ...]]:

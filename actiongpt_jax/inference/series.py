@@ -8,10 +8,6 @@ from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.family import past_frames
 
-# 'past': each action reads how the motion before ended. 'independent': each by itself,
-# then joined. 'joined': all texts in one prompt. 'off': a motion of each text. The
-# second and third are the baselines of the TEACH paper.
-SERIES = ("past", "independent", "joined", "off")
 # Ten minutes are 18,000 frames: attention over more would fill any memory.
 _MAX_SECONDS = 600.0
 

@@ -12,6 +12,7 @@ from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import Family, family_of
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.parallel import use_compilation_cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,17 +40,22 @@ class Trained:
         return family_of(self.config)
 
 
-def load_trained(workdir: str | pathlib.Path, which: str | int = "latest") -> Trained:
-    """Opens a workdir's checkpoint.
+def load_model(
+    workdir: str | pathlib.Path, checkpoint: str | int = "latest"
+) -> Trained:
+    """Opens a trained model.
+
+    Compiled programs are kept on disk, as in training.
 
     Args:
-        workdir: of a training run.
-        which: 'latest', 'best' or a step.
+        workdir: folder of a training run or a conversion.
+        checkpoint: 'latest', 'best' or the number of a step.
 
     Raises:
         FileNotFoundError: if there is no checkpoint.
     """
-    restored = checkpoints.restore(workdir, which)
+    use_compilation_cache()
+    restored = checkpoints.restore(workdir, checkpoint)
     if restored is None:
         raise FileNotFoundError(
             f"{workdir} has no checkpoint; train one with `python -m "

@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any
 
+from actiongpt_jax.cli import at_least
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.llm.faults import REASONS
 from actiongpt_jax.llm.provider import FileProvider
@@ -20,50 +21,117 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what to describe").add_argument
     add("--phrases", help="motion store, BABEL json or its folder, or a text file")
     add("--out", default="descriptions.jsonl", help="the cache: JSONL file or folder")
-    add("--limit", type=int, help="only the first so many phrases")
-    add("--shard", metavar="I/N", help="only this share of the phrases; --out: folder")
-    add("--redo", metavar="REASON", help=f"ask again: {', '.join(REASONS)}")
+    add(
+        "--limit",
+        type=at_least(1),
+        help="take only this many phrases, the first (default: all)",
+    )
+    add(
+        "--shard",
+        metavar="I/N",
+        help="take only this share of the phrases, 1/N to N/N; --out is a folder then "
+        "(default: all)",
+    )
+    add(
+        "--redo",
+        metavar="REASON",
+        help=f"ask again for texts with a fault: {', '.join(REASONS)}",
+    )
 
     add = parser.add_argument_group("what to ask").add_argument
-    add("--model", help="by the server's name for it")
-    add("--k", type=int, help=f"descriptions a phrase ({DEFAULT_K})")
-    add("--prompt", help=f"{', '.join(TEMPLATES)} ({DEFAULT}), or text with {{phrase}}")
+    add("--model", help="name that the server has for the model")
     add(
-        "--words", type=int, help="ask for complete sentences, of at most so many words"
+        "--k",
+        type=int,
+        help=f"descriptions per phrase (default: that of the preset, else {DEFAULT_K})",
+    )
+    add(
+        "--prompt",
+        help=f"{', '.join(TEMPLATES)}, or text with {{phrase}} (default: that of the "
+        f"preset, else {DEFAULT})",
+    )
+    add(
+        "--words",
+        type=int,
+        help="words of an answer, at most, in complete sentences (default: no limit)",
     )
     add("--preset", choices=PRESETS, help="settings of the paper or its published code")
-    add("--temperature", type=float, help="sent only if given, as all of these")
-    add("--top-p", type=float)
-    add("--max-tokens", type=int, help="limit of one answer")
-    add("--seed", type=int)
-    add("--param", action="append", default=[], metavar="NAME=JSON", help="any other")
+    unset = "(default: not sent)"
+    add("--temperature", type=float, help=f"randomness of the answers {unset}")
+    add(
+        "--top-p",
+        type=float,
+        help=f"probability mass that tokens are drawn from {unset}",
+    )
+    add("--max-tokens", type=int, help=f"limit of one answer, in tokens {unset}")
+    add("--seed", type=int, help=f"seed of the server's draws {unset}")
+    add(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="any other parameter of the server; may be repeated",
+    )
 
     add = parser.add_argument_group("whom to ask").add_argument
-    add("--endpoint", default="chat", help=f"{', '.join(PATHS)} (chat)")
-    add("--base-url", help="address up to /v1 (OPENAI_BASE_URL, else OpenAI)")
+    add("--endpoint", default="chat", help=f"interface: {', '.join(PATHS)}")
+    add(
+        "--base-url",
+        help="address up to /v1 (default: OPENAI_BASE_URL, else that of OpenAI)",
+    )
     add(
         "--from-file",
         "--import",
         metavar="FILE",
-        help="ask nobody: take them from here",
+        help="ask no server: take the descriptions from this file",
     )
-    add("--writer", help="of --from-file, --export, --report, --redo: whose texts")
-    add("--concurrency", type=int, default=16, help="calls at once (16)")
-    add("--rpm", type=float, help="calls a minute, at most")
-    add("--timeout", type=float, default=120.0, help="seconds for one call (120)")
-    add("--max-cost", type=float, help="dollars; stop before a call that exceeds it")
-    add("--prices", help='JSON {"model": {"input": $, "output": $ a million tokens}}')
-    add("--mode", choices=("online", "batch"), default="online")
+    add(
+        "--writer",
+        help="writer whose texts are meant, with --from-file, --export, --report and "
+        "--redo (default: the first, or all)",
+    )
+    add("--concurrency", type=int, default=16, help="calls at the same time, at most")
+    add("--rpm", type=float, help="calls per minute, at most (default: no limit)")
+    add("--timeout", type=float, default=120.0, help="time limit of a call, in seconds")
+    add(
+        "--max-cost",
+        type=float,
+        help="dollars; stops before a call that exceeds it (default: no limit)",
+    )
+    add(
+        "--prices",
+        help='JSON {"model": {"input": $, "output": $}}, dollars per million tokens '
+        "(default: a built-in table)",
+    )
+    add(
+        "--mode",
+        choices=("online", "batch"),
+        default="online",
+        help="whether to ask now or through the server's batch interface",
+    )
     steps = ("submit", "status", "collect")
-    parser.add_argument("step", nargs="?", choices=steps, help="of --mode batch")
+    parser.add_argument("step", nargs="?", choices=steps, help="step of --mode batch")
 
     add = parser.add_argument_group("in place of asking").add_argument
-    add("--dry-run", action="store_true", help="what would be asked, and its cost")
-    add("--check", action="store_true", help="does the server have the model?")
-    add("--report", nargs="?", const="", metavar="FILE", help="faults in --out or FILE")
-    add("--encoder", help="of --report: count word pieces with its tokenizer")
+    add("--dry-run", action="store_true", help="show what would be asked, and its cost")
+    add("--check", action="store_true", help="ask whether the server has the model")
     add(
-        "--diff", nargs=2, metavar=("A", "B"), help="two writers in --out, or two files"
+        "--report",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="list faults in FILE, or in --out without one",
+    )
+    add(
+        "--encoder",
+        help="encoder whose tokenizer counts word pieces for --report (default: "
+        "estimate them)",
+    )
+    add(
+        "--diff",
+        nargs=2,
+        metavar=("A", "B"),
+        help="compare two writers in --out, or two files",
     )
     add("--export", metavar="FILE", help="write {phrase: [k texts]} json")
 

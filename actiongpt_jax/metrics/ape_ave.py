@@ -14,12 +14,12 @@ Source: Ghosh et al. 2021 (arXiv:2103.14675); TEMOS (arXiv:2204.14109) for the
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from actiongpt_jax.choices import Protocol
 from actiongpt_jax.errors import check_choice
 from actiongpt_jax.features import rifke
 from actiongpt_jax.geometry import kinematics
@@ -27,7 +27,6 @@ from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.shapes import check_shape
 
-Protocol = Literal["paper", "reference"]
 Mask = Bool[AnyArray, "*batch T"]
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 

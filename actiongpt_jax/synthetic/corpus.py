@@ -74,7 +74,7 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
 
 
 def build_synthetic_store(
-    out: str | os.PathLike, num_sequences: int, seed: int
+    out: str | os.PathLike, num_sequences: int, seed: int = 0
 ) -> dict[str, Any]:
     """Makes the store of the built-in corpus, through the readers of real data.
 

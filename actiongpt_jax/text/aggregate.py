@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from actiongpt_jax.choices import AGGREGATIONS
 from actiongpt_jax.errors import check_choice
 
-METHODS = ("masked_mean", "reference_mean", "concat")
-DEFAULT = "masked_mean"
+DEFAULT = AGGREGATIONS[0]
 
 _Array = jax.Array | np.ndarray
 
@@ -44,7 +44,7 @@ def aggregate(
 
     Source: Action-GPT, arXiv:2211.15603, section 3; G = max n_i.
     """
-    check_choice("how", how, METHODS)
+    check_choice("how", how, AGGREGATIONS)
     xp: Any = jnp if isinstance(tokens, jax.Array) else np
     tokens = xp.asarray(tokens, xp.float32)
     real: Any = xp.asarray(mask, bool)

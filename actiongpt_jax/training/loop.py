@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from actiongpt_jax.config import cache_folder, to_json
+from actiongpt_jax.config import to_json
 from actiongpt_jax.config_fields import Config, check_values, resolve
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
@@ -67,7 +67,7 @@ def train(
     workdir = pathlib.Path(workdir)
     check_workdir(workdir)
     model, task = build(config), task_of(config)
-    parallel.use_compilation_cache(cache_folder() / "xla")
+    parallel.use_compilation_cache()
     devices = parallel.DataParallel(config.train.batch_size)
     is_main = jax.process_index() == 0
 

@@ -4,7 +4,6 @@ One device runs the step under jit; several, or several processes, under pmap wi
 the state given once (`in_axes=None`) and the batch split along its first axis.
 """
 
-import pathlib
 import socket
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from actiongpt_jax.config import cache_folder
 from actiongpt_jax.errors import InputError
 
 AXIS = "batch"
@@ -134,11 +134,11 @@ def run_on_first(work: Callable[[], None], what: str) -> None:
         raise InputError(f"process 0 could not make {what}; its own message says why")
 
 
-def use_compilation_cache(folder: pathlib.Path) -> None:
-    """Keeps compiled programs on disk, unless the user already chose a folder."""
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the cache folder, unless the user chose another."""
     chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if chosen is None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
 
 
 class DataParallel:

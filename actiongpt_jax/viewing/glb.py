@@ -42,7 +42,7 @@ def write_glb(path: str | os.PathLike, motion: Motion) -> None:
     """
     document, content = gltf.GLTF2(), bytearray()
     add = functools.partial(_add, document, content)
-    caption = ", then ".join(motion.text) or "motion"
+    caption = motion.caption or "motion"
     caption = caption.encode("utf-8", "replace").decode()  # half an emoji
     joints = list(range(SMPL22.num_joints))
     document.asset = gltf.Asset(generator="actiongpt_jax")

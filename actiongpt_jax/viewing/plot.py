@@ -47,7 +47,7 @@ def strip(
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    captions = captions or [", then ".join(motion.text) for motion in motions]
+    captions = captions or [motion.caption for motion in motions]
     figure, axes = plt.subplots(
         len(motions), 1, figsize=(0.95 * (poses + 2), 2.4 * len(motions)), squeeze=False
     )

@@ -23,7 +23,6 @@ from actiongpt_jax.viewing.figure import (
     first_heading,
 )
 
-FIGURES = ("skeleton", "capsules")
 _BACKGROUND, _GRID, _SHADOW = "#fafaf8", "#dededa", "#d6d6d2"
 _TRAIL, _TRAIL_AHEAD = "#787878", "#cdcdc8"
 _OVERSAMPLE = 2  # drawn larger and shrunk: smooth edges
@@ -50,7 +49,7 @@ class Panel:
         Args:
             motion: the motion to draw.
             size: width and height in pixels, without the caption.
-            figure: how the body is drawn, one of `FIGURES`.
+            figure: how the body is drawn, one of `choices.FIGURES`.
             body: body model whose mesh is drawn in place of the figure, or None.
             title: a word above the picture, such as where the motion is from.
 

@@ -34,7 +34,7 @@ def write_video(
         path: file to write, ending in .gif or .mp4; replaced as a whole.
         motions: motions to draw, at least one.
         titles: one title per motion, may be empty.
-        figure: how a body is drawn, one of `raster.FIGURES`.
+        figure: how a body is drawn, one of `choices.FIGURES`.
         body: body model whose mesh is drawn in place of the figure, or None.
         size: width of one motion in pixels; rounded up to an even number.
         fps: frames per second of the file, whatever those of the motions.

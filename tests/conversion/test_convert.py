@@ -22,7 +22,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.models.build import build
 from actiongpt_jax.training import checkpoints
 from tests.conversion.torch_writer import TorchFile, save_state
@@ -109,7 +109,7 @@ def test_a_workdir_gives_the_published_motions(golden, shared_file, tmp_path):
     workdir = tmp_path / "run"
     flags = ["--out", str(workdir), "--stats", str(stats), "--texts", "phrase"]
     convert.main([str(path), *flags])
-    trained = load_trained(workdir)
+    trained = load_model(workdir)
     assert trained.config.text.encoder == "distilbert-base-uncased"
     wanted = frame_mask(case["lengths"], case["features_mean"].shape[1])
 
@@ -159,7 +159,7 @@ def test_a_run_folder_with_its_settings(run_folder, tmp_path, capsys):
     convert.main([str(run_folder), "--out", str(workdir), "--stats", str(stats)])
     told = capsys.readouterr().out
     assert "latest-epoch=99.ckpt" in told and "config.yaml" in told
-    trained = load_trained(workdir)
+    trained = load_model(workdir)
     losses, train_config = trained.config.losses, trained.config.train
     assert (losses.lmd_kl, losses.lmd_latent) == (3e-5, 2e-5)
     assert (train_config.learning_rate, train_config.batch_size) == (5e-5, 4)
@@ -186,7 +186,7 @@ def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
         + [f"--config.text.store={text}", "--config.train.num_steps=2"]
         + ["--config.data.max_shapes=1", "--config.train.checkpoint_steps=1"]
     )
-    trained = load_trained(workdir)
+    trained = load_model(workdir)
     assert trained.step == 2 and trained.config.text.encoder is not None
     generate.main([*flags, "--out", str(tmp_path / "after")])
     before, after = (

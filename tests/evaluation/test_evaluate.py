@@ -29,7 +29,7 @@ from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 
 pytestmark = pytest.mark.xdist_group("inference")
@@ -211,7 +211,7 @@ def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_
     workdir = str(runs("temos"))
     flags = ["--workdir", workdir, "--split", "train", "--limit", "4"]
     evaluate.main([*flags, "--seed", "3", "--out", str(out)])
-    trained, store = load_trained(workdir), open_store(stores[0])
+    trained, store = load_model(workdir), open_store(stores[0])
     cases = list_cases(trained.config, store, "train", paired=False)
     rng = np.random.default_rng(3)
     cases = [cases[i] for i in sorted(rng.permutation(len(cases))[:4])]
@@ -242,7 +242,7 @@ def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_
 @pytest.fixture
 def cases(runs, stores):
     store = open_store(stores[0])
-    config = load_trained(runs("temos")).config
+    config = load_model(runs("temos")).config
     return store, list_cases(config, store, "train", paired=True)
 
 

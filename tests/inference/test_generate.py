@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import generate
+from actiongpt_jax.choices import WINDOW
 from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.generate import WINDOW, generate_motion
+from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.training import checkpoints
 
 pytestmark = pytest.mark.xdist_group("inference")
@@ -33,7 +34,7 @@ def teach_run(train_debug):
 
 @pytest.fixture(scope="module")
 def trained(run):
-    return load_trained(run[0])
+    return load_model(run[0])
 
 
 @pytest.fixture(scope="module")
@@ -280,5 +281,5 @@ def test_texts_padded_for_their_shape_are_masked(run, tmp_path, change):
     else:
         config.model.text_mask = "shipped"
     checkpoints.save_weights(tmp_path, config, restored.normalizer, restored.variables)
-    trained = load_trained(tmp_path)
+    trained = load_model(tmp_path)
     assert trained.model.text_mask == trained.config.model.text_mask == "bool"

@@ -21,7 +21,7 @@ from actiongpt_jax.inference.latents import (
 )
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples, plan_series
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.inference.trained import load_model
 
 pytestmark = pytest.mark.xdist_group("inference")
 
@@ -35,14 +35,14 @@ def clip_run(train_debug):
 
 @pytest.fixture(scope="module")
 def clip(clip_run):
-    return load_trained(clip_run)
+    return load_model(clip_run)
 
 
 @pytest.fixture(scope="module", params=["temos", "motionclip"])
 def trained(request, train_debug, clip):
     if request.param == "motionclip":
         return clip
-    return load_trained(train_debug("temos:debug"))
+    return load_model(train_debug("temos:debug"))
 
 
 def requests_of(trained, frames=(40, 25)):

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.choices import ALIGN, WINDOW
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.inference.generate import (
-    WINDOW,
     generate_motion,
     generate_sequence,
 )
-from actiongpt_jax.inference.next_action import ALIGN, next_action
+from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.inference.requests import Request, plan_series
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build

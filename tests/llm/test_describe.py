@@ -82,7 +82,9 @@ def test_killed_twenty_times(server):
     concurrency = 6
     server.plan(delay=0.02, events=True, rate=0.1, kinds=["500", "fewer"])
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["actiongpt_jax.describe"])
+    # What the command imports after its flags: the kills are to meet it at work.
+    preload = ["batch_steps", "job", "openai_provider", "reports"]
+    context.set_forkserver_preload([f"actiongpt_jax.llm.{name}" for name in preload])
     argv = flags(server, "--concurrency", concurrency)
     rng = random.Random(0)
     asked: list[int] = []  # calls before each kill

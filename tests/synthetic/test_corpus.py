@@ -213,5 +213,6 @@ def test_the_store_is_made_by_the_readers_of_real_data(tmp_path, monkeypatch):
         (path / "rotations.npy").read_bytes() for path in (out, tmp_path / "other")
     ]
     assert arrays[0] == arrays[1]
-    monkeypatch.setattr(synthetic, "write_corpus", lambda *_: pytest.fail())
+    corpus = "actiongpt_jax.synthetic.corpus.write_corpus"
+    monkeypatch.setattr(corpus, lambda *_: pytest.fail())
     assert build_synthetic_store(out, 3, 7) == report

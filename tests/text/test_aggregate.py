@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax.choices import AGGREGATIONS
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.aggregate import METHODS, aggregate
+from actiongpt_jax.text.aggregate import aggregate
 
 
 def by_item(array):
@@ -65,14 +66,14 @@ def test_concat_keeps_every_real_token_in_order(texts):
     np.testing.assert_array_equal(joined[real], expected)
 
 
-@pytest.mark.parametrize("how", METHODS)
+@pytest.mark.parametrize("how", AGGREGATIONS)
 def test_one_text_is_itself(how, texts):
     tokens, mask, lengths = texts
     joined, real = aggregate(tokens[:1], mask[:1], how)
     np.testing.assert_array_equal(joined[real], tokens[0, : lengths[0]])
 
 
-@pytest.mark.parametrize("how", METHODS)
+@pytest.mark.parametrize("how", AGGREGATIONS)
 def test_order_jit_vmap_and_gradient(how, texts):
     tokens, mask, _ = texts
     batch = jnp.stack([tokens, tokens[::-1]]), jnp.stack([mask, mask[::-1]])

@@ -5,26 +5,28 @@ import re
 
 import pytest
 
-from actiongpt_jax import demo
-from actiongpt_jax.inference.trained import load_trained
+from actiongpt_jax.evaluation.tables import validation_table
+from actiongpt_jax.inference.trained import load_model
+from actiongpt_jax.viewing.comparison import write_comparison
 
 pytestmark = pytest.mark.xdist_group("inference")
 
 
 @pytest.fixture(scope="module")
-def runs(train_debug):
+def runs(train_debug, tmp_path_factory):
     """Returns the workdirs of a model of descriptions and one of phrases."""
-    flags = "--config.text.num_tokens=96", "--config.train.num_steps=1"
+    folder = tmp_path_factory.mktemp("demo")
+    flags = ("--config.text.num_tokens=96", "--config.train.num_steps=1")
     return [
-        train_debug(config, *flags)
-        for config in ("teach:debug", "teach:debug,text=phrase")
+        train_debug("teach", folder / source, f"--config.text.source={source}", *flags)
+        for source in ("descriptions", "phrase")
     ]
 
 
 def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
     page, picture = tmp_path / "demo.html", tmp_path / "strip.png"
-    trained, baseline = map(load_trained, runs)
-    series = demo.show(trained, baseline, page, picture)
+    trained, baseline = map(load_model, runs)
+    series = write_comparison(trained, baseline, page, picture)
     assert len(series) == 3
     assert picture.stat().st_size > 10_000
     content = page.read_text()
@@ -41,7 +43,7 @@ def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
 
 def test_the_table_sets_three_validations_side_by_side(runs):
     first, second = (run / "metrics.jsonl" for run in runs)
-    table = demo.figures_table(first, second)
+    table = validation_table(first, second)
     head, *_ = table.strip().splitlines()
     assert head.split() == ["validation", "untrained", "descriptions", "phrases"]
     assert len(re.findall(r"^(APE|AVE)", table, re.MULTILINE)) == 8

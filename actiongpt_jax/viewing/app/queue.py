@@ -6,6 +6,7 @@ import functools
 import http
 import pathlib
 import secrets
+import sys
 import tempfile
 import threading
 import warnings
@@ -14,8 +15,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from actiongpt_jax.choices import WINDOW
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.inference.generate import WINDOW, generate_motion, generate_sequence
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
@@ -79,6 +82,15 @@ class GenerationQueue:
         self._results: dict[str, Result] = {}  # only the worker adds and removes
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "device")
+
+    def warm_up(self) -> None:
+        """Compiles what most requests need, so that none has to wait for it."""
+        action = ActionRequest(next(iter(self._known), "walk"), 3.0)
+        self.generate(GenerationRequest((action, action)))
+        try:
+            self._embedder.describe([action.phrase])
+        except (InputError, OSError) as error:
+            print(f"note: only stored texts can be read: {error}", file=sys.stderr)
 
     def about(self) -> dict[str, Any]:
         """Returns what the page must know of the model."""

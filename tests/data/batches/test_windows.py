@@ -318,7 +318,9 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
             np.testing.assert_array_equal(array, expected[step][name])
 
     def make(**options):
-        return WindowBatches(store, found, embeddings, plan, 9, turn=turn, **options)
+        return WindowBatches(
+            store, found, embeddings, plan, seed=9, turn=turn, **options
+        )
 
     assert_processes_load_the_whole_batch(make, 2, len(steps))
 

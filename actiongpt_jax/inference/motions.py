@@ -1,0 +1,95 @@
+"""From texts to motions in one call."""
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from actiongpt_jax.choices import WINDOW, Align
+from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.generate import generate_sequence
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.series import series_frames, series_mode, series_prompts
+from actiongpt_jax.inference.trained import Trained
+
+
+def generate_motions(
+    model: Trained,
+    texts: str | Sequence[str],
+    seconds: float | Sequence[float] = 3.0,
+    *,
+    series: str | None = None,
+    samples: int = 1,
+    fact: float = 1.0,
+    seed: int = 0,
+    align: Align = "full",
+    window: int = WINDOW,
+    diverse: str | None = None,
+    embeddings: str | pathlib.Path | None = None,
+    descriptions: str | pathlib.Path | None = None,
+    progress: bool = False,
+) -> list[Motion]:
+    """Generates motions from texts with a trained model.
+
+    A phrase's descriptions are taken from `descriptions` if it is there, else from
+    `embeddings`; a phrase that was never described is embedded itself, with a warning.
+
+    Args:
+        model: the model, as returned by `load_model`.
+        texts: one phrase, or several; each may contain any words.
+        seconds: duration, one for all texts or one per text.
+        series: what several texts make. 'past': one motion per sample in which each
+            action reads how the motion before ended; 'independent': each action by
+            itself, then joined; 'joined': all texts in one prompt; 'off': a motion of
+            each text. None takes 'past' for a model that reads past frames, else 'off'.
+        samples: number of motions per text or series.
+        fact: factor on the latent's deviation from its mean; 0 uses the mean latent.
+        seed: seed of all draws, from 0 to 2^32 - 1.
+        align: how an action goes on from the one before: 'full' turns and shifts it,
+            'translation' only shifts it, 'none' leaves it as generated.
+        window: length of the slerp transition between actions, in frames.
+        diverse: source of variation between samples: 'latent', 'descriptions' or
+            'both'. None takes 'latent', or 'descriptions' for several samples of a
+            model that draws no latents.
+        embeddings: embedding store; None takes the one of training, if it still exists.
+        descriptions: file or folder of descriptions, embedded when needed.
+        progress: whether to show a progress bar on stderr.
+
+    Returns:
+        Motions at 30 frames per second that face -x at the origin in frame 0: all
+        samples of the first text or series, then those of the next.
+
+    Raises:
+        InputError: for a value out of its range, a model that cannot generate or does
+            not fit the embeddings, or an action too short for its transition.
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not texts:
+        raise InputError("texts must hold at least one phrase, got none")
+    if not math.isfinite(fact):
+        raise InputError(f"--fact must be finite, got {fact}")
+    mode = series_mode(series, model)
+    same = isinstance(seconds, int | float)
+    durations = [seconds] * len(texts) if same else list(seconds)
+    frames = series_frames(durations, texts, mode)
+    embedder = PhraseEmbedder(model.config, embeddings, descriptions)
+    requests = [
+        actions
+        for prompts, lengths in series_prompts(texts, frames, mode)
+        for actions in plan_series(
+            embedder, prompts, lengths, samples, diverse, fact, seed
+        )
+    ]
+    total = sum(map(len, requests))
+    with tqdm(total=total, unit="action", leave=False, disable=not progress) as bar:
+        return generate_sequence(
+            model,
+            requests,
+            align=align,
+            window=window,
+            read_past=mode == "past",
+            on_action=bar.update,
+        )

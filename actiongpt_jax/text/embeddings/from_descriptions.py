@@ -1,0 +1,82 @@
+"""From a file of descriptions to an embedding store."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+from actiongpt_jax.files.shard import Shard
+from actiongpt_jax.text import aggregate, encoders
+from actiongpt_jax.text.embeddings.builder import (
+    build_embedding_store,
+    count_texts,
+    gather,
+    share_of,
+)
+
+
+def embed_descriptions(
+    out: str | os.PathLike,
+    descriptions: str | os.PathLike | None,
+    encoder: str,
+    *,
+    k: int = 4,
+    phrases: Iterable[str] = (),
+    how: str = aggregate.DEFAULT,
+    each: bool = False,
+    prompt: str | None = None,
+    writer: str | None = None,
+    part: Shard | None = None,
+    batch_size: int | None = None,
+) -> dict[str, Any]:
+    """Embeds phrases and their descriptions into a store, with a progress bar.
+
+    Stopped and called again with the same input, it continues where it was.
+
+    Args:
+        out: folder of the store to make.
+        descriptions: JSONL file, folder of such files, or {phrase: [texts]} JSON;
+            None for `phrases` alone.
+        encoder: 'minilm', a model's folder, or a Hugging Face id.
+        k: descriptions joined per phrase.
+        phrases: further phrases, stored without descriptions.
+        how: how the descriptions are joined, one of `choices.AGGREGATIONS`.
+        each: store every single description too.
+        prompt: name of the prompt whose answers are taken; None takes the file's only
+            prompt, or 'detail' if there are several.
+        writer: writer whose descriptions are taken; None takes the first in the file.
+        part: embed only this part of the phrases, in a folder of its own within `out`;
+            None embeds all.
+        batch_size: texts that go through the encoder at once; None takes 8, on
+            accelerators 128.
+
+    Returns:
+        The content of the store's meta.json.
+
+    Raises:
+        InputError: if a described phrase has fewer than k descriptions, there are no
+            phrases, or `out` holds something else.
+        FileNotFoundError: if the descriptions or the encoder do not exist.
+    """
+    inputs = gather(
+        descriptions, phrases, k=k, how=how, each=each, prompt=prompt, writer=writer
+    )
+    for where in inputs.truncated:
+        print(f"left out {where}: truncated, without a line end", file=sys.stderr)
+    texts, settings = inputs.texts, inputs.settings
+    if settings.writer is not None:
+        print(f"descriptions by {settings.writer!r} for the prompt {settings.prompt!r}")
+    loaded = encoders.load(encoder)
+    total = count_texts(share_of(texts, part), settings)
+    with tqdm(total=total, unit="text", desc="embed") as bar:
+        return build_embedding_store(
+            out,
+            texts,
+            loaded,
+            settings,
+            part=part,
+            batch_size=batch_size,
+            on_texts=bar.update,
+        )

@@ -1,0 +1,59 @@
+"""The built-in data of the configs' small forms, such as `teach:demo`."""
+
+import pathlib
+
+from actiongpt_jax.config_fields import Config
+from actiongpt_jax.data.batches.segment_batches import padded_tokens
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.store_builder import format_report
+from actiongpt_jax.synthetic.corpus import build_synthetic_store
+from actiongpt_jax.text.embeddings.builder import summary
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
+from actiongpt_jax.text.embeddings.store import open_embeddings
+from actiongpt_jax.training import parallel
+
+
+def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
+    """Makes the built-in corpus and its embeddings once, and sets the config's stores.
+
+    Does nothing for a config that names stores or wants no built-in data.
+
+    Args:
+        config: `config.data.builtin` is the number of sequences; `config.data.store`
+            and `config.text.store` are set.
+        folder: folder that the corpus is made in; runs that share it share the corpus.
+    """
+    if not config.data.builtin or config.data.store or config.text.store:
+        return
+    corpus = folder / f"builtin-{config.data.builtin}"
+    k = config.text.k or 4
+    motion, text = corpus / "motion", corpus / f"text-k{k}"
+
+    def make() -> None:
+        if not motion.exists():
+            print(format_report(build_synthetic_store(motion, config.data.builtin)))
+        if not text.exists():
+            meta = embed_descriptions(
+                text, motion / "descriptions.jsonl", "minilm", k=k
+            )
+            print(f"{text}: {summary(meta)}")
+
+    parallel.run_on_first(make, f"the built-in data in {corpus}")
+    config.data.store, config.text.store = str(motion), str(text)
+
+
+def longest_text(config: Config) -> int:
+    """Returns the token rows that any text of a config's stores is padded to.
+
+    With this number as `config.text.num_tokens`, runs on descriptions and on phrases
+    share their compiled programs.
+    """
+    store, embeddings = (
+        open_store(config.data.store),
+        open_embeddings(config.text.store),
+    )
+    phrases = sorted({label.phrase for label in store.labels} & set(embeddings.phrases))
+    return max(
+        padded_tokens(embeddings, phrases, source)
+        for source in ("descriptions", "phrase")
+    )

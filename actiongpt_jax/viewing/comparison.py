@@ -1,0 +1,135 @@
+"""A page and a picture of real motions next to what models make of their phrases."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from actiongpt_jax.choices import WINDOW
+from actiongpt_jax.data.batches.segments import Segment, segments
+from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.features import rot_velocity
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from actiongpt_jax.inference.generate import generate_sequence
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.models.family import past_frames
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.viewing.plot import strip
+from actiongpt_jax.viewing.webpage import write_page
+
+_PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
+# An action of a series must hold the transition, and some frames of its own.
+_LEAST_FRAMES = WINDOW + 8
+
+
+def write_comparison(
+    model: Trained, baseline: Trained, page: pathlib.Path, picture: pathlib.Path
+) -> list[str]:
+    """Writes validation motions and what two models make of their phrases.
+
+    Args:
+        model: model that reads descriptions; its config names the motion store.
+        baseline: model that reads the phrases themselves.
+        page: HTML file to write: series of actions and single actions, one per row.
+        picture: PNG file to write, of the first model only.
+
+    Returns:
+        The phrases of the first series, in order of time.
+    """
+    store = open_store(model.config.data.store)
+    items = segments(store, model.config.data.val_split)
+    chosen = [*_choose_series(items), *([item] for item in _choose(items))]
+    columns = {
+        "real": [_real(store, actions) for actions in chosen],
+        "from descriptions": _generate(model, chosen),
+        "from the phrases": _generate(baseline, chosen),
+    }
+    rows = list(zip(*columns.values(), strict=True))
+    known = read_descriptions(
+        pathlib.Path(model.config.data.store, "descriptions.jsonl")
+    )
+    write_page(
+        page,
+        [motion for row in rows for motion in row],
+        [*columns] * len(rows),
+        {phrase: [one.text for one in known[phrase]] for phrase in known},
+        heading="Real motion and what two small models make of its phrases",
+    )
+    # The first series, and the single actions.
+    pictured = [rows[0], *rows[-2:]]
+    strip(
+        [motion for row in pictured for motion in row[:2]],
+        picture,
+        captions=[
+            f"{row[1].caption} ({word})"
+            for row in pictured
+            for word in ("real", "generated")
+        ],
+    )
+    return [item.phrase for item in chosen[0]]
+
+
+def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motion]:
+    """Generates every series from its phrases."""
+    embedder = PhraseEmbedder(model.config)
+    series = [
+        plan_series(
+            embedder,
+            [item.phrase for item in actions],
+            [max(item.end - item.start, _LEAST_FRAMES) for item in actions],
+            fact=0.0,
+        )[0]
+        for actions in chosen
+    ]
+    return generate_sequence(model, series, read_past=past_frames(model.config) > 0)
+
+
+def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
+    """Returns the real motion of a series, with its phrases."""
+    start = store.sequences[actions[0].sequence].start
+    ends = [action.start for action in actions[1:]] + [actions[-1].end]
+    rows = slice(start + actions[0].start, start + ends[-1])
+    motion = _canonical(store.rotations[rows], store.translation[rows])
+    begins = [action.start for action in actions]
+    return dataclasses.replace(
+        motion,
+        text=tuple(action.phrase for action in actions),
+        lengths=tuple(e - b for b, e in zip(begins, ends, strict=True)),
+    )
+
+
+def _canonical(rotations: np.ndarray, translation: np.ndarray) -> Motion:
+    """Turns a motion to face where generated motions do."""
+    features = rot_velocity.encode(axis_angle_to_matrix(rotations), translation)
+    matrices, moved = rot_velocity.decode(features)
+    return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
+
+
+def _choose(items: Sequence[Segment]) -> list[Segment]:
+    """Returns two actions that are easy to recognise, if there are any."""
+    firsts = [
+        next((item for item in items if item.phrase.startswith(word)), None)
+        for word in _PICTURED
+    ]
+    chosen = [item for item in firsts if item is not None]
+    return (chosen or list(items))[:2]
+
+
+def _choose_series(
+    items: Sequence[Segment], count: int = 2, length: int = 3
+) -> list[list[Segment]]:
+    """Returns the first actions of some sequences, of different phrases if possible."""
+    by_sequence: dict[int, list[Segment]] = {}
+    for item in items:
+        by_sequence.setdefault(item.sequence, []).append(item)
+    for actions in by_sequence.values():
+        actions.sort(key=lambda item: item.start)
+    ranked = sorted(
+        (actions[:length] for actions in by_sequence.values()),
+        key=lambda actions: -len({item.phrase for item in actions}),
+    )
+    return ranked[:count]

@@ -1,0 +1,83 @@
+"""Motions as one file of whatever kind its suffix names."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from tqdm import tqdm
+
+from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.viewing import export, plot, raster, video, webpage
+
+PICTURES = (".png", ".gif", ".mp4", ".html")
+
+
+def render(
+    path: str | os.PathLike,
+    motions: Sequence[Motion],
+    titles: Sequence[str],
+    *,
+    figure: str = "skeleton",
+    body: Body | None = None,
+    size: int = 480,
+    fps: float = 30.0,
+    poses: int = 9,
+    descriptions: Mapping[str, Sequence[str]] | None = None,
+    layout: str = "smplh",
+) -> None:
+    """Writes motions as a picture, a video, a page, or a file for another tool.
+
+    Args:
+        path: file to write, replaced as a whole: .png, .gif, .mp4 or .html; for a
+            single motion also .glb, .bvh, .npz or .json.
+        motions: motions to show, at least one.
+        titles: one title per motion.
+        figure: how a body is drawn in a video, one of `choices.FIGURES`.
+        body: body model whose mesh a video shows in place of the figure, or None.
+        size: width of one motion in a video, in pixels.
+        fps: frames per second of a video.
+        poses: poses per row of a .png, from 2 to 40.
+        descriptions: phrase -> texts that a page shows on demand.
+        layout: columns of an .npz, 'smplh' or 'smplx'.
+
+    Raises:
+        InputError: for another suffix, several motions where a file holds one, a value
+            out of its range, or a motion that cannot be drawn.
+    """
+    suffix = pathlib.Path(path).suffix.lower()
+    known = (*PICTURES, *export.SUFFIXES)
+    if suffix not in known:
+        raise InputError(f"--out must end in one of {', '.join(known)}, got {path}")
+    if suffix in export.SUFFIXES and len(motions) > 1:
+        raise InputError(
+            f"{suffix} holds one motion, got {len(motions)}; export each alone"
+        )
+    if len(titles) != len(motions):
+        raise InputError(
+            f"--title must be given once per motion, got {len(titles)} for "
+            f"{len(motions)}"
+        )
+    if not 2 <= poses <= 40:
+        raise InputError(f"--poses must be from 2 to 40, got {poses}")
+    if suffix in export.SUFFIXES:
+        export.export(path, motions[0], layout)
+    elif suffix == ".png":
+        captions = [m.caption or t for m, t in zip(motions, titles, strict=True)]
+        plot.strip(motions, pathlib.Path(path), poses, captions)
+    elif suffix == ".html":
+        webpage.write_page(path, motions, titles, descriptions)
+    else:
+        total = raster.count_frames(motions, fps)
+        with tqdm(total=total, unit="frame", leave=False) as bar:
+            video.write_video(
+                path,
+                motions,
+                titles,
+                figure=figure,
+                body=body,
+                size=size,
+                fps=fps,
+                on_frame=bar.update,
+            )
