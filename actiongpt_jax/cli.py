@@ -59,12 +59,12 @@ def add_checkpoint_flag(parser: argparse.ArgumentParser, note: str = "") -> None
         parser: the parser to add it to.
         note: text in front of the help.
     """
-    parser.add_argument(
-        "--checkpoint",
-        type=lambda text: int(text) if text.isdecimal() else text,
-        default="latest",
-        help=f"{note}latest, best or the number of a step",
-    )
+    which = f"{note}latest, best or the number of a step"
+    parser.add_argument("--checkpoint", type=_step, default="latest", help=which)
+
+
+def _step(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
 
 
 def add_model_flags(
@@ -80,51 +80,25 @@ def add_model_flags(
     add("--workdir", required=True, help="folder of a training run or a conversion")
     add_checkpoint_flag(parser)
     add("--embeddings", help="embedding store (default: the one of training)")
-    add(
-        "--descriptions",
-        help="file or folder of descriptions, embedded when needed (default: "
-        f"{descriptions})",
-    )
+    add("--descriptions", help=f"file or folder of texts (default: {descriptions})")
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that say how motions are drawn and joined."""
     add = parser.add_argument
-    add(
-        "--series",
-        choices=SERIES,
-        help="what several texts make (default: past if the model reads the motion "
-        "before, else off)",
-    )
+    own = "default: past if the model reads the motion before, else off"
+    add("--series", choices=SERIES, help=f"what several texts make ({own})")
     add("--align", choices=ALIGN, default="full", help="how actions are joined")
-    add(
-        "--window",
-        type=int,
-        default=WINDOW,
-        help="length of the slerp transition between actions, in frames",
-    )
+    length = "length of the slerp transition between actions, in frames"
+    add("--window", type=int, default=WINDOW, help=length)
     add("--samples", type=at_least(1), default=1, help="number of motions per text")
-    add(
-        "--diverse",
-        choices=DIVERSE,
-        help="source of variation between samples (default: latent, or descriptions "
-        "for a model that draws no latents)",
-    )
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument(
-        "--fact",
-        type=number,
-        default=1.0,
-        help="factor on the latent's deviation from its mean",
-    )
-    scale.add_argument(
-        "--mean",
-        dest="fact",
-        action="store_const",
-        const=0.0,
-        default=argparse.SUPPRESS,
-        help="use the mean latent, the same as --fact 0",
-    )
+    own = "default: latent, or descriptions for a model that draws no latents"
+    between = f"source of variation between samples ({own})"
+    add("--diverse", choices=DIVERSE, help=between)
+    scale = "factor on the latent's deviation from its mean; 0 is the mean latent"
+    add("--fact", type=number, default=1.0, help=scale)
+    mean = {"action": "store_const", "const": 0.0, "default": argparse.SUPPRESS}
+    add("--mean", dest="fact", **mean, help="the same as --fact 0")
     add("--seed", type=at_least(0, 2**32 - 1), default=0, help="seed of all draws")
 
 

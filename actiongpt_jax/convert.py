@@ -22,25 +22,15 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("source", nargs="?", help=".ckpt, .pth.tar, or the folder of a run")
     add("--out", required=True, help="workdir to make; with --back a file to write")
-    add(
-        "--stats",
-        nargs="+",
-        default=[],
-        help="folder or files with the features' mean and deviation (.pt or .npy)",
-    )
+    stats = "folder or files with the features' mean and deviation (.pt or .npy)"
+    add("--stats", nargs="+", default=[], help=stats)
     add("--body", help="model file of SMPL or SMPL-H (.npz or .pkl)")
-    add(
-        "--texts",
-        choices=CONVERTED_TEXTS,
-        default="descriptions",
-        help="what the model was trained on, which no file tells: descriptions for "
-        "Action-GPT, phrase for the original TEMOS, TEACH and MotionCLIP",
+    texts = (
+        "what it was trained on, which no file tells: descriptions for Action-GPT, "
+        "phrase for the original TEMOS, TEACH and MotionCLIP"
     )
-    add(
-        "--num-heads",
-        type=int,
-        help="number of heads of every attention (default: as published)",
-    )
+    add("--texts", choices=CONVERTED_TEXTS, default="descriptions", help=texts)
+    add("--num-heads", type=int, help="heads of every attention (default: published)")
     add("--back", metavar="WORKDIR", help="workdir to write as a PyTorch state dict")
     cli.add_checkpoint_flag(parser, "checkpoint for --back: ")
     return parser

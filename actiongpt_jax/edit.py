@@ -22,7 +22,9 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("--seconds", type=float, default=2.0, help="duration of the motions made")
     add("--out", default="edited", help="folder of the npz files")
-    kinds = parser.add_subparsers(dest="kind", required=True)
+    kinds = parser.add_subparsers(
+        dest="kind", required=True, help="what to do; each has its own --help"
+    )
     between = kinds.add_parser("interpolate", help="from one latent to another")
     between.add_argument("start", help="phrase or npz file")
     between.add_argument("end", help="phrase or npz file")
@@ -47,6 +49,8 @@ def main(argv: Sequence[str]) -> None:
     """Reads flags, encodes, changes, decodes, writes."""
     args = make_parser().parse_args(argv)
 
+    import numpy as np
+
     from actiongpt_jax.data.motion import load_motion, save_motions
     from actiongpt_jax.data.phrases import read_phrases
     from actiongpt_jax.inference import editing
@@ -68,11 +72,12 @@ def main(argv: Sequence[str]) -> None:
         return
     if args.kind == "interpolate":
         ends = editing.encode_sources(model, embedder, [args.start, args.end])
-        latents = editing.interpolate(*ends, args.steps)
+        latents = np.asarray(editing.interpolate(ends[0], ends[1], args.steps))
         captions = [f"{args.start} to {args.end}, {i}" for i in range(args.steps)]
     elif args.kind == "change":
         sources = [args.base, args.minus, args.plus]
-        latents = editing.edit(*editing.encode_sources(model, embedder, sources))[None]
+        latents = editing.encode_sources(model, embedder, sources)
+        latents = np.asarray(editing.edit(*latents))[None]
         captions = [f"{args.base} - {args.minus} + {args.plus}"]
     else:
         latents = editing.encode_sources(model, embedder, args.motions)

@@ -20,12 +20,8 @@ def make_parser() -> cli.Parser:
     parser = cli.command_parser("generate", __doc__)
     add = parser.add_argument
     add("--text", action="append", required=True, help="phrase; may be repeated")
-    add(
-        "--seconds",
-        action="append",
-        type=float,
-        help="duration, once per --text (default: 3 for each)",
-    )
+    duration = "duration, once per --text (default: 3 for each)"
+    add("--seconds", action="append", type=float, help=duration)
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
     add("--layout", choices=COLUMNS, default="smplh", help="columns of the poses")
@@ -35,29 +31,18 @@ def make_parser() -> cli.Parser:
 
 def main(argv: Sequence[str]) -> None:
     """Reads flags, generates, writes one npz per motion."""
-    args = make_parser().parse_args(argv)
+    args = vars(make_parser().parse_args(argv))
 
     from actiongpt_jax.data.motion import save_motions
     from actiongpt_jax.inference.motions import generate_motions
     from actiongpt_jax.inference.trained import load_model
 
     cli.shorten_warnings()
-    motions = generate_motions(
-        load_model(args.workdir, args.checkpoint),
-        args.text,
-        args.seconds or 3.0,
-        series=args.series,
-        samples=args.samples,
-        fact=args.fact,
-        seed=args.seed,
-        align=args.align,
-        window=args.window,
-        diverse=args.diverse,
-        embeddings=args.embeddings,
-        descriptions=args.descriptions,
-        progress=True,
-    )
-    paths = save_motions(args.out, motions, args.layout)
+    out, layout = args.pop("out"), args.pop("layout")
+    model = load_model(args.pop("workdir"), args.pop("checkpoint"))
+    texts, seconds = args.pop("text"), args.pop("seconds") or 3.0
+    motions = generate_motions(model, texts, seconds, **args, progress=True)
+    paths = save_motions(out, motions, layout)
     for path, motion in zip(paths, motions, strict=True):
         print(f"{path}: {motion.caption!r}, {len(motion.translation)} frames")
 

@@ -22,11 +22,8 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("motions", nargs="+", metavar="MOTION", help="npz file with poses and trans")
     add("--out", required=True, help="file to write; its ending decides what")
-    add(
-        "--title",
-        action="append",
-        help="title of a motion, once per motion in their order (default: file names)",
-    )
+    title = "title of a motion, once per motion in order (default: file names)"
+    add("--title", action="append", help=title)
     add("--figure", choices=FIGURES, default="skeleton", help="figure in .gif and .mp4")
     add("--body", help="body model (SMPL-H's model.npz): its mesh in .gif and .mp4")
     add("--size", type=int, default=480, help="pixels of one motion in .gif and .mp4")

@@ -21,25 +21,13 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("train", __doc__)
     add = parser.add_argument
-    add(
-        "--config",
-        metavar="FILE[:WORDS]",
-        help="config file or name of an installed config, such as configs/temos.py or "
-        "temos:demo (default: config.json of the --workdir)",
-    )
+    config = "such as configs/temos.py or temos:demo (default: that of the --workdir)"
+    add("--config", metavar="FILE[:WORDS]", help=f"file or installed config, {config}")
     add("--workdir", help="folder of the run (default: runs/<config>[-words])")
-    add(
-        "--image-embeddings",
-        metavar="FILE",
-        help="embeddings of pictures of MotionCLIP's clips, the same as "
-        "--config.data.images",
-    )
-    add(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="address of process 0, if several processes train, or auto on Slurm "
-        "(default: one process)",
-    )
+    images = "pictures of MotionCLIP's clips, embedded; sets config.data.images"
+    add("--image-embeddings", metavar="FILE", help=images)
+    address = "process 0 of several, or auto on Slurm (default: a single process)"
+    add("--coordinator", metavar="HOST:PORT", help=address)
     add("--num_processes", type=int, help="number of processes, with --coordinator")
     add("--process_id", type=int, help="number of this process, with --coordinator")
     return parser

@@ -18,8 +18,10 @@ from typing import Any
 
 import arms
 
-from actiongpt_jax import cli, prepare
+from actiongpt_jax import cli
 from actiongpt_jax.choices import AGGREGATIONS
+from actiongpt_jax.data.store_builder import format_report
+from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.synthetic.texts import TERSE_WRITER, WRITER
 from actiongpt_jax.training.host_memory import keep_memory
 
@@ -49,8 +51,7 @@ def main(argv):
         pathlib.Path(args.data) / "descriptions.jsonl"
     )
     if not pathlib.Path(args.data).exists():
-        count = str(args.sequences)
-        prepare.main(["synthetic", "--out", args.data, "--sequences", count])
+        print(format_report(build_synthetic_store(args.data, args.sequences)))
     combined = list(
         itertools.product(args.k, args.aggregation, args.encoders, args.writers)
     )

@@ -8,7 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from actiongpt_jax import embed, prepare, train
+from actiongpt_jax.config import load_config
+from actiongpt_jax.synthetic.corpus import build_synthetic_store
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
+from actiongpt_jax.training.loop import train
+from actiongpt_jax.training.tasks import task_of
 from tests import golden_files
 
 # Parity is judged in float32 with full-precision products; on CPUs this is the
@@ -56,11 +60,8 @@ def stores(tmp_path_factory):
     """Returns (motion store, embedding store) of twelve built-in sequences."""
     folder = tmp_path_factory.mktemp("stores")
     motion, text = folder / "motion", folder / "text"
-    prepare.main(["synthetic", "--out", str(motion), "--sequences", "12"])
-    embed.main(
-        ["--descriptions", str(motion / "descriptions.jsonl"), "--encoder", "minilm"]
-        + ["--k", "2", "--each", "--out", str(text)]
-    )
+    build_synthetic_store(motion, 12)
+    embed_descriptions(text, motion / "descriptions.jsonl", "minilm", k=2, each=True)
     return motion, text
 
 
@@ -72,14 +73,15 @@ def train_debug(stores, tmp_path_factory):
     """
     motion, text = stores
 
-    def run(config, *flags):
+    def run(spec, *flags):
         workdir = tmp_path_factory.mktemp("trained") / "run"
         shape = "--config.data.max_shapes=1", "--config.model.num_layers=1"
-        train.main(
-            ["--config", config, "--workdir", str(workdir), *shape]
-            + [f"--config.data.store={motion}", f"--config.text.store={text}"]
-            + ["--config.train.num_steps=2", *flags]
+        config = load_config(
+            spec,
+            [f"--config.data.store={motion}", f"--config.text.store={text}", *shape]
+            + ["--config.train.num_steps=2", *flags],
         )
+        train(config, workdir, [task_of(config).validation])
         return workdir
 
     return run

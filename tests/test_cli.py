@@ -1,10 +1,16 @@
-"""What all command lines share: exit codes, one sentence, and readers that leave."""
+"""What all command lines share: help, exit codes, one sentence, readers that leave."""
 
+import argparse
+import importlib
 import os
 import subprocess
 import sys
 
 import pytest
+
+from actiongpt_jax.__main__ import COMMANDS
+
+HEAVY = {"jax", "flax", "transformers", "scipy", "matplotlib", "openai"}
 
 CODE = """
 import sys
@@ -77,3 +83,86 @@ def test_nobody_reads_what_is_printed(what, code, said, buffered):
     assert (done.returncode, done.stderr) == (
         (code, said) if buffered or what == "--help" else (141, "")
     )
+
+
+def parsers(name):
+    """Returns a command's parser and those of its kinds."""
+    parser = importlib.import_module(f"actiongpt_jax.{name}").make_parser()
+    kinds = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return [parser, *(p for action in kinds for p in action.choices.values())]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_imports_nothing_heavy(name):
+    for argv in (["--help"], ["--no-such-flag=1"]):
+        code = (
+            "import sys, runpy\n"
+            f"sys.argv = ['x', *{argv}]\n"
+            "try:\n"
+            f"    runpy.run_module('actiongpt_jax.{name}', run_name='__main__')\n"
+            "except SystemExit:\n"
+            f"    print(sorted({HEAVY} & set(sys.modules)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.stdout.splitlines()[-1] == "[]", done
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_keeps_examples_apart_and_explains_every_flag(name):
+    for parser in parsers(name):
+        text = parser.format_help()
+        for line in (parser.description or "").splitlines():
+            assert line in text
+        for action in parser._actions:
+            assert action.help, action
+            assert not action.help[0].isupper() or action.help[:2].isupper(), action
+            is_set = action.default not in (None, False, [], argparse.SUPPRESS)
+            if action.option_strings and is_set:
+                assert f"(default: {action.default})" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("started", "prog"),
+    [
+        ("/usr/bin/actiongpt", "actiongpt train"),
+        ("/x/train.py", "python -m actiongpt_jax.train"),
+    ],
+)
+def test_help_names_the_program_as_it_was_started(monkeypatch, started, prog):
+    monkeypatch.setattr(sys, "argv", [started, "train"])
+    assert parsers("train")[0].prog == prog
+
+
+def package(*argv):
+    return subprocess.run(
+        [sys.executable, "-m", "actiongpt_jax", *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_package_lists_its_commands():
+    listed = package().stdout
+    assert listed == package("--help").stdout
+    lines = [line.split(maxsplit=1) for line in listed.splitlines() if line[:1] == " "]
+    assert [name for name, _ in lines] == list(COMMANDS)
+    for name, line in lines:
+        module = importlib.import_module(f"actiongpt_jax.{name}")
+        assert module.__doc__ is not None and module.__doc__.startswith(line)
+
+
+def test_the_package_runs_a_command():
+    done = package("train", "--config", "no_such_config")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: config file no_such_config does not exist")
+
+
+@pytest.mark.parametrize(("word", "near"), [("trian", "train"), ("xyz", "prepare")])
+def test_an_unknown_command_is_one_sentence(word, near):
+    done = package(word, "--config", "temos")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: command {word!r} is unknown; ") and near in line

@@ -9,6 +9,7 @@ import jax
 import pytest
 
 import actiongpt_jax
+from actiongpt_jax.__main__ import COMMANDS
 from actiongpt_jax.config import load_config
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.example import example_inputs
@@ -19,7 +20,16 @@ PACKAGE = REPO / "actiongpt_jax"
 
 # An import may point to the same layer or an earlier one.
 LAYERS = (
-    ("structs", "config", "config_fields", "errors", "cli", "notebook", "shapes"),
+    (
+        "structs",
+        "config",
+        "config_fields",
+        "choices",
+        "errors",
+        "cli",
+        "notebook",
+        "shapes",
+    ),
     ("files",),
     ("geometry",),
     ("features",),
@@ -38,7 +48,7 @@ LAYERS = (
     ("viewing",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-COMMANDS = len(LAYERS)
+COMMAND_RANK = len(LAYERS)
 
 # Trained parameters (without, with the inert ones of the published layout).
 PARAMETERS = {
@@ -68,7 +78,7 @@ def rank_of(dotted: str) -> int:
     parts = dotted.split(".")
     if len(parts) < 2:
         return 0
-    return RANK.get(parts[1], COMMANDS)
+    return RANK.get(parts[1], COMMAND_RANK)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
@@ -87,6 +97,24 @@ def test_imports_point_to_earlier_layers(path):
         for target in targets:
             if target.startswith("actiongpt_jax"):
                 assert rank_of(target) <= own, f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
+def test_no_module_imports_a_command(path):
+    commands = {f"actiongpt_jax.{name}" for name in (*COMMANDS, "__main__")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        else:
+            continue
+        assert not names & commands, f"{path} imports a command"
+
+
+def test_every_command_is_listed():
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    assert files - set(LAYERS[0]) - {"__init__", "__main__"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
@@ -147,6 +175,18 @@ assert import_all() == before and len(before) > 100
 
 def test_nothing_needs_posix_at_import():
     subprocess.run([sys.executable, "-c", WINDOWS], check=True, cwd=REPO)
+
+
+def test_names_for_type_checkers_are_those_that_exist():
+    source = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (node for node in source.body if isinstance(node, ast.If))
+    imported = {
+        alias.asname
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == set(actiongpt_jax.__all__) <= set(dir(actiongpt_jax))
 
 
 def test_torch_is_never_imported():

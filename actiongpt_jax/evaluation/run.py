@@ -130,7 +130,11 @@ def evaluate_model(
         FileNotFoundError: for a workdir without a checkpoint.
         InputError: for bad input.
     """
-    run = _Run(Options(os.fspath(workdir), **options))
+    fields = {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in {"workdir": workdir, **options}.items()
+    }
+    run = _Run(Options(**fields))
     wanted = run.options
     result: dict[str, Any] = {**run.header, "notes": run.notes}
     result |= run.judged("model", run.model_source(), wanted.samples)

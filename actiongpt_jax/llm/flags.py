@@ -21,118 +21,53 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what to describe").add_argument
     add("--phrases", help="motion store, BABEL json or its folder, or a text file")
     add("--out", default="descriptions.jsonl", help="the cache: JSONL file or folder")
-    add(
-        "--limit",
-        type=at_least(1),
-        help="take only this many phrases, the first (default: all)",
-    )
-    add(
-        "--shard",
-        metavar="I/N",
-        help="take only this share of the phrases, 1/N to N/N; --out is a folder then "
-        "(default: all)",
-    )
-    add(
-        "--redo",
-        metavar="REASON",
-        help=f"ask again for texts with a fault: {', '.join(REASONS)}",
-    )
+    add("--limit", type=at_least(1), help="number of phrases to take (default: all)")
+    add("--shard", metavar="I/N", help="share of the phrases; --out is a folder then")
+    add("--redo", metavar="FAULT", help=f"ask again for texts: {', '.join(REASONS)}")
 
     add = parser.add_argument_group("what to ask").add_argument
     add("--model", help="name that the server has for the model")
     add(
         "--k",
         type=int,
-        help=f"descriptions per phrase (default: that of the preset, else {DEFAULT_K})",
+        help=f"descriptions per phrase (default: {DEFAULT_K} or the preset's)",
     )
-    add(
-        "--prompt",
-        help=f"{', '.join(TEMPLATES)}, or text with {{phrase}} (default: that of the "
-        f"preset, else {DEFAULT})",
-    )
-    add(
-        "--words",
-        type=int,
-        help="words of an answer, at most, in complete sentences (default: no limit)",
-    )
+    prompts = f"{', '.join(TEMPLATES)}, or text with {{phrase}} (default: {DEFAULT})"
+    add("--prompt", help=prompts)
+    add("--words", type=int, help="ask for complete sentences, at most this many words")
     add("--preset", choices=PRESETS, help="settings of the paper or its published code")
-    unset = "(default: not sent)"
-    add("--temperature", type=float, help=f"randomness of the answers {unset}")
-    add(
-        "--top-p",
-        type=float,
-        help=f"probability mass that tokens are drawn from {unset}",
-    )
-    add("--max-tokens", type=int, help=f"limit of one answer, in tokens {unset}")
-    add("--seed", type=int, help=f"seed of the server's draws {unset}")
-    add(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=JSON",
-        help="any other parameter of the server; may be repeated",
-    )
+    add("--temperature", type=float, help="sent to the server only if given")
+    add("--top-p", type=float, help="sent only if given")
+    add("--max-tokens", type=int, help="limit of one answer, sent only if given")
+    add("--seed", type=int, help="sent only if given")
+    other = "any other parameter; may be repeated"
+    add("--param", action="append", default=[], metavar="NAME=JSON", help=other)
 
     add = parser.add_argument_group("whom to ask").add_argument
     add("--endpoint", default="chat", help=f"interface: {', '.join(PATHS)}")
-    add(
-        "--base-url",
-        help="address up to /v1 (default: OPENAI_BASE_URL, else that of OpenAI)",
-    )
-    add(
-        "--from-file",
-        "--import",
-        metavar="FILE",
-        help="ask no server: take the descriptions from this file",
-    )
-    add(
-        "--writer",
-        help="writer whose texts are meant, with --from-file, --export, --report and "
-        "--redo (default: the first, or all)",
-    )
+    add("--base-url", help="address up to /v1 (default: OPENAI_BASE_URL, else OpenAI)")
+    source = "take the descriptions from this file and ask no server"
+    add("--from-file", "--import", metavar="FILE", help=source)
+    add("--writer", help="writer meant by --from-file, --export, --report or --redo")
     add("--concurrency", type=int, default=16, help="calls at the same time, at most")
     add("--rpm", type=float, help="calls per minute, at most (default: no limit)")
     add("--timeout", type=float, default=120.0, help="time limit of a call, in seconds")
-    add(
-        "--max-cost",
-        type=float,
-        help="dollars; stops before a call that exceeds it (default: no limit)",
-    )
-    add(
-        "--prices",
-        help='JSON {"model": {"input": $, "output": $}}, dollars per million tokens '
-        "(default: a built-in table)",
-    )
-    add(
-        "--mode",
-        choices=("online", "batch"),
-        default="online",
-        help="whether to ask now or through the server's batch interface",
-    )
+    add("--max-cost", type=float, help="dollars; stop before a call that exceeds it")
+    prices = 'JSON {"model": {"input": $, "output": $}} per million tokens'
+    add("--prices", help=f"{prices} (default: a built-in table)")
+    mode = "ask now, or through the server's batch interface"
+    add("--mode", choices=("online", "batch"), default="online", help=mode)
     steps = ("submit", "status", "collect")
     parser.add_argument("step", nargs="?", choices=steps, help="step of --mode batch")
 
     add = parser.add_argument_group("in place of asking").add_argument
     add("--dry-run", action="store_true", help="show what would be asked, and its cost")
     add("--check", action="store_true", help="ask whether the server has the model")
-    add(
-        "--report",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="list faults in FILE, or in --out without one",
-    )
-    add(
-        "--encoder",
-        help="encoder whose tokenizer counts word pieces for --report (default: "
-        "estimate them)",
-    )
-    add(
-        "--diff",
-        nargs=2,
-        metavar=("A", "B"),
-        help="compare two writers in --out, or two files",
-    )
+    report = "list the faults in FILE (default: in --out)"
+    add("--report", nargs="?", const="", metavar="FILE", help=report)
+    add("--encoder", help="tokenizer that counts word pieces for --report")
+    pair = "compare two writers in --out, or two files"
+    add("--diff", nargs=2, metavar=("A", "B"), help=pair)
     add("--export", metavar="FILE", help="write {phrase: [k texts]} json")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from actiongpt_jax import convert, generate, train
+from actiongpt_jax import convert, train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import convert as converting
 from actiongpt_jax.conversion import from_torch
@@ -22,6 +22,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.models.build import build
 from actiongpt_jax.training import checkpoints
@@ -174,13 +175,12 @@ def test_a_run_folder_with_its_settings(run_folder, tmp_path, capsys):
 def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
     motion, text = stores
     workdir = tmp_path / "run"
-    convert.main(
-        [str(run_folder), "--out", str(workdir), "--stats", str(run_folder / "stats")]
-    )
+    options = converting.Options(stats=(run_folder / "stats",))
+    converting.convert(run_folder, workdir, options)
     # As converted, on embeddings of an encoder that it was not told of.
-    flags = ["--workdir", str(workdir), "--text", "walk", "--seconds", "0.5", "--mean"]
-    flags += ["--embeddings", str(text)]
-    generate.main([*flags, "--out", str(tmp_path / "before")])
+    (before,) = generate_motions(
+        load_model(workdir), "walk", 0.5, fact=0, embeddings=text
+    )
     train.main(
         ["--workdir", str(workdir), f"--config.data.store={motion}"]
         + [f"--config.text.store={text}", "--config.train.num_steps=2"]
@@ -188,11 +188,9 @@ def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
     )
     trained = load_model(workdir)
     assert trained.step == 2 and trained.config.text.encoder is not None
-    generate.main([*flags, "--out", str(tmp_path / "after")])
-    before, after = (
-        np.load(tmp_path / name / "walk_0.npz")["poses"] for name in ("before", "after")
-    )
-    assert before.shape == after.shape and not np.array_equal(before, after)
+    (after,) = generate_motions(trained, "walk", 0.5, fact=0, embeddings=text)
+    assert before.rotations.shape == after.rotations.shape
+    assert not np.array_equal(before.rotations, after.rotations)
     # Its published form keeps the stored positions and has the new weights.
     _, state = converting.state_dict_of(workdir)
     assert state["textencoder.sequence_pos_encoding.pe"].shape[0] == 5000

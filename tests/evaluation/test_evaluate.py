@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from actiongpt_jax import evaluate, generate
+from actiongpt_jax import evaluate
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
@@ -22,11 +22,13 @@ from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.measure import judge
+from actiongpt_jax.evaluation.run import evaluate_model
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
+from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_model
@@ -318,15 +320,16 @@ def test_a_body_that_stands_neither_skates_nor_jerks(cases, tmp_path):
     )
 
 
-def test_pairs_of_teach(runs, tmp_path, capsys):
-    out = tmp_path / "result.json"
-    flags = ["--workdir", str(runs("teach")), "--split", "train", "--out", str(out)]
-    evaluate.main(
-        [*flags, "--protocol", "reference", "--evaluator", str(runs("evaluator"))]
-        + ["-m", "0"]
+def test_pairs_of_teach(runs, tmp_path):
+    result = evaluate_model(
+        runs("teach"),
+        out=tmp_path / "result.json",
+        split="train",
+        protocol="reference",
+        evaluator=runs("evaluator"),
+        multimodality=0,
     )
-    result = json.loads(out.read_text())
-    assert "heels of this protocol are an estimate" in capsys.readouterr().out
+    assert "heels of this protocol are an estimate" in readable(result)
     assert result["series"] == "past"
     assert result["retrieval"]["actions"] == 2 * result["motions"]
     assert len(result["by_joint"]["ape_local"]) == 20
@@ -351,7 +354,7 @@ def test_bad_input_is_one_sentence(runs, stores, tmp_path):
     assert "got 'vall'" in message_of([*own, "--split", "vall"])
     empty = message_of(["--workdir", str(runs("teach"))])
     assert "no pair of 15 to 64 frames in split 'val'" in empty
-    assert "--samples must be at least 1" in message_of([*own, "--samples", "0"])
+    assert "--samples must be 1 or more" in message_of([*own, "--samples", "0"])
     assert "--fact must be finite" in message_of([*own, "--fact", "nan"])
     assert "must be the workdir of an evaluator" in message_of(
         [*own, "--evaluator", temos]
@@ -359,7 +362,7 @@ def test_bad_input_is_one_sentence(runs, stores, tmp_path):
     assert "give it as --evaluator" in message_of(["--workdir", judge_dir])
     assert "--series past needs" in message_of([*own, "--series", "past"])
     with pytest.raises(InputError, match="must be of a model that generates"):
-        generate.main(["--workdir", judge_dir, "--text", "walk", "--out", "nowhere"])
+        generate_motions(load_model(judge_dir), "walk")
 
 
 def test_motions_that_are_not_finite_are_named(runs, stores, cases, tmp_path):

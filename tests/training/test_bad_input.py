@@ -8,10 +8,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from actiongpt_jax import embed, train
+from actiongpt_jax import train
 from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 
 pytestmark = pytest.mark.xdist_group("training")
 
@@ -75,10 +76,7 @@ def test_phrase_without_description(stores, flags, tmp_path):
     few = tmp_path / "few.json"
     few.write_text(json.dumps({"walk forward": ["The person walks.", "Both legs go."]}))
     text = tmp_path / "text"
-    embed.main(
-        ["--descriptions", str(few), "--encoder", "minilm", "--k", "2"]
-        + ["--out", str(text)]
-    )
+    embed_descriptions(text, few, "minilm", k=2)
     arguments = [*flags, "--workdir", str(tmp_path / "run")]
     message = message_of([*arguments, f"--config.text.store={text}"])
     assert "actiongpt_jax.embed" in message

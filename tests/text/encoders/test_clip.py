@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 from transformers import AutoTokenizer
 
-from actiongpt_jax import embed
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.embeddings.builder import build_embedding_store
 from actiongpt_jax.text.embeddings.encode import embed_texts
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders.clip import ClipText, end_of_text
@@ -272,10 +272,7 @@ def test_folders_of_the_hub_become_stores(files, tmp_path):
         (folder / "merges.txt").unlink()
     (tmp_path / "d.json").write_text(json.dumps({"walk": ["Left leg, jump " * 9]}))
     out = tmp_path / "store"
-    embed.main(
-        ["--descriptions", str(tmp_path / "d.json"), "--encoder", str(folder)]
-        + ["--k", "1", "--out", str(out)]
-    )
+    embed_descriptions(out, tmp_path / "d.json", str(folder), k=1)
     pieces = [VOCABULARY[f"{piece}</w>"] for piece in ("left", "leg", ",", "jump")]
     ids = [END - 1, *(pieces * 9)[:18], END]
     states, pooled = oracle.encode(

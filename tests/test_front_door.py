@@ -1,0 +1,131 @@
+"""`import actiongpt_jax as agpt`: the few names that a research script needs."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import nbclient
+import nbformat
+import numpy as np
+import pytest
+
+import actiongpt_jax as agpt
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.descriptions import write_published
+
+REPO = pathlib.Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.xdist_group("inference")
+
+
+@pytest.fixture(scope="module")
+def workdir(train_debug, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("front") / "teach"
+    return train_debug("teach", folder, "--config.train.num_steps=1")
+
+
+@pytest.fixture(scope="module")
+def model(workdir):
+    return agpt.load_model(workdir)
+
+
+def test_the_import_is_light_and_shows_its_names():
+    code = (
+        "import sys, actiongpt_jax as agpt;"
+        "assert not {'jax', 'flax', 'scipy'} & set(sys.modules);"
+        "assert 'generate_motions' in dir(agpt);"
+        "import rlcompleter;"
+        "found = rlcompleter.Completer({'agpt': agpt}).attr_matches('agpt.generate_');"
+        "assert found == ['agpt.generate_motions('], found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPO)
+    with pytest.raises(AttributeError, match="no attribute 'generate_everything'"):
+        _ = agpt.generate_everything  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_texts_become_one_series_and_a_file(model, tmp_path):
+    texts = ["walk forward", "jump up"]
+    (motion,) = agpt.generate_motions(model, texts, seconds=[1, 1.5])
+    assert isinstance(motion, agpt.Motion)
+    assert (motion.text, motion.lengths) == (tuple(texts), (30, 45))
+    path = agpt.save_motion(tmp_path / "series.npz", motion)
+    again = agpt.load_motion(path)
+    np.testing.assert_array_equal(again.rotations, motion.rotations)
+    assert again.caption == "walk forward, then jump up"
+    joints = agpt.forward_kinematics(
+        np.tile(np.eye(3), (75, 22, 1, 1)), motion.translation
+    )
+    assert joints.shape == (75, 22, 3)
+
+
+def test_one_text_one_duration_and_several_samples(model):
+    motions = agpt.generate_motions(model, "walk forward", 1, samples=3)
+    assert [len(motion.translation) for motion in motions] == [30] * 3
+    assert np.abs(motions[0].rotations - motions[1].rotations).max() > 1e-3
+    (again,) = agpt.generate_motions(model, "walk forward", 1, seed=0)
+    # Other shapes of a batch, other order of float32 sums.
+    np.testing.assert_allclose(again.rotations, motions[0].rotations, atol=1e-4)
+
+
+def test_one_duration_serves_every_text(model):
+    texts = ["walk forward", "jump up", "walk forward"]
+    (motion,) = agpt.generate_motions(model, texts, 1.0)
+    assert motion.lengths == (30, 30, 30)
+    motions = agpt.generate_motions(model, texts, 1.0, series="off", fact=0)
+    assert [motion.text for motion in motions] == [(text,) for text in texts]
+    np.testing.assert_allclose(
+        motions[0].rotations, motions[2].rotations, rtol=0, atol=1e-6
+    )
+
+
+def test_own_descriptions_are_read(model, tmp_path):
+    file = tmp_path / "own.json"
+    write_published(file, {"walk forward": ["Both arms rise.", "The arms go up high."]})
+    (stored,) = agpt.generate_motions(model, "walk forward", 1, fact=0)
+    (own,) = agpt.generate_motions(model, "walk forward", 1, fact=0, descriptions=file)
+    assert np.abs(stored.rotations - own.rotations).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "said"),
+    [
+        ([], {}, "at least one phrase"),
+        (["walk", "run"], {"seconds": [1]}, "got 1 for 2 texts"),
+        ("walk", {"seconds": 0}, "above 0"),
+        ("walk", {"fact": float("nan")}, "--fact"),
+        ("walk", {"samples": 0}, "sample"),
+        ("walk", {"series": "past", "align": "half"}, "align"),
+    ],
+)
+def test_bad_values_are_one_sentence(model, texts, options, said):
+    with pytest.raises(InputError, match=said):
+        agpt.generate_motions(model, texts, **options)
+
+
+def test_evaluation_returns_its_figures(workdir):
+    result = agpt.evaluate_model(workdir, split="train", limit=2, series="off")
+    assert result["motions"] == 2
+    written = json.loads(pathlib.Path(result["path"]).read_text())
+    figure = result["ape_ave"]["mean"]["ape_root"]
+    assert written["ape_ave"]["mean"]["ape_root"] == list(figure)
+    with pytest.raises(TypeError, match="sample"):
+        agpt.evaluate_model(workdir, sample=2)
+
+
+def test_a_motion_shows_itself_in_a_notebook(model, tmp_path):
+    (motion,) = agpt.generate_motions(model, "walk forward", 1)
+    path = agpt.save_motion(tmp_path / "walk.npz", motion)
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell("import actiongpt_jax as agpt"),
+        nbformat.v4.new_code_cell(f"agpt.load_motion({str(path)!r})"),
+    ]
+    search = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client.execute(env={**os.environ, "PYTHONPATH": search})
+    (output,) = notebook.cells[1].outputs
+    page = output["data"]["text/html"]
+    assert "<iframe" in page
+    assert "walk forward" in page
