@@ -38,7 +38,7 @@ from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_model
-from actiongpt_jax.synthetic.phrases import HELD_OUT_PHRASES, OPAQUE_PHRASES
+from actiongpt_jax.synthetic.phrases import held_out_phrases, opaque_phrases
 from actiongpt_jax.training.builtin_data import use_builtin_data
 from actiongpt_jax.training.loop import train
 
@@ -89,7 +89,7 @@ def run(args, arm, seed):
     known = phrases(segments(store, "train", min_frames=least, max_frames=most))
     # The run may be older than the embeddings of some unseen phrases.
     embedder, found = PhraseEmbedder(trained.config, config.text.store), {}
-    for name, those in (("seen", known), ("unseen", HELD_OUT_PHRASES)):
+    for name, those in (("seen", known), ("unseen", held_out_phrases())):
         group = [item for item in items if item.phrase in those]
         requests = [
             plan_samples(embedder, item.phrase, item.end - item.start, fact=0.0)[0]
@@ -103,7 +103,7 @@ def run(args, arm, seed):
         names = np.array([item.phrase for item in group])
         found[name] = figures(whole, local, names, np.full(len(names), True))
         if name == "unseen":
-            opaque = np.isin(names, OPAQUE_PHRASES)
+            opaque = np.isin(names, opaque_phrases())
             found["transparent"] = figures(whole, local, names, ~opaque)
             found["opaque"] = figures(whole, local, names, opaque)
             found["by_phrase"] = {

@@ -21,9 +21,8 @@ pytestmark = pytest.mark.xdist_group("inference")
 
 
 @pytest.fixture(scope="module")
-def workdir(train_debug, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("front") / "teach"
-    return train_debug("teach", folder, "--config.train.num_steps=1")
+def workdir(train_debug):
+    return train_debug("teach:debug", "--config.train.num_steps=1")
 
 
 @pytest.fixture(scope="module")

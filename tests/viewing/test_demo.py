@@ -13,12 +13,11 @@ pytestmark = pytest.mark.xdist_group("inference")
 
 
 @pytest.fixture(scope="module")
-def runs(train_debug, tmp_path_factory):
+def runs(train_debug):
     """Returns the workdirs of a model of descriptions and one of phrases."""
-    folder = tmp_path_factory.mktemp("demo")
     flags = ("--config.text.num_tokens=96", "--config.train.num_steps=1")
     return [
-        train_debug("teach", folder / source, f"--config.text.source={source}", *flags)
+        train_debug("teach:debug", f"--config.text.source={source}", *flags)
         for source in ("descriptions", "phrase")
     ]
 
