@@ -51,7 +51,7 @@ def read_torch(path: str | os.PathLike) -> Any:
     Raises:
         InputError: if the file is damaged, is of neither format, or calls anything
             but what makes tensors and plain containers; nothing in it is ever called.
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such file.
     """
     return TorchFile(path).content
 

@@ -162,7 +162,7 @@ class Batches:
             if part.input_file_id is not None:
                 batch = await _find(client, part.input_file_id)
             if batch is None:
-                # It may have been meant for another server or model: made anew.
+                # It may have been meant for another server or model: written again.
                 part.done, part.status = True, "given up"
             else:
                 part.batch_id, part.status = batch.id, batch.status

@@ -23,7 +23,7 @@ from actiongpt_jax.text.encoders.tokenizer import Pieces
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a store is made of, beside its texts and its encoder.
+    """What a store is made of, next to its texts and its encoder.
 
     Attributes:
         k: descriptions in the aggregate; 0 stores phrases only.
