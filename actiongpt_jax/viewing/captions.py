@@ -39,15 +39,6 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size)
 
 
-def caption_height(size: int) -> int:
-    """Returns the height of a caption with letters of `size`, an even number of pixels.
-
-    Args:
-        size: height of the letters in pixels.
-    """
-    return 2 * round((_LINES * _LEADING + 0.8) * size / 2)
-
-
 def caption_image(
     phrases: Sequence[str], active: int, width: int, size: int, background: str
 ) -> Image.Image:
@@ -60,7 +51,8 @@ def caption_image(
         size: height of the letters in pixels.
         background: colour of the picture.
     """
-    image = Image.new("RGB", (width, caption_height(size)), background)
+    height = 2 * round((_LINES * _LEADING + 0.8) * size / 2)  # even, for H.264
+    image = Image.new("RGB", (width, height), background)
     draw, face = ImageDraw.Draw(image), font(size)
     lines = _wrap(phrases, width - 2 * size, face)
     starts = [i for i, line in enumerate(lines) if any(n == active for n, _ in line)]

@@ -23,14 +23,9 @@ _COLOURS = {
     "right": (0.03, 0.13, 0.28, 1.0),
     "middle": (0.35, 0.35, 0.37, 1.0),
 }
-_COMPONENTS = {
-    np.dtype(np.float32): gltf.FLOAT,
-    np.dtype(np.uint16): gltf.UNSIGNED_SHORT,
-    np.dtype(np.uint8): gltf.UNSIGNED_BYTE,
-}
+# glTF's number of each of numpy's type codes, and its name of each width of a row.
+_COMPONENTS = {"f": gltf.FLOAT, "H": gltf.UNSIGNED_SHORT, "B": gltf.UNSIGNED_BYTE}
 _TYPES = {1: gltf.SCALAR, 3: gltf.VEC3, 4: gltf.VEC4, 16: gltf.MAT4}
-# Adds an array, for which use, to the file's buffer and returns its accessor's index.
-_Add = Callable[..., int]
 
 
 def write_glb(path: str | os.PathLike, motion: Motion) -> None:
@@ -97,7 +92,7 @@ def _add(
     content += b"\0" * (-len(content) % 4)  # accessors are aligned
     accessor = gltf.Accessor(
         bufferView=len(document.bufferViews) - 1,
-        componentType=_COMPONENTS[rows.dtype],
+        componentType=_COMPONENTS[rows.dtype.char],
         count=len(rows),
         type=_TYPES[rows.shape[1]],
         min=rows.min(0).tolist(),
@@ -107,7 +102,7 @@ def _add(
     return len(document.accessors) - 1
 
 
-def _body(add: _Add) -> gltf.Primitive:
+def _body(add: Callable[..., int]) -> gltf.Primitive:
     mesh = capsule_mesh()
     joints, weights = np.zeros((2, len(mesh.vertices), 4))
     joints[:, 0], weights[:, 0] = mesh.joints, 1.0
@@ -124,7 +119,7 @@ def _body(add: _Add) -> gltf.Primitive:
     return gltf.Primitive(attributes=attributes, indices=indices, material=0)
 
 
-def _animation(add: _Add, motion: Motion, name: str) -> gltf.Animation:
+def _animation(add: Callable[..., int], motion: Motion, name: str) -> gltf.Animation:
     matrices, pelvis = y_up(motion)
     times = add(np.arange(len(pelvis)) / motion.fps)
     quaternions = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat()

@@ -42,15 +42,11 @@ def strip(
         poses: number of poses per row, evenly spaced in time.
         captions: one caption per motion; its phrases by default.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     captions = captions or [motion.caption for motion in motions]
-    figure, axes = plt.subplots(
-        len(motions), 1, figsize=(0.95 * (poses + 2), 2.4 * len(motions)), squeeze=False
-    )
+    figure = Figure((0.95 * (poses + 2), 2.4 * len(motions)))
+    axes = figure.subplots(len(motions), squeeze=False)
     for motion, caption, axis in zip(motions, captions, axes[:, 0], strict=True):
         joints = motion_joints(motion)
         azimuth = first_heading(motion) + _AZIMUTH
@@ -70,7 +66,6 @@ def strip(
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.tight_layout()
         figure.savefig(new, dpi=110)
-    plt.close(figure)
 
 
 def _draw_pose(axis, joints: np.ndarray, place: float, azimuth: float) -> None:

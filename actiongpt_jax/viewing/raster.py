@@ -12,7 +12,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing.camera import Camera, follow, view_axes
-from actiongpt_jax.viewing.captions import caption_height, caption_image
+from actiongpt_jax.viewing.captions import caption_image
 from actiongpt_jax.viewing.figure import (
     BONES,
     COLOURS,
@@ -70,7 +70,6 @@ class Panel:
         self._title = None
         if title:
             self._title = caption([title], -1).crop((0, 0, size, 2 * letters))
-        self._shape = size, size + caption_height(letters)
 
     def draw(self, time: float) -> Image.Image:
         """Returns the picture at a time in seconds; beyond its end, the last frame."""
@@ -86,11 +85,13 @@ class Panel:
         else:
             vertices, faces = self._mesh
             canvas.mesh(vertices[frame], faces)
-        whole = Image.new("RGB", self._shape, _BACKGROUND)
+        caption = self._caption(int(self._active[frame]))
+        shape = self._size, self._size + caption.height
+        whole = Image.new("RGB", shape, _BACKGROUND)
         whole.paste(image.reduce(_OVERSAMPLE))
         if self._title is not None:
             whole.paste(self._title)
-        whole.paste(self._caption(int(self._active[frame])), (0, self._size))
+        whole.paste(caption, (0, self._size))
         return whole
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pathlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -51,14 +52,12 @@ def write_video(
         Panel(motion, size, figure, body, title)
         for motion, title in zip(motions, titles, strict=True)
     ]
-    frames = draw_frames(panels, fps, on_frame)
-    gif = os.fspath(path).lower().endswith(".gif")
-    (_write_gif if gif else _write_mp4)(path, frames, fps)
+    write = _write_gif if os.fspath(path).lower().endswith(".gif") else _write_mp4
+    with replaced(path) as new:
+        write(new, draw_frames(panels, fps, on_frame), fps)
 
 
-def _write_gif(
-    path: str | os.PathLike, frames: Iterator[Image.Image], fps: float
-) -> None:
+def _write_gif(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) -> None:
     shown: list[Image.Image] = []
     for frame in frames:
         # One palette for all, of the first frame, which has every colour of the figure.
@@ -67,20 +66,17 @@ def _write_gif(
     # The format counts in hundredths of a second: frames last one tick more or less,
     # and the whole as long as it should.
     ticks = np.round(np.arange(len(shown) + 1) * 100 / fps).astype(int)
-    with replaced(path) as new:
-        shown[0].save(
-            new,
-            save_all=True,
-            append_images=shown[1:],
-            duration=(np.diff(ticks) * 10).tolist(),
-            loop=0,
-            optimize=False,
-        )
+    shown[0].save(
+        path,
+        save_all=True,
+        append_images=shown[1:],
+        duration=(np.diff(ticks) * 10).tolist(),
+        loop=0,
+        optimize=False,
+    )
 
 
-def _write_mp4(
-    path: str | os.PathLike, frames: Iterator[Image.Image], fps: float
-) -> None:
+def _write_mp4(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) -> None:
     try:
         import imageio_ffmpeg
 
@@ -91,11 +87,11 @@ def _write_mp4(
             "actiongpt_jax[view]` or write a .gif"
         ) from error
     first = next(frames)
-    with replaced(path) as new, warnings.catch_warnings():
+    with warnings.catch_warnings():
         # JAX warns of forks; ffmpeg takes the place of this one at once.
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         writer = imageio_ffmpeg.write_frames(
-            str(new),
+            str(path),
             first.size,
             fps=fps,  # pyright: ignore[reportArgumentType]
             quality=None,  # pyright: ignore[reportArgumentType]
