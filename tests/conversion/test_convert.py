@@ -18,6 +18,7 @@ from actiongpt_jax import convert, train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import convert as converting
 from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
@@ -50,15 +51,8 @@ def write_stats(folder, mean, std):
 
 def state_dict(config, width, draw):
     """The tensors of a TEMOS for tokens of a width; `draw(shape)` makes each."""
-    latent = jnp.zeros((1, config.model.latent_dim))
-    batch = {
-        "features": jnp.zeros((1, 2, config.model.nfeats)),
-        "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, width)),
-        "token_mask": jnp.ones((1, 2), bool),
-    }
-    noise = {"text": latent, "motion": latent}
-    shapes = jax.eval_shape(build(config).init, jax.random.key(0), batch, noise)
+    config.text.width = width
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), *example(config))
     drawn = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
     return from_torch.to_state_dict(config, drawn)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ import pytest
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion.recognise import MODELS
+from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.models.build import build
-from actiongpt_jax.models.family import FAMILIES
 from tests.conversion.torch_writer import TorchFile, save_state
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -24,22 +23,12 @@ SIZES = {"num_layers": 1, "latent_dim": 12, "ff_size": 20, "nfeats": 7, "num_hea
 WIDTH = 10
 
 
-def batch_of(nfeats, width):
-    return {
-        "features": jnp.zeros((1, 2, nfeats)),
-        "frame_mask": jnp.ones((1, 2), bool),
-        "tokens": jnp.zeros((1, 2, width)),
-        "token_mask": jnp.ones((1, 2), bool),
-    }
-
-
 def init_temos(**sizes):
     config = load_config(str(CONFIGS / "temos.py"))
     config.model.update(SIZES | sizes)
     model = build(config)
-    noise = jnp.zeros((1, config.model.latent_dim))
-    arguments = batch_of(config.model.nfeats, WIDTH), {"text": noise, "motion": noise}
-    return config, model, arguments
+    config.text.width = WIDTH
+    return config, model, example(config)
 
 
 def draw(model, arguments):
@@ -314,14 +303,7 @@ def test_the_published_size_maps_completely(shared_file, name, count, trained):
     official = {name: ast.literal_eval(shape) for name, shape in split}
     config = load_config(str(CONFIGS / f"{name}.py"))
     model = build(config)
-    batch, noise = batch_of(config.model.nfeats, 768), jnp.zeros((1, 256))
-    arguments = batch, dict.fromkeys(FAMILIES["temos"].noise, noise)
-    if name == "teach":
-        arguments = tuple(
-            {f"{key}_{i}": array for key, array in tree.items() for i in (0, 1)}
-            for tree in arguments
-        )
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), *arguments))
+    made = jax.eval_shape(lambda: model.init(jax.random.key(0), *example(config)))
     leaves: dict[Any, Any] = flax.traverse_util.flatten_dict(made)  # pyright: ignore
     shapes = {path: leaf.shape for path, leaf in leaves.items()}
     layout = MODELS[name].layout(config.model.num_layers)

@@ -11,6 +11,7 @@ import pytest
 
 from actiongpt_jax.choices import ALIGN, WINDOW
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.inference.generate import (
@@ -21,7 +22,6 @@ from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.inference.requests import Request, plan_series
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build
-from actiongpt_jax.models.family import FAMILIES
 from actiongpt_jax.models.teach import last_frames
 from tests.oracles import features as feature_oracle
 from tests.oracles import kinematics as kinematics_oracle
@@ -42,16 +42,7 @@ def make_trained(**model) -> Trained:
     config.model.update(SIZES | model)
     config.text.width = WIDTH
     module = build(config)
-    batch, names = {}, FAMILIES["teach"].noise
-    for i in (0, 1):
-        batch |= {
-            f"features_{i}": jnp.zeros((1, 8, 135)),
-            f"frame_mask_{i}": jnp.ones((1, 8), bool),
-            f"tokens_{i}": jnp.zeros((1, 8, WIDTH)),
-            f"token_mask_{i}": jnp.ones((1, 8), bool),
-        }
-    noise = dict.fromkeys(names, jnp.zeros((1, SIZES["latent_dim"])))
-    variables = jax.jit(module.init)(jax.random.key(0), batch, noise)
+    variables = jax.jit(module.init)(jax.random.key(0), *example(config))
     # Joint 0 of a body that stands upright is turned a quarter about x.
     upright = [1, 0, 0, 0, 0, -1]
     mean = np.array([0.9, 0.02, -0.01, *upright, *[1, 0, 0, 0, 1, 0] * 21], np.float32)
