@@ -37,7 +37,7 @@ _SUFFIXES = (".npz", ".pkl")
 
 
 def choose(path: pathlib.Path, gender: str | None) -> pathlib.Path:
-    """Returns the file of a gender; arguments and errors as of `body.load`."""
+    """Returns the file of a gender; arguments and errors are those of `body.load`."""
     check_choice("gender", gender, (*GENDERS, None))
     if not path.is_dir():
         return path

@@ -6,8 +6,8 @@ all motions gives:
     parts = [ape_ave_sums(...) for batch in batches]
     figures = combine(parts)
 
-`ape_ave_each` gives the errors of every motion and joint, for whoever wants to know
-where they come from (see `metrics.intervals`).
+`ape_ave_each` gives the errors of every motion and joint, which show where they come
+from (see `metrics.intervals`).
 
 Source: Ghosh et al. 2021 (arXiv:2103.14675); TEMOS (arXiv:2204.14109) for the
 'reference' protocol, Action-GPT (arXiv:2211.15603) for 'paper'.

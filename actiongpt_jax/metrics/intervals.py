@@ -22,7 +22,7 @@ def ratios(
     Args:
         totals: (n, F) per item, sums.
         counts: (n, F) per item, of what.
-        draws: of the bootstrap: so many times n items are drawn with replacement.
+        draws: how often the bootstrap draws n items with replacement.
         seed: of the draws.
 
     Returns:
@@ -105,8 +105,8 @@ def by_phrase(
     """Breaks figures down by phrase.
 
     Args:
-        errors: as of `figures`.
-        frames: as of `figures`.
+        errors: name -> (n,) of each motion, see `figures`.
+        frames: (n,) how many were compared, see `figures`.
         phrases: of each motion.
 
     Returns:

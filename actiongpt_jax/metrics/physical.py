@@ -117,7 +117,7 @@ def skating(
         (..., T - 1) True where either foot skates.
 
     Raises:
-        InputError: as of `physical_sums`.
+        InputError: for the same faults as `physical_sums`.
     """
     return _feet(*_masked(joints, lengths, fps), fps)[0]
 
@@ -167,7 +167,7 @@ def jerk_around(
         middle one being of the two frames on each side of it; and whether they exist.
 
     Raises:
-        InputError: as of `jerk`.
+        InputError: for the same faults as `jerk`.
     """
     curve, inside = jerk(joints, lengths, fps)
     half = round(JERK_SECONDS * fps)

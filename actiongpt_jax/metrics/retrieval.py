@@ -61,7 +61,7 @@ def r_precision(
     """Counts how often a motion's own text is among the nearest of a pool.
 
     The pool of a motion is its own text and others drawn from those that differ from
-    it. A text that lies as near as the own one counts against it.
+    it. Another text that lies equally near counts against it.
 
     Args:
         motions: (n, P).
@@ -88,7 +88,7 @@ def r_precision(
     hits = np.zeros(len(TOPS))
     for vector, row in zip(motions, own, strict=True):
         others = rng.choice(len(texts) - 1, size - 1, replace=False)
-        others += others >= row  # all but the own one
+        others += others >= row  # all but the motion's own text
         distance = np.linalg.norm(texts[others] - vector, axis=-1)
         ahead = (distance <= np.linalg.norm(texts[row] - vector)).sum()
         hits += ahead < np.array(TOPS)
