@@ -18,7 +18,7 @@ from actiongpt_jax.conversion.settings import (
     find_settings,
     overrides_of,
 )
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.atomic import write_json, write_text
 from actiongpt_jax.files.safetensors import open_tensors
@@ -183,10 +183,7 @@ def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> 
 
 
 def _set_texts(config: Config, texts: str) -> None:
-    if texts not in CONVERTED_TEXTS:
-        raise InputError(
-            f"--texts must be one of {', '.join(CONVERTED_TEXTS)}, got {texts!r}"
-        )
+    check_choice("--texts", texts, CONVERTED_TEXTS)
     config.text.update(CONVERTED_TEXTS[texts])
     if texts == "descriptions" and "text_mask" in config.model:
         config.model.text_mask = "shipped"

@@ -10,7 +10,7 @@ import numpy as np
 
 from actiongpt_jax.choices import ALIGN, WINDOW, Align
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.inference.latents import (
     FRAME_STEP,
     TOKEN_STEP,
@@ -79,8 +79,7 @@ def generate_sequence(
         InputError: if an action is too short for the window and the frames that the
             next one reads, `align` is unknown, or as `generate_motion`.
     """
-    if align not in ALIGN:
-        raise InputError(f"align must be one of {', '.join(ALIGN)}, got {align!r}")
+    check_choice("align", align, ALIGN)
     if window < 0:
         raise InputError(f"window must be 0 or more frames, got {window}")
     for requests in series:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actiongpt_jax.choices import DIVERSE
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 
 FPS = 30.0
@@ -62,10 +62,7 @@ def plan_samples(
     if diverse is None:
         only_texts = embedder.pooled and samples > 1
         diverse = "descriptions" if only_texts else "latent"
-    if diverse not in DIVERSE:
-        raise InputError(
-            f"--diverse must be one of {', '.join(DIVERSE)}, got {diverse!r}"
-        )
+    check_choice("--diverse", diverse, DIVERSE)
     if samples < 1 or num_frames < 1:
         raise InputError(
             f"a motion must have at least one frame and sample, got {num_frames} "

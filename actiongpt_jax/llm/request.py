@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.text.description_record import make_key
 from actiongpt_jax.text.prompts import Prompt
 
@@ -54,10 +54,7 @@ class Request:
         """
         if self.k < 1:
             raise InputError(f"--k must be 1 or more, got {self.k}")
-        if self.endpoint not in PATHS:
-            raise InputError(
-                f"--endpoint must be one of {', '.join(PATHS)}, got {self.endpoint!r}"
-            )
+        check_choice("--endpoint", self.endpoint, PATHS)
         if reserved := _RESERVED & set(self.parameters):
             raise InputError(
                 f"the parameter {sorted(reserved)[0]!r} is set by the request itself;"

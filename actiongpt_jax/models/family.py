@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 
 from actiongpt_jax.config_fields import Config
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import check_choice
 from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.models.evaluator import RetrievalEvaluator
 from actiongpt_jax.models.motionclip import MotionClip
@@ -72,10 +72,7 @@ def family_of(config: Config) -> Family:
         InputError: for an unknown name.
     """
     name = config.model.name
-    if name not in FAMILIES:
-        raise InputError(
-            f"config.model.name must be one of {', '.join(FAMILIES)}, got {name!r}"
-        )
+    check_choice("config.model.name", name, FAMILIES)
     return FAMILIES[name]
 
 

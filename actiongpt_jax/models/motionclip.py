@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.models.motion_decoder import MotionDecoder, decode_pair
 from actiongpt_jax.models.motion_encoder import MotionEncoder
@@ -64,11 +64,7 @@ class MotionClip(nn.Module):
             raise InputError(
                 f"encoder_tokens must be 1 or 2, got {self.encoder_tokens!r}"
             )
-        if self.text_latent not in TEXT_LATENTS:
-            raise InputError(
-                f"text_latent must be one of {', '.join(TEXT_LATENTS)}, got "
-                f"{self.text_latent!r}"
-            )
+        check_choice("text_latent", self.text_latent, TEXT_LATENTS)
         self.motion_encoder = MotionEncoder(self.sizes, vae=self.encoder_tokens == 2)
         self.motion_decoder = MotionDecoder(self.sizes, self.nfeats)
         if self.is_initializing():

@@ -34,6 +34,7 @@ from actiongpt_jax.data.batches.window_batches import (
 from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.batches.windows import phrases as window_phrases
 from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import body
@@ -44,6 +45,7 @@ from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.metrics.retrieval import top1_terms
 from actiongpt_jax.metrics.validation import ape_ave_terms, joint_error_terms
+from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 Raw = Mapping[str, jax.Array]
@@ -294,5 +296,16 @@ TASKS: dict[str, type[Task]] = {
 
 
 def task_of(config: Config) -> Task:
-    """Returns the task of a config's model."""
+    """Returns the task of a config's model.
+
+    Raises:
+        InputError: for an unknown model, or a width of frames that its features do not
+            have.
+    """
+    nfeats = family_of(config).nfeats
+    if config.model.nfeats != nfeats:
+        raise InputError(
+            f"config.model.nfeats must be {nfeats}, the width of the model's features, "
+            f"got {config.model.nfeats}"
+        )
     return TASKS[config.model.name](config)

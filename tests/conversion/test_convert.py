@@ -18,7 +18,6 @@ from actiongpt_jax import convert, train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import convert as converting
 from actiongpt_jax.conversion import from_torch
-from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
@@ -26,6 +25,7 @@ from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.training import checkpoints
 from tests.conversion.torch_writer import TorchFile, save_state
 from tests.models.goldens import MOTION, NETWORK, frame_mask
@@ -52,7 +52,9 @@ def write_stats(folder, mean, std):
 def state_dict(config, width, draw):
     """The tensors of a TEMOS for tokens of a width; `draw(shape)` makes each."""
     config.text.width = width
-    shapes = jax.eval_shape(build(config).init, jax.random.key(0), *example(config))
+    shapes = jax.eval_shape(
+        build(config).init, jax.random.key(0), *example_inputs(config)
+    )
     drawn = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
     return from_torch.to_state_dict(config, drawn)
 

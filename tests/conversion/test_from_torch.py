@@ -12,10 +12,10 @@ import pytest
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion.recognise import MODELS
-from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.example import example_inputs
 from tests.conversion.torch_writer import TorchFile, save_state
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -28,7 +28,7 @@ def init_temos(**sizes):
     config.model.update(SIZES | sizes)
     model = build(config)
     config.text.width = WIDTH
-    return config, model, example(config)
+    return config, model, example_inputs(config)
 
 
 def draw(model, arguments):
@@ -303,7 +303,9 @@ def test_the_published_size_maps_completely(shared_file, name, count, trained):
     official = {name: ast.literal_eval(shape) for name, shape in split}
     config = load_config(str(CONFIGS / f"{name}.py"))
     model = build(config)
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), *example(config)))
+    made = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), *example_inputs(config))
+    )
     leaves: dict[Any, Any] = flax.traverse_util.flatten_dict(made)  # pyright: ignore
     shapes = {path: leaf.shape for path, leaf in leaves.items()}
     layout = MODELS[name].layout(config.model.num_layers)

@@ -11,7 +11,6 @@ import pytest
 
 from actiongpt_jax.choices import ALIGN, WINDOW
 from actiongpt_jax.config import load_config
-from actiongpt_jax.conversion.verify import example
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.inference.generate import (
@@ -22,6 +21,7 @@ from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.inference.requests import Request, plan_series
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build
+from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.models.teach import last_frames
 from tests.oracles import features as feature_oracle
 from tests.oracles import kinematics as kinematics_oracle
@@ -42,7 +42,7 @@ def make_trained(**model) -> Trained:
     config.model.update(SIZES | model)
     config.text.width = WIDTH
     module = build(config)
-    variables = jax.jit(module.init)(jax.random.key(0), *example(config))
+    variables = jax.jit(module.init)(jax.random.key(0), *example_inputs(config))
     # Joint 0 of a body that stands upright is turned a quarter about x.
     upright = [1, 0, 0, 0, 0, -1]
     mean = np.array([0.9, 0.02, -0.01, *upright, *[1, 0, 0, 0, 1, 0] * 21], np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 
 MIN_FRAMES = 15
 MAX_FRAMES = 750
@@ -88,8 +88,7 @@ def segments(
     Returns:
         In the order of the store; rest poses and transitions are left out.
     """
-    if labels not in LABELS:
-        raise InputError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
+    check_choice("labels", labels, LABELS)
     found = []
     for sequence in sequences_of(store, split):
         rows = store.labels_by_sequence[sequence]

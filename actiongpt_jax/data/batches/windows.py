@@ -15,7 +15,7 @@ import numpy as np
 
 from actiongpt_jax.data.batches.segments import LABELS, is_action, sequences_of
 from actiongpt_jax.data.motion_store import Label, MotionStore
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, check_choice
 
 NUM_FRAMES = 60
 CLIP_FRAMES = 100
@@ -100,8 +100,7 @@ def clips(
         InputError: for an unknown `labels`, `window_text` or split, or windows longer
             than clips.
     """
-    if labels not in LABELS:
-        raise InputError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
+    check_choice("labels", labels, LABELS)
     if window_text not in ("covering", "reference"):
         raise InputError(
             f"window_text must be 'covering' or 'reference', got {window_text!r}"
