@@ -123,6 +123,12 @@ def test_files_stay_readable(path):
     assert len(path.read_text().splitlines()) <= 350
 
 
+def test_folders_can_be_taken_in_at_a_glance():
+    for folder in {path.parent for path in modules()} - {PACKAGE}:
+        names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        assert len(names) <= 16, folder
+
+
 def test_no_command_is_exported_under_a_submodules_name():
     submodules = {path.stem for path in PACKAGE.iterdir()}
     assert not submodules & set(actiongpt_jax.__all__)
@@ -206,7 +212,7 @@ ORDER = {
         batches phrases store_builder""",
     "data.batches": """plan segments windows pair_plan prefetch item_batches
         segment_batches pair_batches window_batches""",
-    "text": "prompts description_record descriptions aggregate encoders embeddings",
+    "text": "prompts description descriptions aggregate encoders embeddings",
     "text.encoders": "tokenizer weights folder bert clip loader",
     "text.embeddings": "index store encode shard builder",
     "viewing": """figure camera captions raster video plot webpage capsules glb bvh

@@ -13,7 +13,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked
 from actiongpt_jax.files.jsonl import Truncated, append_lines, read_lines, repair_end
 from actiongpt_jax.files.shard import Shard
-from actiongpt_jax.text.description_record import (
+from actiongpt_jax.text.description import (
     Description,
     ask_setting,
     from_json,

@@ -19,7 +19,7 @@ from actiongpt_jax.llm.provider import (
     TryAgainError,
 )
 from actiongpt_jax.llm.request import Request
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.prompts import TEMPLATES
 
 _SEEDS = 2**31

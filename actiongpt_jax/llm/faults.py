@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.prompts import TEMPLATES
 
 REASONS = {

@@ -20,7 +20,7 @@ from actiongpt_jax.llm.faults import find_faults
 from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.llm.provider import Provider
 from actiongpt_jax.llm.request import Request
-from actiongpt_jax.text.description_record import Description, ask_setting
+from actiongpt_jax.text.description import Description, ask_setting
 from actiongpt_jax.text.descriptions import read_descriptions
 
 _SHOWN_FAILURES = 100

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.descriptions import Descriptions
 
 _THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)

@@ -14,7 +14,7 @@ from actiongpt_jax.llm.faults import (
     report,
 )
 from actiongpt_jax.llm.provider import clean
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.descriptions import (
     Descriptions,
     read_descriptions,

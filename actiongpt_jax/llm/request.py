@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actiongpt_jax.errors import InputError, check_choice
-from actiongpt_jax.text.description_record import make_key
+from actiongpt_jax.text.description import make_key
 from actiongpt_jax.text.prompts import Prompt
 
 OPENAI = "https://api.openai.com/v1"

@@ -14,7 +14,7 @@ import numpy as np
 from actiongpt_jax.synthetic.phrases import SIDES, Phrase
 from actiongpt_jax.synthetic.words import LIMBS, load_words
 from actiongpt_jax.text import prompts
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 
 WRITER, TERSE_WRITER = "synthetic", "synthetic-terse"
 MIN_WORDS, MAX_WORDS = 40, 80  # of the paper's prompt

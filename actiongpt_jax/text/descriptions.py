@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.files.jsonl import Truncated, read_lines
-from actiongpt_jax.text.description_record import (
+from actiongpt_jax.text.description import (
     Description,
     ask_setting,
     checked,

@@ -2,8 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 
@@ -116,92 +114,3 @@ def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
                 "others with `python -m actiongpt_jax.embed`"
             )
         config.text[field] = held
-
-
-def check_workdir(workdir: pathlib.Path) -> None:
-    """Checks that a run can have this folder.
-
-    Raises:
-        InputError: if it, or what it lies in, is a file.
-    """
-    for path in (workdir, *workdir.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise InputError(
-                    f"--workdir must be a folder to make or to continue in, but {path} "
-                    "is a file"
-                )
-            return
-
-
-# Fields that a continued run must share with its checkpoint, besides all of the
-# model's. Those of `train` are part of the optimizer's state.
-_FIXED = {
-    "data": ("heading", "pair_cut", "align", "translation"),
-    "text": ("source", "encoder", "k", "aggregation", "width", "weight_hash"),
-    "train": ("optimizer", "schedule", "warmup_steps", "grad_clip"),
-}
-# Fields that may change, but then the run does not end as if uninterrupted.
-_EXACT = {
-    "data": (
-        "store",
-        "labels",
-        "min_frames",
-        "max_frames",
-        "limit",
-        "train_split",
-        "window_text",
-        "num_frames",
-        "clip_frames",
-        "images",
-        "turn",
-    ),
-    "text": ("store",),
-    "train": ("batch_size", "seed", "dtype", "learning_rate"),
-}
-# The learning rate of a schedule depends on the length of the run.
-_EXACT_OF_SCHEDULES = ("num_steps", "num_epochs")
-
-
-def check_same_run(
-    config: Config, saved: Config, workdir: str | pathlib.Path
-) -> list[str]:
-    """Checks that a checkpoint can be continued with a config.
-
-    Returns:
-        Sentences about other fields that differ, which keep the run from ending as
-        if it were uninterrupted.
-
-    Raises:
-        InputError: if model, features or text differ.
-    """
-    fixed = {**_FIXED, "model": tuple(config.model)}
-    if saved.text.weight_hash is None:
-        # Converted checkpoints do not record their text encoder: only its width can
-        # be checked.
-        fixed["text"] = ("width",)
-    for section, field, then, now in _changes(fixed, saved, config):
-        raise InputError(
-            f"workdir {workdir} was trained with {section}.{field}={then!r} and "
-            f"cannot continue with {now!r}; use another --workdir"
-        )
-    exact = {**_EXACT, "losses": tuple(config.losses)}
-    if config.train.schedule != "constant":
-        exact["train"] += _EXACT_OF_SCHEDULES
-    return [
-        f"{section}.{field} was {then!r}, is {now!r}"
-        for section, field, then, now in _changes(exact, saved, config)
-    ]
-
-
-def _changes(
-    fields: Mapping[str, Sequence[str]], saved: Config, config: Config
-) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yields (section, field, value then, value now) of the fields that differ."""
-    for section, names in fields.items():
-        for name in names:
-            now = config[section].get(name)
-            # The checkpoint may predate the field: it then had today's value.
-            then = saved[section].get(name, now)
-            if then != now:
-                yield section, name, then, now

@@ -23,12 +23,8 @@ from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
-from actiongpt_jax.training.inputs import (
-    Inputs,
-    check_same_run,
-    check_workdir,
-    open_inputs,
-)
+from actiongpt_jax.training.inputs import Inputs, open_inputs
+from actiongpt_jax.training.resume import check_same_run
 from actiongpt_jax.training.step import (
     TrainState,
     create_state,
@@ -37,6 +33,7 @@ from actiongpt_jax.training.step import (
     make_train_step,
 )
 from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
+from actiongpt_jax.training.workdir import check_workdir
 from actiongpt_jax.training.writers import MetricWriter
 
 

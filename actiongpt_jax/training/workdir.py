@@ -30,3 +30,19 @@ def config_of_workdir(workdir: str | None) -> str:
             f"is one that was trained or converted before{where}"
         )
     return str(path)
+
+
+def check_workdir(workdir: pathlib.Path) -> None:
+    """Checks that a run can have this folder.
+
+    Raises:
+        InputError: if it, or what it lies in, is a file.
+    """
+    for path in (workdir, *workdir.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise InputError(
+                    f"--workdir must be a folder to make or to continue in, but {path} "
+                    "is a file"
+                )
+            return

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.cache import DescriptionCache
-from actiongpt_jax.text.description_record import Description, to_json
+from actiongpt_jax.text.description import Description, to_json
 from actiongpt_jax.text.descriptions import read_descriptions
 
 
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_whole_records(tmp_path):
     code = """
 import resource, signal, sys
 from actiongpt_jax.llm.cache import DescriptionCache
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 with DescriptionCache(sys.argv[1]) as cache:

@@ -14,7 +14,7 @@ from actiongpt_jax.llm.faults import (
     report,
 )
 from actiongpt_jax.llm.reports import compare
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.descriptions import read_descriptions
 
 GOOD = "The person lifts the left knee, bends it and lowers the foot again."

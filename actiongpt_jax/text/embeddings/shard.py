@@ -10,7 +10,7 @@ import numpy as np
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.safetensors import write_tensors
 from actiongpt_jax.text import aggregate
-from actiongpt_jax.text.description_record import Description
+from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.embeddings.encode import (
     Embedding,
     encode_pieces,
