@@ -36,7 +36,7 @@ def plan_samples(
     phrase: str,
     num_frames: int,
     samples: int = 1,
-    diverse: str | None = None,
+    diverse: str | None = "latent",
     fact: float = 1.0,
     seed: int = 0,
 ) -> list[Request]:
@@ -97,7 +97,7 @@ def plan_series(
     phrases: Sequence[str],
     num_frames: Sequence[int],
     samples: int = 1,
-    diverse: str | None = None,
+    diverse: str | None = "latent",
     fact: float = 1.0,
     seed: int = 0,
 ) -> list[tuple[Request, ...]]:
