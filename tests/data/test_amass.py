@@ -205,7 +205,7 @@ FAULTS = {
     "72 columns": ({"poses": np.zeros((60, 72))}, r"\(60, 72\)"),
     "SMPL-X": ({"poses": np.zeros((60, 165))}, "SMPL-X"),
     "three axes": ({"poses": np.zeros((60, 52, 3))}, r"\(60, 52, 3\)"),
-    "trans shorter": ({"trans": np.zeros((59, 3))}, r"trans must be \(60, 3\)"),
+    "trans shorter": ({"trans": np.zeros((59, 3))}, r"trans must have shape \(60, 3\)"),
     "trans flat": ({"trans": np.zeros(60)}, "trans"),
     "NaN": ({"poses": nan_frame}, "poses.*frame 17"),
     "infinite": ({"trans": np.full((60, 3), np.inf)}, "trans.*60 of 60"),
