@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from actiongpt_jax.models.motion_decoder import decode_pair
 from actiongpt_jax.models.temos import Temos, TemosOutputs
 from actiongpt_jax.models.text_encoder import PastTextEncoder
 from actiongpt_jax.structs import Gaussian
@@ -42,6 +41,25 @@ class TeachOutputs:
         """Returns the outputs of the first (0) or second (1) action."""
         names = TemosOutputs.__dataclass_fields__
         return TemosOutputs(**{n: getattr(self, f"{n}_{number}") for n in names})
+
+
+def last_frames(
+    features: Float[Array, "b t f"], lengths: Int[Array, " b"], count: int
+) -> Float[Array, "b p f"]:
+    """Returns the last `count` real frames of each item.
+
+    Args:
+        features: (B, T, F).
+        lengths: (B,) number of real frames, at least `count`; the result for a
+            shorter item is finite but undefined.
+        count: P, the number of frames to return.
+
+    Returns:
+        (B, P, F).
+    """
+    rows = lengths[:, None] - count + jnp.arange(count)
+    rows = jnp.clip(rows, 0, features.shape[1] - 1)
+    return jnp.take_along_axis(features, rows[..., None], axis=1)
 
 
 class Teach(Temos):
@@ -101,37 +119,26 @@ class Teach(Temos):
                 give the means.
             deterministic: no dropout.
         """
-        text, motion, z_text, z_motion = {}, {}, {}, {}
-        features_text, features_motion = {}, {}
-        motion[0], motion[1] = self._encode_motions(batch, deterministic)
-        past = z_prev = None
-        for i in (0, 1):
-            tokens, mask = batch[f"tokens_{i}"], batch[f"token_mask_{i}"]
-            text[i] = self.encode_text(
-                tokens, mask, past, z_prev, deterministic=deterministic
+        outputs, past, z_prev = {}, None, None
+        for i, motion in enumerate(self._encode_motions(batch, deterministic)):
+            text = self.encode_text(
+                batch[f"tokens_{i}"],
+                batch[f"token_mask_{i}"],
+                past,
+                z_prev,
+                deterministic=deterministic,
             )
-            z_text[i] = text[i].sample(noise[f"text_{i}"])
-            z_motion[i] = motion[i].sample(noise[f"motion_{i}"])
             frame_mask = batch[f"frame_mask_{i}"]
-            features_text[i], features_motion[i] = decode_pair(
-                self.decode, z_text[i], z_motion[i], frame_mask, deterministic
-            )
-            # No stop_gradient: the second action's losses train the first's text.
+            draws = noise[f"text_{i}"], noise[f"motion_{i}"]
+            action = self._decode_both(text, motion, draws, frame_mask, deterministic)
+            outputs |= {f"{name}_{i}": part for name, part in vars(action).items()}
+            # What the second action's text encoder reads. No stop_gradient: the losses
+            # of the second action train the text encoder on the first text, too.
             real = batch[f"features_{i}"]
-            source = real if self.teacher_forcing else features_text[i]
+            source = real if self.teacher_forcing else action.features_text
             past = last_frames(source, frame_mask.sum(-1), self.hist_frames)
-            z_prev = z_text[i] if self.z_prev_text else None
-        parts = {
-            "text": text,
-            "motion": motion,
-            "z_text": z_text,
-            "z_motion": z_motion,
-            "features_text": features_text,
-            "features_motion": features_motion,
-        }
-        return TeachOutputs(
-            **{f"{name}_{i}": part[i] for name, part in parts.items() for i in (0, 1)}
-        )
+            z_prev = action.z_text if self.z_prev_text else None
+        return TeachOutputs(**outputs)
 
     def _encode_motions(
         self, batch: dict[str, jax.Array], deterministic: bool
@@ -150,28 +157,5 @@ class Teach(Temos):
         both = self.encode_motion(
             jnp.concatenate(features), jnp.concatenate(masks), deterministic
         )
-        size = len(masks[0])
-        first, second = (
-            Gaussian(both.mu[rows], both.logvar[rows])
-            for rows in (slice(size), slice(size, None))
-        )
-        return first, second
-
-
-def last_frames(
-    features: Float[Array, "b t f"], lengths: Int[Array, " b"], count: int
-) -> Float[Array, "b p f"]:
-    """Returns the last `count` real frames of each item.
-
-    Args:
-        features: (B, T, F).
-        lengths: (B,) real frames, at least `count` (what an item that is shorter
-            yields is not defined but finite).
-        count: P.
-
-    Returns:
-        (B, P, F).
-    """
-    rows = lengths[:, None] - count + jnp.arange(count)
-    rows = jnp.clip(rows, 0, features.shape[1] - 1)
-    return jnp.take_along_axis(features, rows[..., None], axis=1)
+        mu, logvar = jnp.split(both.mu, 2), jnp.split(both.logvar, 2)
+        return Gaussian(mu[0], logvar[0]), Gaussian(mu[1], logvar[1])

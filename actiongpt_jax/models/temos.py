@@ -108,10 +108,23 @@ class Temos(nn.Module):
         motion = self.encode_motion(
             batch["features"], batch["frame_mask"], deterministic
         )
-        z_text = text.sample(noise["text"])
-        z_motion = motion.sample(noise["motion"])
+        draws = noise["text"], noise["motion"]
+        return self._decode_both(
+            text, motion, draws, batch["frame_mask"], deterministic
+        )
+
+    def _decode_both(
+        self,
+        text: Gaussian,
+        motion: Gaussian,
+        noise: tuple[jax.Array, jax.Array],
+        mask: Bool[Array, "b t"],
+        deterministic: bool,
+    ) -> TemosOutputs:
+        """Draws a latent of each Gaussian and decodes both."""
+        z_text, z_motion = text.sample(noise[0]), motion.sample(noise[1])
         features_text, features_motion = decode_pair(
-            self.decode, z_text, z_motion, batch["frame_mask"], deterministic
+            self.decode, z_text, z_motion, mask, deterministic
         )
         return TemosOutputs(
             text, motion, z_text, z_motion, features_text, features_motion

@@ -1,4 +1,7 @@
-"""From token embeddings of a text to a Gaussian over motion latents."""
+"""From token embeddings of a text to a Gaussian over motion latents.
+
+Source: TEMOS, arXiv:2204.14109; TEACH, arXiv:2209.04066.
+"""
 
 import flax.linen as nn
 import jax
@@ -38,6 +41,17 @@ def text_bias(mask: Bool[Array, "b n"], text_mask: str) -> Float[Array, "b n"]:
     raise ValueError(f"text_mask must be one of {TEXT_MASKS}, got {text_mask!r}")
 
 
+def project_text(
+    module: nn.Module, tokens: Float[Array, "b n e"]
+) -> Float[Array, "b n d"]:
+    """Maps the states of a text model to the latent's width.
+
+    The published code puts a ReLU in front of the projection, not behind it, so the
+    negative half of every state is lost; its weights were trained that way.
+    """
+    return project(module, jax.nn.relu(tokens), "projection")
+
+
 class TextEncoder(nn.Module):
     """Pools token embeddings into a `Gaussian` through two learned tokens.
 
@@ -71,17 +85,6 @@ class TextEncoder(nn.Module):
         text = project_text(self, tokens)
         bias = text_bias(mask, self.text_mask)
         return pool_gaussian(self, text, bias, deterministic)
-
-
-def project_text(
-    module: nn.Module, tokens: Float[Array, "b n e"]
-) -> Float[Array, "b n d"]:
-    """Maps the states of a text model to the latent's width.
-
-    The published code puts a ReLU in front of the projection, not behind it, so the
-    negative half of every state is lost; its weights were trained that way.
-    """
-    return project(module, jax.nn.relu(tokens), "projection")
 
 
 class PastTextEncoder(TextEncoder):
