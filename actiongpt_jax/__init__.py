@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from actiongpt_jax.models.motionclip import MotionClip as MotionClip
     from actiongpt_jax.models.teach import Teach as Teach
     from actiongpt_jax.models.temos import Temos as Temos
+    from actiongpt_jax.nn.sizes import Sizes as Sizes
     from actiongpt_jax.structs import Gaussian as Gaussian
     from actiongpt_jax.text.embeddings.store import open_embeddings as open_embeddings
 
@@ -40,6 +41,7 @@ _MODULES = {
     "Gaussian": "structs",
     "Motion": "data.motion",
     "MotionClip": "models.motionclip",
+    "Sizes": "nn.sizes",
     "Teach": "models.teach",
     "Temos": "models.temos",
     "evaluate_model": "evaluation.run",
