@@ -1,7 +1,7 @@
-"""The one way this project says that its input is wrong.
+"""The errors with which this project reports wrong input.
 
-A message is one sentence: what must be what, where (file and field or line),
-what was found, what to do. Command lines print it and exit with code 2.
+A message is one sentence: what it is about (file and field or line), what that must
+be, what it is, and what to do. Command lines print the message and exit with code 2.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,27 +12,27 @@ class InputError(ValueError):
 
 
 class JobIncompleteError(RuntimeError):
-    """A job that ran but left gaps; command lines exit with code 1."""
+    """A job that ran to its end with parts missing; command lines exit with code 1."""
 
 
 def list_names(names: Sequence[str], most: int = 8) -> str:
-    """Returns the first names for a message, and how many more there are.
+    """Lists names for a message: the first ones, and how many more there are.
 
     Args:
-        names: any strings.
-        most: number of names to spell out.
+        names: the names to list.
+        most: maximum number of names to spell out.
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raises InputError for a value that is none of the choices.
+    """Raises InputError if a value is not one of the choices.
 
     Args:
-        name: what the message calls the value.
-        value: one of `choices`, or not.
-        choices: all values that are allowed.
+        name: name of the value in the error message.
+        value: the value to check.
+        choices: all allowed values.
     """
     choices = list(choices)
     if value not in choices:

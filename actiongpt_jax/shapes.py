@@ -1,7 +1,7 @@
-"""Shapes of arrays: checked where arrays come in, and padded to few different ones.
+"""Checks the shapes of arrays and pads arrays to a small number of shapes.
 
-Every shape that a compiled function has not seen yet is compiled again, so sizes are
-rounded up before arrays are padded to them.
+A compiled function is compiled again for every new shape, so sizes are rounded up
+before arrays are padded to them.
 """
 
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ def check_shape(
     """Checks the shape of an array; works on traced arrays too.
 
     Args:
-        name: what the message calls the array.
+        name: name of the array in the error message.
         array: the numpy or JAX array.
-        axes: a word for each axis, such as "... T 22 3": a number is the size of the
-            axis, a name stands for any size, "..." in front for any leading axes.
-        sizes: sizes that names already stand for, as the check of another array
-            returned them.
-        remedy: what to do about a wrong shape; ends the message.
+        axes: one word per axis, such as "... T 22 3": a number is the size of the
+            axis, a name stands for any size, and a leading "..." for any leading axes.
+        sizes: axis name -> size for names that are already bound, as returned by the
+            check of another array.
+        remedy: what to do about a wrong shape; it ends the error message.
 
     Returns:
-        `sizes` with the size of every further name; "..." has a tuple.
+        `sizes` extended by the size of every new name; "..." maps to a tuple.
 
     Raises:
-        InputError: if the shape is another one.
+        InputError: if the shape does not match `axes` and `sizes`.
     """
     words, shape = axes.split(), tuple(np.shape(array))
     known = dict(sizes or {})
@@ -46,12 +46,12 @@ def check_shape(
         lead = max(len(shape) - len(words) + 1, 0)
         pieces = [shape[:lead], *shape[lead:]]
     fits = len(pieces) == len(words)
-    found = dict(known)
+    bound = dict(known)
     for word, size in zip(words, pieces, strict=False):
-        wanted = int(word) if word.isdigit() else found.setdefault(word, size)
-        fits = fits and wanted == size
+        required = int(word) if word.isdigit() else bound.setdefault(word, size)
+        fits = fits and required == size
     if fits:
-        return found
+        return bound
     expected = []
     for word in words:
         size = known.get(word, word)
@@ -62,12 +62,12 @@ def check_shape(
 
 
 def round_up(size: SizeT, multiple: int) -> SizeT:
-    """Returns the smallest multiple that is not below a size, or not below each."""
+    """Rounds a size, or each size of an array, up to a multiple of `multiple`."""
     return -(-size // multiple) * multiple
 
 
 def next_power_of_two(size: int) -> int:
-    """Returns the smallest power of two that is not below a size of at least 1."""
+    """Rounds a size of at least 1 up to a power of two."""
     return 1 << (size - 1).bit_length()
 
 
@@ -79,19 +79,19 @@ def stack_padded(
     fill: float | None = 0,
     dtype: Any = np.float32,
 ) -> tuple[Shaped[np.ndarray, "b n ..."], Bool[np.ndarray, "b n"]]:
-    """Stacks arrays of different lengths.
+    """Stacks arrays of different lengths into one padded array.
 
     Args:
-        arrays: (n_i, ...) at least one; they differ in their first axis at most.
-        length: N, to which each array is padded; none is longer.
-        rows: B, to which the stack is padded with rows without a real entry; None
-            adds none.
-        fill: what padding holds; None repeats the last entry of each array, of which
-            there must be one.
-        dtype: of the stack.
+        arrays: at least one array (n_i, ...); only the first axes may differ.
+        length: N, the length to which each array is padded; at least every n_i.
+        rows: B, the number of rows of the stack, padded with rows that hold no real
+            entry; None adds no rows.
+        fill: value of the padding; None repeats the last entry of each array, which
+            must then not be empty.
+        dtype: element type of the stack.
 
     Returns:
-        The stack (B, N, ...) and (B, N) bool, True where it holds a real entry.
+        The stack (B, N, ...), and a mask (B, N) that is True for real entries.
     """
     rows = len(arrays) if rows is None else rows
     stacked = np.full(

@@ -1,4 +1,4 @@
-"""Pytree containers that several layers hand to each other."""
+"""Pytree containers that several packages pass to each other."""
 
 import flax.struct
 import jax
@@ -17,19 +17,19 @@ class Gaussian:
     logvar: jax.Array
 
     def sample(self, noise: jax.Array, fact: float = 1.0) -> jax.Array:
-        """Returns mu + fact * std * noise; noise (..., D) standard normal."""
+        """Returns mu + fact * std * noise, where noise is (..., D) standard normal."""
         return self.mu + fact * jax.numpy.exp(0.5 * self.logvar) * noise
 
 
 def latent_of(
     encoded: Gaussian | jax.Array, noise: jax.Array | None = None
 ) -> jax.Array:
-    """Returns the latent of what an encoder of texts or motions returned.
+    """Returns the latents that a text or motion encoder's output stands for.
 
     Args:
         encoded: a distribution over (..., D), or the (..., D) latents themselves.
-        noise: (..., D) added to a distribution's mean in standard deviations; None
-            takes the mean.
+        noise: (..., D) standard normal noise with which to sample a distribution;
+            None takes its mean.
     """
     if not isinstance(encoded, Gaussian):
         return encoded
@@ -38,11 +38,11 @@ def latent_of(
 
 @flax.struct.dataclass
 class TextFeatures:
-    """What a text encoder makes of a batch of texts.
+    """The output of a pretrained text encoder for a batch of texts.
 
     Attributes:
         tokens: (B, N, E) last hidden states, padding included.
-        pooled: (B, P) one vector per text, or None where the encoder has none.
+        pooled: (B, P) one vector per text, or None if the encoder does not pool.
     """
 
     tokens: jax.Array

@@ -1,7 +1,7 @@
 """The 21 joints of the MMM body, on which the published APE and AVE are computed.
 
-Twenty of them are joints of SMPL; the heels are points of its surface. Where there is
-no body model to take them from, they are put at a fixed place on the foot.
+Nineteen of them are joints of SMPL; the two heels are points of its surface. Without a
+body model, the heels are placed at a fixed offset from the ankles.
 
 Source: KIT Motion-Language (Plappert et al. 2016); TEMOS (arXiv:2204.14109).
 """
@@ -28,8 +28,8 @@ _ROWS = _TRUNK_AND_ARMS + _LEGS
 NAMES = tuple(
     "root BP BT BLN BUN LS LE LW RS RE RW LH LK LA LMrot LF RH RK RA RMrot RF".split()
 )
-# Behind and under the ankle, in the axes of a body at rest, metres. An estimate: the
-# toes' joints of the built-in skeleton lie 0.05 to 0.06 m lower than its ankles.
+# Offset from the ankle (below and behind it), in the axes of a body at rest, metres. An
+# estimate: the toe joints of the built-in skeleton lie 0.05 to 0.06 m below its ankles.
 _HEEL_OFFSET = (0.0, -0.06, -0.05)
 _WITH_HEELS = dataclasses.replace(
     SMPL22,
@@ -46,10 +46,10 @@ def from_smpl(
 
     Args:
         joints: (..., J, 3) metres, z up; the first 22 are those of SMPL or SMPL-H.
-        heel_points: (..., 2, 3) left and right.
+        heel_points: (..., 2, 3) left and right heel, metres.
 
     Returns:
-        (..., 21, 3) metres, y up.
+        (..., 21, 3) MMM joints, metres, y up.
 
     Raises:
         InputError: for fewer than 22 joints.
@@ -57,27 +57,27 @@ def from_smpl(
     joints, heel_points = jnp.asarray(joints), jnp.asarray(heel_points)
     if check_shape("joints", joints, "... J 3")["J"] < SMPL22.num_joints:
         raise InputError(
-            f"joints must be the {SMPL22.num_joints} of SMPL's body or more, got "
-            f"{joints.shape[-2]}; pass those of SMPL or SMPL-H"
+            f"joints must be at least the {SMPL22.num_joints} body joints of SMPL, got "
+            f"{joints.shape[-2]}; pass the joints of SMPL or SMPL-H"
         )
     joints = joints[..., : SMPL22.num_joints, :]
     picked = jnp.concatenate([joints, heel_points], -2)[..., _ROWS, :]
-    # The MMM body looks along -z of its own, upright, world.
+    # In the y-up world of the MMM body, the body faces -z.
     return jnp.stack([picked[..., 1], picked[..., 2], -picked[..., 0]], -1)
 
 
 def body_with_heels(body: Body) -> Body:
-    """Cuts a body's surface down to what `joints_and_heels` needs of it.
+    """Reduces a body's surface to the vertices that `joints_and_heels` needs.
 
     Args:
-        body: SMPL or SMPL-H, of 6890 vertices.
+        body: SMPL or SMPL-H, with 6890 vertices.
 
     Returns:
-        A body of the mean shape whose first two vertices are the heels; the others
-        lie in its joints at rest.
+        A body of the mean shape whose first two vertices are the heels; the other
+        vertices are its joints at rest.
 
     Raises:
-        InputError: for a surface of another number of vertices.
+        InputError: for a surface with another number of vertices.
     """
     template, posedirs, weights = (
         np.asarray(array) for array in (body.v_template, body.posedirs, body.weights)
@@ -106,7 +106,7 @@ def joints_and_heels(
     Args:
         rotations: (..., 22, 3, 3) parent-relative.
         translation: (..., 3) metres.
-        body: made by `body_with_heels`; None takes the built-in skeleton, whose
+        body: a body from `body_with_heels`; None uses the built-in skeleton, whose
             heels are an estimate.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of features, from one pass over any corpus."""
+"""Mean and standard deviation of features, computed in one pass over a corpus."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -15,17 +15,17 @@ ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 # Keeps a standard deviation of 0 from dividing by 0; the published value.
 _EPS = 1e-12
-# A feature that varies by less than a few roundings of float32 does not vary.
+# A feature that varies by less than a few roundings of float32 counts as constant.
 _ROUNDING = 1e-6
 
 
 @flax.struct.dataclass
 class Normalizer:
-    """Takes features to mean 0 and standard deviation 1, and back.
+    """Scales features to mean 0 and standard deviation 1, and back.
 
     Attributes:
-        mean: (F,) float32.
-        std: (F,) float32.
+        mean: (F,) float32 mean of each feature.
+        std: (F,) float32 standard deviation of each feature.
     """
 
     mean: np.ndarray | jax.Array
@@ -59,7 +59,7 @@ def fit_normalizer(batches: Iterable[Float[np.ndarray, "_n F"]]) -> Normalizer:
 
     Returns:
         The normalizer, float32. A feature that never varies beyond rounding gets
-        std 1: dividing by its rounding noise would only blow that up.
+        std 1, because dividing by its std would amplify rounding noise.
 
     Raises:
         InputError: for fewer than two frames, unequal widths, or a value that is
@@ -96,6 +96,6 @@ def fit_normalizer(batches: Iterable[Float[np.ndarray, "_n F"]]) -> Normalizer:
             "add motions to the training split"
         )
     std = np.sqrt(squares / (count - 1))
-    # DIFFERS: the published code keeps such a std and divides by it.
+    # DIFFERS: the published code keeps the std of constant features and divides by it.
     std = np.where(std <= _ROUNDING * np.maximum(np.abs(mean), 1.0), 1.0, std)
     return Normalizer(mean.astype(np.float32), std.astype(np.float32))

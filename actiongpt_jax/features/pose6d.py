@@ -6,7 +6,8 @@
 | 144:147 | displacement of the body since the first frame, metres |
 | 147:150 | 0 |
 
-Nothing is normalised. Where the body stood, and how high, is not in the features.
+Nothing is normalised. The features do not contain the absolute position or height of
+the body.
 
 Source: MotionCLIP (arXiv:2203.08063); ACTOR (arXiv:2104.05670).
 """  # noqa: E501 (a table row)
@@ -37,9 +38,9 @@ def encode(
     align: Align = "none",
     displacement: str = "pelvis",
 ) -> Float[Array, "*batch T 150"]:
-    """Turns a motion into poses and the way the body went.
+    """Turns a motion into pose features and the displacement of the body.
 
-    Later frames never change earlier ones, so padding behind a motion does no harm.
+    Later frames never change earlier ones, so padding at the end does no harm.
 
     Args:
         rotations: (..., T, 24, 3, 3) parent-relative; joint 0 in a z-up world;
@@ -47,18 +48,18 @@ def encode(
         translation: (..., T, 3) metres.
         align: 'none' leaves orientations as they are in the world, as published;
             'yaw' turns the whole motion about the vertical so that the body of
-            frame 0 faces -x; 'full' takes the whole orientation of frame 0 away
-            (the published `align_pose_frontview`), so that it stands along +y and
+            frame 0 faces -x; 'full' removes the whole orientation of frame 0 (the
+            published `align_pose_frontview`), so that the body stands along +y and
             faces +z.
-        displacement: 'pelvis' takes its true displacement; 'reference' that of
-            the right ankle of a body whose pelvis stays in place, which is what
-            MotionCLIP's data hold and official checkpoints need.
+        displacement: 'pelvis' uses the true displacement of the pelvis; 'reference'
+            uses that of the right ankle of a body whose pelvis stays in place, which
+            MotionCLIP's data contain and official checkpoints need.
 
     Returns:
         (..., T, 150) features.
 
     Raises:
-        InputError: for other shapes, an unknown `align` or `displacement`.
+        InputError: for wrong shapes, or an unknown `align` or `displacement`.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     remedy = "pass matrices of the 22 body joints and both hands"
@@ -89,12 +90,12 @@ def decode(
     """Turns features back into a motion.
 
     Args:
-        features: (..., T, 150) as `encode` makes them; the rotations need not be
-            orthonormal, as a network's are not.
+        features: (..., T, 150) features as `encode` returns them; the rotations need
+            not be orthonormal, because those of a network are not.
 
     Returns:
-        (rotations (..., T, 24, 3, 3), translation (..., T, 3) metres). The pelvis
-        starts where zero translation puts it, in whatever height the feet then are.
+        (rotations (..., T, 24, 3, 3), translation (..., T, 3) metres). The translation
+        of frame 0 is 0; the height of the feet is therefore arbitrary.
 
     Raises:
         InputError: if the last axis is not 150.
@@ -107,7 +108,7 @@ def decode(
 
 
 def joint_rows(features: Float[Array, "*batch T 150"]) -> Float[Array, "*batch T 24 6"]:
-    """Returns the rot6d of each joint."""
+    """Returns the rot6d rotation of each joint."""
     rows = features[..., : NUM_JOINTS * 6]
     return rows.reshape(*features.shape[:-1], NUM_JOINTS, 6)
 

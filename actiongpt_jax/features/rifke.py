@@ -4,11 +4,11 @@
 |---|---|
 | 0 | height of the root above the estimated floor |
 | 1:61 | joints 1 to 20: (across, height above the floor, along) from the root's ground position, in axes that turn with the body |
-| 61 | turn since the frame before, radians |
-| 62:64 | the root's move on the ground since the frame before, in the same axes |
+| 61 | turn since the previous frame, radians |
+| 62:64 | movement of the root on the ground since the previous frame, in the same axes |
 
-Joints are the 21 of the MMM body, y up. Facing and floor are computed as the
-published code does, oddities included, because every reported figure rests on them.
+Joints are the 21 of the MMM body, y up. Heading and floor are computed exactly as in
+the published code, oddities included, because all reported figures depend on them.
 
 Source: Holden et al. 2016; TEMOS (arXiv:2204.14109).
 """  # noqa: E501 (a table row)
@@ -25,8 +25,8 @@ NFEATS = 64
 # Rows of the MMM body: root, pelvis to head 1-4, left arm 5-7, right arm 8-10,
 # left leg 11-15 (hip, knee, ankle, heel, toe), right leg 16-20.
 _FEET = (14, 15, 19, 20)
-# The published code means hips and shoulders, but has dropped the root before it
-# counts, and so takes the knees and elbows.
+# The published code intends hips and shoulders, but indexes after dropping the root and
+# therefore uses the knees and elbows.
 _RIGHT_KNEE, _LEFT_KNEE, _RIGHT_ELBOW, _LEFT_ELBOW = 17, 12, 9, 6
 
 
@@ -82,11 +82,11 @@ def decode(features: Float[AnyArray, "*batch T 64"]) -> Float[Array, "*batch T 2
     """Turns features back into joints.
 
     Args:
-        features: (..., T, 64) as `encode` makes them.
+        features: (..., T, 64) features as `encode` returns them.
 
     Returns:
-        (..., T, 21, 3) MMM joints, metres, y up: floor at 0, and in frame 0 the
-        root above the origin, heading 0.
+        (..., T, 21, 3) MMM joints, metres, y up. The floor is at 0; in frame 0 the
+        root is above the origin and the heading is 0.
 
     Raises:
         InputError: if the last axis is not 64.
@@ -116,10 +116,11 @@ def floor_height(
     joints: Float[AnyArray, "*batch T 21 3"],
     mask: Bool[AnyArray, "*batch T"] | None = None,
 ) -> Float[Array, "*batch"]:
-    """Returns the published soft minimum over time of the lowest foot joint (...).
+    """Returns the floor height (...), a soft minimum over time of the foot joints.
 
-    Its softness suits millimetres; in metres it lies up to 0.41 m under a standing
-    foot, by an amount that depends on how high the feet are lifted.
+    The formula is the published one, whose softness suits millimetres: in metres the
+    result is up to 0.41 m below a standing foot, depending on how high the feet are
+    lifted.
     """
     lowest = jnp.asarray(joints)[..., _FEET, 1].min(-1)
     low = lowest if mask is None else jnp.where(mask, lowest, jnp.inf)
@@ -132,7 +133,7 @@ def floor_height(
 
 
 def _heading(joints: Array) -> Array:
-    """(sine, cosine) (..., 2) of the angle in which the body faces."""
+    """Returns (sine, cosine) (..., 2) of the angle of the body's heading."""
     across = (
         joints[..., _RIGHT_KNEE, ::2]
         - joints[..., _LEFT_KNEE, ::2]
@@ -142,7 +143,7 @@ def _heading(joints: Array) -> Array:
     squared = (across * across).sum(-1, keepdims=True)
     known = squared > 1e-24
     across = rot.unit(across)
-    # A body with no width on the ground has no heading; it counts as unturned.
+    # A body with no width on the ground has no heading; its angle is set to 0.
     return jnp.where(
         known,
         jnp.stack([-across[..., 1], across[..., 0]], -1),
@@ -167,6 +168,6 @@ def _difference(array: Array) -> Array:
 
 
 def _running_sum(array: Array) -> Array:
-    """Sums over time without the first frame, which has nothing before it."""
+    """Sums over time, starting with 0 in place of the first entry."""
     moves = jnp.cumsum(array[..., 1:, :], -2)
     return jnp.concatenate([jnp.zeros_like(array[..., :1, :]), moves], -2)

@@ -3,7 +3,7 @@
 | column | content |
 |---|---|
 | 0 | height: z of the translation, metres above the world's origin |
-| 1:3 | how far the ground position moved since the frame before, metres |
+| 1:3 | movement of the ground position since the previous frame, metres |
 | 3:135 | 22 parent-relative rotations as rot6d, joint 0 first |
 
 Source: TEMOS (arXiv:2204.14109), TEACH (arXiv:2209.04066).
@@ -28,25 +28,25 @@ def encode(
     canonicalize: bool = True,
     compat: kinematics.Compat = None,
 ) -> Float[Array, "*batch T 135"]:
-    """Turns a motion into features that do not depend on where it began.
+    """Turns a motion into features that do not depend on its starting position.
 
     The whole motion is turned about the vertical by one angle, so that the body of
     frame 0 faces -x; heading changes within the motion stay in the features. Later
-    frames never change earlier ones, so padding behind a motion does no harm.
+    frames never change earlier ones, so padding at the end does no harm.
 
     Args:
         rotations: (..., T, 22, 3, 3) parent-relative; joint 0 in a z-up world.
         translation: (..., T, 3) metres.
-        canonicalize: False leaves the heading as it is.
-        compat: what is taken for the heading of frame 0: None the direction in
-            which the pelvis faces, 'reference' the z component of its axis-angle
-            (see `kinematics.facing`), which official checkpoints need.
+        canonicalize: whether to turn the motion; False leaves the heading as it is.
+        compat: definition of the heading of frame 0: None uses the direction in which
+            the pelvis faces, 'reference' the z component of its axis-angle (see
+            `kinematics.facing`), which official checkpoints need.
 
     Returns:
         (..., T, 135) features, not normalised. The first frame's velocity is 0.
 
     Raises:
-        InputError: for other shapes or an unknown `compat`.
+        InputError: for wrong shapes or an unknown `compat`.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     sizes = check_shape("rotations", rotations, f"... T {NUM_JOINTS} 3 3")
@@ -63,11 +63,11 @@ def encode(
 def decode(
     features: Float[AnyArray, "*batch T 135"],
 ) -> tuple[Float[Array, "*batch T 22 3 3"], Float[Array, "*batch T 3"]]:
-    """Turns features, not normalised, back into a motion.
+    """Turns unnormalised features back into a motion.
 
     Args:
-        features: (..., T, 135) as `encode` makes them; the rotations need not be
-            orthonormal, as a network's are not.
+        features: (..., T, 135) features as `encode` returns them; the rotations need
+            not be orthonormal, because those of a network are not.
 
     Returns:
         (rotations (..., T, 22, 3, 3), translation (..., T, 3) metres). The motion
@@ -79,7 +79,7 @@ def decode(
     features = jnp.asarray(features)
     check_shape("features", features, f"... T {NFEATS}")
     rot6d = features[..., 3:].reshape(*features.shape[:-1], NUM_JOINTS, 6)
-    # The first frame's velocity has no frame before it and is left out.
+    # The velocity of the first frame is left out, because no frame precedes it.
     moves = features[..., 1:, 1:3]
     ground = jnp.concatenate(
         [jnp.zeros_like(features[..., :1, 1:3]), jnp.cumsum(moves, -2)], -2

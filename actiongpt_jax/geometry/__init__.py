@@ -1,5 +1,5 @@
 """Rotations, skeletons, kinematics, bodies and interpolation on any leading axes.
 
-`skeletons` has the built-in SMPL skeleton; `body` poses SMPL(-H) meshes that
-`body_file` reads from the files of their authors.
+`skeletons` has the built-in SMPL skeleton. `body` poses SMPL and SMPL-H meshes, which
+`body_file` reads from their authors' files.
 """

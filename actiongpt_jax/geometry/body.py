@@ -1,7 +1,7 @@
-"""Skinned bodies: from rotations and shape to joints and a surface.
+"""Skinned bodies: joints and surface vertices for given rotations and shape.
 
-Source: SMPL (Loper et al. 2015), its linear blend skinning with shape and pose
-blend shapes.
+Source: SMPL (Loper et al. 2015): linear blend skinning with shape and pose blend
+shapes.
 """
 
 import pathlib
@@ -25,18 +25,18 @@ _HEELS, _SMPL_VERTICES = (3387, 6787), 6890
 
 @flax.struct.dataclass
 class Body:
-    """The arrays of a body model of V vertices and J joints (SMPL 24, SMPL-H 52).
+    """A body model with V vertices and J joints (24 in SMPL, 52 in SMPL-H).
 
     Attributes:
-        v_template: (V, 3) metres, the surface at rest for zero betas.
-        shapedirs: (V, 3, S) what each beta adds to it.
-        posedirs: (V, 3, 9 (J - 1)) what each entry of `rotation - identity` adds,
-            joint 1 first, row by row.
-        J_regressor: (J, V) joints at rest as sums of vertices.
+        v_template: (V, 3) vertices of the surface at rest for zero betas, metres.
+        shapedirs: (V, 3, S) offset that each beta adds to the vertices.
+        posedirs: (V, 3, 9 (J - 1)) offset that each entry of `rotation - identity`
+            adds to the vertices, from joint 1 on, row by row.
+        J_regressor: (J, V) weights with which vertices sum to the joints at rest.
         weights: (V, J) how much each joint moves each vertex; rows add up to 1.
-        parents: index of each joint's parent, -1 for the root; every parent stands
+        parents: index of each joint's parent, -1 for the root; every parent comes
             before its children.
-        faces: (F, 3) rows of `v_template`, or None.
+        faces: (F, 3) triangles as rows of `v_template`, or None.
     """
 
     v_template: jax.Array | np.ndarray
@@ -59,29 +59,29 @@ class Body:
 
 
 def load(path: str | pathlib.Path, gender: str | None = None) -> Body:
-    """Reads a body model as its authors give it out; nothing in it is run.
+    """Reads a body model in its authors' format, without running code in the file.
 
     Args:
-        path: of SMPL or SMPL-H, `.npz` or `.pkl`, or of a folder of such files.
-        gender: 'neutral', 'male' or 'female': which file of a folder, told by its
-            name or its folder's; None where there is only one.
+        path: an `.npz` or `.pkl` file of SMPL or SMPL-H, or a folder of such files.
+        gender: 'neutral', 'male' or 'female' selects the file of a folder by its name
+            or its folder's name; None if the folder has only one file.
 
     Returns:
         The body, float32.
 
     Raises:
-        InputError: if the file cannot be read, is damaged, or calls anything; if a
+        InputError: if the file cannot be read, is damaged, or would run code; if the
             folder has no such file or several.
     """
-    found = body_file.read(body_file.choose(pathlib.Path(path), gender))
-    # The root's own entry differs from file to file.
-    parents = (-1, *map(int, found["kintree_table"][0, 1:]))
-    arrays = {name: found[name].astype(np.float32) for name in body_file.FLOATS}
-    return Body(**arrays, parents=parents, faces=found["f"].astype(np.int32))
+    fields = body_file.read(body_file.choose(pathlib.Path(path), gender))
+    # The parent of the root differs from file to file.
+    parents = (-1, *map(int, fields["kintree_table"][0, 1:]))
+    arrays = {name: fields[name].astype(np.float32) for name in body_file.FLOATS}
+    return Body(**arrays, parents=parents, faces=fields["f"].astype(np.int32))
 
 
 def save(path: str | pathlib.Path, body: Body) -> None:
-    """Writes a body as an `.npz` that `load` reads, fields named as in SMPL's."""
+    """Writes a body as an `.npz` file that `load` reads, with SMPL's field names."""
     arrays: Any = {n: np.asarray(getattr(body, n)) for n in body_file.FLOATS}
     tree = np.array([body.parents, range(body.num_joints)])
     faces = np.zeros((0, 3), np.int32) if body.faces is None else body.faces
@@ -90,10 +90,10 @@ def save(path: str | pathlib.Path, body: Body) -> None:
 
 
 def heels(vertices: Float[AnyArray, "*batch V 3"]) -> Float[AnyArray, "*batch 2 3"]:
-    """Picks the left and right heel from (..., 6890, 3) vertices of SMPL(-H).
+    """Picks the left and right heel from (..., 6890, 3) vertices of SMPL or SMPL-H.
 
     Raises:
-        InputError: for a surface of another number of vertices.
+        InputError: for a surface with another number of vertices.
     """
     axes, remedy = f"... {_SMPL_VERTICES} 3", "pass the surface of SMPL or SMPL-H"
     check_shape("vertices", vertices, axes, remedy=remedy)
@@ -106,22 +106,22 @@ def skin(
     translation: Float[AnyArray, "*batch 3"],
     betas: Float[AnyArray, "*shape S"] | None = None,
 ) -> tuple[Float[Array, "*batch J 3"], Float[Array, "*batch V 3"]]:
-    """Poses a body.
+    """Poses a body and returns its joints and vertices.
 
     Args:
-        body: the model.
+        body: the body model.
         rotations: (..., K, 3, 3) parent-relative, for the first K of the body's J
-            joints; the others stay at rest.
-        translation: (..., 3) metres; the root lies at translation + rest root.
-        betas: (..., S) shape, of the same leading axes or some that broadcast to
-            them (one shape for all frames), of at most as many coefficients as the
-            body has; None for the mean shape.
+            joints; the other joints stay at rest.
+        translation: (..., 3) metres; the root is at translation + rest root.
+        betas: (..., S) shape coefficients, at most as many as the body has, with
+            leading axes that broadcast to those of the rotations (such as one shape
+            for all frames); None for the mean shape.
 
     Returns:
         (..., J, 3) joints and (..., V, 3) vertices, metres.
 
     Raises:
-        InputError: if the shapes do not belong to the body or to each other.
+        InputError: if the shapes do not fit the body or each other.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     _check(body, rotations, translation, betas)
@@ -142,7 +142,7 @@ def skin(
     rest_joints = jnp.broadcast_to(rest_joints, (*batch, num_joints, 3))
     shaped = jnp.broadcast_to(shaped, (*batch, num_vertices, 3))
     parents = np.array(body.parents)
-    # The root's offset is from the origin.
+    # The offset of the root is measured from the origin.
     above = rest_joints[..., np.maximum(parents, 0), :].at[..., parents < 0, :].set(0)
     joints, turns = kinematics.place_joints(
         rotations, translation, rest_joints - above, body.parents
@@ -151,7 +151,7 @@ def skin(
     bends = (rotations - jnp.broadcast_to(rest, rotations.shape))[..., 1:, :, :]
     bends = bends.reshape(*batch, 9 * (num_joints - 1))
     vertices = shaped + _product("vcp,...p->...vc", body.posedirs, bends)
-    # Each joint turns the surface about its own place at rest.
+    # Each joint turns the surface about the joint's position at rest.
     moves = joints - rot.rotate(turns, rest_joints)
     affine = jnp.concatenate([turns, moves[..., None]], -1)
     affine = _product("vj,...jab->...vab", body.weights, affine)
@@ -159,7 +159,7 @@ def skin(
 
 
 def _product(subscripts: str, a: AnyArray, b: AnyArray) -> Array:
-    # Accelerators would round to TF32, a tenth of a millimetre on a body.
+    # By default accelerators round to TF32, an error of 0.1 mm on a body.
     return jnp.einsum(subscripts, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -168,7 +168,7 @@ def _check(body: Body, rotations: Array, translation: Array, betas) -> None:
     if not 1 <= sizes["K"] <= body.num_joints:
         raise InputError(
             f"rotations must be of 1 to {body.num_joints} joints for this body, got "
-            f"{sizes['K']}; pass those of its first joints"
+            f"{sizes['K']}; pass the rotations of its first joints"
         )
     check_shape("translation", translation, "... 3", sizes)
     if betas is None:
@@ -177,7 +177,7 @@ def _check(body: Body, rotations: Array, translation: Array, betas) -> None:
     if not shape or not 1 <= shape[-1] <= body.num_betas:
         raise InputError(
             f"betas must have 1 to {body.num_betas} coefficients for this body, got "
-            f"shape {shape}; leave out those it does not know"
+            f"shape {shape}; leave out the coefficients that the body does not have"
         )
     if len(shape) - 1 > len(batch) or any(
         b not in (1, p) for b, p in zip(shape[-2::-1], batch[::-1], strict=False)

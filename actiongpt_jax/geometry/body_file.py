@@ -1,7 +1,7 @@
-"""Files of body models, read without running anything in them.
+"""Reads files of body models without running any code in them.
 
 Source: the fields of SMPL's and SMPL-H's files, and the classes of chumpy and scipy
-that their pickles name.
+that their pickles refer to.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from actiongpt_jax.shapes import check_shape
 GENDERS = ("neutral", "male", "female")
 FLOATS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
 _FIELDS = (*FLOATS, "kintree_table", "f")
-# V vertices, J joints, S coefficients of shape, P = 9 (J - 1) of pose.
+# V vertices, J joints, S shape coefficients, P = 9 (J - 1) pose coefficients.
 _AXES = {
     "v_template": "V 3",
     "weights": "V J",
@@ -37,7 +37,7 @@ _SUFFIXES = (".npz", ".pkl")
 
 
 def choose(path: pathlib.Path, gender: str | None) -> pathlib.Path:
-    """Returns the file of a gender; arguments and errors are those of `body.load`."""
+    """Selects the file of a gender; arguments and errors are those of `body.load`."""
     check_choice("gender", gender, (*GENDERS, None))
     if not path.is_dir():
         return path
@@ -48,66 +48,66 @@ def choose(path: pathlib.Path, gender: str | None) -> pathlib.Path:
         names = ", ".join(str(p.relative_to(path)) for p in files[:6]) or "none"
         raise InputError(
             f"{path} must hold one body model ({' or '.join(_SUFFIXES)}) of gender "
-            f"{gender or 'any'}, got {names}; give the file itself"
+            f"{gender or 'any'}, got {names}; pass the path of the file itself"
         )
     return files[0]
 
 
 def _gender(path: pathlib.Path) -> str | None:
-    """Returns the gender that the words of a path name; of the last one."""
+    """Returns the gender that the words of a path name; the last such word wins."""
     words = str(path.with_suffix("")).lower()
     for mark in ("/", "\\", "-", ".", " "):
         words = words.replace(mark, "_")
     short = {name[0]: name for name in GENDERS} | {name: name for name in GENDERS}
-    found = [short[word] for word in words.split("_") if word in short]
-    return found[-1] if found else None
+    genders = [short[word] for word in words.split("_") if word in short]
+    return genders[-1] if genders else None
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the fields of a body.
+    """Reads and checks the fields of a body model.
 
     Args:
-        path: of the file.
+        path: the file to read.
 
     Returns:
         v_template (V, 3), shapedirs (V, 3, S), posedirs (V, 3, 9 (J - 1)),
         J_regressor (J, V), weights (V, J), kintree_table (2, J), f (F, 3).
 
     Raises:
-        InputError: as `body.load`.
+        InputError: if the file cannot be read, is damaged, or would run code.
     """
     if path.suffix not in _SUFFIXES:
         raise InputError(
             f"{path} must be a body model as {' or '.join(_SUFFIXES)}, got another "
-            "kind of file; give SMPL's or SMPL-H's as its authors give it out"
+            "kind of file; use SMPL's or SMPL-H's file as published by its authors"
         )
     try:
-        found = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
+        fields = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
     except OSError as error:
         raise InputError(
             f"{path} must be a readable file of a body model, got: "
-            f"{error.strerror or 'a damaged one'}; check the path"
+            f"{error.strerror or 'a damaged file'}; check the path"
         ) from error
-    missing = [name for name in _FIELDS if name not in found]
+    missing = [name for name in _FIELDS if name not in fields]
     if missing:
         raise InputError(
             f"{path} must hold the fields {', '.join(_FIELDS)} of a body model, could "
-            f"not find {', '.join(missing)}; give SMPL's or SMPL-H's file"
+            f"not find {', '.join(missing)}; use SMPL's or SMPL-H's file"
         )
-    arrays = {name: _array(found[name], f"{path}: {name}") for name in _FIELDS}
+    arrays = {name: _array(fields[name], f"{path}: {name}") for name in _FIELDS}
     _check(arrays, path)
     return arrays
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, Any]:
     field = "the archive"
-    found = {}
+    fields = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
             for field in _FIELDS:
                 if field in archive.files:
-                    found[field] = archive[field]
-        return found
+                    fields[field] = archive[field]
+        return fields
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -117,25 +117,25 @@ def _read_npz(path: pathlib.Path) -> dict[str, Any]:
     ) as error:
         raise InputError(
             f"{path} must be an npz of a body model with plain arrays, could not read "
-            f"{field} ({error}); use SMPL's or SMPL-H's model.npz as it is given out"
+            f"{field} ({error}); use SMPL's or SMPL-H's model.npz as published"
         ) from error
 
 
 def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
     content = path.read_bytes()
-    found = pickle_machine.interpret(
+    fields = pickle_machine.interpret(
         content, str(path), wanted="a body model's pickle as its authors wrote it"
     )
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise InputError(
-            f"{path} must hold a dict of arrays, got a {type(found).__name__}; give a "
+            f"{path} must hold a dict of arrays, got a {type(fields).__name__}; use a "
             "body model's file"
         )
-    return found
+    return fields
 
 
 def _array(value: Any, where: str, depth: int = 8) -> np.ndarray:
-    """Returns the numbers of an array, a sparse matrix or an object of chumpy."""
+    """Turns an array, a sparse matrix or a chumpy object into a plain array."""
     if isinstance(value, Foreign) and depth:
         kind = value.name.rpartition(".")[2]
         try:
@@ -155,33 +155,33 @@ def _array(value: Any, where: str, depth: int = 8) -> np.ndarray:
                 return _array(value.attribute("x"), where, depth - 1)
         except (ValueError, TypeError, IndexError) as error:
             raise InputError(
-                f"{where} must be an array, got {value} that is damaged ({error}); "
+                f"{where} must be an array, got a damaged {value} ({error}); "
                 "download the file again"
             ) from error
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         raise InputError(
             f"{where} must be an array of numbers, got "
             f"{value.dtype if isinstance(value, np.ndarray) else repr(value)[:60]}; "
-            "give the file as its authors give it out"
+            "use the file as published by its authors"
         )
     return value
 
 
 def _check(arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
-    sizes, remedy = {}, "give a body model's file"
+    sizes, remedy = {}, "use a body model's file"
     for name, axes in _AXES.items():
         sizes = check_shape(f"{path}: {name}", arrays[name], axes, sizes, remedy)
         if name == "weights":
             sizes["P"] = 9 * (sizes["J"] - 1)
         if not np.isfinite(arrays[name]).all():
             raise InputError(
-                f"{path}: {name} must be finite, got numbers that are not; download "
-                "the file again"
+                f"{path}: {name} must be finite, got NaN or infinity; download the "
+                "file again"
             )
     parents = arrays["kintree_table"][0]
     for joint in range(1, sizes["J"]):
         if not 0 <= parents[joint] < joint:
             raise InputError(
                 f"{path}: kintree_table must give joint {joint} a parent before it, "
-                f"got {parents[joint]}; give a body model's file"
+                f"got {parents[joint]}; use a body model's file"
             )

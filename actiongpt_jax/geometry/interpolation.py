@@ -1,4 +1,4 @@
-"""Blending rotations, and joining one motion to the next."""
+"""Interpolation of rotations, and joining one motion to the next."""
 
 from typing import Literal
 
@@ -11,8 +11,8 @@ from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
 
-# TEMOS and TEACH blend linearly where the cosine of half the angle is above 0.99
-# (32 degrees): at most 1e-4 rad from the arc, and kept for equal results.
+# TEMOS and TEACH blend linearly if the cosine of half the angle is above 0.99, that is
+# below 16 degrees; kept for equal results. The error is at most 1e-4 rad.
 _JOIN_LINEAR_ABOVE = 0.99
 
 
@@ -23,14 +23,15 @@ def slerp(
     *,
     linear_above: float = 1.0 - 1e-6,
 ) -> Float[Array, "*batch 4"]:
-    """Moves at constant speed from one rotation to another, the shortest way.
+    """Interpolates at constant speed from one rotation to another, the shortest way.
 
     Args:
         start: (..., 4) unit quaternions (w, x, y, z).
         end: (..., 4) unit quaternions; their sign does not matter.
-        weight: (...) 0 gives `start`, 1 gives `end` or its negative.
-        linear_above: cosine of half the angle from which a straight line stands in
-            for the arc; the default is exact to rounding.
+        weight: (...) position on the way: 0 gives `start`, 1 gives `end` or its
+            negative.
+        linear_above: cosine of half the angle above which linear interpolation
+            replaces the arc; the default is exact to rounding.
 
     Returns:
         (..., 4) unit quaternions.
@@ -42,7 +43,7 @@ def slerp(
     end = jnp.where(cos < 0, -end, end)
     cos = jnp.abs(cos)
     straight = cos > linear_above
-    # The half angle from the chord, which keeps its digits where arccos loses them.
+    # The half angle comes from the chord, which stays accurate where arccos does not.
     chord, sum_ = _length(end - start, straight), _length(end + start, straight)
     angle = 2.0 * jnp.arctan2(chord, sum_)
     sin = jnp.sin(angle)
@@ -62,18 +63,19 @@ def align_to(
     *,
     compat: kinematics.Compat = None,
 ) -> tuple[Float[Array, "*batch T J 3 3"], Float[Array, "*batch T 3"]]:
-    """Turns and shifts a motion so that it goes on from a given pose.
+    """Turns and shifts a motion so that it continues from a given pose.
 
-    Its first frame lands on the ground position of the last pose and, with
-    `how='full'`, faces the same way. Heights stay as they are.
+    Its first frame gets the ground position of the last pose and, with `how='full'`,
+    the same heading. Heights do not change.
 
     Args:
-        last_rots: (..., J, 3, 3) the pose to go on from; joint 0 in the world.
-        last_trans: (..., 3) its translation, metres.
-        rots: (..., T, J, 3, 3) the motion to move.
-        trans: (..., T, 3) its translation, metres.
+        last_rots: (..., J, 3, 3) pose to continue from; joint 0 in the world.
+        last_trans: (..., 3) translation of that pose, metres.
+        rots: (..., T, J, 3, 3) motion to turn and shift; joint 0 in the world.
+        trans: (..., T, 3) translation of the motion, metres.
         how: 'full' turns and shifts, 'translation' only shifts.
-        compat: what `kinematics.facing` takes for the yaw; 'reference' as published.
+        compat: definition of the yaw in `kinematics.facing`; 'reference' is the
+            published one.
 
     Returns:
         The moved (rots, trans), shapes as given.
@@ -106,20 +108,20 @@ def slerp_between(
 
     Args:
         rots_a: (..., J, 3, 3) pose before the gap.
-        trans_a: (..., 3) its translation, metres.
+        trans_a: (..., 3) translation before the gap, metres.
         rots_b: (..., J, 3, 3) pose after the gap.
-        trans_b: (..., 3) its translation, metres.
-        n: frames strictly between the two.
+        trans_b: (..., 3) translation after the gap, metres.
+        n: number of frames between the two poses.
 
     Returns:
-        (rots (..., n, J, 3, 3), trans (..., n, 3)); neither end is included.
+        (rots (..., n, J, 3, 3), trans (..., n, 3)), without the two given poses.
 
     Raises:
         InputError: if n is negative.
     """
     if n < 0:
         raise InputError(
-            f"n must be 0 or more frames, got {n}; leave the join as it is"
+            f"n must be 0 or more frames, got {n}; pass 0 to add no frames"
         )
     rots_a, rots_b = jnp.asarray(rots_a), jnp.asarray(rots_b)
     trans_a, trans_b = jnp.asarray(trans_a), jnp.asarray(trans_b)
@@ -139,5 +141,5 @@ def slerp_between(
 
 
 def _length(vector: Array, unused: Array) -> Array:
-    """Lengths (..., 1); 1 where `unused`, whose gradient would be infinite at 0."""
+    """Returns lengths (..., 1), 1 where `unused`: at 0 the gradient is infinite."""
     return jnp.sqrt(jnp.where(unused, 1.0, (vector * vector).sum(-1, keepdims=True)))

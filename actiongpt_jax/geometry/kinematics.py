@@ -1,4 +1,4 @@
-"""Forward kinematics, and where a body faces."""
+"""Forward kinematics, and the direction in which a body faces."""
 
 from typing import Literal
 
@@ -14,11 +14,11 @@ from actiongpt_jax.shapes import check_shape
 
 Compat = Literal["reference"] | None
 
-# Where canonical bodies face in their first frame: the world's -x, which is where
-# the published features put an upright body, so both headings share statistics.
+# Direction in which canonical bodies face in their first frame: the world's -x, as in
+# the published features for an upright body, so both headings share statistics.
 _CANONICAL_FACING = (-1.0, 0.0)
-# The pelvis's +z axis counts as vertical when its shadow on the ground is shorter
-# than this (6 degrees), so that noise cannot choose the direction.
+# The pelvis's +z axis counts as vertical if its projection on the ground is shorter
+# than this (6 degrees), so that noise cannot determine the direction.
 _VERTICAL_SHADOW = 0.1
 
 
@@ -32,14 +32,14 @@ def forward_kinematics(
     Args:
         rotations: (..., J, 3, 3) parent-relative; joint 0 is the orientation in
             the world.
-        translation: (..., 3) metres; the root lies at translation + rest root.
-        skeleton: its joints are the J axis.
+        translation: (..., 3) metres; the root is at translation + rest root.
+        skeleton: skeleton with J joints.
 
     Returns:
         (..., J, 3) joints in the world, metres.
 
     Raises:
-        InputError: if the shapes do not belong to the skeleton or to each other.
+        InputError: if the shapes do not fit the skeleton or each other.
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     sizes = check_shape("rotations", rotations, f"... {skeleton.num_joints} 3 3")
@@ -54,15 +54,15 @@ def place_on_host(
     translation: Float[np.ndarray, "*batch 3"],
     skeleton: Skeleton = SMPL22,
 ) -> Float[np.ndarray, "*batch J 3"]:
-    """Places a skeleton's joints in numpy's float64, for motions of any length.
+    """Places a skeleton's joints in numpy's float64, without compilation.
 
-    `forward_kinematics` would be compiled for every length.
+    `forward_kinematics` would be compiled again for every length of a motion.
 
     Args:
         rotations: (..., J, 3, 3) parent-relative; joint 0 is the orientation in
             the world.
-        translation: (..., 3) metres; the root lies at translation + rest root.
-        skeleton: its joints are the J axis.
+        translation: (..., 3) metres; the root is at translation + rest root.
+        skeleton: skeleton with J joints.
 
     Returns:
         (..., J, 3) joints in the world, metres.
@@ -87,17 +87,17 @@ def place_joints(
     offsets: Float[Array, "*batch J 3"],
     parents: tuple[int, ...],
 ) -> tuple[Float[Array, "*batch J 3"], Float[Array, "*batch J 3 3"]]:
-    """Places joints whose bones may differ from pose to pose.
+    """Places joints whose rest offsets may differ from pose to pose.
 
     Args:
         rotations: (..., J, 3, 3) parent-relative.
         translation: (..., 3) metres.
-        offsets: (..., J, 3) metres from the parent at rest; the root's is its
-            position for zero translation.
-        parents: of the joints, see `skeletons.Skeleton`.
+        offsets: (..., J, 3) offset from the parent at rest, metres; for the root its
+            position at zero translation.
+        parents: index of each joint's parent; see `skeletons.Skeleton`.
 
     Returns:
-        (..., J, 3) joints and (..., J, 3, 3) orientations in the world.
+        (..., J, 3) joints, metres, and (..., J, 3, 3) orientations, in the world.
     """
     levels = [np.array(level) for level in tree_levels(parents)]
     placed = translation[..., None, :] + _joints(offsets, levels[0])
@@ -122,20 +122,20 @@ def facing(
 ) -> Float[Array, "*batch 2"]:
     """Returns the direction on the ground in which a body faces.
 
-    It is where the pelvis's +z axis (forward) points. Where that is nearly vertical
-    (a body lying on its back or front, or bent double), it is derived from the +x
-    axis (to the left): a quarter turn clockwise from where that points. That is the
-    limit of the first case as a body sits up or falls over, so lying down does not
-    change where somebody faces.
+    It is the ground direction of the pelvis's +z axis (forward). If that axis is nearly
+    vertical (a body that lies on its back or front, or is bent double), the direction
+    is that of the +x axis (to the left) after a quarter turn clockwise. This is the
+    limit of the first case as a body lies down, so lying down does not change the
+    facing direction.
 
     Args:
         pelvis: (..., 3, 3) orientation of joint 0 in a z-up world.
-        compat: 'reference' takes the z component of the axis-angle for the yaw of
-            an upright body, as TEMOS and TEACH do. It is the yaw only as long as
-            that is 0.
+        compat: 'reference' uses the z component of the axis-angle as the yaw of an
+            upright body, as TEMOS and TEACH do. It equals the yaw only if the yaw
+            is 0.
 
     Returns:
-        (..., 2) unit vectors. An upright body that was not turned faces (0, -1).
+        (..., 2) unit vectors. An upright body with zero yaw faces (0, -1).
 
     Raises:
         InputError: if `compat` is neither None nor 'reference'.
@@ -145,7 +145,7 @@ def facing(
     if compat == "reference":
         yaw = rot.matrix_to_axis_angle(pelvis)[..., 2]
         return jnp.stack([jnp.sin(yaw), -jnp.cos(yaw)], -1)
-    # DIFFERS: a true yaw, so that features do not depend on where a motion began.
+    # DIFFERS: the true yaw, so that features do not depend on the initial heading.
     forward, left = pelvis[..., :2, 2], pelvis[..., :2, 0]
     upended = (forward * forward).sum(-1, keepdims=True) < _VERTICAL_SHADOW**2
     from_left = jnp.stack([left[..., 1], -left[..., 0]], -1)
@@ -155,7 +155,7 @@ def facing(
 def turn_between(
     start: Float[AnyArray, "*batch 2"], end: Float[AnyArray, "*batch 2"]
 ) -> Float[Array, "*batch 3 3"]:
-    """Returns the turn about +z that takes one direction (..., 2) to another.
+    """Returns the rotation about +z that takes one ground direction to another.
 
     Args:
         start: (..., 2) unit vectors on the ground.
@@ -173,11 +173,11 @@ def turn_between(
 def turn_to_canonical(
     pelvis: Float[AnyArray, "*batch 3 3"], compat: Compat = None
 ) -> Float[Array, "*batch 3 3"]:
-    """Returns the turn about the vertical that makes a body face the world's -x.
+    """Returns the rotation about +z that makes a body face the world's -x.
 
     Args:
         pelvis: (..., 3, 3) orientation of joint 0 in a z-up world.
-        compat: see `facing`.
+        compat: definition of the facing direction; see `facing`.
     """
     now = facing(pelvis, compat)
     goal = jnp.asarray(_CANONICAL_FACING, now.dtype)
@@ -189,12 +189,12 @@ def turn_motion(
     rotations: Float[Array, "*batch T J 3 3"],
     vectors: Float[Array, "*batch T 3"],
 ) -> tuple[Float[Array, "*batch T J 3 3"], Float[Array, "*batch T 3"]]:
-    """Turns a motion as a whole.
+    """Applies one rotation of the world to a whole motion.
 
     Args:
         turn: (..., 3, 3) rotation of the world, one for all frames of a motion.
         rotations: (..., T, J, 3, 3) parent-relative; joint 0 in the world.
-        vectors: (..., T, 3) the translation, or other vectors in the world.
+        vectors: (..., T, 3) translations, or other vectors in the world.
 
     Returns:
         The turned (rotations, vectors), shapes as given.
@@ -210,12 +210,12 @@ def pelvis_from_joints(
 ) -> Float[Array, "*batch 3 3"]:
     """Recovers the pelvis's orientation from the hips and the lowest spine joint.
 
-    The three are rigid with the pelvis, so for joints of `skeleton` this is exact;
-    for another body it is as good as the likeness of the two pelvises.
+    These three joints move rigidly with the pelvis, so the result is exact for joints
+    of `skeleton`; for another body it is as accurate as the two pelvises are similar.
 
     Args:
-        joints: (..., J, 3) metres, J joints named as in `skeleton`.
-        skeleton: has 'left_hip', 'right_hip' and 'spine1'.
+        joints: (..., J, 3) metres, in the joint order of `skeleton`.
+        skeleton: skeleton with joints 'left_hip', 'right_hip' and 'spine1'.
 
     Returns:
         (..., 3, 3) orientation of joint 0 in the world.
@@ -235,7 +235,7 @@ def pelvis_from_joints(
 
 
 def _joints(array: Array, rows: np.ndarray, axes: int = 2) -> Array:
-    """Picks rows of the joint axis, `axes` from the end; a slice where it can be."""
+    """Picks rows of the joint axis, `axes` from the end, by a slice where possible."""
     if len(rows) == array.shape[-axes] and (rows == np.arange(len(rows))).all():
         return array
     first, last = int(rows[0]), int(rows[-1])

@@ -1,8 +1,9 @@
-"""Conversions between the four ways this project writes a rotation.
+"""Conversions between the four representations of rotations in this project.
 
-Matrices act on columns, quaternions are (w, x, y, z), rot6d is the first two ROWS
-of the matrix, row after row. Every function takes any leading axes, and its values
-and gradients are finite everywhere, singular points included.
+Axis-angle vectors are in radians, matrices act on columns, quaternions are
+(w, x, y, z), and rot6d is the first two ROWS of the matrix, row after row. Every
+function takes any leading axes; its values and gradients are finite everywhere,
+including singular points.
 """
 
 import jax.numpy as jnp
@@ -13,11 +14,11 @@ from actiongpt_jax.shapes import check_shape
 
 AnyArray = Array | np.ndarray
 
-# Below this squared angle the series are used. Their first term left out is then
-# under 1e-12, and above it sin(a)/a has lost at most two digits of its gradient.
+# Below this squared angle the series are used, whose first omitted term is then under
+# 1e-12. Above it the gradient of sin(a)/a loses at most two digits.
 _SMALL_SQUARED_ANGLE = 0.05
 _SMALL_SQUARED_TANGENT = 1e-3
-# Squared lengths under these count as zero: their gradients would overflow float32.
+# Squared lengths below these count as zero, because gradients would overflow float32.
 _NO_AXIS = 1e-30
 _NO_QUATERNION = 1e-18
 
@@ -25,10 +26,10 @@ _NO_QUATERNION = 1e-18
 def compose(
     a: Float[AnyArray, "*batch 3 3"], b: Float[AnyArray, "*batch 3 3"]
 ) -> Float[Array, "*batch 3 3"]:
-    """Returns a @ b, multiplied out in full precision.
+    """Returns a @ b as explicit sums of products, in full precision.
 
-    A batched matrix product of 3 x 3 would be rounded to TF32 or bfloat16 on
-    accelerators; sums of products are not, and they fuse with their neighbours.
+    Accelerators round batched 3 x 3 matrix products to TF32 or bfloat16; they do not
+    round explicit sums of products, which XLA also fuses with neighbouring operations.
     """
     a, b = jnp.asarray(a), jnp.asarray(b)
     return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
@@ -37,7 +38,7 @@ def compose(
 def rotate(
     matrix: Float[AnyArray, "*batch 3 3"], vector: Float[AnyArray, "*batch 3"]
 ) -> Float[Array, "*batch 3"]:
-    """Returns matrix @ vector, multiplied out as in `compose`."""
+    """Returns matrix @ vector as explicit sums of products, as in `compose`."""
     matrix, vector = jnp.asarray(matrix), jnp.asarray(vector)
     return (matrix * vector[..., None, :]).sum(-1)
 
@@ -45,10 +46,10 @@ def rotate(
 def rotation_about_z(
     direction: Float[AnyArray, "*batch 2"],
 ) -> Float[Array, "*batch 3 3"]:
-    """Returns the turn about +z that takes +x to a direction on the ground.
+    """Returns the rotation about +z that takes +x to a direction on the ground.
 
     Args:
-        direction: (..., 2) (cosine, sine) of the turn, unit length.
+        direction: (..., 2) (cosine, sine) of the rotation angle, unit length.
 
     Returns:
         (..., 3, 3) rotation matrices.
@@ -65,7 +66,7 @@ def axis_angle_to_quaternion(
     """Turns axis-angle into unit quaternions.
 
     Args:
-        axis_angle: (..., 3) radians; any length.
+        axis_angle: (..., 3) radians; may have any length.
 
     Returns:
         (..., 4) (w, x, y, z), w = cos(angle / 2): negative for angles in (pi, 3 pi).
@@ -96,12 +97,12 @@ def quaternion_to_axis_angle(
 ) -> Float[Array, "*batch 3"]:
     """Turns quaternions into axis-angle.
 
-    The sign is kept: w >= 0 gives angles up to pi, w < 0 angles from pi to 2 pi
-    (the same rotation the long way round), so `axis_angle_to_quaternion` returns
-    the very quaternion. `matrix_to_axis_angle` always takes the short way.
+    The sign is kept: w >= 0 gives angles up to pi, w < 0 gives angles from pi to 2 pi
+    (the same rotation the long way round), so `axis_angle_to_quaternion` returns the
+    same quaternion again. `matrix_to_axis_angle` always takes the short way.
 
     Args:
-        quaternion: (..., 4) (w, x, y, z); any length, zero gives no rotation.
+        quaternion: (..., 4) (w, x, y, z) of any length; zero gives no rotation.
 
     Returns:
         (..., 3) radians. A full turn, (w, 0, 0, 0) with w < 0, has no axis and
@@ -130,7 +131,7 @@ def quaternion_to_matrix(
     """Turns quaternions into rotation matrices.
 
     Args:
-        quaternion: (..., 4) (w, x, y, z); any length, zero gives the identity.
+        quaternion: (..., 4) (w, x, y, z) of any length; zero gives the identity.
 
     Returns:
         (..., 3, 3) rotation matrices.
@@ -158,23 +159,23 @@ def matrix_to_quaternion(
 ) -> Float[Array, "*batch 4"]:
     """Turns rotation matrices into unit quaternions with w >= 0.
 
-    Each of the four rows of 4 q q^T can be read off the matrix; the one with the
-    largest diagonal entry (never under 1, as the four sum to 4) is divided by its
-    own length. So tiny angles keep all their digits and half turns are exact.
+    The rows of 4 q q^T are linear functions of the matrix. The row with the largest
+    diagonal entry (at least 1, because the four sum to 4) is divided by its length, so
+    tiny angles keep all their digits and half turns are exact.
 
     Args:
         matrix: (..., 3, 3) rotation matrices.
 
     Returns:
-        (..., 4) (w, x, y, z), w >= 0. For a half turn, where both signs are right,
-        the largest component is positive.
+        (..., 4) (w, x, y, z), w >= 0. For a half turn, for which both signs are
+        valid, the largest component is positive.
 
     Raises:
         InputError: if the last two axes are not (3, 3).
     """
     matrix = _checked("matrix", matrix, "3 3")
-    # DIFFERS: the published form takes four roots and copies signs; it loses angles
-    # under 2e-4 rad to rounding and the axes of half turns.
+    # DIFFERS: the published form takes four roots and copies signs; rounding destroys
+    # angles below 2e-4 rad and the axes of half turns.
     m = [[matrix[..., i, j] for j in range(3)] for i in range(3)]
     wx, wy, wz = m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]
     xy, xz, yz = m[1][0] + m[0][1], m[0][2] + m[2][0], m[2][1] + m[1][2]
@@ -212,8 +213,8 @@ def matrix_to_axis_angle(
 ) -> Float[Array, "*batch 3"]:
     """Turns rotation matrices (..., 3, 3) into axis-angle (..., 3), radians.
 
-    The angle is at most pi; the sign of a half turn's axis is that of
-    `matrix_to_quaternion`.
+    The angle is at most pi; `matrix_to_quaternion` determines the sign of the axis of
+    a half turn.
 
     Raises:
         InputError: if the last two axes are not (3, 3).
@@ -234,14 +235,15 @@ def matrix_to_rot6d(matrix: Float[AnyArray, "*batch 3 3"]) -> Float[Array, "*bat
 
 
 def rot6d_to_matrix(rot6d: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
-    """Completes the 6D form of a rotation to a matrix by Gram-Schmidt.
+    """Turns the 6D form of a rotation into a matrix by Gram-Schmidt.
 
     Args:
-        rot6d: (..., 6) first two matrix rows, row after row; need not be unit.
+        rot6d: (..., 6) first two matrix rows, row after row; they need not be unit
+            vectors.
 
     Returns:
-        (..., 3, 3) orthonormal, determinant +1. For zero or parallel rows only
-        finite values and gradients are promised.
+        (..., 3, 3) orthonormal, determinant +1. For zero or parallel rows only finite
+        values and gradients are guaranteed.
 
     Raises:
         InputError: if the last axis is not 6.
@@ -251,15 +253,15 @@ def rot6d_to_matrix(rot6d: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 
     rot6d = _checked("rot6d", rot6d, "6")
     first = unit(rot6d[..., :3])
     second = unit(_without(rot6d[..., 3:], first))
-    # Once more: nearly parallel rows leave a remainder that is mostly rounding.
+    # Repeated, because nearly parallel rows leave a remainder that is mostly rounding.
     second = unit(_without(second, first))
     return jnp.stack([first, second, jnp.cross(first, second)], -2)
 
 
 def unit(vector: Float[AnyArray, "*batch n"]) -> Float[Array, "*batch n"]:
-    """Returns vectors (..., n) at length 1; those under 1e-12 become zero.
+    """Scales vectors (..., n) to length 1; vectors shorter than 1e-12 become zero.
 
-    The gradient there is zero, not infinite.
+    The gradient of the latter is zero, not infinite.
     """
     vector = jnp.asarray(vector)
     squared = (vector * vector).sum(-1, keepdims=True)

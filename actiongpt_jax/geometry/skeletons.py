@@ -8,10 +8,10 @@ import numpy as np
 
 @functools.cache
 def tree_levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Sorts joints by depth: level n holds the joints n bones away from the root.
+    """Groups joints by depth: level n holds the joints n bones away from the root.
 
     Args:
-        parents: index of each joint's parent, -1 for the root; every parent stands
+        parents: index of each joint's parent, -1 for the root; every parent comes
             before its children.
     """
     depths = []
@@ -28,10 +28,10 @@ class Skeleton:
     """A kinematic tree at rest.
 
     Attributes:
-        names: of the joints; every parent stands before its children.
+        names: names of the J joints; every parent comes before its children.
         parents: index of each joint's parent, -1 for the root.
-        offsets: (J) rows of (x, y, z) metres from the parent at rest; the root's
-            row is its position for zero translation.
+        offsets: J rows (x, y, z), the offset from the parent at rest, metres; for the
+            root its position at zero translation.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Skeleton:
 
     @functools.cached_property
     def levels(self) -> tuple[tuple[int, ...], ...]:
-        """Joints by depth: level 0 is the root, level n the joints n bones away."""
+        """Joints grouped by depth: level n holds the joints n bones from the root."""
         return tree_levels(self.parents)
 
     @functools.cached_property
@@ -59,8 +59,8 @@ class Skeleton:
 
 
 _PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
-# Numbers: SMPL neutral body, zero betas, rest joints rounded to 0.1 mm, as in the
-# MJCF humanoid of the PHC/SMPLSim family. Body frame: x left, y up, z forward.
+# The offsets are those of SMPL's neutral body with zero betas, rounded to 0.1 mm, as in
+# the MJCF humanoid of the PHC/SMPLSim family. Body frame: x left, y up, z forward.
 SMPL22 = Skeleton(
     names=(
         "pelvis",

@@ -1,1 +1,1 @@
-"""Training losses as (sum, count) terms."""
+"""Training losses, each a set of named terms (sum, count)."""

@@ -27,15 +27,16 @@ def contrastive(
     Args:
         motion: (B, P) unit vectors of the motions.
         other: (B, P) unit vectors of texts or pictures, in the same order.
-        mask: (B,) True = real item; other items are nobody's candidates.
-        logit_scale: logarithm of the factor on cosines.
-        axis_name: name of the device axis; the batch is that of all devices.
-        text_id: (B,) equal for equal texts, which are then never wrong answers to
-            each other; None takes every other item for a wrong answer.
+        mask: (B,) True = real item; filler items are never negatives.
+        logit_scale: logarithm of the factor that multiplies cosines.
+        axis_name: name of the device axis over which the batch is gathered; None on
+            one device.
+        text_id: (B,) equal for equal texts, which are then never negatives of each
+            other; None takes every other item as a negative.
 
     Returns:
-        (sum, count) over the items of this device; an item's value is the mean of
-        its two cross-entropies.
+        (sum, count) over the items of this device; the value of an item is the mean
+        of its two cross-entropies.
     """
     motion, other, mask = map(jnp.asarray, (motion, other, mask))
     gathered, partner = (motion, other, mask, text_id), jnp.arange(len(motion))
@@ -49,7 +50,7 @@ def contrastive(
     candidate |= partner[:, None] == jnp.arange(len(all_motion))[None]
 
     def cross_entropy(queries, candidates):
-        # Rounded to TF32, cosines times 100 would be off by 0.05.
+        # With TF32 products, cosines times 100 would be off by 0.05.
         cosine = jnp.matmul(queries, candidates.T, precision=jax.lax.Precision.HIGHEST)
         logits = jnp.where(candidate, jnp.exp(logit_scale) * cosine, _MASKED)
         hit = jnp.take_along_axis(logits, partner[:, None], -1)[:, 0]

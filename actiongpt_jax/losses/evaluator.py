@@ -1,7 +1,7 @@
-"""The one term of the retrieval evaluator: texts and motions must find each other.
+"""The single loss term of the retrieval evaluator: InfoNCE over texts and motions.
 
-Source: InfoNCE as in CLIP (arXiv:2103.00020); texts that are alike are no negatives, as
-in TMR (arXiv:2305.00976), here those that are equal.
+Source: CLIP (arXiv:2103.00020). TMR (arXiv:2305.00976) does not count similar texts as
+negatives; here equal texts are not negatives.
 """
 
 import jax
@@ -23,13 +23,15 @@ def terms(
 ) -> dict[str, Term]:
     """Computes the loss.
 
-    Items without a real frame (fillers of a last batch) count for nothing.
+    Items without a real frame (fillers of a last batch) are left out.
 
     Args:
-        outputs: what `models.evaluator.RetrievalEvaluator` returns.
+        outputs: outputs of `models.evaluator.RetrievalEvaluator`.
         batch: frame_mask (B, T) and text_id (B,), equal for equal texts.
-        config: `config.losses.logit_scale` is the logarithm of the factor on cosines.
-        axis_name: name of the device axis; the batch is that of all devices.
+        config: `config.losses.logit_scale` is the logarithm of the factor that
+            multiplies cosines.
+        axis_name: name of the device axis over which the batch is gathered; None on
+            one device.
 
     Returns:
         contrastive: (sum, count).

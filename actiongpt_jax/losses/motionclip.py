@@ -1,4 +1,4 @@
-"""The terms of MotionCLIP.
+"""The loss terms of MotionCLIP.
 
 Source: MotionCLIP, arXiv:2203.08063, section 3.
 """
@@ -18,7 +18,7 @@ from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.losses.terms import Term, masked_term
 from actiongpt_jax.models.motionclip import MotionClipOutputs
 
-# Joints of SMPL and of SMPL-H that the poses' rows 22 and 23 stand for.
+# Number of body joints -> joints of SMPL or SMPL-H in rows 22 and 23 of the poses.
 _HANDS = {24: (22, 23), 52: (22, 37)}
 
 
@@ -30,18 +30,19 @@ def terms(
     body: Body | None = None,
     axis_name: str | None = None,
 ) -> dict[str, Term]:
-    """Computes every term of the loss that has a weight, unweighted.
+    """Computes, unweighted, every term of the loss that has a weight.
 
-    Items without a real frame (fillers of a last batch) count in no term.
+    Items without a real frame (fillers of a last batch) are left out.
 
     Args:
-        outputs: of `models.MotionClip`.
+        outputs: outputs of `models.MotionClip`.
         batch: poses (B, T, 150), frame_mask (B, T).
-        config: `config.losses`, see `weights`; its logit_scale is the logarithm of
-            what the contrastive terms multiply cosines by.
-        body: whose vertices rcxyz and velxyz compare; without one they compare the
-            22 joints of the built-in skeleton. Either way the root stays in place.
-        axis_name: of the device axis, over which contrastive terms gather.
+        config: `config.losses` has the weights (see `weights`) and logit_scale, the
+            logarithm of the factor that multiplies cosines in the contrastive terms.
+        body: body whose vertices rcxyz and velxyz compare; None compares the 22
+            joints of the built-in skeleton. In both cases the root stays in place.
+        axis_name: name of the device axis over which contrastive terms gather the
+            batch; None on one device.
 
     Returns:
         name -> (sum, count).
@@ -49,12 +50,12 @@ def terms(
     target, mask = batch["poses"], batch["frame_mask"]
     item_mask, latent = mask.any(-1), outputs.latent
     target_points = body_points(target, body)
-    found = {}
+    computed = {}
     for prefix, poses in (("", outputs.poses), ("gen_", outputs.poses_text)):
         if poses is None:
             continue
         points = body_points(poses, body)
-        found |= {
+        computed |= {
             f"{prefix}rc": reconstruction(poses, target, mask),
             f"{prefix}rcxyz": reconstruction(points, target_points, mask),
             f"{prefix}vel": velocity(poses, target, mask),
@@ -65,40 +66,41 @@ def terms(
             continue
         cosine = (unit(vector) * unit(latent)).sum(-1)
         scale = config.losses.logit_scale
-        found |= {
+        computed |= {
             f"{domain}_cosine": masked_term(1.0 - cosine, item_mask),
             f"{domain}_mse": masked_term((vector - latent) ** 2, item_mask),
             f"{domain}_mixed_ce": contrastive(
                 unit(latent), unit(vector), item_mask, scale, axis_name
             ),
         }
-    # What is left out costs nothing under jit.
-    return {name: found[name] for name in weights(config) if name in found}
+    # Under jit, terms that are left out here are never computed.
+    return {name: computed[name] for name in weights(config) if name in computed}
 
 
 def weights(config: Config) -> dict[str, float]:
-    """Returns the weight of every term that has one.
+    """Returns the weight of every term whose weight is not 0.
 
     Args:
         config: `config.losses` has lambda_{rc,rcxyz,vel,velxyz} and, for text and
             image, {text,image}_{cosine,mse,ce}. Terms of pictures are left out
-            without `config.data.images`, those of decoded texts (gen_...), which
-            weigh as much as those of motions, without `config.model.decode_text`.
+            unless `config.data.images` is set. Terms of decoded texts (gen_...) have
+            the weights of the terms of motions; they are left out unless
+            `config.model.decode_text` is set.
     """
     losses = config.losses
     motion = {
         name: losses[f"lambda_{name}"] for name in ("rc", "rcxyz", "vel", "velxyz")
     }
-    found = dict(motion)
+    all_weights = dict(motion)
     if config.model.decode_text:
-        found |= {f"gen_{name}": weight for name, weight in motion.items()}
+        all_weights |= {f"gen_{name}": weight for name, weight in motion.items()}
     for domain in ("text", "image") if config.data.images else ("text",):
-        found |= {
+        all_weights |= {
             f"{domain}_cosine": losses[f"{domain}_cosine"],
             f"{domain}_mse": losses[f"{domain}_mse"],
             f"{domain}_mixed_ce": losses[f"{domain}_ce"],
         }
-    return {name: weight for name, weight in found.items() if weight}
+    return {name: weight for name, weight in all_weights.items() if weight}
 
 
 def reconstruction(
@@ -106,7 +108,7 @@ def reconstruction(
     target: Float[Array, "b t ..."],
     mask: Bool[Array, "b t"],
 ) -> Term:
-    """Squared error over real frames, as (sum, count of numbers)."""
+    """Returns the squared error over real frames as (sum, count of numbers)."""
     return masked_term((prediction - target) ** 2, mask)
 
 
@@ -115,7 +117,7 @@ def velocity(
     target: Float[Array, "b t ..."],
     mask: Bool[Array, "b t"],
 ) -> Term:
-    """Squared error of the change from each frame to the next real one."""
+    """Returns the squared error of the changes between successive real frames."""
     change = jnp.diff(prediction, axis=1) - jnp.diff(target, axis=1)
     return masked_term(change**2, mask[:, 1:])
 
@@ -123,18 +125,18 @@ def velocity(
 def body_points(
     poses: Float[Array, "b t f"], body: Body | None = None
 ) -> Float[Array, "b t n 3"]:
-    """Places joints or vertices of the mean shape, the root at rest.
+    """Places the joints or vertices of a body of mean shape, with a root at rest.
 
     Args:
-        poses: (B, T, 150).
-        body: of which to take the vertices; None takes the 22 joints of the
+        poses: (B, T, 150) pose features; see `features.pose6d`.
+        body: body whose vertices to return; None returns the 22 joints of the
             built-in skeleton.
 
     Returns:
-        (B, T, N, 3) metres.
+        (B, T, N, 3) positions, metres.
 
     Raises:
-        InputError: for a body that is neither SMPL's nor SMPL-H's.
+        InputError: if the body is neither SMPL's nor SMPL-H's.
     """
     rotations = rot6d_to_matrix(pose6d.joint_rows(poses))
     still = jnp.zeros((*poses.shape[:-1], 3), poses.dtype)

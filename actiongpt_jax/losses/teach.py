@@ -1,4 +1,4 @@
-"""The fourteen terms of TEACH: TEMOS's seven for each action of a pair.
+"""The fourteen loss terms of TEACH: TEMOS's seven for each action of a pair.
 
 Source: TEACH, arXiv:2209.04066, section 3.3.
 """
@@ -17,20 +17,20 @@ def terms(
 ) -> dict[str, Term]:
     """Computes every term of the loss, unweighted.
 
-    Reconstruction is the mean over items of each item's own mean over its real
-    frames, so that a long motion weighs no more than a short one. Items without a
-    real frame (fillers of a last batch) count in no term.
+    Reconstruction is averaged first over the real frames of each item and then over
+    items, so that a long motion weighs no more than a short one. Items without a real
+    frame (fillers of a last batch) are left out.
 
     Args:
-        outputs: of `models.Teach`.
+        outputs: outputs of `models.Teach`.
         batch: for i in 0, 1: features_i (B, T_i, F), frame_mask_i (B, T_i); the
             second motion includes the transition before it.
-        config: not read; the losses of all models are called alike.
+        config: not used; the losses of all models share one signature.
 
     Returns:
         name -> (sum, count); names end in _0 and _1.
     """
-    found = {}
+    all_terms = {}
     for i in (0, 1):
         target, frame_mask = batch[f"features_{i}"], batch[f"frame_mask_{i}"]
         item_mask = frame_mask.any(-1)
@@ -47,11 +47,11 @@ def terms(
             return means.sum(), item_mask.sum().astype(jnp.float32)
 
         action = temos.seven_terms(outputs.action(i), item_mask, reconstruction)
-        found |= {f"{name}_{i}": term for name, term in action.items()}
-    return found
+        all_terms |= {f"{name}_{i}": term for name, term in action.items()}
+    return all_terms
 
 
 def weights(config: Config) -> dict[str, float]:
-    """Returns the weight of every term: 1, `config.losses.{lmd_kl,lmd_latent}`."""
+    """Returns every weight: 1, `config.losses.lmd_kl` or `config.losses.lmd_latent`."""
     single = temos.weights(config)
     return {f"{name}_{i}": weight for i in (0, 1) for name, weight in single.items()}

@@ -1,4 +1,4 @@
-"""The seven terms of TEMOS.
+"""The seven loss terms of TEMOS.
 
 Source: TEMOS, arXiv:2204.14109, section 3.3.
 """
@@ -20,14 +20,14 @@ def terms(
 ) -> dict[str, Term]:
     """Computes every term of the loss, unweighted.
 
-    Items without a real frame (fillers of a last batch) count in no term.
+    Items without a real frame (fillers of a last batch) are left out.
 
     Args:
-        outputs: of `models.Temos`.
+        outputs: outputs of `models.Temos`.
         batch: features (B, T, F), frame_mask (B, T); on several devices also
-            longest (), frames of the longest item of the global batch.
-        config: `config.losses.recons_mean` 'frames' averages reconstruction over
-            real frames; 'padded' over B x the longest item, as published.
+            longest (), the frames of the longest item of the global batch.
+        config: `config.losses.recons_mean` is 'frames' to average reconstruction over
+            real frames, or 'padded' to divide by B x the longest item, as published.
 
     Returns:
         name -> (sum, count).
@@ -50,12 +50,12 @@ def seven_terms(
     item_mask: Bool[Array, " b"],
     reconstruction: Callable[[jax.Array], Term],
 ) -> dict[str, Term]:
-    """Computes the terms of one action.
+    """Computes the seven terms of one action.
 
     Args:
-        outputs: of `models.Temos`.
-        item_mask: (B,) False = filler row.
-        reconstruction: (B, T, F) decoded features -> their term.
+        outputs: outputs of `models.Temos`.
+        item_mask: (B,) False = filler item.
+        reconstruction: function from (B, T, F) decoded features to their term.
 
     Returns:
         name -> (sum, count).
@@ -81,7 +81,7 @@ def seven_terms(
 
 
 def weights(config: Config) -> dict[str, float]:
-    """Returns the weight of every term: 1, `config.losses.{lmd_kl,lmd_latent}`."""
+    """Returns every weight: 1, `config.losses.lmd_kl` or `config.losses.lmd_latent`."""
     return {
         "recons_rfeats2rfeats": 1.0,
         "recons_text2rfeats": 1.0,

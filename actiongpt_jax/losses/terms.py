@@ -1,7 +1,7 @@
 """Elementwise losses and their masked reductions.
 
-A term is a pair (sum, count): sums and counts are added over devices and divided
-once, so that a mean does not depend on how a batch was split.
+A term is a pair (sum, count). Sums and counts are added over devices and divided once,
+so that a mean does not depend on how a batch is split.
 """
 
 import jax
@@ -16,7 +16,7 @@ Term = tuple[jax.Array, jax.Array]
 def smooth_l1(
     prediction: Float[Array, "..."], target: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Huber loss with threshold 1, elementwise: d^2 / 2, beyond 1 |d| - 1/2."""
+    """Huber loss with threshold 1, elementwise: d^2 / 2 if |d| < 1, else |d| - 1/2."""
     distance = jnp.abs(prediction - target)
     return jnp.where(distance < 1.0, 0.5 * distance * distance, distance - 0.5)
 
@@ -25,11 +25,11 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Float[Array, "..."]:
     """KL(q || p) of diagonal Gaussians, elementwise, not summed.
 
     Args:
-        q: over (..., D).
-        p: over (..., D).
+        q: Gaussian over (..., D).
+        p: Gaussian over (..., D).
 
     Returns:
-        (..., D) nats.
+        (..., D) divergence of each element, in nats.
     """
     mean_part = (q.mu - p.mu) ** 2 * jnp.exp(-p.logvar)
     log_ratio = q.logvar - p.logvar
@@ -37,14 +37,14 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Float[Array, "..."]:
 
 
 def masked_term(values: Float[Array, "b ..."], mask: Bool[Array, "..."]) -> Term:
-    """Sums `values` where a mask over their first axes is True.
+    """Sums `values` where a mask over their leading axes is True.
 
     Args:
         values: (B, ..., F) elementwise losses.
         mask: bool over leading axes of `values`.
 
     Returns:
-        (sum, count of elements).
+        (sum of the elements where the mask is True, count of these elements).
     """
     wide = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     per_entry = values.size // mask.size

@@ -1,5 +1,6 @@
-"""Metrics: arrays in, figures out; no model and no file.
+"""Metrics: functions from arrays to figures, without models or files.
 
-`ape_ave` compares with captured motion, `physical` needs none, `retrieval` measures in
-an evaluator's space; `intervals` bootstraps, `validation` runs during training.
+`ape_ave` compares generated with captured motion, `physical` needs no captured motion,
+and `retrieval` measures in an evaluator's space. `intervals` computes bootstrap
+intervals, and `validation` holds the metrics that run during training.
 """

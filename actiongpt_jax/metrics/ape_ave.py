@@ -1,13 +1,13 @@
 """Average position error (APE) and average variance error (AVE) of joints.
 
-Both come as sums and counts, so that batches add up to exactly what one pass over
-all motions gives:
+Both are computed as sums and counts, so that batches add up to the result of one pass
+over all motions:
 
     parts = [ape_ave_sums(...) for batch in batches]
     figures = combine(parts)
 
-`ape_ave_each` gives the errors of every motion and joint, which show where they come
-from (see `metrics.intervals`).
+`ape_ave_each` returns the errors of every motion and joint, for confidence intervals
+and breakdowns (see `metrics.intervals`).
 
 Source: Ghosh et al. 2021 (arXiv:2103.14675); TEMOS (arXiv:2204.14109) for the
 'reference' protocol, Action-GPT (arXiv:2211.15603) for 'paper'.
@@ -43,35 +43,35 @@ def ape_ave(
     protocol: Protocol,
     mask: Mask | tuple[Mask, Mask] | None = None,
 ) -> dict[str, jax.Array]:
-    """Judges generated motions by their distance from captured ones.
+    """Measures the distance of generated motions from captured ones.
 
     | | 'paper' | 'reference' |
     |---|---|---|
     | joints | 22 of SMPL, z up | 21 of MMM, y up |
-    | taken from both first | ground position and yaw of frame 0 | those, by `rifke`, and its floor |
+    | removed from both motions first | ground position and yaw of frame 0 | the same, by `rifke`, and its floor height |
     | root | pelvis | root |
     | traj | pelvis on the ground | root on the ground |
     | local | 21 joints minus the pelvis | 20 joints in axes that turn with the body |
     | global | all 22 | all 21 |
 
-    APE is the distance, averaged over all frames of all motions alike. AVE is the
-    distance between the variances (one per coordinate, over time, 1 / (n - 1)),
-    averaged over motions; those of one frame have no variance and are left out.
+    APE is the distance, averaged over the frames of all motions with equal weight. AVE
+    is the distance between the variances (one per coordinate, over time, 1 / (n - 1)),
+    averaged over motions; motions of one frame have no variance and are left out.
     local and global are means over their joints.
 
     Args:
         generated: (..., T, J, 3) metres, padded to T frames.
         reference: (..., T, J, 3) metres.
-        lengths: (...) frames of each motion that are compared; 0 for filler.
+        lengths: (...) number of frames of each motion to compare; 0 for filler.
         protocol: 'paper' or 'reference'.
-        mask: (..., T) True for frames that exist, or one mask for `generated` and
-            one for `reference`. Frames outside are not compared either, and need
-            not be finite. 'paper' needs none. In 'reference' all T frames enter
-            the floor estimate unless masked, as published.
+        mask: (..., T) True for frames that exist, or a pair of such masks for
+            `generated` and `reference`. Masked frames are not compared either, and
+            need not be finite. 'paper' needs no mask. In 'reference' all T frames
+            enter the floor estimate unless masked, as published.
 
     Returns:
         ape_root ape_traj ape_local ape_global, metres; ave_root ave_traj ave_local
-        ave_global, square metres. NaN where there is nothing to average.
+        ave_global, square metres. NaN if there is nothing to average.
 
     Raises:
         InputError: for an unknown protocol or shapes that do not fit it.
@@ -81,10 +81,10 @@ def ape_ave(
 
 
 def combine(parts: Iterable[Mapping[str, tuple]]) -> dict[str, float]:
-    """Averages over batches (or devices) what `ape_ave_sums` returned for each.
+    """Averages the results of `ape_ave_sums` over batches (or devices).
 
     Args:
-        parts: results of `ape_ave_sums`.
+        parts: results of `ape_ave_sums`, one per batch.
 
     Returns:
         The figures of `ape_ave` over all batches, as floats.
@@ -111,14 +111,14 @@ def ape_ave_sums(
     """Returns the sums and counts behind `ape_ave`; jit-able, differentiable.
 
     Args:
-        generated: as in `ape_ave`.
-        reference: as in `ape_ave`.
-        lengths: as in `ape_ave`.
-        protocol: as in `ape_ave`.
-        mask: as in `ape_ave`.
+        generated: generated joints; see `ape_ave`.
+        reference: captured joints; see `ape_ave`.
+        lengths: number of frames to compare; see `ape_ave`.
+        protocol: 'paper' or 'reference'; see `ape_ave`.
+        mask: frames that exist; see `ape_ave`.
 
     Returns:
-        {name: (sum, count)}: APE over frames, AVE over motions.
+        name -> (sum, count): APE counts frames, AVE counts motions.
 
     Raises:
         InputError: for an unknown protocol or shapes that do not fit it.
@@ -142,16 +142,16 @@ def ape_ave_each(
     """Returns the errors of each motion and joint behind `ape_ave`.
 
     Args:
-        generated: as in `ape_ave`.
-        reference: as in `ape_ave`.
-        lengths: as in `ape_ave`.
-        protocol: as in `ape_ave`.
-        mask: as in `ape_ave`.
+        generated: generated joints; see `ape_ave`.
+        reference: captured joints; see `ape_ave`.
+        lengths: number of frames to compare; see `ape_ave`.
+        protocol: 'paper' or 'reference'; see `ape_ave`.
+        mask: frames that exist; see `ape_ave`.
 
     Returns:
-        frames (...), those compared; and the eight names: root and traj (..., 1),
-        local and global (..., joints). ape is the mean over the motion's frames
-        (0 without any), ave as it is (0 below two frames).
+        frames: (...) number of compared frames; and the eight figures of `ape_ave`:
+        root and traj as (..., 1), local and global as (..., joints). ape is the mean
+        over the motion's frames (0 if it has none); ave is 0 below two frames.
 
     Raises:
         InputError: for an unknown protocol or shapes that do not fit it.
@@ -172,7 +172,7 @@ def _totals(
     protocol: Protocol,
     mask: Mask | tuple[Mask, Mask] | None,
 ) -> tuple[Array, dict[str, Array]]:
-    """Frames compared (...), and by joint: APE summed over them, AVE."""
+    """Returns the number of frames (...), and per joint the summed APE and the AVE."""
     generated, reference = jnp.asarray(generated), jnp.asarray(reference)
     lengths = jnp.asarray(lengths)
     _check(generated, reference, lengths, protocol)
@@ -186,9 +186,9 @@ def _totals(
     parts_of = _paper_parts if protocol == "paper" else _reference_parts
     generated_parts = parts_of(generated, masks[0], compared)
     reference_parts = parts_of(reference, masks[1], compared)
-    # The compiler may round the two sides differently, but a motion has no distance
-    # from itself.
-    if protocol == "reference":  # every frame that exists counts for the floor
+    # The compiler may round the two sides differently, but the distance of a motion
+    # from itself must be exactly 0.
+    if protocol == "reference":  # every frame that exists affects the floor height
         matter = [jnp.ones_like(compared) if one is None else one for one in masks]
     else:
         matter = [compared, compared]
@@ -206,8 +206,8 @@ def _totals(
 
 
 def _paper_parts(joints: Array, mask: AnyArray | None, compared: Array):
-    """(root, traj, local, global), each (..., T, joints, coordinates)."""
-    del mask  # part of `compared`
+    """Returns (root, traj, local, global), each (..., T, joints, coordinates)."""
+    del mask  # `compared` already contains it
     joints = jnp.where(compared[..., None, None], joints, 0.0)
     first = joints[..., 0, :, :]
     now = kinematics.facing(kinematics.pelvis_from_joints(first))
@@ -223,7 +223,7 @@ def _paper_parts(joints: Array, mask: AnyArray | None, compared: Array):
 
 
 def _reference_parts(joints: Array, mask: AnyArray | None, compared: Array):
-    """(root, traj, local, global), each (..., T, joints, coordinates)."""
+    """Returns (root, traj, local, global), each (..., T, joints, coordinates)."""
     if mask is not None:
         joints = jnp.where(mask[..., None, None], joints, 0.0)
     features = rifke.encode(joints, mask=mask)
@@ -236,7 +236,7 @@ def _reference_parts(joints: Array, mask: AnyArray | None, compared: Array):
 
 
 def _variance(values: Array, real: Array) -> Array:
-    """Unbiased variance over real frames: (..., T, J, C) -> (..., J, C)."""
+    """Returns the unbiased variance over real frames, (..., T, J, C) -> (..., J, C)."""
     weight = real[..., None, None].astype(values.dtype)
     count = weight.sum(-3, keepdims=True)
     mean = (values * weight).sum(-3, keepdims=True) / jnp.maximum(count, 1.0)
@@ -245,7 +245,7 @@ def _variance(values: Array, real: Array) -> Array:
 
 
 def _distance(a: Array, b: Array) -> Array:
-    """Lengths of differences over the last axis; the gradient at 0 is 0."""
+    """Returns lengths of differences over the last axis; the gradient at 0 is 0."""
     squared = ((a - b) ** 2).sum(-1)
     differ = squared > 0
     return jnp.where(differ, jnp.sqrt(jnp.where(differ, squared, 1.0)), 0.0)

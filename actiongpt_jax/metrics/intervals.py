@@ -1,4 +1,4 @@
-"""From the errors of single motions to figures with intervals."""
+"""Averages of the errors of single motions, with bootstrap confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from actiongpt_jax.errors import check_choice
 
-# Draws of the bootstrap that are held in memory at once.
+# Number of bootstrap draws that are held in memory at once.
 _CHUNK = 100
 
 
@@ -17,49 +17,50 @@ def ratios(
     draws: int = 1000,
     seed: int = 0,
 ) -> Float[np.ndarray, "f 3"]:
-    """Averages over items, with how far the average would go for other items.
+    """Averages over items, with a 95 % bootstrap interval over items.
 
     Args:
-        totals: (n, F) per item, sums.
-        counts: (n, F) per item, of what.
+        totals: (n, F) sum of each item.
+        counts: (n, F) number of entries in each sum.
         draws: how often the bootstrap draws n items with replacement.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
-        (F, 3) sum of totals over sum of counts, and the 2.5th and 97.5th percentile
-        of that among the draws. NaN where there is nothing to count.
+        (F, 3) sum of totals divided by sum of counts, and the 2.5th and 97.5th
+        percentile of this ratio among the draws. NaN if there is nothing to count.
     """
     totals, counts = np.asarray(totals, np.float64), np.asarray(counts, np.float64)
     rng, n = np.random.default_rng(seed), len(totals)
-    found = [_divided(totals.sum(0), counts.sum(0))]
+    ratio = _divided(totals.sum(0), counts.sum(0))
+    drawn_ratios = []
     for start in range(0, draws if n else 0, _CHUNK):
         size = min(_CHUNK, draws - start)
         times = rng.multinomial(n, np.full(n, 1 / n), size).astype(np.float64)
-        found.extend(_divided(times @ totals, times @ counts))
-    drawn = np.array(found[1:] or found)
+        drawn_ratios.extend(_divided(times @ totals, times @ counts))
+    drawn = np.array(drawn_ratios or [ratio])
     if np.isnan(drawn).any():
-        # A draw may hold nothing to count; what is left says enough.
-        drawn = np.where(np.isnan(drawn), np.nan_to_num(found[0]), drawn)
+        # A draw may contain nothing to count; it counts as the ratio of all items.
+        drawn = np.where(np.isnan(drawn), np.nan_to_num(ratio), drawn)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    empty = np.isnan(found[0])
-    return np.stack([found[0], *(np.where(empty, np.nan, x) for x in (low, high))], -1)
+    empty = np.isnan(ratio)
+    return np.stack([ratio, *(np.where(empty, np.nan, x) for x in (low, high))], -1)
 
 
 def choose_samples(
     errors: Mapping[str, Float[np.ndarray, "n s"]], how: str
 ) -> dict[str, np.ndarray]:
-    """Makes one figure per motion of those of its samples.
+    """Reduces the figures of several samples per motion to one figure per motion.
 
     Args:
-        errors: the eight names of `ape_ave` -> (n, S).
-        how: 'mean', or 'best': of each motion the sample whose root is nearest
-            (ape_root), with all its figures, as published.
+        errors: each of the eight names of `ape_ave` -> (n, S) errors of S samples.
+        how: 'mean' averages over samples; 'best' takes for each motion all figures of
+            the sample whose root is nearest (smallest ape_root), as published.
 
     Returns:
-        name -> (n,).
+        name -> (n,) one figure per motion.
 
     Raises:
-        InputError: for another `how`.
+        InputError: if `how` is neither.
     """
     check_choice("how", how, ("mean", "best"))
     if how == "mean":
@@ -80,21 +81,22 @@ def figures(
     """Averages the errors of motions as `metrics.ape_ave` does, with intervals.
 
     Args:
-        errors: name -> (n,) of each motion, see `ape_ave_each`.
-        frames: (n,) how many were compared: the weight of an APE; an AVE counts
-            where there are two.
-        seed: of the bootstrap over motions.
-        draws: of the bootstrap; 0 gives no interval: both ends are the figure.
+        errors: name -> (n,) error of each motion; see `ape_ave_each`.
+        frames: (n,) number of compared frames of each motion. It is the weight of the
+            motion's APE; its AVE counts if there are at least two.
+        seed: seed of the bootstrap over motions.
+        draws: number of bootstrap draws; 0 draws none, and both ends of the interval
+            equal the figure.
 
     Returns:
-        name -> [figure, low, high] of a 95 % interval.
+        name -> [figure, low, high], with the ends of a 95 % interval.
     """
     frames = np.asarray(frames, np.float64)
     weights = {"ape": frames, "ave": (frames > 1).astype(np.float64)}
     counts = np.stack([weights[name[:3]] for name in errors], 1)
     values = np.stack([np.asarray(errors[name], np.float64) for name in errors], 1)
-    found = ratios(values * counts, counts, draws, seed)
-    return {name: row.tolist() for name, row in zip(errors, found, strict=True)}
+    rows = ratios(values * counts, counts, draws, seed)
+    return {name: row.tolist() for name, row in zip(errors, rows, strict=True)}
 
 
 def by_phrase(
@@ -105,23 +107,25 @@ def by_phrase(
     """Breaks figures down by phrase.
 
     Args:
-        errors: name -> (n,) of each motion, see `figures`.
-        frames: (n,) how many were compared, see `figures`.
-        phrases: of each motion.
+        errors: name -> (n,) error of each motion; see `figures`.
+        frames: (n,) number of compared frames of each motion; see `figures`.
+        phrases: phrase of each motion.
 
     Returns:
-        phrase -> motions, and name -> figure; the most frequent phrases first.
+        phrase -> {'motions': number of motions, name: figure, ...}, the most frequent
+        phrases first.
     """
     rows: dict[str, list[int]] = {}
     for i, phrase in enumerate(phrases):
         rows.setdefault(phrase, []).append(i)
     frames = np.asarray(frames)
-    found = {}
-    for phrase, own in sorted(rows.items(), key=lambda x: (-len(x[1]), x[0])):
-        chosen = {name: np.asarray(values)[own] for name, values in errors.items()}
-        means = figures(chosen, frames[own], draws=0)
-        found[phrase] = {"motions": len(own), **{n: v[0] for n, v in means.items()}}
-    return found
+    breakdown = {}
+    for phrase, indices in sorted(rows.items(), key=lambda x: (-len(x[1]), x[0])):
+        chosen = {name: np.asarray(values)[indices] for name, values in errors.items()}
+        means = figures(chosen, frames[indices], draws=0)
+        means = {name: interval[0] for name, interval in means.items()}
+        breakdown[phrase] = {"motions": len(indices), **means}
+    return breakdown
 
 
 def _divided(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
-"""What no distance to a captured motion tells: feet that slide, jerks, the ground.
+"""Physical plausibility of motions: sliding feet, jerk, and contact with the ground.
 
-Everything is measured on the 22 joints of SMPL in a z-up world, in metres and seconds,
-per motion and as (sum, count), so that batches add up. Frames beyond a motion's length
-count in nothing and need not be finite. A rate of frames is always given: figures of
-20 and of 30 fps are comparable, which the published jerks (per frame cubed) are not.
+These figures need no captured motion. All are measured on the 22 joints of SMPL in a
+z-up world, in metres and seconds, per motion and as (sum, count), so that batches add
+up. Frames beyond a motion's length are ignored and need not be finite. The frame rate
+is always an argument, so that figures at 20 and 30 fps are comparable; the published
+jerks (per frame cubed) are not.
 
 Source: skating ratio, GMD (arXiv:2305.12577), as its code computes it; jerk, FlowMDM
 (arXiv:2402.15509); transition distance, TEACH (arXiv:2209.04066); ground and sliding
-after PhysDiff (arXiv:2212.02500), on joints with the height of a sole in place of
-vertices, and therefore under names of their own.
+after PhysDiff (arXiv:2212.02500), but under other names, because they use joints and a
+sole height instead of vertices.
 """
 
 import jax
@@ -23,10 +24,11 @@ from actiongpt_jax.shapes import check_shape
 Term = tuple[jax.Array, jax.Array]
 
 _LEFT_ANKLE, _RIGHT_ANKLE, _LEFT_TOES, _RIGHT_TOES = 7, 8, 10, 11
-# Published: contact below 5 cm; 0.5 m/s, now and over 5 frames of 20 fps.
+# Published: contact below 5 cm; skating above 0.5 m/s, both now and on average over
+# 5 frames at 20 fps.
 CONTACT_HEIGHT, SKATING_SPEED, _SKATING_SECONDS = 0.05, 0.5, 0.25
-# Metres of a joint above the sole it stands on: toes by estimate, ankles so much more
-# as they lie higher in the built-in skeleton at rest.
+# Height of a joint above the sole, metres: an estimate for the toes; for the ankles
+# that plus their height above the toes in the built-in skeleton at rest.
 _SOLE = 0.02
 _CLEARANCE = (
     (_LEFT_ANKLE, _SOLE - SMPL22.offsets[_LEFT_TOES][1]),
@@ -34,9 +36,9 @@ _CLEARANCE = (
     (_LEFT_TOES, _SOLE),
     (_RIGHT_TOES, _SOLE),
 )
-# Published: 5 mm are no fault.
+# Published: distances up to 5 mm from the ground are ignored.
 _TOLERANCE = 0.005
-# Published: of one second at 30 fps, half on each side.
+# Published: one second (30 frames at 30 fps), half of it on each side of the seam.
 JERK_SECONDS = 0.5
 
 
@@ -45,31 +47,31 @@ def physical_sums(
     lengths: Int[AnyArray, "*batch"],
     fps: float,
 ) -> dict[str, Term]:
-    """Measures motions that stand for themselves; jit-able.
+    """Measures the physical plausibility of motions; jit-able.
 
-    | name | mean over | of | unit |
+    | name | mean over | quantity | unit |
     |---|---|---|---|
-    | skating | frames but one | a foot in contact slides, see `skating` | ratio |
-    | foot_slide | contacts of a foot | its move on the ground | m |
-    | penetration | frames | how far the lowest sole is under the floor | m |
-    | floating | frames | how far it is above the floor | m |
-    | jerk | frames but three | the largest jerk of a joint, see `jerk` | m/s^3 |
-    | bone_drift | bones | standard deviation of its length over time | m |
+    | skating | steps between frames | a foot in contact slides, see `skating` | ratio |
+    | foot_slide | contacts of a foot | movement of the foot on the ground | m |
+    | penetration | frames | depth of the lowest sole below the floor | m |
+    | floating | frames | height of the lowest sole above the floor | m |
+    | jerk | frames except three | the largest jerk of a joint, see `jerk` | m/s^3 |
+    | bone_drift | bones | standard deviation of the length over time | m |
 
-    A foot is in contact in two frames running in which its toes' joint is less than
-    0.05 m above the motion's own floor: the lowest place that joint of either foot
-    has. penetration and floating are 0 within 5 mm.
+    A foot is in contact from one frame to the next if its toe joint is less than
+    0.05 m above the motion's own floor in both frames; that floor is the lowest
+    position of both toe joints. penetration and floating are 0 within 5 mm.
 
     Args:
         joints: (..., T, 22, 3) metres, z up; the ground is at 0.
-        lengths: (...) real frames of each; 0 for filler.
+        lengths: (...) number of real frames of each motion; 0 for filler.
         fps: frames per second.
 
     Returns:
         name -> (sum, count), each (...).
 
     Raises:
-        InputError: for shapes that do not fit, or a rate that is not above 0.
+        InputError: for wrong shapes, or a frame rate that is not above 0.
     """
     joints, real = _masked(joints, lengths, fps)
     skates, contact, step = _feet(joints, real, fps)
@@ -104,20 +106,20 @@ def skating(
 ) -> Bool[Array, "*batch T-1"]:
     """Finds the frames in which a foot slides.
 
-    A foot in contact (see `physical_sums`) skates from a frame to the next if it moves
-    over the ground at more than 0.5 m/s, and did on average over a quarter of a second
-    around it (as published, what lies beyond the ends counts as standing still).
+    A foot in contact (see `physical_sums`) skates from one frame to the next if its
+    speed on the ground is above 0.5 m/s both there and on average over the surrounding
+    quarter of a second. As published, a foot counts as still beyond the ends.
 
     Args:
         joints: (..., T, 22, 3) metres, z up.
-        lengths: (...) real frames.
+        lengths: (...) number of real frames of each motion.
         fps: frames per second.
 
     Returns:
         (..., T - 1) True where either foot skates.
 
     Raises:
-        InputError: for the same faults as `physical_sums`.
+        InputError: for wrong shapes, or a frame rate that is not above 0.
     """
     return _feet(*_masked(joints, lengths, fps), fps)[0]
 
@@ -129,21 +131,21 @@ def jerk(
 ) -> tuple[Float[Array, "*batch T-3"], Bool[Array, "*batch T-3"]]:
     """Returns the largest jerk of a joint at each time.
 
-    That is the maximum over joints of the sum of the absolute values of the three
-    coordinates of the third difference over time. Published figures are this divided
-    by fps cubed.
+    The jerk of a joint is the sum of the absolute values of the three coordinates of
+    the third difference over time, times fps cubed. Published figures are not
+    multiplied by fps cubed.
 
     Args:
         joints: (..., T, J, 3) metres.
-        lengths: (...) real frames.
+        lengths: (...) number of real frames of each motion.
         fps: frames per second.
 
     Returns:
-        (..., T - 3) m/s^3, entry t being of frames t to t + 3; and whether these are
-        real (where they are not, it is 0).
+        (..., T - 3) jerk in m/s^3, where entry t spans frames t to t + 3, and a mask
+        that is True where all four frames are real; the jerk is 0 elsewhere.
 
     Raises:
-        InputError: for shapes that do not fit, or a rate that is not above 0.
+        InputError: for wrong shapes, or a frame rate that is not above 0.
     """
     return _jerk(*_masked(joints, lengths, fps, joints.shape[-2]), fps)
 
@@ -154,20 +156,21 @@ def jerk_around(
     seams: Int[AnyArray, "*batch"],
     fps: float,
 ) -> tuple[Float[Array, "*batch w"], Bool[Array, "*batch w"]]:
-    """Cuts out the jerk around the seam of two actions.
+    """Cuts out the jerk around the seam between two actions.
 
     Args:
         joints: (..., T, J, 3) metres.
-        lengths: (...) real frames.
-        seams: (...) first frame of the second action; 0 where there is none.
+        lengths: (...) number of real frames of each motion.
+        seams: (...) first frame of the second action; 0 for a motion without one.
         fps: frames per second.
 
     Returns:
-        (..., W) m/s^3 of half a second before to half a second after the seam, the
-        middle one being of the two frames on each side of it; and whether they exist.
+        (..., W) jerk in m/s^3 from half a second before to half a second after the
+        seam, whose middle entry spans the two frames on each side of the seam, and a
+        mask that is True where these frames exist.
 
     Raises:
-        InputError: for the same faults as `jerk`.
+        InputError: for wrong shapes, or a frame rate that is not above 0.
     """
     curve, inside = jerk(joints, lengths, fps)
     half = round(JERK_SECONDS * fps)
@@ -179,27 +182,28 @@ def jerk_around(
     last = curve.shape[-1] - 1
     exists = (around >= 0) & (around <= last) & (jnp.asarray(seams) > 0)[..., None]
     rows = jnp.clip(around, 0, max(last, 0))
-    found = jnp.take_along_axis(curve, rows, -1)
+    window = jnp.take_along_axis(curve, rows, -1)
     exists &= jnp.take_along_axis(inside, rows, -1)
-    return jnp.where(exists, found, 0.0), exists
+    return jnp.where(exists, window, 0.0), exists
 
 
 def peak_and_area(
     sums: Float[AnyArray, " w"], counts: Float[AnyArray, " w"], level: float, fps: float
 ) -> dict[str, jax.Array]:
-    """Judges the jerk around all seams together.
+    """Computes the peak of the mean jerk around all seams, and the area under it.
 
     Args:
-        sums: (W,) of what `jerk_around` gives, over all seams.
-        counts: (W,) how many existed.
-        level: mean jerk of real motions, m/s^3: the curve that a motion without seams
-            would have.
+        sums: (W,) sums over all seams of the jerks that `jerk_around` returns.
+        counts: (W,) number of seams at which each entry exists.
+        level: mean jerk of real motions, m/s^3: the baseline curve of a motion
+            without seams.
         fps: frames per second.
 
     Returns:
-        peak_jerk: the largest of the W means, m/s^3; area_under_jerk: the integral
-        over time of their distance from `level`, m/s^2. published_peak and
-        published_area: the same per frame cubed, and summed instead of integrated.
+        peak_jerk: the largest of the W means, m/s^3. area_under_jerk: the integral
+        over time of the absolute difference between the means and `level`, m/s^2.
+        published_peak and published_area: the same per frame cubed, with the area
+        summed over frames instead of integrated over time.
     """
     sums, counts = jnp.asarray(sums), jnp.asarray(counts)
     some = counts > 0
@@ -221,15 +225,16 @@ def transition_distance(
     *,
     root_aligned: bool = False,
 ) -> Float[Array, "*batch"]:
-    """Returns the mean distance of joints from the last frame before a seam to it.
+    """Returns how far joints move on average across a seam, from frame to frame.
 
     Args:
         joints: (..., T, J, 3) metres; joint 0 is the root.
-        seams: (...) first frame of the second action; from 1 on.
-        root_aligned: whether to take the root's place from both frames first.
+        seams: (...) first frame of the second action, at least 1.
+        root_aligned: whether to subtract the root's position from both frames first.
 
     Returns:
-        (...) metres.
+        (...) mean distance of the joints between the frames before and after the seam,
+        metres.
     """
     joints = jnp.asarray(joints)
     if root_aligned:
@@ -244,7 +249,7 @@ def transition_distance(
 def _masked(
     joints: AnyArray, lengths: AnyArray, fps: float, num_joints: int = SMPL22.num_joints
 ) -> tuple[Array, Array]:
-    """Joints, 0 where there is no frame, and (..., T) which frames are real."""
+    """Returns joints that are 0 where there is no frame, and a mask of real frames."""
     joints, lengths = jnp.asarray(joints), jnp.asarray(lengths)
     sizes = check_shape("joints", joints, f"... T {num_joints} 3")
     check_shape("lengths", lengths, "...", sizes)
@@ -256,7 +261,7 @@ def _masked(
 
 
 def _feet(joints: Array, real: Array, fps: float) -> tuple[Array, Array, Array]:
-    """Skating (..., T - 1); contact and move on the ground, m, (..., T - 1, 2)."""
+    """Returns skating (..., T - 1), then contact and ground steps (..., T - 1, 2)."""
     toes = joints[..., (_LEFT_TOES, _RIGHT_TOES), :]
     heights = jnp.where(real[..., None], toes[..., 2], jnp.inf)
     low = heights - heights.min((-1, -2), keepdims=True) < CONTACT_HEIGHT

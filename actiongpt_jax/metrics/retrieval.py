@@ -1,7 +1,7 @@
-"""Whether motions fit their texts, and how they are spread, in an evaluator's space.
+"""Match of motions with their texts, and spread of motions, in an evaluator's space.
 
-All figures take vectors of a `models.evaluator.RetrievalEvaluator`; they compare only
-among the same evaluator, the same number of items and the same seed.
+All figures take vectors of a `models.evaluator.RetrievalEvaluator`. Figures can be
+compared only if the evaluator, the number of items and the seed are the same.
 
 Source: T2M (Guo et al. 2022, its evaluation protocol); FID, arXiv:1706.08500.
 """
@@ -20,7 +20,7 @@ from actiongpt_jax.losses.terms import Term
 from actiongpt_jax.models.evaluator import EvaluatorOutputs
 
 POOL, TOPS = 32, (1, 2, 3)
-# Published: pairs of motions between which diversity is measured.
+# Number of pairs of motions that diversity averages over, as published.
 _DIVERSITY_PAIRS = 300
 _FLOOR_SPLITS = 20
 
@@ -30,15 +30,15 @@ Vectors = Float[np.ndarray, "n p"]
 def top1_terms(
     outputs: EvaluatorOutputs, batch: dict[str, jax.Array], normalizer: Normalizer
 ) -> dict[str, Term]:
-    """Counts the motions of a batch whose own text is the nearest of the batch's.
+    """Counts the motions whose own text is the nearest text of the batch.
 
     Args:
-        outputs: of `models.evaluator.RetrievalEvaluator`.
-        batch: frame_mask (B, T) and text_id (B,).
-        normalizer: not read.
+        outputs: outputs of `models.evaluator.RetrievalEvaluator`.
+        batch: frame_mask (B, T), and text_id (B,), equal for equal texts.
+        normalizer: not used, because vectors are compared.
 
     Returns:
-        top1: (sum, count).
+        {'top1': (hits, real motions)}.
     """
     del normalizer
     ids, real = batch["text_id"], batch["frame_mask"].any(-1)
@@ -60,28 +60,28 @@ def r_precision(
 ) -> dict[str, float]:
     """Counts how often a motion's own text is among the nearest of a pool.
 
-    The pool of a motion is its own text and others drawn from those that differ from
-    it. Another text that lies equally near counts against it.
+    The pool of a motion is its own text and others drawn from the remaining texts.
+    Another text at the same distance as its own counts as nearer.
 
     Args:
-        motions: (n, P).
-        texts: (m, P), one row per distinct text.
-        own: (n,) row of each motion's text.
-        seed: of the draws.
-        pool: texts in a pool, at most m; None takes all.
+        motions: (n, P) vectors of the motions.
+        texts: (m, P) vectors of the texts, one row per distinct text.
+        own: (n,) row of each motion's text in `texts`.
+        seed: seed of the draws.
+        pool: number of texts in a pool, at most m; None takes all texts.
 
     Returns:
-        top1 top2 top3 in [0, 1]; pool, the number of texts there were; chance, of
-        top1.
+        top1 top2 top3 in [0, 1]; pool, the number of texts in the pools; chance, the
+        top1 of a random order.
 
     Raises:
-        InputError: for fewer than two texts, or vectors that do not fit.
+        InputError: for fewer than two texts, or invalid vectors.
     """
     motions, texts, own = _checked(motions), _checked(texts), np.asarray(own)
     if len(texts) < 2:
         raise InputError(
             "retrieval precision must have at least 2 distinct texts, got "
-            f"{len(texts)}; judge a larger split"
+            f"{len(texts)}; evaluate a larger split"
         )
     size = len(texts) if pool is None else min(pool, len(texts))
     rng = np.random.default_rng(seed)
@@ -92,39 +92,39 @@ def r_precision(
         distance = np.linalg.norm(texts[others] - vector, axis=-1)
         ahead = (distance <= np.linalg.norm(texts[row] - vector)).sum()
         hits += ahead < np.array(TOPS)
-    found = {
+    rates = {
         f"top{k}": float(h / len(motions)) for k, h in zip(TOPS, hits, strict=True)
     }
-    return {**found, "pool": size, "chance": 1 / size}
+    return {**rates, "pool": size, "chance": 1 / size}
 
 
 def matching_distance(
     motions: Vectors, texts: Float[np.ndarray, "m p"], own: Int[np.ndarray, " n"]
 ) -> float:
-    """Returns the mean distance of (n, P) motions to their own of (m, P) texts."""
+    """Returns the mean distance of (n, P) motions from their texts, rows of (m, P)."""
     apart = _checked(motions) - _checked(texts)[np.asarray(own)]
     return float(np.linalg.norm(apart, axis=-1).mean())
 
 
 def fid(a: Vectors, b: Float[np.ndarray, "m p"]) -> float:
-    """Returns the Frechet distance of the normal distributions of two samples.
+    """Returns the Frechet distance between normal distributions fitted to two samples.
 
     Args:
-        a: (n, P), n from 2 on.
-        b: (m, P), m from 2 on.
+        a: (n, P) at least 2 vectors.
+        b: (m, P) at least 2 vectors.
 
     Returns:
-        |mean a - mean b|^2 + tr(A + B - 2 sqrt(A B)) of covariances A and B. With few
-        samples it is large even for samples of one distribution: see `fid_floor`.
+        |mean a - mean b|^2 + tr(A + B - 2 sqrt(A B)) with covariances A and B. For few
+        samples it is large even if both come from one distribution: see `fid_floor`.
 
     Raises:
-        InputError: for fewer than two vectors, or vectors that do not fit.
+        InputError: for fewer than two vectors, or invalid vectors.
     """
     a, b = _checked(a), _checked(b)
     if min(len(a), len(b)) < 2:
         raise InputError(
-            f"a FID must be of at least 2 motions on either side, got {len(a)} and "
-            f"{len(b)}; judge a larger split"
+            f"the FID needs at least 2 motions on either side, got {len(a)} and "
+            f"{len(b)}; evaluate a larger split"
         )
     cov_a, cov_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     values, vectors = np.linalg.eigh(cov_a)
@@ -140,33 +140,34 @@ def fid_floor(real: Vectors, seed: int = 0) -> dict[str, float]:
     """Returns the FID of real motions from other real motions.
 
     Args:
-        real: (n, P), n from 4 on.
-        seed: of the splits.
+        real: (n, P) at least 4 vectors of real motions.
+        seed: seed of the splits.
 
     Returns:
-        mean and std over 20 random splits into halves; n, the size of a half.
+        mean and std of the FID over 20 random splits into halves; n, the size of a
+        half.
 
     Raises:
         InputError: for fewer than four vectors.
     """
     real = _checked(real)
     rng, half = np.random.default_rng(seed), len(real) // 2
-    found = []
+    values = []
     for _ in range(_FLOOR_SPLITS):
         order = rng.permutation(len(real))
-        found.append(fid(real[order[:half]], real[order[half : 2 * half]]))
-    return {"mean": float(np.mean(found)), "std": float(np.std(found)), "n": half}
+        values.append(fid(real[order[:half]], real[order[half : 2 * half]]))
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "n": half}
 
 
 def diversity(motions: Vectors, seed: int = 0) -> dict[str, float]:
-    """Returns the mean distance of motions drawn in pairs.
+    """Returns the mean distance between the two motions of random pairs.
 
     Args:
-        motions: (n, P), n from 2 on.
-        seed: of the draw.
+        motions: (n, P) vectors of the motions; fewer than 2 give NaN.
+        seed: seed of the draw.
 
     Returns:
-        mean, and the number of pairs: 300, or n // 2 where that is less. No motion
+        mean, and pairs, the number of pairs: 300, or n // 2 if that is less. No motion
         is in two pairs.
     """
     motions = _checked(motions)
@@ -179,13 +180,15 @@ def diversity(motions: Vectors, seed: int = 0) -> dict[str, float]:
 
 
 def multimodality(samples: Sequence[Vectors]) -> float:
-    """Returns the mean distance between motions of one text.
+    """Returns the mean distance between motions of the same text.
 
     Args:
-        samples: per text, (s, P) of its motions; texts with one motion do not count.
+        samples: for each text the (s, P) vectors of its motions; texts with one
+            motion are left out.
 
     Returns:
-        The mean over all pairs of a text's motions, then over texts; NaN without any.
+        The mean over all pairs of a text's motions, then over texts; NaN if no text
+        has two motions.
     """
     means = []
     for vectors in map(_checked, samples):
@@ -199,14 +202,14 @@ def _checked(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float64)
     if vectors.ndim != 2 or not len(vectors):
         raise InputError(
-            f"vectors must have shape (n, P) with n from 1 on, got {vectors.shape}; "
+            f"vectors must have shape (n, P) with n at least 1, got {vectors.shape}; "
             "encode at least one motion"
         )
     if not np.isfinite(vectors).all():
         row = int(np.argwhere(~np.isfinite(vectors))[0, 0])
         raise InputError(
-            f"vectors must be finite, got row {row} with NaN or infinity; look at the "
-            "motion that it was made of"
+            f"vectors must be finite, got row {row} with NaN or infinity; check the "
+            "motion or text that it encodes"
         )
     return vectors
 
@@ -217,11 +220,11 @@ def similarities(
     """Returns the cosine of every latent to every text.
 
     Args:
-        latents: (..., D) of motions.
+        latents: (..., D) latents of motions.
         texts: (C, D) one vector per class.
 
     Returns:
-        (..., C) from -1 to 1.
+        (..., C) cosines from -1 to 1.
     """
     return jnp.einsum(
         "...d,cd->...c", unit(latents), unit(texts), precision=jax.lax.Precision.HIGHEST
@@ -231,18 +234,18 @@ def similarities(
 def is_recognised(
     scores: Float[AnyArray, "*batch c"], valid: Bool[AnyArray, "*batch c"], k: int
 ) -> Bool[Array, "*batch"]:
-    """Whether one of a motion's classes is among the k best scores.
+    """Returns whether one of a motion's classes is among the k best scores.
 
     Args:
-        scores: (..., C) higher is better.
-        valid: (..., C) True for every class that a motion is of.
-        k: 1 or 5 in what is published.
+        scores: (..., C) score of each class; higher is better.
+        valid: (..., C) True for every class that the motion belongs to.
+        k: number of best scores; 1 and 5 in published figures.
 
     Returns:
-        (...) bool; the mean is the top-k accuracy.
+        (...) bool; its mean is the top-k accuracy.
     """
     scores, valid = jnp.asarray(scores), jnp.asarray(valid)
     best = jnp.where(valid, scores, -jnp.inf).max(-1, keepdims=True)
-    # Classes that are not its own and score as well count against it.
+    # Wrong classes with the same score as the best valid class count as better.
     ahead = (~valid & (scores >= jnp.broadcast_to(best, scores.shape))).sum(-1)
     return valid.any(-1) & (ahead < k)

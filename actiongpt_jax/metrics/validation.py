@@ -1,4 +1,4 @@
-"""What validation during training adds to the losses: errors of generated motion."""
+"""Errors of generated motion that validation during training adds to the losses."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ def ape_ave_terms(
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
     """Compares the motions generated from text with the real ones, on 22 joints.
 
-    The protocol is 'paper' of `metrics.ape_ave`; latents are at their means. The
-    actions of a pair count as motions of their own.
+    The protocol is 'paper' of `metrics.ape_ave`. The two actions of a pair count as
+    separate motions.
 
     Args:
-        outputs: features_text (B, T, 135), normalised; of pairs features_text_0 and
-            features_text_1.
-        batch: features (B, T, 135), normalised, and frame_mask (B, T); of pairs
-            each with _0 and _1.
-        normalizer: of the features.
+        outputs: model outputs, decoded with latents at their means, with the normalised
+            features_text (B, T, 135); for pairs features_text_0 and features_text_1.
+        batch: features (B, T, 135), normalised, and frame_mask (B, T); for pairs both
+            names end in _0 and _1.
+        normalizer: normalizer of the features.
 
     Returns:
-        name -> (sum, count), metres.
+        name -> (sum, count); APE in metres, AVE in square metres.
     """
 
     def joints(features: jax.Array) -> jax.Array:
@@ -43,7 +43,7 @@ def ape_ave_terms(
     frames = max(mask.shape[1] for mask in masks)
 
     def together(arrays: list[jax.Array]) -> jax.Array:
-        """Puts the actions below each other: one program for both."""
+        """Stacks both actions along the batch axis, so that one program serves both."""
         return jnp.concatenate(
             [
                 jnp.pad(a, [(0, 0), (0, frames - a.shape[1])] + [(0, 0)] * (a.ndim - 2))
@@ -66,15 +66,15 @@ def joint_error_terms(
     batch: dict[str, jax.Array],
     normalizer: Normalizer | None = None,
 ) -> dict[str, Term]:
-    """Measures reconstruction on the 22 joints of bodies whose root stays in place.
+    """Measures the reconstruction error of the 22 joints, with the root kept in place.
 
     Args:
-        outputs: of `models.MotionClip`.
+        outputs: outputs of `models.MotionClip`.
         batch: poses (B, T, 150) and frame_mask (B, T).
-        normalizer: not read: poses are not normalised.
+        normalizer: not used, because poses are not normalised.
 
     Returns:
-        joint_error: (sum, count) of the joints' distances, metres.
+        {'joint_error': (sum, count)} of the joints' distances, metres.
     """
     difference = body_points(outputs.poses) - body_points(batch["poses"])
     distance = jnp.sqrt((difference**2).sum(-1))

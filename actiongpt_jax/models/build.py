@@ -1,4 +1,4 @@
-"""From a config to a model."""
+"""Builds the model that a config describes."""
 
 import dataclasses
 from typing import Any
@@ -13,22 +13,22 @@ from actiongpt_jax.nn.sizes import split_sizes
 
 
 def build(config: Config) -> nn.Module:
-    """Builds the model of a config.
+    """Builds the model that a config describes.
 
     Args:
         config: `config.model` holds `name` and the model's attributes;
-            `config.train.dtype` is the type of its products; `compat` is spelled
-            out, see `config_fields.resolve`.
+            `config.train.dtype` is the type of its matrix products; `compat` must
+            already be resolved by `config_fields.resolve`.
 
     Returns:
         An unbound Linen module.
 
     Raises:
-        InputError: for an unknown model or attribute.
+        InputError: for an unknown model or attribute, or an unresolved `compat`.
     """
     if config.get("compat") is not None:
         raise InputError(
-            "config.compat must be spelled out before a model is built, got "
+            "config.compat must be resolved before a model is built, got "
             f"{config.compat!r}; pass `actiongpt_jax.config_fields.resolve(config)`"
         )
     fields = dict(config.model)

@@ -1,10 +1,11 @@
-"""A judge of generated motions: motions and texts as points of one sphere.
+"""Retrieval evaluator: encodes motions and texts as points on one unit sphere.
 
-It is no generator. What lies near to each other in its space belongs together, and from
-that come retrieval precision, FID and diversity (`metrics.retrieval`).
+It measures generated motions and generates none. A motion and its text lie close to
+each other in its space, in which `metrics.retrieval` computes retrieval precision, FID
+and diversity.
 
-Source: the idea of T2M's evaluators (Guo et al. 2022) and TMR (arXiv:2305.00976), here
-without a variance and a decoder.
+Source: the idea of T2M's evaluators (Guo et al. 2022) and TMR (arXiv:2305.00976),
+without their variance and decoder.
 """
 
 from typing import Any
@@ -36,13 +37,13 @@ class EvaluatorOutputs:
 
 
 class RetrievalEvaluator(nn.Module):
-    """A text encoder and a motion encoder that share nothing but where they point.
+    """A text encoder and a motion encoder into one space, with no shared weights.
 
     Attributes:
         sizes: sizes of both encoders.
-        nfeats: width F of a frame of features.
-        embed_dim: width P of the shared space; small, because the bias of a FID grows
-            with it.
+        nfeats: F, number of features per frame.
+        embed_dim: P, width of the shared space; small, because the bias of the FID
+            grows with it.
     """
 
     sizes: Sizes = Sizes(num_layers=4)
@@ -50,7 +51,7 @@ class RetrievalEvaluator(nn.Module):
     embed_dim: int = 64
 
     def setup(self):
-        """Creates both encoders and the layers that bring them to one width."""
+        """Creates both encoders and the layers that map them to the shared width."""
         self.text_encoder = TextEncoder(self.sizes)
         self.motion_encoder = MotionEncoder(self.sizes, vae=False)
         self.text_head = Dense(self.embed_dim, dtype=self.sizes.dtype)
@@ -82,13 +83,13 @@ class RetrievalEvaluator(nn.Module):
         noise: dict[str, jax.Array],
         deterministic: bool = True,
     ) -> EvaluatorOutputs:
-        """Encodes both sides of a batch.
+        """Encodes the texts and the motions of a batch.
 
         Args:
             batch: features (B, T, F), frame_mask (B, T), tokens (B, N, E),
                 token_mask (B, N).
-            noise: not read: nothing is drawn.
-            deterministic: no dropout.
+            noise: not used, because nothing is sampled.
+            deterministic: True switches dropout off.
         """
         del noise
         return EvaluatorOutputs(

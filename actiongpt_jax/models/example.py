@@ -1,4 +1,4 @@
-"""Random arguments of a model's training pass, for its shapes and for checks."""
+"""Random inputs of a model's training pass, for its shapes and for checks."""
 
 import jax
 import jax.numpy as jnp
@@ -8,18 +8,18 @@ from actiongpt_jax.config_fields import Config
 from actiongpt_jax.models.family import family_of
 
 _ITEMS, _FRAMES, _TOKENS = 2, 8, 3
-# Width of DistilBERT's and BERT's states, for a config that does not tell.
+# Width of DistilBERT's and BERT's states, if the config does not set a width.
 _TEXT_WIDTH = 768
 
 Arrays = dict[str, jax.Array]
 
 
 def example_inputs(config: Config) -> tuple[Arrays, Arrays]:
-    """Draws a small batch and latent noise, always the same ones.
+    """Draws a small batch and latent noise, the same ones on every call.
 
     Args:
         config: config of the model; `config.text.width` is the width of the token
-            states, 768 where it is None.
+            states, or None for 768.
 
     Returns:
         (batch, noise), the arguments of the model's `init` and `apply`; every frame

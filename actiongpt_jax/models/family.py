@@ -1,4 +1,4 @@
-"""What differs between the kinds of models, in one record each."""
+"""One record per kind of model with everything in which the kinds differ."""
 
 import dataclasses
 
@@ -15,21 +15,22 @@ from actiongpt_jax.models.temos import Temos
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """The facts of one kind of model, as `config.model.name` names it.
+    """The properties of one kind of model, selected by `config.model.name`.
 
-    How it is trained is in `training.tasks`.
+    `training.tasks` defines how each kind is trained.
 
     Attributes:
         model: the Linen class.
-        nfeats: width of a frame: 135 of `features.rot_velocity`, 150 of
+        nfeats: number of features per frame: 135 in `features.rot_velocity`, 150 in
             `features.pose6d`.
-        noise: names of the latents that a training pass draws, in an order that
-            continued runs rely on.
-        pair: whether a training pass is over pairs of actions, whose arrays have
+        noise: names of the latents that a training pass samples; resumed runs rely
+            on their order.
+        pair: whether a training pass runs over pairs of actions, whose arrays have
             names that end in _0 and _1.
-        pooled_text: whether it reads one vector per text, not the text's tokens.
-        normalized: whether its features are normalised.
-        generates: whether it turns texts into motions.
+        pooled_text: whether the model reads one vector per text instead of the text's
+            tokens.
+        normalized: whether the model's features are normalised.
+        generates: whether the model turns texts into motions.
         text_encoder: hub id of the text model whose embeddings the published weights
             read.
     """
@@ -45,7 +46,7 @@ class Family:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of the names of a batch's arrays, one per action."""
+        """Suffixes of the names of a batch's arrays, one per action."""
         return ("_0", "_1") if self.pair else ("",)
 
 
@@ -66,10 +67,10 @@ FAMILIES = {
 
 
 def family_of(config: Config) -> Family:
-    """Returns the record of a config's model.
+    """Returns the record for the model of a config.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: if `config.model.name` is unknown.
     """
     name = config.model.name
     check_choice("config.model.name", name, FAMILIES)
@@ -77,5 +78,5 @@ def family_of(config: Config) -> Family:
 
 
 def past_frames(config: Config) -> int:
-    """Returns P, the frames of the motion so far that a model reads; 0 for none."""
+    """Returns P, the number of past frames that the model reads, which may be 0."""
     return config.model.get("hist_frames", 0)

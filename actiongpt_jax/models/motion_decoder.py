@@ -1,4 +1,4 @@
-"""From a latent to all frames of a motion at once: the decoder of ACTOR.
+"""Decodes a latent to all frames of a motion at once: the decoder of ACTOR.
 
 Source: ACTOR, arXiv:2104.05670; TEMOS, arXiv:2204.14109.
 """
@@ -25,14 +25,14 @@ def decode_pair(
 ) -> list[jax.Array]:
     """Decodes two latents per item in one call of 2 B items.
 
-    Few large operations are faster than many small ones.
+    One call on twice the items is faster than two calls.
 
     Args:
-        decode: `decode(latent, mask, deterministic)`, as the models have it.
-        first: (B, D).
-        second: (B, D).
-        mask: (B, T) True = frame wanted, of both.
-        deterministic: no dropout.
+        decode: the model's method `decode(latent, mask, deterministic)`.
+        first: (B, D) latents.
+        second: (B, D) latents.
+        mask: (B, T) True = frame to decode, for both latents of an item.
+        deterministic: True switches dropout off.
 
     Returns:
         The two (B, T, F) motions.
@@ -44,12 +44,12 @@ def decode_pair(
 class MotionDecoder(nn.Module):
     """Turns a latent into all frames of a motion at once.
 
-    Every frame starts as its position alone; the latent is the one memory token that
-    the decoder attends to.
+    The query of a frame is its position alone; the latent is the only memory token
+    that the decoder attends to.
 
     Attributes:
         sizes: sizes of the decoder.
-        nfeats: width F of a frame.
+        nfeats: F, number of features per frame.
     """
 
     sizes: Sizes = Sizes()
@@ -65,12 +65,12 @@ class MotionDecoder(nn.Module):
         """Decodes latents.
 
         Args:
-            latent: (B, D).
-            mask: (B, T) True = frame wanted.
-            deterministic: no dropout.
+            latent: (B, D) latents.
+            mask: (B, T) True = frame to decode.
+            deterministic: True switches dropout off.
 
         Returns:
-            (B, T, F) float32 normalised features, exactly 0 where not wanted.
+            (B, T, F) float32 normalised features, exactly 0 where the mask is False.
         """
         (batch, frames), width = mask.shape, self.sizes.latent_dim
         zeros = jnp.zeros((batch, frames, width), self.sizes.dtype)

@@ -1,4 +1,4 @@
-"""From a motion to a Gaussian over latents: the encoder of ACTOR, no action tokens.
+"""Encodes a motion as a Gaussian over latents: ACTOR's encoder, no action tokens.
 
 Source: ACTOR, arXiv:2104.05670; TEMOS, arXiv:2204.14109.
 """
@@ -18,8 +18,8 @@ class MotionEncoder(nn.Module):
 
     Attributes:
         sizes: sizes of the encoder.
-        vae: whether to return a Gaussian; False pools into one vector, through one
-            learned token.
+        vae: whether to return a Gaussian; False pools the motion into one vector
+            through one learned token.
     """
 
     sizes: Sizes = Sizes()
@@ -35,12 +35,12 @@ class MotionEncoder(nn.Module):
         """Encodes motions.
 
         Args:
-            features: (B, T, F) normalised.
+            features: (B, T, F) normalised features.
             mask: (B, T) True = real frame.
-            deterministic: no dropout.
+            deterministic: True switches dropout off.
 
         Returns:
-            Gaussian over (B, D); without `vae` the (B, D) embedding.
+            Gaussian over (B, D), or the (B, D) embedding if `vae` is False.
         """
         frames, bias = project(self, features, "skel_embedding"), mask_to_bias(mask)
         if self.vae:

@@ -24,11 +24,12 @@ class MotionClipOutputs:
     """What one training pass computes.
 
     Attributes:
-        latent: (B, D) of the motions.
-        poses: (B, T, F) decoded from `latent`.
-        text: (B, D) the texts as latents, see `MotionClip.as_latent`.
-        image: (B, D) the pictures as latents, or None without any.
-        poses_text: (B, T, F) decoded from `text`, or None.
+        latent: (B, D) latents of the motions.
+        poses: (B, T, F) poses decoded from `latent`.
+        text: (B, D) the texts as latents; see `MotionClip.as_latent`.
+        image: (B, D) the pictures as latents; None if the batch has no pictures.
+        poses_text: (B, T, F) poses decoded from `text`; None unless the model decodes
+            texts in training.
     """
 
     latent: jax.Array
@@ -42,13 +43,13 @@ class MotionClip(nn.Module):
     """A motion encoder into the space of a text model's vectors, and a decoder.
 
     Attributes:
-        sizes: sizes of both parts; `latent_dim` is also the width of the texts'
-            vectors, 512 in CLIP ViT-B/32.
-        nfeats: width F of a frame of poses.
-        encoder_tokens: learned tokens in front of the frames, of which the first
-            becomes the latent: 1 in Action-GPT, 2 in MotionCLIP itself.
-        text_latent: how a text's vector becomes a latent, see `as_latent`.
-        decode_text: decode texts in training too (the published
+        sizes: sizes of the encoder and the decoder; `latent_dim` is also the width of
+            the texts' vectors, 512 in CLIP ViT-B/32.
+        nfeats: F, number of features per frame.
+        encoder_tokens: number of learned tokens in front of the frames, the first of
+            which becomes the latent: 1 in Action-GPT, 2 in MotionCLIP itself.
+        text_latent: how a text's vector becomes a latent; see `as_latent`.
+        decode_text: whether to decode texts in training too (the published
             `use_generation_losses`).
     """
 
@@ -59,7 +60,7 @@ class MotionClip(nn.Module):
     decode_text: bool = False
 
     def setup(self):
-        """Creates both parts."""
+        """Creates the encoder and the decoder."""
         if self.encoder_tokens not in (1, 2):
             raise InputError(
                 f"encoder_tokens must be 1 or 2, got {self.encoder_tokens!r}"
@@ -68,7 +69,7 @@ class MotionClip(nn.Module):
         self.motion_encoder = MotionEncoder(self.sizes, vae=self.encoder_tokens == 2)
         self.motion_decoder = MotionDecoder(self.sizes, self.nfeats)
         if self.is_initializing():
-            # The published decoder has a bias per class that nothing reads.
+            # The published decoder has one bias per class, which nothing reads.
             shape = (1, self.sizes.latent_dim)
             self.variable(
                 "unused",
@@ -98,7 +99,7 @@ class MotionClip(nn.Module):
         mask: Bool[Array, "b t"],
         deterministic: bool = True,
     ) -> Float[Array, "b t f"]:
-        """Decodes (B, D) latents to the (B, T) frames wanted; 0 elsewhere."""
+        """Decodes (B, D) latents where the (B, T) mask is True; 0 elsewhere."""
         if self.text_latent == "normalized":
             latent = unit(latent)
         return self.motion_decoder(latent, mask, deterministic)
@@ -106,17 +107,17 @@ class MotionClip(nn.Module):
     def as_latent(self, vector: Float[Array, "b p"]) -> Float[Array, "b d"]:
         """Turns vectors of texts or pictures into latents for `decode`.
 
-        Training ties the direction of a motion's latent to its text's vector, not
-        the length: CLIP's vectors are about 10 long, latents about sqrt(D). With
-        `text_latent` 'raw' a vector is taken as it is, as published; 'matched'
-        gives it the length of the motions' latents; 'normalized' gives latents and
-        vectors length 1.
+        Training ties only the direction of a motion's latent to its text's vector,
+        not the length: CLIP's vectors have length about 10, latents about sqrt(D).
+        With `text_latent` 'raw' a vector is used unchanged, as published; 'matched'
+        scales it to the length of the motions' latents; 'normalized' scales latents
+        and vectors to length 1.
 
         Args:
-            vector: (B, D) as the text model has it, or the mean of k.
+            vector: (B, D) vectors of the text model, or the mean of k of them.
 
         Raises:
-            InputError: if the vectors are not of the latent's width.
+            InputError: if the width of the vectors is not that of the latent.
         """
         width = self.sizes.latent_dim
         if vector.shape[-1] != width:
@@ -141,9 +142,9 @@ class MotionClip(nn.Module):
 
         Args:
             batch: poses (B, T, F), frame_mask (B, T), text (B, D), and image (B, D)
-                where there are pictures.
-            noise: not read, nothing is sampled.
-            deterministic: no dropout.
+                if there are pictures.
+            noise: not used, because nothing is sampled.
+            deterministic: True switches dropout off.
         """
         mask = batch["frame_mask"]
         latent = self.encode_motion(batch["poses"], mask, deterministic)
@@ -156,10 +157,10 @@ class MotionClip(nn.Module):
         return MotionClipOutputs(latent, poses, text, image, poses_text)
 
     def _latent_length(self) -> jax.Array:
-        """Root mean square length of the encoder's outputs.
+        """Returns the root mean square length of the encoder's outputs.
 
-        They leave a layer norm, so it follows from that norm's parameters, exactly
-        where these do not correlate with what they multiply.
+        The outputs come from a layer norm, so the length follows from that norm's
+        parameters; it is exact if these do not correlate with what they multiply.
         """
         params = self.motion_encoder.variables["params"]["encoder"]
         norm = params[f"layer_{self.sizes.num_layers - 1}"]["norm2"]

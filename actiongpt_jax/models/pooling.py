@@ -1,7 +1,7 @@
-"""What the text and the motion encoders share: learned tokens that sum up a sequence.
+"""Pooling of sequences through learned tokens, shared by text and motion encoders.
 
-The tokens stand in front of the sequence; a transformer encodes the whole, and what
-leaves it in their places is the summary.
+The tokens are put in front of the sequence and a transformer encodes the whole; its
+outputs at the positions of the tokens are the summary.
 
 Source: ACTOR, arXiv:2104.05670, section 3; TEMOS, arXiv:2204.14109, section 3.
 """
@@ -19,21 +19,21 @@ from actiongpt_jax.nn.positional import sinusoids
 from actiongpt_jax.nn.transformer import Encoder
 from actiongpt_jax.structs import Gaussian
 
-# These functions run inside the `__call__` of a Linen module, their first argument: the
-# parameters that they make belong to it, and it has the field `sizes`.
+# These functions run inside the `__call__` of a Linen module, which is their first
+# argument: the parameters that they create belong to it, and it has a field `sizes`.
 
 
 def project(
     module: nn.Module, x: Float[Array, "b n e"], name: str
 ) -> Float[Array, "b n d"]:
-    """Maps the last axis to the latent's width through the module's dense layer."""
+    """Maps the last axis to the width of the latent by the dense layer `name`."""
     batch, length, width = x.shape
     dense = Dense(module.sizes.latent_dim, dtype=module.sizes.dtype, name=name)
     return dense(x.reshape(batch * length, width)).reshape(batch, length, -1)
 
 
 def learned_token(module: nn.Module, name: str) -> jax.Array:
-    """Makes the module's parameter `name`, a token (D,)."""
+    """Creates the module's parameter `name`, a learned token (D,)."""
     return module.param(name, nn.initializers.normal(1.0), (module.sizes.latent_dim,))
 
 
@@ -55,14 +55,14 @@ def pool(
     bias: Float[Array, "b n"],
     deterministic: bool,
 ) -> Float[Array, "b h d"]:
-    """Puts learned tokens first, adds positions, encodes, and reads the tokens off.
+    """Encodes learned tokens and a sequence together; returns the encoded tokens.
 
     Args:
         module: the Linen module inside whose `__call__` this runs.
         names: names of the H learned tokens.
         x: (B, N, D) sequences.
-        bias: (B, N) added to the attention logits of each element of a sequence.
-        deterministic: no dropout.
+        bias: (B, N) numbers added to the attention logits of each element.
+        deterministic: True switches dropout off.
 
     Returns:
         (B, H, D) float32.
@@ -72,7 +72,7 @@ def pool(
     tokens = jnp.broadcast_to(tokens, (len(x), count, sizes.latent_dim))
     x = jnp.concatenate([tokens.astype(sizes.dtype), x], axis=1)
     x = add_positions(module, x, deterministic)
-    # The learned tokens are always real: nothing is added to their logits.
+    # The learned tokens are always real, so their bias is 0.
     bias = jnp.pad(bias, ((0, 0), (count, 0)))
     encoder = Encoder(sizes, name="encoder")
     return encoder(x, bias, deterministic, num_outputs=count).astype(jnp.float32)

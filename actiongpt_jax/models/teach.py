@@ -1,4 +1,4 @@
-"""TEACH: a series of texts, each action given how the one before ended.
+"""TEACH: motions for a series of texts, each given the end of the previous motion.
 
 Source: TEACH, arXiv:2209.04066; with Action-GPT's text, arXiv:2211.15603.
 """
@@ -20,8 +20,8 @@ from actiongpt_jax.structs import Gaussian
 class TeachOutputs:
     """What one training pass over pairs of actions computes.
 
-    Attributes: those of `TemosOutputs`, ending in _0 for the first action and in _1
-        for the second, to which the transition before it belongs.
+    Attributes: those of `TemosOutputs`, with names that end in _0 for the first action
+        and in _1 for the second, which includes the transition before it.
     """
 
     text_0: Gaussian
@@ -63,16 +63,17 @@ def last_frames(
 
 
 class Teach(Temos):
-    """`Temos` whose text encoder also reads the last frames of the motion before.
+    """`Temos` whose text encoder also reads the last frames of the previous motion.
 
     Attributes: those of `Temos`, and
-        hist_frames: P, past frames that the text encoder reads.
-        z_prev_text: whether it also reads the latent of the action before.
-        teacher_forcing: take past frames in training from the real first action, not
-            from the one generated from its text.
+        hist_frames: P, number of past frames that the text encoder reads.
+        z_prev_text: whether the text encoder also reads the latent of the previous
+            action.
+        teacher_forcing: whether training takes the past frames from the real first
+            action instead of from the one generated from its text.
         motion_mask: 'bool' hides padded frames from the motion encoder. 'shipped' is
-            what the published code does: it attends to them, up to the longest
-            motion in the batch.
+            what the published code does: the encoder attends to padded frames, up to
+            the length of the longest motion in the batch.
     """
 
     hist_frames: int = 5
@@ -91,15 +92,15 @@ class Teach(Temos):
         *,
         deterministic: bool = True,
     ) -> Gaussian:
-        """Encodes texts, given what went before them or not.
+        """Encodes texts, optionally conditioned on the previous motion.
 
         Args:
-            tokens: (B, N, E) states of a frozen text model.
+            tokens: (B, N, E) hidden states of a frozen text model.
             mask: (B, N) True = real token.
-            past: (B, P, F) normalised features of the last frames before; None for
-                a first action.
-            z_prev: (B, D) latent of the action before, for models that read it.
-            deterministic: no dropout.
+            past: (B, P, F) normalised features of the last frames of the previous
+                motion; None for a first action.
+            z_prev: (B, D) latent of the previous action, for models that read it.
+            deterministic: True switches dropout off.
         """
         return self.text_encoder(tokens, mask, deterministic, past, z_prev)
 
@@ -109,15 +110,15 @@ class Teach(Temos):
         noise: dict[str, jax.Array],
         deterministic: bool = True,
     ) -> TeachOutputs:
-        """Runs both branches of training over both actions.
+        """Runs the text and the motion branch of training over both actions.
 
         Args:
             batch: for i in 0, 1: features_i (B, T_i, F), frame_mask_i (B, T_i),
                 tokens_i (B, N_i, E), token_mask_i (B, N_i); on several devices also
-                longest_i (), frames of the longest item of the global batch.
-            noise: text_0, text_1, motion_0, motion_1, (B, D) standard normal; zeros
-                give the means.
-            deterministic: no dropout.
+                longest_i (), the frames of the longest item of the global batch.
+            noise: text_0, text_1, motion_0, motion_1: (B, D) standard normal noise
+                for each latent; zeros give the means.
+            deterministic: True switches dropout off.
         """
         outputs, past, z_prev = {}, None, None
         for i, motion in enumerate(self._encode_motions(batch, deterministic)):

@@ -22,12 +22,12 @@ class TemosOutputs:
     """What one training pass computes.
 
     Attributes:
-        text: Gaussian of the texts, (B, D).
-        motion: Gaussian of the motions, (B, D).
-        z_text: (B, D) sample of `text`.
-        z_motion: (B, D) sample of `motion`.
-        features_text: (B, T, F) decoded from `z_text`.
-        features_motion: (B, T, F) decoded from `z_motion`.
+        text: Gaussian over (B, D) encoded from the texts.
+        motion: Gaussian over (B, D) encoded from the motions.
+        z_text: (B, D) latents sampled from `text`.
+        z_motion: (B, D) latents sampled from `motion`.
+        features_text: (B, T, F) motions decoded from `z_text`.
+        features_motion: (B, T, F) motions decoded from `z_motion`.
     """
 
     text: Gaussian
@@ -42,9 +42,9 @@ class Temos(nn.Module):
     """Text and motion encoders into one latent space, and a decoder out of it.
 
     Attributes:
-        sizes: sizes of each of the three parts.
-        nfeats: width F of a frame of features.
-        text_mask: 'bool' or 'shipped', see `models.text_encoder.text_bias`.
+        sizes: sizes of each of the three parts (the two encoders and the decoder).
+        nfeats: F, number of features per frame.
+        text_mask: 'bool' or 'shipped'; see `models.text_encoder.text_bias`.
     """
 
     sizes: Sizes = Sizes()
@@ -54,7 +54,7 @@ class Temos(nn.Module):
     text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
 
     def setup(self):
-        """Creates the three parts."""
+        """Creates the two encoders and the decoder."""
         self.text_encoder = self.text_encoder_type(self.sizes, self.text_mask)
         self.motion_encoder = MotionEncoder(self.sizes)
         self.motion_decoder = MotionDecoder(self.sizes, self.nfeats)
@@ -85,7 +85,7 @@ class Temos(nn.Module):
         mask: Bool[Array, "b t"],
         deterministic: bool = True,
     ) -> Float[Array, "b t f"]:
-        """Decodes (B, D) latents to the (B, T) frames wanted; 0 elsewhere."""
+        """Decodes (B, D) latents where the (B, T) mask is True; 0 elsewhere."""
         return self.motion_decoder(latent, mask, deterministic)
 
     def __call__(
@@ -94,13 +94,14 @@ class Temos(nn.Module):
         noise: dict[str, jax.Array],
         deterministic: bool = True,
     ) -> TemosOutputs:
-        """Runs both branches of training.
+        """Runs the text and the motion branch of training.
 
         Args:
             batch: features (B, T, F), frame_mask (B, T), tokens (B, N, E),
                 token_mask (B, N).
-            noise: text and motion, (B, D) standard normal; zeros give the means.
-            deterministic: no dropout.
+            noise: text and motion: (B, D) standard normal noise for each latent;
+                zeros give the means.
+            deterministic: True switches dropout off.
         """
         text = self.encode_text(
             batch["tokens"], batch["token_mask"], deterministic=deterministic

@@ -23,16 +23,16 @@ TEXT_MASKS = ("bool", "shipped")
 
 
 def text_bias(mask: Bool[Array, "b n"], text_mask: str) -> Float[Array, "b n"]:
-    """Returns what a text mask adds to attention logits.
+    """Turns a text mask into the bias that is added to attention logits.
 
     Args:
         mask: (B, N) True = real token.
         text_mask: 'bool' hides padding. 'shipped' is what Action-GPT's published
-            code does: its integer mask is added to the logits, so that nothing is
-            hidden and padding gets +1 over real tokens.
+            code does: it adds its integer mask to the logits, so nothing is hidden
+            and padding gets a logit 1 higher than real tokens.
 
     Raises:
-        ValueError: for another `text_mask`.
+        ValueError: if `text_mask` is neither.
     """
     if text_mask == "bool":
         return mask_to_bias(mask)
@@ -59,7 +59,7 @@ class TextEncoder(nn.Module):
 
     Attributes:
         sizes: sizes of the encoder.
-        text_mask: 'bool' or 'shipped', see `text_bias`.
+        text_mask: 'bool' or 'shipped'; see `text_bias`.
     """
 
     sizes: Sizes = Sizes()
@@ -75,9 +75,9 @@ class TextEncoder(nn.Module):
         """Encodes texts.
 
         Args:
-            tokens: (B, N, E) states of a frozen text model.
+            tokens: (B, N, E) hidden states of a frozen text model.
             mask: (B, N) True = real token.
-            deterministic: no dropout.
+            deterministic: True switches dropout off.
 
         Returns:
             Gaussian over (B, D).
@@ -88,14 +88,16 @@ class TextEncoder(nn.Module):
 
 
 class PastTextEncoder(TextEncoder):
-    """`TextEncoder` that also reads how the motion before ended.
+    """`TextEncoder` that also reads the end of the previous motion.
 
-    Sequence: mu, logvar, past frames, previous latent, separator, text. One stack
-    encodes the past frames by themselves, and then the whole sequence. Positions are
-    added to text and past frames, each from 0; the other tokens have none.
+    The sequence is: mu, logvar, past frames, previous latent, separator, text. One
+    stack encodes the past frames alone and then the whole sequence. Positions are
+    added to the text and to the past frames, each counted from 0; the other tokens
+    get no position.
 
-    Source: TEACH, arXiv:2209.04066, section 3; past frames go through the stack of
-    the text as in its published code (a stack of their own is carried as `unused`).
+    Source: TEACH, arXiv:2209.04066, section 3. As in its published code, past frames
+    go through the stack that encodes the text; the separate stack for past frames
+    that its checkpoints contain is kept in the collection `unused`.
 
     Attributes: those of `TextEncoder`.
     """
@@ -112,12 +114,12 @@ class PastTextEncoder(TextEncoder):
         """Encodes texts.
 
         Args:
-            tokens: (B, N, E) states of a frozen text model.
+            tokens: (B, N, E) hidden states of a frozen text model.
             mask: (B, N) True = real token.
-            deterministic: no dropout.
-            past: (B, P, F) normalised features of the last frames before, or None.
-                (To initialise every parameter, give them.)
-            z_prev: (B, D) latent of the motion before, or None.
+            deterministic: True switches dropout off.
+            past: (B, P, F) normalised features of the last frames of the previous
+                motion, or None. Pass them to initialise every parameter.
+            z_prev: (B, D) latent of the previous motion, or None.
 
         Returns:
             Gaussian over (B, D).
@@ -136,7 +138,7 @@ class PastTextEncoder(TextEncoder):
         if past is not None:
             past = project(self, past, "skel_embedding")
             past = add_positions(self, past, deterministic)
-            # Past frames have no padding: nothing is added to their logits.
+            # Past frames have no padding, so their bias is 0.
             bias = jnp.zeros(past.shape[:2])
             parts.append(encoder(past, bias, deterministic))
             if self.is_initializing():
@@ -150,7 +152,7 @@ class PastTextEncoder(TextEncoder):
             parts.append(z_prev[:, None])
         parts += [separator, text]
         x = jnp.concatenate([part.astype(sizes.dtype) for part in parts], axis=1)
-        # Only text is padded: nothing is added to the logits of what precedes it.
+        # Only text is padded: the bias of every token before it is 0.
         added = x.shape[1] - mask.shape[1]
         bias = jnp.pad(text_bias(mask, self.text_mask), ((0, 0), (added, 0)))
         pooled = encoder(x, bias, deterministic, num_outputs=2).astype(jnp.float32)

@@ -1,5 +1,5 @@
 """Transformer blocks shared by the text encoders and the motion models.
 
-`attention` and `transformer` have the layers, `positional` the position tables,
-`dropout` and `ops` what they compute with.
+`attention` and `transformer` hold the layers, `positional` the position tables, and
+`dropout` and `ops` the elementwise operations that the layers use.
 """

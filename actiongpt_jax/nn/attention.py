@@ -17,12 +17,12 @@ _MASKED = -1e9
 
 
 def mask_to_bias(mask: Bool[Array, "b n"]) -> Float[Array, "b n"]:
-    """Turns a mask (True = real) into what is added to attention logits."""
+    """Turns a mask (True = real) into the bias that is added to attention logits."""
     return jnp.where(mask, 0.0, _MASKED).astype(jnp.float32)
 
 
 def uniform_init(fan_in: int):
-    """Returns torch's default for linear layers: U(+-1/sqrt(fan_in))."""
+    """Returns torch's default initializer of linear layers, U(+-1/sqrt(fan_in))."""
     bound = 1.0 / math.sqrt(fan_in)
 
     def init(rng, shape, dtype=jnp.float32):
@@ -44,14 +44,15 @@ def _packed_init(width: int):
 class Dense(nn.Module):
     """Linear layer on the last axis of a 2-D array.
 
-    Two axes, not three: with (batch * time) flattened, a CPU step is 8 % faster.
+    The input has two axes, not three: with batch and time flattened into one axis, a
+    training step on a CPU is 8 % faster.
 
     Attributes:
         features: output width.
-        out_in: stores the kernel as (out, in). The kernel's gradient is a product
-            with one side transposed; where the input is the wide side, this makes
-            it the narrow one, 4 % of a CPU step.
-        dtype: of the product; parameters are float32.
+        out_in: whether to store the kernel as (out, in). The kernel's gradient is a
+            product with one transposed side; if the input is wider than the output,
+            this layout transposes the narrow side, which saves 4 % of a CPU step.
+        dtype: type of the product; parameters are float32.
     """
 
     features: int
@@ -60,7 +61,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "m i"]) -> Float[Array, "m o"]:
-        """Maps (M, in) to (M, features)."""
+        """Maps (M, input width) to (M, features)."""
         init = uniform_init(x.shape[-1])
         bias = self.param("bias", init, (self.features,)).astype(self.dtype)
         x = x.astype(self.dtype)
@@ -74,10 +75,10 @@ class Dense(nn.Module):
 
 @jax.custom_vjp
 def _logits(q: jax.Array, k: jax.Array) -> jax.Array:
-    """Returns q k^T, (B, H, Q, K) float32, of (B, H, Q, d) and (B, H, K, d).
+    """Returns q k^T, (B, H, Q, K) float32, for (B, H, Q, d) and (B, H, K, d).
 
-    In bfloat16 its own gradient would multiply float32 by bfloat16, for which GPUs
-    have no fast product; this one is rounded first.
+    For bfloat16 inputs the automatic gradient would multiply float32 by bfloat16, for
+    which GPUs have no fast product; the custom gradient rounds to bfloat16 first.
     """
     return jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32)
 
@@ -89,8 +90,8 @@ def _logits_forward(q, k):
 def _logits_backward(saved, g):
     q, k = saved
     g = g.astype(q.dtype)
-    of_q = jnp.einsum("bhqk,bhkd->bhqd", g, k)
-    return of_q, jnp.einsum("bhqk,bhqd->bhkd", g, q)
+    grad_q = jnp.einsum("bhqk,bhkd->bhqd", g, k)
+    return grad_q, jnp.einsum("bhqk,bhqd->bhkd", g, q)
 
 
 _logits.defvjp(_logits_forward, _logits_backward)
@@ -100,8 +101,8 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention with packed query, key and value projections.
 
     Attributes:
-        sizes: heads, dropout rate (on the attention weights) and type of the products.
-        causal: no token attends to a later one.
+        sizes: number of heads, dropout rate (on the attention weights) and dtype.
+        causal: whether to keep tokens from attending to later ones.
     """
 
     sizes: Sizes = Sizes()
@@ -118,10 +119,11 @@ class SelfAttention(nn.Module):
         """Attends within each of B sequences of N tokens.
 
         Args:
-            x: (B * N, D).
-            bias: (B, N) added to the logits of each key.
-            seeds: (2,) of the dropout, None for none.
-            num_queries: output only for that many first tokens of each sequence.
+            x: (B * N, D) flattened sequences.
+            bias: (B, N) number added to the logits of each key.
+            seeds: (2,) seeds of the dropout, or None for no dropout.
+            num_queries: Q, the number of leading tokens of each sequence to compute
+                outputs for; None computes all N.
 
         Returns:
             (B * Q, D).
@@ -145,7 +147,7 @@ class SelfAttention(nn.Module):
             packed = x @ kernel[:, width:] + in_bias[width:]
             packed = packed.reshape(batch, tokens, 2, -1, depth)
             k, v = packed.transpose(2, 0, 3, 1, 4)
-        # Heads in front: einsums over (b h q d) run at twice the rate of (b q h d).
+        # Heads come first: einsums over (b h q d) are twice as fast as over (b q h d).
         logits = _logits(q * (1.0 / math.sqrt(depth)), k)
         logits = logits + bias[:, None, None, :]
         if self.causal:
@@ -164,11 +166,11 @@ class SingleTokenAttention(nn.Module):
 
     A softmax over one logit is 1, so every query receives `out(value(z))`; queries
     and keys do not matter and their weights have no gradient. They are kept in the
-    collection `unused` for checkpoints that carry them. What does act in training
-    is the dropout on the weights: per item, head and query it is 0 or 1/(1 - rate).
+    collection `unused` for checkpoints that contain them. In training, dropout still
+    acts on the attention weights: each is 0 or 1/(1 - rate) per item, head and query.
 
     Attributes:
-        sizes: heads, dropout rate (on the attention weights) and type of the products.
+        sizes: number of heads, dropout rate (on the attention weights) and dtype.
     """
 
     sizes: Sizes = Sizes()
@@ -180,15 +182,15 @@ class SingleTokenAttention(nn.Module):
         num_queries: int,
         seeds: UInt32[Array, "2"] | None = None,
     ) -> Float[Array, "b q d"]:
-        """Returns what attention adds to each of the queries.
+        """Returns the output of the attention for each query.
 
         Args:
-            memory: (B, D) the one token of each item.
-            num_queries: Q.
-            seeds: (2,) of the dropout, None for none.
+            memory: (B, D) the one memory token of each item.
+            num_queries: Q, the number of queries.
+            seeds: (2,) seeds of the dropout, or None for no dropout.
 
         Returns:
-            (B, Q, D), or (B, 1, D) to broadcast where there is no dropout.
+            (B, Q, D), or without dropout (B, 1, D), which broadcasts to it.
         """
         dtype, rate = self.sizes.dtype, self.sizes.dropout
         num_heads = self.sizes.num_heads

@@ -1,9 +1,9 @@
-"""Dropout from a counter hash, its mask computed again in the backward pass.
+"""Dropout from a counter hash, whose mask is recomputed in the backward pass.
 
-The stock generator draws one random word per element: a quarter of a training step
-on a CPU. Here two random words per call seed a hash of the element's index, which
-fuses with the multiplication it feeds. The keep rate is exact to 2^-32; rate,
-moments and independence between calls, elements and steps are tested.
+JAX's own generator draws one random word per element, which takes a quarter of a
+training step on a CPU. Here two random words per call seed a hash of the element's
+index, which XLA fuses with the multiplication that uses it. The keep rate is exact to
+2^-32; rate, moments and independence between calls, elements and steps are tested.
 """
 
 import functools
@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, UInt32
 def dropout_seeds(module: nn.Module, count: int) -> UInt32[Array, "count 2"]:
     """Draws seeds for `count` calls of `dropout` from the module's 'dropout' key.
 
-    Seeds come from JAX's own generator: the hash is not meant to tell consecutive
-    small numbers (a step, a layer) apart.
+    Seeds come from JAX's own generator, because the hash is not designed to turn
+    consecutive small numbers (a step, a layer) into independent masks.
     """
     return jax.random.bits(module.make_rng("dropout"), (count, 2), jnp.uint32)
 
@@ -35,15 +35,15 @@ def _mix(x: jax.Array, s1: int, m1: int, s2: int, m2: int, s3: int) -> jax.Array
 def keep_mask(
     seeds: UInt32[Array, "2"], shape: tuple[int, ...], rate: float
 ) -> jax.Array:
-    """Decides per element whether it is kept.
+    """Decides for each element whether it is kept.
 
     Args:
         seeds: (2,) random words.
-        shape: of the mask; at most 2^32 elements.
-        rate: probability of being dropped, in [0, 1).
+        shape: shape of the mask; at most 2^32 elements.
+        rate: probability in [0, 1) that an element is dropped.
 
     Returns:
-        bool array of that shape.
+        bool array of shape `shape`, True where an element is kept.
     """
     x = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape) ^ seeds[0]
     x = _mix(x, 16, 0x21F0AAAD, 15, 0x735A2D97, 15) + seeds[1]

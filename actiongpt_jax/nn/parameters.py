@@ -1,4 +1,4 @@
-"""Facts about a tree of parameters: how many numbers it holds, and which."""
+"""Size and hash of a tree of parameters."""
 
 import hashlib
 from typing import Any
@@ -13,10 +13,10 @@ def count_parameters(variables: Any) -> int:
 
 
 def parameter_hash(variables: Any) -> str:
-    """Returns a hash that tells models apart, whatever file they were read from.
+    """Returns a hash of the parameters that does not depend on their file format.
 
-    Embedding stores and checkpoints record the hash of their text encoder, so the
-    text that is hashed must never change.
+    Embedding stores and checkpoints record this hash of their text encoder, so the
+    bytes that are hashed must never change.
 
     Args:
         variables: tree of arrays, such as a Linen module's `{'params': ...}`.

@@ -1,4 +1,4 @@
-"""Fixed sinusoidal positions."""
+"""Fixed sinusoidal position embeddings."""
 
 import functools
 
@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 
 @functools.lru_cache(maxsize=64)
 def _table(length: int, width: int) -> np.ndarray:
-    # Angles rounded to float32 as torch rounds them: at position 750 of width 256 an
-    # exact angle would move the table by 5e-5, and published weights grew with it.
+    # Angles are rounded to float32 as torch rounds them: at position 750 of width 256
+    # an exact angle would change the table by 5e-5, and the published weights were
+    # trained with the rounded one.
     exponents = np.arange(0, width, 2, dtype=np.float32)
     exponents *= np.float32(-np.log(10000.0) / width)
     rates = np.exp(exponents.astype(np.float64)).astype(np.float32)
@@ -22,11 +23,11 @@ def _table(length: int, width: int) -> np.ndarray:
 
 
 def sinusoids(length: int, width: int) -> Float[Array, "length width"]:
-    """Positions 0 .. length-1 as sines (even columns) and cosines (odd columns).
+    """Embeds positions 0 .. length-1 as sines (even columns) and cosines (odd columns).
 
     Args:
         length: number of positions.
-        width: even number of columns D.
+        width: D, number of columns; must be even.
 
     Returns:
         (length, D) float32.

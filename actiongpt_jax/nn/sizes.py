@@ -1,4 +1,4 @@
-"""The sizes of a transformer, one record for every module that is built from them."""
+"""The sizes of a transformer, one record shared by all of its modules."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ class Sizes:
         latent_dim: D, the width of every token and of the latent.
         ff_size: inner width of the feed-forward parts.
         num_layers: number of layers of each stack.
-        num_heads: number of heads of every attention; divides `latent_dim`. The
-            published configs say `num_head: 6`, a key that nothing reads: 4 heads,
-            the default of the published code, is what ran.
+        num_heads: number of heads of every attention; must divide `latent_dim`. The
+            published configs say `num_head: 6`, a key that nothing reads: the
+            published runs used 4 heads, the default of the published code.
         dropout: probability, in [0, 1), that a dropout sets an element to 0.
-        dtype: type of the products. Parameters, softmax, norms and what the motion
-            models return are float32 whatever it is.
+        dtype: type of the matrix products. Parameters, softmax, norms and the outputs
+            of the motion models are always float32.
     """
 
     latent_dim: int = 256
@@ -43,7 +43,7 @@ def split_sizes(
         fields: name -> value, such as a config's `model` section.
 
     Returns:
-        (the fields that `Sizes` has, the others).
+        (settings that are fields of `Sizes`, all other settings).
     """
     names = {field.name for field in dataclasses.fields(Sizes)}
     sizes = {name: value for name, value in fields.items() if name in names}

@@ -1,9 +1,9 @@
 """Transformer stacks as in torch.nn, on flattened sequences.
 
-Post-norm: x = norm(x + drop(sublayer(x))) after every sublayer, exact GELU, no final
+Layers are post-norm, x = norm(x + drop(sublayer(x))), with exact GELU and no final
 norm. Encoders can be pre-norm, x + drop(sublayer(norm(x))), as in CLIP. Dropout acts
-on the attention weights, after attention, inside and after the feed-forward part. A
-mask is given as `bias`, see `attention.mask_to_bias`.
+on the attention weights, after attention, and inside and after the feed-forward part.
+Masks are passed as `bias`; see `attention.mask_to_bias`.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ class LayerStyle:
 
     Attributes:
         eps: number added to the variance in the norms, 1e-12 in BERT.
-        pre_norm: whether norms act on what enters a sublayer, as in CLIP, and not on
-            the sum after it.
-        causal: whether no token attends to a later one, as in CLIP.
+        pre_norm: whether norms act on the input of a sublayer, as in CLIP, instead of
+            on the sum after it.
+        causal: whether to keep tokens from attending to later ones, as in CLIP.
         activation: elementwise function inside the feed-forward part.
-        out_in: layout of the feed-forward part's second kernel, see
-            `attention.Dense`; True is faster in training.
+        out_in: layout of the feed-forward part's second kernel; see
+            `attention.Dense`. True is faster in training.
     """
 
     eps: float = 1e-5
@@ -60,11 +60,11 @@ class LayerNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Dense, activation, dropout, dense.
+    """Feed-forward part: dense layer, activation, dropout, dense layer.
 
     Attributes:
-        sizes: inner width, dropout rate (after the activation) and type.
-        style: activation and layout of the second kernel.
+        sizes: inner width, dropout rate (after the activation) and dtype.
+        style: the activation and the layout of the second kernel.
     """
 
     sizes: Sizes = Sizes()
@@ -87,7 +87,7 @@ class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each followed or preceded by a norm.
 
     Attributes:
-        sizes: sizes of the layer; the dropout rate is that of all four dropouts.
+        sizes: sizes of the layer; all four dropouts have its dropout rate.
         style: how the layer computes.
     """
 
@@ -105,13 +105,14 @@ class EncoderLayer(nn.Module):
         """Transforms B sequences of N tokens.
 
         Args:
-            x: (B * N, D).
-            bias: (B, N) added to the logits of each key.
-            deterministic: no dropout.
-            num_queries: compute only that many first tokens of each sequence.
+            x: (B * N, D) flattened sequences.
+            bias: (B, N) number added to the logits of each key.
+            deterministic: True switches dropout off.
+            num_queries: Q, the number of leading tokens of each sequence to compute;
+                None computes all N.
 
         Returns:
-            (B * Q, D), Q = N without `num_queries`.
+            (B * Q, D) the outputs for these tokens.
         """
         drop = _Dropouts(self, 4, self.sizes.dropout, deterministic)
         style = self.style
@@ -132,10 +133,10 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, attention to one memory token, feed-forward; post-norm.
+    """Post-norm self-attention, attention to one memory token, and feed-forward.
 
     Attributes:
-        sizes: sizes of the layer; the dropout rate is that of all six dropouts.
+        sizes: sizes of the layer; all six dropouts have its dropout rate.
     """
 
     sizes: Sizes = Sizes()
@@ -151,13 +152,13 @@ class DecoderLayer(nn.Module):
         """Transforms B sequences of N queries, each given one memory token.
 
         Args:
-            x: (B * N, D).
-            memory: (B, D).
-            bias: (B, N) added to the self-attention logits of each key.
-            deterministic: no dropout.
+            x: (B * N, D) flattened queries.
+            memory: (B, D) the memory token of each item.
+            bias: (B, N) number added to the self-attention logits of each key.
+            deterministic: True switches dropout off.
 
         Returns:
-            (B * N, D).
+            (B * N, D) transformed queries.
         """
         drop = _Dropouts(self, 6, self.sizes.dropout, deterministic)
         batch, tokens = bias.shape
@@ -174,8 +175,8 @@ class DecoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of encoder layers.
 
-    # DIFFERS: the reference copies one layer, so that all start with equal weights;
-    # here every layer is drawn on its own.
+    # DIFFERS: the reference copies one layer, so all layers start with equal weights;
+    # here every layer is initialised independently.
 
     Attributes:
         sizes: sizes of the stack.
@@ -193,17 +194,17 @@ class Encoder(nn.Module):
         deterministic: bool = True,
         num_outputs: int | None = None,
     ) -> Float[Array, "b q d"]:
-        """Transforms (B, N, D).
+        """Transforms sequences.
 
         Args:
-            x: (B, N, D).
-            bias: (B, N) added to the logits of each key.
-            deterministic: no dropout.
-            num_outputs: return that many first tokens only; the last layer then
-                computes nothing else (7 % of a TEMOS step).
+            x: (B, N, D) sequences.
+            bias: (B, N) number added to the logits of each key.
+            deterministic: True switches dropout off.
+            num_outputs: Q, the number of leading tokens to return; None returns all N.
+                The last layer computes only these (saves 7 % of a TEMOS step).
 
         Returns:
-            (B, Q, D), Q = N without `num_outputs`.
+            (B, Q, D) the outputs for these tokens.
         """
         batch, tokens, width = x.shape
         flat = x.reshape(batch * tokens, width)

@@ -1,4 +1,4 @@
-"""The 21 joints of the MMM body: the published choice, heels of bodies."""
+"""The 21 joints of the MMM body, and the heels of bodies."""
 
 import numpy as np
 import pytest
@@ -11,16 +11,16 @@ from actiongpt_jax.geometry.skeletons import SMPL22
 from tests.oracles import body as body_oracle
 
 
-def test_golden(golden):
+def test_joints_match_published(golden):
     g = golden("temos_teach/smplh_to_mmm")
     points = g["smplh_joints"]
-    # After SMPL-H's 52 joints come points of the surface; 14 and 19 are the heels.
+    # Surface points follow SMPL-H's 52 joints; MMM joints 14 and 19 are the heels.
     heels = points[:, g["mmm_indexes"][[14, 19]]]
     found = np.asarray(mmm.from_smpl(points[:, :52], heels))
-    # The published conversion then moves all by one offset, which Rifke takes away.
+    # The published conversion also adds one offset, which Rifke removes again.
     for name, scale in (("mmmns", 1.0), ("mmm", 640.0)):
         moved = g[name] / scale
-        # Rounding of centimetres in joints that lie metres away.
+        # Rounding of joints that are metres away from the origin.
         np.testing.assert_allclose(
             found - found[:1, :1], moved - moved[:1, :1], rtol=0, atol=1e-5
         )
@@ -34,7 +34,7 @@ def poses():
     return np.asarray(rotations), translation
 
 
-def test_the_cut_body_has_the_whole_ones_heels(poses):
+def test_body_with_heels_has_the_heels_of_the_whole_body(poses):
     rng = np.random.default_rng(1)
     count, vertices = 24, 6890
     regressor = np.zeros((count, vertices), np.float32)
@@ -50,16 +50,16 @@ def test_the_cut_body_has_the_whole_ones_heels(poses):
     )
     joints, heels = mmm.joints_and_heels(poses[0], poses[1], mmm.body_with_heels(body))
     expected_joints, surface = skin(body, *poses)
-    # The same products in other programs, of lengths of order 1.
+    # Rounding of the same products in another program, for lengths of order 1.
     np.testing.assert_allclose(joints, expected_joints[:, :22], atol=5e-6)
     np.testing.assert_allclose(heels, surface[:, [3387, 6787]], atol=5e-6)
     cut = mmm.body_with_heels(body)
     full = np.concatenate([poses[0][0], np.tile(np.eye(3), (2, 1, 1))])
-    oracle = body_oracle.skin(cut, full, poses[1][0], np.zeros(1))[1][:2]
-    np.testing.assert_allclose(heels[0], oracle, atol=5e-6)
+    expected = body_oracle.skin(cut, full, poses[1][0], np.zeros(1))[1][:2]
+    np.testing.assert_allclose(heels[0], expected, atol=5e-6)
 
 
-def test_without_a_body_heels_ride_on_the_ankles(poses):
+def test_heels_without_a_body_move_with_the_ankles(poses):
     joints, heels = (np.asarray(x) for x in mmm.joints_and_heels(*poses))
     for side, (ankle, toes) in enumerate(((7, 10), (8, 11))):
         to_heel = np.linalg.norm(heels[:, side] - joints[:, ankle], axis=-1)
@@ -70,10 +70,10 @@ def test_without_a_body_heels_ride_on_the_ankles(poses):
     rest, (left, _) = mmm.joints_and_heels(
         np.tile(np.eye(3, dtype=np.float32), (22, 1, 1)), np.zeros(3, np.float32)
     )
-    # In the body's own axes y is up and z forward: the heel is behind and below.
+    # The body's y axis is up and z is forward: the heel is below and behind.
     assert left[1] < rest[7, 1] and left[2] < rest[7, 2] < rest[10, 2]
 
 
-def test_too_few_joints():
-    with pytest.raises(InputError, match="the 22 of SMPL's body or more"):
+def test_too_few_joints_raise():
+    with pytest.raises(InputError, match="at least the 22 body joints of SMPL"):
         mmm.from_smpl(np.zeros((5, 21, 3)), np.zeros((5, 2, 3)))

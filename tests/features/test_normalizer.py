@@ -15,25 +15,25 @@ def features(frames=500, seed=0):
 
 @hypothesis.settings(max_examples=30, deadline=None)
 @hypothesis.given(st.lists(st.integers(0, 500), max_size=6))
-def test_any_split_into_batches_gives_the_moments_of_the_whole(cuts):
+def test_moments_do_not_depend_on_the_batches(cuts):
     whole = features()
     fitted = fit_normalizer(np.split(whole, sorted(cuts)))
     exact = whole.astype(np.float64)
-    # Float64 inside, so that only the last rounding to float32 remains.
+    # Sums are in float64, so only the final rounding to float32 remains.
     np.testing.assert_allclose(fitted.mean, exact.mean(0), rtol=1e-7)
     np.testing.assert_allclose(fitted.std, exact.std(0, ddof=1), rtol=1e-7)
     assert fitted.mean.dtype == fitted.std.dtype == np.float32
 
 
-def test_small_variation_far_from_zero_is_not_lost():
-    """Where the sum of squares minus the square of the sum keeps no digit."""
+def test_small_variation_far_from_zero_is_measured():
+    """Here the difference of sum of squares and squared sum keeps no digit."""
     rng = np.random.default_rng(1)
     column = 1e6 + rng.integers(0, 9, size=(2000, 1)) / 1.0
     fitted = fit_normalizer(np.array_split(column, 7))
     np.testing.assert_allclose(fitted.std, column.std(0, ddof=1), rtol=1e-6)
 
 
-def test_a_generator_is_read_once_and_lazily():
+def test_generator_is_read_once_and_lazily():
     read = []
 
     def batches():
@@ -45,7 +45,7 @@ def test_a_generator_is_read_once_and_lazily():
     assert read == [0, 1, 2, 3, 4]
 
 
-def test_round_trip_and_published_formula():
+def test_normalize_uses_the_published_formula_and_round_trips():
     whole = features()
     fitted = fit_normalizer([whole])
     normalised = fitted.normalize(whole)
@@ -53,13 +53,13 @@ def test_round_trip_and_published_formula():
         normalised, (whole - fitted.mean) / (fitted.std + np.float32(1e-12))
     )
     np.testing.assert_allclose(normalised.std(0, ddof=1), 1, rtol=1e-4)
-    # Values of up to 400 are rounded to 2e-5 on the way.
+    # Intermediate values up to 400 are rounded to 2e-5.
     np.testing.assert_allclose(fitted.unnormalize(normalised), whole, atol=5e-5)
     assert isinstance(normalised, np.ndarray)
     assert normalised.dtype == np.float32
 
 
-def test_a_pytree_on_any_leading_axes():
+def test_normalizer_is_a_pytree_and_takes_leading_axes():
     fitted = fit_normalizer([features()])
     batch = features(12).reshape(2, 2, 3, 7)
     with jax.numpy_rank_promotion("raise"):
@@ -70,7 +70,7 @@ def test_a_pytree_on_any_leading_axes():
     assert len(jax.tree.leaves(fitted)) == 2
 
 
-def test_a_feature_that_never_varies_is_left_at_its_scale():
+def test_constant_feature_gets_std_one():
     whole = features()
     whole[:, 2] = 0.7
     whole[:, 3] = np.float32(0.5) + np.float32(6e-8) * (np.arange(500) % 2)
@@ -79,7 +79,7 @@ def test_a_feature_that_never_varies_is_left_at_its_scale():
     assert np.abs(fitted.normalize(whole + np.float32(0.01))[:, 2:4]).max() < 0.02
 
 
-def test_bad_input_is_an_error():
+def test_invalid_input_raises():
     with pytest.raises(ValueError, match="at least 2 frames, got 1"):
         fit_normalizer([np.zeros((0, 3)), np.zeros((1, 3))])
     with pytest.raises(ValueError, match="at least 2 frames, got 0"):

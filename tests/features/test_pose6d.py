@@ -27,7 +27,7 @@ to_matrix = jax.jit(rot.axis_angle_to_matrix)
 def random_motion(*batch, frames=12, seed=0):
     rng = np.random.default_rng(seed)
     axis_angle = rng.normal(size=(*batch, frames, 24, 3)).astype(np.float32)
-    # No body stays out of the vertical: there a yaw would be ill-conditioned.
+    # Small tilts only: for a nearly vertical axis the yaw would be ill-conditioned.
     axis_angle[..., 0, :] *= 0.3
     rots = np.array(to_matrix(axis_angle))
     rots[..., 0, :, :] = rots[..., 0, :, :] @ UPRIGHT.astype(np.float32)
@@ -36,10 +36,10 @@ def random_motion(*batch, frames=12, seed=0):
 
 
 @pytest.mark.parametrize("window", range(4))
-def test_published_windows(golden, window):
+def test_features_match_published(golden, window):
     case = golden("motionclip/dataset")
     rots = to_matrix(case[f"win{window}/rotvec"].reshape(60, 24, 3))
-    # The published data hold no translation but a joint, here a random one.
+    # The published data contain a joint position as translation, here a random one.
     track = case[f"win{window}/joints3d_root"]
     expected = case[f"win{window}/inp"].transpose(2, 0, 1).reshape(60, 150)
     assert_close(encode(rots, track), expected)
@@ -49,7 +49,7 @@ def test_published_windows(golden, window):
 
 
 @pytest.mark.parametrize("align", ["none", "yaw", "full"])
-def test_oracle(align):
+def test_features_match_float64_numpy(align):
     rots, trans = random_motion()
     root = np.asarray(rots[0, 0], np.float64)
     turn = {
@@ -60,7 +60,7 @@ def test_oracle(align):
     assert_close(encode(rots, trans, align=align), oracle.pose6d(rots, trans, turn))
 
 
-def test_reference_takes_the_ankle_of_a_body_that_stays_in_place():
+def test_reference_displacement_is_that_of_the_ankle():
     rots, trans = random_motion()
     ankle = [
         kinematics_oracle.forward_kinematics(
@@ -71,7 +71,7 @@ def test_reference_takes_the_ankle_of_a_body_that_stays_in_place():
     assert_close(
         encode(rots, trans, displacement="reference"), oracle.pose6d(rots, ankle)
     )
-    # Where the body really went does not matter then.
+    # The true translation of the body then has no effect.
     assert_close(
         encode(rots, 0 * trans, displacement="reference"), oracle.pose6d(rots, ankle)
     )
@@ -90,13 +90,13 @@ def test_round_trip_with_batch_axes():
 
 
 @pytest.mark.parametrize("align", ["yaw", "full"])
-def test_aligned_features_do_not_depend_on_where_a_motion_began(align):
+def test_aligned_features_do_not_depend_on_the_initial_position(align):
     rots, trans = random_motion()
     turn = rotation_oracle.about_z(2.1).astype(np.float32)
     turned = rots.at[:, 0].set(turn @ rots[:, 0])
     moved = trans @ turn.T + np.array([3, -2, 1], np.float32)
     expected = encode(rots, trans, align=align)
-    # Displacements lose digits to the 3 m they are measured from.
+    # Displacements are differences of positions up to 3 m, which costs digits.
     assert_close(encode(turned, moved, align=align), expected)
     assert not np.allclose(encode(turned, moved), encode(rots, trans), atol=0.1)
 
@@ -116,21 +116,21 @@ def test_aligned_motions_face_the_same_way_and_keep_their_shape():
     np.testing.assert_allclose(moved[:, 2], trans[:, 2] - trans[0, 2], atol=1e-5)
 
 
-def test_what_follows_does_not_change_what_was():
+def test_later_frames_do_not_change_earlier_features():
     rots, trans = random_motion()
     short = encode(rots[:7], trans[:7], align="yaw", displacement="reference")
     long = encode(rots, trans, align="yaw", displacement="reference")
     assert_close(long[:7], short)
 
 
-def test_decoding_frees_a_network_of_orthonormality():
+def test_decode_orthonormalises_arbitrary_rows():
     features = np.random.default_rng(3).normal(size=(5, 150)).astype(np.float32)
     rots, trans = decode(features)
     expected = [
         [rotation_oracle.rot6d_to_matrix(r) for r in f[:144].reshape(24, 6)]
         for f in features
     ]
-    # Random rows are far from orthonormal; the worst amplifies rounding 50-fold.
+    # Random rows are far from orthonormal; the worst case amplifies rounding 50-fold.
     assert_close(rots, np.array(expected), atol=1e-5)
     assert_close(trans, features[:, 144:147] - features[0, 144:147])
 
@@ -153,7 +153,7 @@ def test_gradients_are_finite(align):
         assert all(np.isfinite(g).all() for g in gradient(*motion))
 
 
-def test_wrong_arguments_are_errors():
+def test_invalid_arguments_raise():
     rots, trans = random_motion()
     with pytest.raises(InputError, match=r"\(\.\.\., T, 24, 3, 3\)"):
         pose6d.encode(rots[:, :22], trans)

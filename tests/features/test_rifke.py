@@ -22,7 +22,7 @@ def random_joints(*batch, frames=10, seed=0):
     return joints.astype(np.float32)
 
 
-def test_golden(golden):
+def test_features_and_joints_match_published(golden):
     g = golden("temos_teach/rifke")
     assert_close(encode(g["joints"]), g["jfeats"])
     assert_close(decode(g["jfeats"]), g["inv_joints"])
@@ -30,11 +30,11 @@ def test_golden(golden):
     assert_close(decode(g["jfeats_batch"]), g["inv_batch"])
 
 
-def test_oracle():
+def test_features_and_joints_match_float64_numpy():
     joints = random_joints()
     features = encode(joints)
     expected = oracle.rifke(joints)
-    # A turn may come out as +pi or -pi.
+    # Angles of +pi and -pi are the same turn.
     turns = np.asarray(features)[:, 61] - expected[:, 61]
     np.testing.assert_allclose(np.angle(np.exp(1j * turns)), 0, atol=1e-5)
     others = np.arange(64) != 61
@@ -42,7 +42,7 @@ def test_oracle():
     assert_close(decode(features), oracle.rifke_inverse(np.asarray(features)))
 
 
-def test_decoded_joints_are_the_motion_turned_and_moved():
+def test_decoded_joints_are_a_rigid_copy_in_canonical_position():
     joints = random_joints(frames=8, seed=1)
     back = np.asarray(decode(encode(joints)), np.float64)
     np.testing.assert_allclose(back[0, 0, ::2], 0, atol=1e-6)
@@ -57,7 +57,7 @@ def test_decoded_joints_are_the_motion_turned_and_moved():
     )
 
 
-def test_features_do_not_depend_on_where_a_motion_began():
+def test_decoded_joints_do_not_depend_on_the_initial_position():
     joints = random_joints(frames=6, seed=2)
     turn = rotation_oracle.axis_angle_to_matrix([0, 2.0, 0])
     moved = (joints @ turn.T + [3, 0.5, -2]).astype(np.float32)
@@ -66,14 +66,14 @@ def test_features_do_not_depend_on_where_a_motion_began():
     )
 
 
-def test_floor_of_a_standing_body_lies_at_the_published_depth():
+def test_floor_height_of_a_standing_body_is_the_published_one():
     joints = np.tile(random_joints(frames=1, seed=3), (5, 1, 1))
     lowest = joints[0, [14, 15, 19, 20], 1].min()
     floor = jax.jit(rifke.floor_height)(joints)
     np.testing.assert_allclose(floor, lowest - np.log(1.5), rtol=1e-5)
 
 
-def test_masked_padding_changes_nothing():
+def test_masked_padding_does_not_change_features():
     joints = random_joints(2, frames=9, seed=4)
     lengths = np.array([9, 5])
     mask = np.arange(9) < lengths[:, None]
@@ -89,7 +89,7 @@ def test_masked_padding_changes_nothing():
     assert np.isfinite(empty).all()
 
 
-def test_any_leading_axes_vmap_and_rank_promotion():
+def test_leading_axes_and_vmap_do_not_change_results():
     joints = random_joints(2, 3, frames=4, seed=5)
     with jax.numpy_rank_promotion("raise"):
         features = encode(joints)
@@ -111,7 +111,7 @@ def test_gradients_are_finite_for_a_body_without_width():
     assert np.isfinite(slope(jnp.asarray(random_joints(frames=4, seed=6)))).all()
 
 
-def test_wrong_shapes_are_errors():
+def test_wrong_shapes_raise():
     with pytest.raises(ValueError, match=r"\(..., T, 21, 3\), got \(4, 22, 3\)"):
         rifke.encode(np.zeros((4, 22, 3)))
     with pytest.raises(ValueError, match=r"\(..., T, 64\), got \(4, 63\)"):

@@ -31,7 +31,7 @@ def random_motion(*batch, frames=12, seed=0):
 
 
 def walking(yaw, frames):
-    """An upright body that walks in an arc, from a heading: float64 matrices."""
+    """Returns an upright body that walks in an arc from a given yaw, in float64."""
     rng = np.random.default_rng(7)
     heading = yaw + np.linspace(0, 4, frames)
     swing = rng.normal(size=(1, 22, 3)) * np.sin(np.arange(frames) / 5)[:, None, None]
@@ -48,7 +48,7 @@ def walking(yaw, frames):
     return rots, trans
 
 
-def test_golden(golden):
+def test_features_and_motions_match_published(golden):
     g = golden("temos_teach/rfeats_globalvelandy")
     features = encode(g["rots"], g["trans"], compat="reference")
     assert_close(features, g["rfeats"])
@@ -59,20 +59,20 @@ def test_golden(golden):
     assert_close(trans, g["inv_trans"])
 
 
-def test_golden_normalised(golden):
+def test_normalised_features_match_published(golden):
     g = golden("temos_teach/rfeats_globalvelandy")
     normalizer = Normalizer(g["mean"], g["std"])
     features = encode(g["rots"], g["trans"], compat="reference")
     normalised = normalizer.normalize(features)
     assert_close(normalised, g["rfeats_normalized"])
     rots, trans = decode(normalizer.unnormalize(g["net_output"]))
-    # Random rows are far from orthonormal; the worst amplifies rounding 50-fold.
+    # Random rows are far from orthonormal; the worst case amplifies rounding 50-fold.
     assert_close(rots, g["net_inv_rots"])
     assert_close(trans, g["net_inv_trans"])
 
 
-def test_golden_without_the_quarter_turn(golden):
-    """The published variant that canonicalises to a_z = 0: ours, turned by 90."""
+def test_published_canonical_motion_is_ours_after_a_quarter_turn(golden):
+    """One published variant canonicalises to a_z = 0, which is ours turned by 90."""
     g = golden("temos_teach/rfeats_globalvelandy")
     rots, trans = decode(encode(g["rots"], g["trans"], compat="reference"))
     quarter = rotation_oracle.about_z(np.pi / 2)
@@ -81,10 +81,10 @@ def test_golden_without_the_quarter_turn(golden):
     assert_close(ground, g["canonicalize_smplh_trans"])
 
 
-def test_oracle():
+def test_features_and_motions_match_float64_numpy():
     rots, trans = random_motion()
     features = encode(rots, trans)
-    # Headings read off a short shadow amplify rounding up to tenfold.
+    # Headings from a short ground projection amplify rounding up to tenfold.
     np.testing.assert_allclose(
         features, oracle.rot_velocity(rots, trans), rtol=0, atol=1e-5
     )
@@ -103,12 +103,12 @@ def test_canonical_heading_is_minus_x_in_both_variants():
     turned, trans = walking(2.0, 40)
     pelvis = decode(encode(np.float32(turned), np.float32(trans)))
     np.testing.assert_allclose(facing(pelvis[0][0, 0]), [-1, 0], atol=1e-6)
-    # It walks where it faces; within the first step the heading turns by 0.1.
+    # The body walks where it faces; the heading turns by 0.1 in the first step.
     move = pelvis[1][1, :2] - pelvis[1][0, :2]
     np.testing.assert_allclose(move / np.linalg.norm(move), [-1, 0], atol=0.11)
 
 
-def test_features_do_not_depend_on_where_a_motion_began():
+def test_features_do_not_depend_on_the_initial_position():
     rots, trans = random_motion(frames=6, seed=1)
     expected = encode(rots, trans)
     for angle in (0.4, -1.7, 3.1):
@@ -122,13 +122,13 @@ def test_features_do_not_depend_on_where_a_motion_began():
 
 
 @pytest.mark.parametrize("compat", [None, "reference"])
-def test_a_second_round_changes_nothing(compat):
+def test_encoding_decoded_features_changes_nothing(compat):
     features = encode(*random_motion(2, seed=2), compat=compat)
     again = encode(*decode(features), canonicalize=False)
     np.testing.assert_allclose(again, features, rtol=0, atol=1e-5)
 
 
-def test_as_it_is_keeps_the_heading():
+def test_without_canonicalize_the_heading_is_kept():
     rots, trans = random_motion(seed=3)
     back_rots, back_trans = decode(encode(rots, trans, canonicalize=False))
     np.testing.assert_allclose(back_rots, rots, rtol=0, atol=1e-6)
@@ -141,7 +141,7 @@ def joints_of(poses, trans):
     return rots, np.asarray(forward_kinematics(rots, np.float32(trans)), np.float64)
 
 
-def test_real_motion_comes_back_up_to_a_turn_and_a_shift(shared_file):
+def test_real_motion_round_trips_up_to_heading_and_position(shared_file):
     folder = shared_file("data/minibabel") / "amass/HDM05/bk"
     with np.load(folder / "bk_001_poses.npz", allow_pickle=False) as file:
         poses, trans = file["poses"][:240], file["trans"][:240]
@@ -150,15 +150,15 @@ def test_real_motion_comes_back_up_to_a_turn_and_a_shift(shared_file):
         back_rots, back_trans = decode(encode(rots, np.float32(trans), compat=compat))
         back = np.asarray(forward_kinematics(back_rots, back_trans), np.float64)
         np.testing.assert_allclose(back[..., 2], joints[..., 2], atol=1e-5)
-        # The best turn about z and shift on the ground (Procrustes on the plane).
+        # Fit a rotation about z and a shift on the ground (Procrustes in the plane).
         a, b = (x[..., :2].reshape(-1, 2) @ [1, 1j] for x in (joints, back))
         turn = np.vdot(a - a.mean(), b - b.mean())
         fitted = (a - a.mean()) * turn / abs(turn) + b.mean()
-        # 240 velocities of single precision at 1 to 3 m from the origin.
+        # Rounding of 240 float32 velocities at 1 to 3 m from the origin.
         np.testing.assert_allclose(np.abs(fitted - b), 0, atol=2e-5)
 
 
-def test_100_seconds_do_not_drift():
+def test_round_trip_of_100_seconds_does_not_drift():
     frames = 3000
     heading = np.linspace(0, 25, frames)
     trans = np.zeros((frames, 3))
@@ -174,7 +174,7 @@ def test_100_seconds_do_not_drift():
     np.testing.assert_allclose(back, expected, rtol=0, atol=1e-4)
 
 
-def test_any_leading_axes_vmap_and_padding():
+def test_leading_axes_vmap_and_padding_do_not_change_features():
     rots, trans = random_motion(2, 3, frames=4, seed=4)
     with jax.numpy_rank_promotion("raise"):
         features = encode(rots, trans)
@@ -207,7 +207,7 @@ def test_gradients_are_finite_at_rest(compat):
     assert np.isfinite(zeros(jnp.zeros((3, 135)))).all()
 
 
-def test_wrong_input_is_an_error():
+def test_invalid_input_raises():
     rots, trans = random_motion(frames=3)
     with pytest.raises(ValueError, match=r"\(..., T, 22, 3, 3\), got \(3, 21, 3, 3\)"):
         rot_velocity.encode(rots[:, :21], trans)

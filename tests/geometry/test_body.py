@@ -18,13 +18,13 @@ FEATURE = 1e-5
 skin = jax.jit(bodies.skin)
 to_matrix = jax.jit(rot.axis_angle_to_matrix)
 
-# Where the published code finds its other joints among SMPL's 24, the 21 vertices
-# and the 9 regressed ones. Numbers: SPIN (arXiv:1909.12828), its joint map.
+# Indices of the published 49 joints among SMPL's 24 joints, 21 vertices and 9 regressed
+# joints, in this order. Source: the joint map of SPIN (arXiv:1909.12828).
 VIBE49 = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29]
 VIBE49 += [30, 31, 32, 33, 34, 8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48]
 VIBE49 += [49, 50, 51, 52, 53, 24, 26, 25, 28, 27]
 VIBE_ROOT = 8
-# Numbers: Action2Motion's joints among those (arXiv:2007.15240).
+# Indices of Action2Motion's joints (arXiv:2007.15240) among these 49.
 A2M18 = (8, 1, 2, 3, 4, 5, 6, 7, 0, 9, 10, 11, 12, 13, 14, 21, 24, 38)
 
 
@@ -49,7 +49,7 @@ def golden_poses(case):
 
 
 def assert_published(case, key, found):
-    """Compares (B, T, N, 3) with a golden, which is 0 where there is no frame."""
+    """Compares (B, T, N, 3) with a golden array that is 0 in padded frames."""
     found = jnp.where(case["mask"][:, :, None, None], found, 0.0)
     expected = case[key].transpose(0, 3, 1, 2)
     np.testing.assert_allclose(found, expected, rtol=0, atol=FEATURE, err_msg=key)
@@ -59,7 +59,7 @@ def minus(joints, root):
     return joints - joints[:, :, root : root + 1]
 
 
-def test_published_joints_and_vertices(golden):
+def test_joints_and_vertices_match_published(golden):
     case = golden("motionclip/rot2xyz")
     body = golden_body(case)
     rotations, moved = golden_poses(case)
@@ -71,7 +71,7 @@ def test_published_joints_and_vertices(golden):
     assert_published(case, "xyz/vertices/vertstrans=True", vertices + move)
     assert_published(case, "xyz/smpl/vertstrans=True", minus(joints, 0) + move)
 
-    # Without a global orientation the published code lets the body face the viewer.
+    # Without a global orientation the published code makes the body face the viewer.
     about_x = to_matrix(jnp.array([np.pi, 0.0, 0.0]))
     turned = jnp.broadcast_to(about_x, rotations[:, :, :1].shape)
     turned = jnp.concatenate([turned, rotations[:, :, 1:]], 2)
@@ -82,7 +82,7 @@ def test_published_joints_and_vertices(golden):
     assert_published(case, "xyz/smpl/beta1.5", minus(joints, 0))
 
 
-def test_published_joints_picked_from_the_surface(golden):
+def test_joints_picked_from_the_surface_match_published(golden):
     case = golden("motionclip/rot2xyz")
     rotations, moved = golden_poses(case)
     joints, vertices = skin(golden_body(case), rotations, jnp.zeros_like(moved))
@@ -95,7 +95,7 @@ def test_published_joints_picked_from_the_surface(golden):
     assert_published(case, "xyz/a2m/vertstrans=False", minus(a2m, 0))
 
 
-def test_published_body_of_52_joints(golden):
+def test_body_of_52_joints_matches_published(golden):
     case = golden("temos_teach/fk_synthetic")
     body = Body(
         v_template=case["v_template"],
@@ -105,7 +105,7 @@ def test_published_body_of_52_joints(golden):
         weights=case["lbs_weights"],
         parents=tuple(int(p) for p in case["parents"]),
     )
-    # 22 rotations: the hands stay at rest.
+    # With only 22 rotations the hands stay at rest.
     joints, vertices = skin(body, case["rots"], case["trans"])
     np.testing.assert_allclose(joints, case["joints"], rtol=0, atol=FEATURE)
     np.testing.assert_allclose(vertices, case["vertices"], rtol=0, atol=FEATURE)
@@ -116,7 +116,7 @@ def test_published_body_of_52_joints(golden):
 
 @pytest.fixture(scope="module")
 def body():
-    """Seven joints in an order that is not by depth, 20 vertices, 4 betas."""
+    """Returns a body of 7 joints not ordered by depth, 20 vertices and 4 betas."""
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.full(7, 0.3), 20)
     regressor = rng.dirichlet(np.full(20, 0.3), 7)
@@ -136,7 +136,7 @@ def poses(*batch, seed=1):
     return to_matrix(axis_angle), rng.normal(size=(*batch, 3)).astype(np.float32)
 
 
-def test_oracle_and_batch_axes(body):
+def test_skin_matches_float64_numpy_with_any_batch_axes(body):
     rotations, translation = poses(6)
     betas = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
     joints, vertices = skin(body, rotations, translation, betas)
@@ -144,7 +144,7 @@ def test_oracle_and_batch_axes(body):
         expected = oracle.skin(
             body, np.asarray(rotations[i], np.float64), translation[i], betas[i]
         )
-        # Rounded sums of some ten terms of a few metres.
+        # Rounding of sums of about ten terms of a few metres.
         np.testing.assert_allclose(joints[i], expected[0], rtol=0, atol=5e-6)
         np.testing.assert_allclose(vertices[i], expected[1], rtol=0, atol=5e-6)
     with jax.numpy_rank_promotion("raise"):
@@ -161,7 +161,7 @@ def test_oracle_and_batch_axes(body):
         np.testing.assert_allclose(found, whole[0], atol=2e-6)
 
 
-def test_one_shape_for_all_frames_and_few_betas(body):
+def test_betas_broadcast_and_may_be_few(body):
     rotations, translation = poses(2, 3)
     betas = np.array([[[0.7, -1.2]], [[0.3, 0.4]]], np.float32)
     found = skin(body, rotations, translation, betas)
@@ -172,7 +172,7 @@ def test_one_shape_for_all_frames_and_few_betas(body):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
-def test_joints_are_those_of_the_skeleton_at_rest(body):
+def test_joints_equal_those_of_the_rest_skeleton(body):
     rotations, translation = poses(4)
     rest = np.asarray(body.J_regressor @ body.v_template, np.float64)
     offsets = rest.copy()
@@ -183,7 +183,7 @@ def test_joints_are_those_of_the_skeleton_at_rest(body):
     np.testing.assert_allclose(joints, expected, rtol=0, atol=2e-6)
 
 
-def test_turning_and_moving_the_root_turns_and_moves_everything(body):
+def test_root_rotation_and_translation_move_the_whole_body(body):
     rotations, translation = poses(1)
     turn = to_matrix(np.array([0.3, -1.1, 0.6], np.float32))
     joints, vertices = skin(body, rotations, jnp.zeros((1, 3)))
@@ -196,7 +196,7 @@ def test_turning_and_moving_the_root_turns_and_moves_everything(body):
         np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6)
 
 
-def test_at_rest_the_surface_is_the_template(body):
+def test_surface_at_rest_is_the_template(body):
     rest = jnp.broadcast_to(jnp.eye(3), (1, 7, 3, 3))
     for given in (rest, rest[:, :1]):
         _, vertices = skin(body, given, jnp.zeros((1, 3)))
@@ -216,7 +216,7 @@ def test_gradients_are_finite_and_reach_every_input(body):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
-def test_wrong_shapes_are_errors(body):
+def test_wrong_shapes_raise(body):
     rotations, translation = poses(4)
     with pytest.raises(InputError, match="1 to 7 joints"):
         bodies.skin(body, jnp.zeros((4, 8, 3, 3)), translation)

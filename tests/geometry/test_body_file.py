@@ -1,4 +1,4 @@
-"""Body models as their authors give them out, written here with stand-ins."""
+"""Body model files in their authors' formats, written here with stand-in classes."""
 
 import os
 import pickle
@@ -32,7 +32,7 @@ def arrays():
 
 @pytest.fixture
 def chumpy(monkeypatch):
-    """Returns the classes of chumpy that pickles name, with its attributes."""
+    """Returns `make(kind, **attributes)` for stand-ins of chumpy's classes."""
     monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
     classes = {}
     for module, name in [("chumpy.ch", "Ch"), ("chumpy.reordering", "Select")]:
@@ -43,9 +43,9 @@ def chumpy(monkeypatch):
         classes[name] = kind
 
     def make(kind, **attributes):
-        found = classes[kind]()
-        vars(found).update(attributes)
-        return found
+        instance = classes[kind]()
+        vars(instance).update(attributes)
+        return instance
 
     return make
 
@@ -60,15 +60,16 @@ def assert_holds(body: Body, arrays):
     np.testing.assert_array_equal(body.faces, arrays["f"])
 
 
-# Of Python 2: 0 with its numbers as escaped text (SMPL 1.1), 2 (SMPL 1.0, SMPL-H).
+# Python 2 wrote protocol 0, with numbers as escaped text (SMPL 1.1), and protocol 2
+# (SMPL 1.0, SMPL-H).
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("sparse", [scipy.sparse.csc_matrix, scipy.sparse.csr_matrix])
 def test_pickles_with_chumpy_and_scipy(tmp_path, arrays, chumpy, protocol, sparse):
     shapedirs = arrays["shapedirs"]
-    # More betas than are used, chosen from as chumpy does it.
+    # A chumpy selection of the first betas of a larger array.
     more = np.concatenate([shapedirs, shapedirs + 1], -1)
     chosen = np.arange(more.size).reshape(more.shape)[..., :4].ravel()
-    held = {
+    fields = {
         **arrays,
         "v_template": chumpy("Ch", x=arrays["v_template"], _dirty_vars=set()),
         "shapedirs": chumpy(
@@ -79,12 +80,12 @@ def test_pickles_with_chumpy_and_scipy(tmp_path, arrays, chumpy, protocol, spars
         "pose_training_info": {"note": ["any", 1]},
     }
     path = tmp_path / "SMPLH_male.pkl"
-    path.write_bytes(pickle.dumps(held, protocol))
+    path.write_bytes(pickle.dumps(fields, protocol))
     assert_holds(bodies.load(path), arrays)
 
 
-def test_what_python_2_wrote(tmp_path, arrays):
-    """By hand: Python 3 no longer writes bytes as text."""
+def test_pickle_from_python_2_is_read(tmp_path, arrays):
+    """The pickle is written by hand: Python 3 no longer writes bytes as text."""
 
     def array(value):
         value = np.asarray(value)
@@ -109,7 +110,7 @@ def test_what_python_2_wrote(tmp_path, arrays):
     assert_holds(bodies.load(path), arrays)
 
 
-def test_what_is_saved_is_read_again(tmp_path, arrays):
+def test_saved_body_is_loaded_unchanged(tmp_path, arrays):
     np.savez(tmp_path / "model.npz", **arrays, bs_style="lbs")
     body = bodies.load(tmp_path / "model.npz")
     assert_holds(body, arrays)
@@ -117,7 +118,7 @@ def test_what_is_saved_is_read_again(tmp_path, arrays):
     assert_holds(bodies.load(tmp_path / "again.npz"), arrays)
 
 
-def test_genders_of_a_folder(tmp_path, arrays):
+def test_gender_selects_a_file_of_a_folder(tmp_path, arrays):
     for i, name in enumerate(["neutral", "male", "female"]):
         (tmp_path / name).mkdir()
         np.savez(tmp_path / name / "model.npz", **{**arrays, "f": arrays["f"] + i})
@@ -138,7 +139,7 @@ def test_genders_of_a_folder(tmp_path, arrays):
         bodies.load(flat, "neutral")
 
 
-def test_heels(arrays):
+def test_heels_picks_published_vertices(arrays):
     vertices = np.arange(6890 * 3).reshape(1, 6890, 3)
     found = bodies.heels(vertices)
     assert found.shape == (1, 2, 3) and found[0, :, 0].tolist() == [10161, 20361]
@@ -162,21 +163,21 @@ def refusal(path):
     return message
 
 
-def test_a_pickle_that_would_run_something_is_refused(tmp_path, arrays):
+def test_pickle_that_would_run_code_is_refused(tmp_path, arrays):
     path, trace = tmp_path / "body.pkl", tmp_path / "trace"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        held = {**arrays, "weights": Bomb(trace)}
-        path.write_bytes(pickle.dumps(held, protocol))
+        fields = {**arrays, "weights": Bomb(trace)}
+        path.write_bytes(pickle.dumps(fields, protocol))
         assert "nothing was run" in refusal(path)
     assert not trace.exists()
 
 
-def test_files_that_are_no_bodies(tmp_path, arrays, chumpy):
+def test_rejects_invalid_body_files(tmp_path, arrays, chumpy):
     path = tmp_path / "body.pkl"
 
     def write(**change):
-        held = {k: v for k, v in {**arrays, **change}.items() if v is not None}
-        path.write_bytes(pickle.dumps(held, 2))
+        fields = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+        path.write_bytes(pickle.dumps(fields, 2))
         return refusal(path)
 
     assert "could not find weights" in write(weights=None)

@@ -15,7 +15,7 @@ seeds = st.integers(0, 2**32 - 1)
 # The published tolerance of features.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
 light = hypothesis.settings(max_examples=60, deadline=None)
-# Compiled as a whole: one by one, their small operations take longer to compile.
+# Compiled as a whole, because compiling each small operation takes longer.
 to_matrix = jax.jit(rot.axis_angle_to_matrix)
 slerp = jax.jit(interpolation.slerp)
 align_to = jax.jit(interpolation.align_to, static_argnames=("how", "compat"))
@@ -35,7 +35,7 @@ def random_motion(frames, seed, *batch):
     return to_matrix(axis_angle), jnp.asarray(trans)
 
 
-def test_golden_alignment(golden):
+def test_align_to_matches_published(golden):
     g = golden("temos_teach/align_slerp")
     last = g["rots_a"][-1], g["trans_a"][-1]
     rots, trans = align_to(
@@ -48,7 +48,7 @@ def test_golden_alignment(golden):
     assert_close(trans, g["align_trajectory_b"])
 
 
-def test_golden_slerp(golden):
+def test_slerp_between_matches_published(golden):
     g = golden("temos_teach/align_slerp")
     rots, trans = slerp_between(
         g["rots_a"][-1],
@@ -65,7 +65,7 @@ def test_golden_slerp(golden):
     assert_close(rots, g["slerp_rots_close"])
 
 
-def test_alignment_goes_on_from_the_last_pose():
+def test_align_to_continues_from_the_last_pose():
     rots, trans = random_motion(9, 0, 2)
     last_rots, last_trans = random_motion(2, 1)  # one last pose per motion
     with jax.numpy_rank_promotion("raise"):
@@ -78,7 +78,7 @@ def test_alignment_goes_on_from_the_last_pose():
     np.testing.assert_allclose(new_trans[:, 0, :2], last_trans[:, :2], atol=1e-6)
     np.testing.assert_array_equal(new_trans[..., 2], trans[..., 2])
     np.testing.assert_array_equal(new_rots[..., 1:, :, :], rots[..., 1:, :, :])
-    # Rigid: distances between frames stay, and so does the root's turn over time.
+    # The motion is moved rigidly: steps keep their length and one turn fits all frames.
     np.testing.assert_allclose(
         np.linalg.norm(np.diff(new_trans, axis=1), axis=-1),
         np.linalg.norm(np.diff(trans, axis=1), axis=-1),
@@ -91,7 +91,7 @@ def test_alignment_goes_on_from_the_last_pose():
     np.testing.assert_allclose(alone[1], new_trans[1], atol=1e-6)
 
 
-def test_a_motion_aligned_to_its_own_first_pose_does_not_move():
+def test_align_to_the_own_first_pose_changes_nothing():
     rots, trans = random_motion(5, 2)
     for compat in (None, "reference"):
         again = align_to(rots[0], trans[0], rots, trans, compat=compat)
@@ -101,9 +101,9 @@ def test_a_motion_aligned_to_its_own_first_pose_does_not_move():
 
 @light
 @hypothesis.given(seeds, st.floats(0, 1))
-def test_slerp_oracle(seed, weight):
+def test_slerp_matches_float64_numpy(seed, weight):
     start, end = unit_quaternions(np.random.default_rng(seed), 2)
-    # Near cos = 0 both ways are equally short and rounding chooses.
+    # Near cos = 0 both ways are equally short, so rounding decides between them.
     hypothesis.assume(abs(np.dot(start, end)) > 1e-4)
     actual = slerp(start, end, np.float32(weight))
     expected = oracle.slerp(start.astype(float), end.astype(float), weight)
@@ -121,7 +121,7 @@ def test_slerp_of_nearly_equal_rotations(gap, sign):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=3e-7)
 
 
-def test_gradients_of_slerp_are_finite_where_rotations_meet():
+def test_slerp_gradients_of_equal_rotations_are_finite():
     start = jnp.asarray([1.0, 0, 0, 0])
     ends = jnp.asarray(
         [[1.0, 0, 0, 0], [-1, 0, 0, 0], [1, 1e-8, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0]]
@@ -132,7 +132,7 @@ def test_gradients_of_slerp_are_finite_where_rotations_meet():
             assert np.isfinite(jacobian(start, end, 0.3)).all()
 
 
-def test_frames_between_are_evenly_spaced_on_the_shortest_way():
+def test_slerp_between_is_evenly_spaced_on_the_shortest_way():
     rots_a = np.stack([oracle.axis_angle_to_matrix([0, 0, 3.0]), np.eye(3)])
     rots_b = np.stack([oracle.axis_angle_to_matrix([0, 0, -3.0]), np.eye(3)])
     with jax.numpy_rank_promotion("raise"):
@@ -141,13 +141,13 @@ def test_frames_between_are_evenly_spaced_on_the_shortest_way():
         )
     step = (2 * np.pi - 6) / 4
     expected = [oracle.axis_angle_to_matrix([0, 0, 3 + i * step]) for i in (1, 2, 3)]
-    # The linear blend for small turns is off by up to 1e-4 rad.
+    # Linear blending of small turns has an error of up to 1e-4 rad.
     np.testing.assert_allclose(rots[:, 0], expected, atol=1e-4)
     np.testing.assert_allclose(rots[:, 1], np.tile(np.eye(3), (3, 1, 1)), atol=1e-6)
     np.testing.assert_allclose(trans, [[1, 1, 1], [2, 2, 2], [3, 3, 3]], atol=1e-6)
 
 
-def test_between_takes_leading_axes_and_no_frames():
+def test_slerp_between_takes_leading_axes_and_zero_frames():
     rots, trans = random_motion(2, 3, 4, 5)
     a, b = (rots[:, :, 0], trans[:, :, 0]), (rots[:, :, 1], trans[:, :, 1])
     whole = slerp_between(*a, *b, 6)
@@ -160,7 +160,7 @@ def test_between_takes_leading_axes_and_no_frames():
     assert none[1].shape == (4, 5, 0, 3)
 
 
-def test_bad_options_are_errors():
+def test_invalid_options_raise():
     rots, trans = random_motion(3, 4)
     with pytest.raises(ValueError, match="full, translation, got 'both'"):
         interpolation.align_to(rots[0], trans[0], rots, trans, how="both")  # pyright: ignore[reportArgumentType]

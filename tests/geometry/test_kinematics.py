@@ -10,7 +10,7 @@ from tests.oracles import kinematics as oracle
 from tests.oracles import rotations as rotation_oracle
 
 UPRIGHT = rotation_oracle.axis_angle_to_matrix([np.pi / 2, 0, 0])
-# Compiled as a whole: one by one, their small operations take longer to compile.
+# Compiled as a whole, because compiling each small operation takes longer.
 to_matrix = jax.jit(rot.axis_angle_to_matrix)
 forward_kinematics = jax.jit(kinematics.forward_kinematics, static_argnums=2)
 facing = jax.jit(kinematics.facing, static_argnums=1)
@@ -32,7 +32,7 @@ def by_oracle(rotations, translation, skeleton=SMPL22):
     )
 
 
-def test_golden(golden):
+def test_joints_match_published(golden):
     g = golden("temos_teach/fk_synthetic")
     offsets = g["rest_joints"].astype(np.float64)
     parents = g["parents"]
@@ -49,7 +49,7 @@ def test_golden(golden):
     np.testing.assert_allclose(joints, g["joints_fk_only"], rtol=0, atol=1e-5)
 
 
-def test_on_the_host():
+def test_place_on_host_matches_float64_numpy():
     matrices, translation = (np.asarray(array) for array in random_pose(6))
     joints = kinematics.place_on_host(matrices, translation)
     assert joints.dtype == np.float64
@@ -61,11 +61,11 @@ def test_on_the_host():
     np.testing.assert_array_equal(folded.reshape(joints.shape), joints)
 
 
-def test_oracle_and_batch_axes():
+def test_joints_match_float64_numpy_with_any_batch_axes():
     rotations, translation = random_pose(6)
     expected = by_oracle(rotations, translation)
     joints = forward_kinematics(rotations, translation)
-    # Eight rounded products along a chain of about 1.5 m.
+    # Rounding of eight products along a chain of about 1.5 m.
     np.testing.assert_allclose(joints, expected, rtol=0, atol=2e-6)
     with jax.numpy_rank_promotion("raise"):
         folded = forward_kinematics(
@@ -78,7 +78,7 @@ def test_oracle_and_batch_axes():
     np.testing.assert_allclose(single, joints[0], rtol=0, atol=1e-6)
 
 
-def test_rest_pose_and_root():
+def test_rest_pose_and_root_position():
     still = np.tile(np.eye(3, dtype=np.float32), (22, 1, 1))
     translation = np.array([1.0, -2.0, 3.0], np.float32)
     joints = forward_kinematics(still, translation)
@@ -98,16 +98,16 @@ def test_bones_keep_their_lengths():
     np.testing.assert_allclose(bones, np.tile(expected, (5, 1)), rtol=1e-5)
 
 
-def test_one_operation_per_level_not_per_joint():
+def test_operations_grow_with_levels_not_with_joints():
     rotations, translation = random_pose(4)
     jaxpr = jax.make_jaxpr(kinematics.forward_kinematics)(rotations, translation)
     products = str(jaxpr).count(" mul ")
     depth = len(SMPL22.levels) - 1
-    # One for the positions and one for the orientations of each level.
+    # One product for the positions and one for the orientations of each level.
     assert products <= 2 * depth
 
 
-def test_a_skeleton_whose_joints_are_not_ordered_by_level():
+def test_joints_need_not_be_ordered_by_level():
     skeleton = Skeleton(
         names=tuple("abcdef"),
         parents=(-1, 0, 1, 0, 3, 2),
@@ -119,7 +119,7 @@ def test_a_skeleton_whose_joints_are_not_ordered_by_level():
     np.testing.assert_allclose(joints, expected, rtol=0, atol=5e-6)
 
 
-def test_gradients_against_finite_differences():
+def test_gradients_match_finite_differences():
     rng = np.random.default_rng(4)
     pose = rng.normal(size=(22, 3)).astype(np.float32) * 0.3
     direction = rng.normal(size=(22, 3)).astype(np.float32)
@@ -142,7 +142,7 @@ def test_gradients_against_finite_differences():
     assert np.isfinite(gradient(jnp.zeros((22, 3)))).all()
 
 
-def test_wrong_shapes_are_errors():
+def test_wrong_shapes_raise():
     rotations, translation = random_pose(4)
     with pytest.raises(ValueError, match=r"\(\.\.\., 22, 3, 3\)"):
         kinematics.forward_kinematics(rotations[:, :21], translation)
@@ -151,7 +151,7 @@ def test_wrong_shapes_are_errors():
 
 
 def pelvises():
-    """Upright, walking, bent, lying on back and front, upside down, at random."""
+    """Returns upright, bent, lying, upside-down and random pelvis orientations."""
     rng = np.random.default_rng(5)
     tilts = [[x, y, 0] for x in (0, 0.3, -1.57, 1.57, 3.1) for y in (0, 0.2, -1.2)]
     tilts += list(rng.normal(size=(20, 3)))
@@ -159,11 +159,11 @@ def pelvises():
     return np.array(matrices, np.float32)
 
 
-def test_facing_oracle():
+def test_facing_matches_float64_numpy():
     pelvis = pelvises()
     yaw = np.array([oracle.yaw(m) for m in pelvis])
     expected = np.stack([np.cos(yaw), np.sin(yaw)], -1)
-    # A shadow of 0.1 makes float32 roundings ten times larger.
+    # A ground projection of length 0.1 amplifies float32 rounding tenfold.
     np.testing.assert_allclose(facing(pelvis), expected, rtol=0, atol=1e-5)
 
 
@@ -177,7 +177,7 @@ def test_facing_turns_with_the_body(turn):
 
 
 def test_facing_does_not_change_while_a_body_lies_down():
-    """From standing over lying on the back to standing on the head."""
+    """The body tilts by a quarter turn backwards and forwards from upright."""
     yaw = rotation_oracle.about_z(0.7)
     for angle in np.linspace(-1.57, 1.57, 41):
         tilt = rotation_oracle.axis_angle_to_matrix([angle, 0, 0])
@@ -185,7 +185,7 @@ def test_facing_does_not_change_while_a_body_lies_down():
         np.testing.assert_allclose(found, [np.sin(0.7), -np.cos(0.7)], atol=3e-4)
 
 
-def test_reference_facing_is_the_true_one_only_where_it_does_not_turn():
+def test_reference_facing_equals_the_true_one_only_at_yaw_zero():
     upright = np.float32(UPRIGHT)
     np.testing.assert_allclose(facing(upright, "reference"), facing(upright), atol=1e-6)
     h = 0.01
@@ -204,7 +204,7 @@ def test_gradients_of_facing_are_finite(compat):
     assert np.isfinite(jacobian(points.astype(np.float32))).all()
 
 
-def test_unknown_compat_is_an_error():
+def test_unknown_compat_raises():
     with pytest.raises(ValueError, match="None, reference, got 'published'"):
         kinematics.facing(jnp.eye(3), "published")  # pyright: ignore[reportArgumentType]
 
@@ -213,5 +213,5 @@ def test_pelvis_from_joints_is_exact():
     rotations, translation = random_pose(6, seed=6)
     joints = forward_kinematics(rotations, translation)
     pelvis = jax.jit(kinematics.pelvis_from_joints)(joints)
-    # Positions rounded to 2e-7 m over bones of 0.1 m.
+    # Rounding of positions by 2e-7 m, relative to bones of 0.1 m.
     np.testing.assert_allclose(pelvis, rotations[:, 0], rtol=0, atol=1e-5)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from actiongpt_jax.geometry import rotations as rot
 from tests.oracles import rotations as oracle
 
-# A few float32 roundings (6e-8 each) of numbers up to 1.
+# A few float32 roundings (6e-8 each) for numbers up to 1.
 ROUNDING = 1e-6
 CONVERSIONS = {
     "axis_angle_to_matrix": ((3,), rot.axis_angle_to_matrix),
@@ -58,7 +58,7 @@ def sample_axis_angles():
     return (directions * sizes[:, None]).astype(np.float32)
 
 
-def test_golden(golden):
+def test_conversions_match_published_temos_and_teach(golden):
     g = golden("temos_teach/rotations")
     assert_close(rot.axis_angle_to_matrix(g["axis_angle"]), g["matrix"])
     assert_close(rot.axis_angle_to_quaternion(g["axis_angle"]), g["quaternion"])
@@ -68,14 +68,14 @@ def test_golden(golden):
     raw = rot.rot6d_to_matrix(g["raw_rot6d"])
     assert_close(raw, g["matrix_from_raw_rot6d"])
     # The published matrix -> quaternion takes roots of 1 - cos, whose float32
-    # rounding is sqrt(6e-8) = 2.4e-4 at small components; ours are compared with
-    # the exact ones below.
+    # rounding is sqrt(6e-8) = 2.4e-4 at small components. Ours are compared with
+    # exact quaternions below.
     quaternion = rot.matrix_to_quaternion(g["matrix"])
     np.testing.assert_allclose(quaternion, g["quat_from_matrix"], rtol=0, atol=5e-4)
     np.testing.assert_allclose(
         rot.matrix_to_axis_angle(raw), g["aa_from_raw"], rtol=0, atol=5e-4
     )
-    known = np.arange(64) != 3  # half a turn: its published axis is a rounding
+    known = np.arange(64) != 3  # a half turn, whose published axis is rounding noise
     axis_angle = rot.matrix_to_axis_angle(g["matrix"])
     np.testing.assert_allclose(
         axis_angle[known], g["aa_from_matrix"][known], rtol=0, atol=5e-4
@@ -84,7 +84,7 @@ def test_golden(golden):
     np.testing.assert_allclose(quaternion, exact, rtol=0, atol=ROUNDING)
 
 
-def test_golden_of_motionclip(golden):
+def test_conversions_match_published_motionclip(golden):
     g = golden("motionclip/rotations")
     assert_close(rot.axis_angle_to_matrix(g["axis_angle"]), g["aa_to_matrix"])
     assert_close(rot.axis_angle_to_quaternion(g["axis_angle"]), g["aa_to_quat"])
@@ -95,8 +95,8 @@ def test_golden_of_motionclip(golden):
     )
     raw = rot.rot6d_to_matrix(g["raw6"])
     assert_close(raw, g["raw6_to_matrix"])
-    # Compared as rotations: the published quaternions are lossy at small angles and
-    # lose the axis of half turns.
+    # Compared as rotations, because the published quaternions lose accuracy at small
+    # angles and lose the axis of half turns.
     turn = oracle.angle_between(
         rot.quaternion_to_matrix(rot.matrix_to_quaternion(raw)), g["raw6_to_matrix"]
     )
@@ -113,7 +113,7 @@ def test_golden_of_motionclip(golden):
         "matrix_to_quaternion",
     ],
 )
-def test_oracle(name):
+def test_conversions_match_float64_numpy(name):
     source = sample_axis_angles()
     if name.startswith("quaternion"):
         source = each(oracle.axis_angle_to_quaternion, source)
@@ -132,15 +132,15 @@ def test_tiny_angles_keep_their_digits(angle):
     back = rot.quaternion_to_axis_angle(rot.axis_angle_to_quaternion(axis_angle))
     np.testing.assert_allclose(back, axis_angle, rtol=1e-6)
     back = rot.matrix_to_axis_angle(rot.axis_angle_to_matrix(axis_angle))
-    # The matrix's off-diagonals are differences of products near 1: 1e-7 absolute.
+    # Off-diagonal entries are differences of products near 1: an error of 1e-7.
     np.testing.assert_allclose(back, axis_angle, rtol=1e-6, atol=1e-7)
 
 
-def test_rot6d_oracle_on_vectors_that_are_not_unit():
+def test_rot6d_of_arbitrary_rows_matches_float64_numpy():
     raw = np.random.default_rng(1).normal(size=(100, 6)).astype(np.float32)
     actual = rot.rot6d_to_matrix(raw)
     expected = each(oracle.rot6d_to_matrix, raw)
-    # Nearly parallel rows amplify rounding; the worst of these is 20-fold.
+    # Nearly parallel rows amplify rounding, here at most 20-fold.
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
 
 
@@ -157,7 +157,7 @@ def test_rot6d_is_orthonormal_for_nearly_parallel_rows(axis, gap, scale):
 
 @light
 @hypothesis.given(axes, angles)
-def test_round_trips_between_all_kinds(axis, angle):
+def test_round_trips_between_all_representations(axis, angle):
     start, *others = round_trips((axis * angle).astype(np.float32))
     for other in others:
         np.testing.assert_allclose(other, start, rtol=0, atol=2 * ROUNDING)
@@ -165,7 +165,7 @@ def test_round_trips_between_all_kinds(axis, angle):
 
 @jax.jit
 def round_trips(axis_angle):
-    """The matrix, and what is left of it after a detour through every other kind."""
+    """Returns a matrix, and its copies after a round trip through each other form."""
     matrix = rot.axis_angle_to_matrix(axis_angle)
     quaternion = rot.axis_angle_to_quaternion(axis_angle)
     detours = [
@@ -180,7 +180,7 @@ def round_trips(axis_angle):
 
 @light
 @hypothesis.given(axes)
-def test_half_turns_about_any_axis(axis):
+def test_half_turns_keep_their_axis(axis):
     matrix = (2 * np.outer(axis, axis) - np.eye(3)).astype(np.float32)
     quaternion = np.asarray(to_quaternion(matrix), np.float64)
     assert abs(quaternion[0]) < ROUNDING
@@ -227,15 +227,15 @@ def test_values_and_gradients_are_finite_at_singular_points(name):
         assert np.isfinite(jax.jit(jax.vmap(jacobian(function)))(points)).all()
 
 
-def test_gradients_are_those_of_a_rotation():
-    """Through a matrix and back is the identity, and so is its derivative."""
+def test_jacobian_of_a_round_trip_is_the_identity():
+    """Axis-angle to matrix and back is the identity, and so is its derivative."""
     sizes = np.array([0.0, 1e-6, 1e-3, 0.2236, 0.2237, 1.0, 3.0])
     axis_angles = np.outer(sizes, [0.48, -0.6, 0.64]).astype(np.float32)
 
     def there_and_back(a):
         return rot.matrix_to_axis_angle(rot.axis_angle_to_matrix(a))
 
-    # Derivatives near 3 rad pass through w = cos(1.5) = 0.07, which costs a digit.
+    # Near 3 rad the small w = cos(1.5) = 0.07 costs the derivative one digit.
     jacobian = jax.jit(jax.vmap(jax.jacrev(there_and_back)))(axis_angles)
     np.testing.assert_allclose(jacobian, np.tile(np.eye(3), (7, 1, 1)), atol=2e-5)
 
@@ -247,7 +247,7 @@ def test_gradient_at_no_rotation_is_the_cross_product():
 
 
 @pytest.mark.parametrize("name", CONVERSIONS)
-def test_any_leading_axes_and_vmap(name):
+def test_leading_axes_and_vmap_do_not_change_results(name):
     tail, function = CONVERSIONS[name]
     rng = np.random.default_rng(2)
     if tail == (3, 3):
@@ -267,13 +267,13 @@ def test_any_leading_axes_and_vmap(name):
 
 
 @pytest.mark.parametrize("name", CONVERSIONS)
-def test_a_wrong_last_axis_is_an_error(name):
+def test_wrong_last_axis_raises(name):
     tail, function = CONVERSIONS[name]
     with pytest.raises(ValueError, match=r"must have shape .* got \(2, 5\)"):
         function(np.zeros((2, 5)))
 
 
-def test_compose_rotate_and_turns_about_z(golden):
+def test_compose_rotate_and_rotation_about_z(golden):
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(2, 7, 3, 3)).astype(np.float32)
     v = rng.normal(size=(7, 3)).astype(np.float32)

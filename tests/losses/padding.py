@@ -1,19 +1,19 @@
-"""Padding that must count in no loss."""
+"""Check that padding does not change any loss term."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def assert_padding_counts_in_nothing(terms, outputs, batch, frames, rtol=1e-6):
-    """Compares terms with those of the same items among fillers full of garbage.
+def assert_padding_does_not_count(terms, outputs, batch, frames, rtol=1e-6):
+    """Compares terms with those of the same items plus garbage padding and fillers.
 
     Args:
-        terms: function of outputs and batch.
-        outputs: of the model.
-        batch: what the outputs are compared with.
-        frames: the numbers of frames of arrays that have any.
-        rtol: the same numbers are summed in another order.
+        terms: function `terms(outputs, batch)` from name to (sum, count).
+        outputs: outputs of the model.
+        batch: batch that the outputs are compared with.
+        frames: the lengths of the time axes of the arrays.
+        rtol: relative tolerance, because sums are taken in another order.
     """
 
     def grown(array):

@@ -1,4 +1,4 @@
-"""The evaluator's loss: an oracle, equal texts, fillers, devices."""
+"""The evaluator's loss and its top-1 metric."""
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ def vectors():
 
 
 def expected(motion, text):
-    """Cross-entropies in float64, pair by pair."""
+    """Returns the sum of the cross-entropies in float64, computed pair by pair."""
     total = 0.0
     for a, b in ((motion, text), (text, motion)):
         for i in np.flatnonzero(MASK):
@@ -33,15 +33,15 @@ def expected(motion, text):
     return total / 2
 
 
-def test_oracle(vectors):
+def test_contrastive_matches_float64_cross_entropies(vectors):
     total, count = jax.jit(contrastive)(*vectors, MASK, SCALE, None, IDS)
     assert float(count) == 5
-    # Cosines of float32, times ten.
+    # Rounding of float32 cosines, times ten.
     np.testing.assert_allclose(total, expected(*vectors), rtol=2e-6)
 
 
-def test_an_equal_text_is_no_negative(vectors):
-    """Motions 1 and 2 have one text: how near they lie to it costs nothing."""
+def test_equal_texts_are_not_negatives(vectors):
+    """Motions 1 and 2 have equal texts, so their distances do not add to the loss."""
     motion, text = np.array(vectors)
     only = np.array([False, True, True, False, False, False])
     total, count = contrastive(motion, text, only, SCALE, None, IDS)
@@ -50,7 +50,7 @@ def test_an_equal_text_is_no_negative(vectors):
     assert float(other) > 0
 
 
-def test_fillers_change_nothing(vectors):
+def test_fillers_do_not_change_the_loss(vectors):
     motion, text = np.where(MASK[:, None], vectors, -vectors)
     np.testing.assert_array_equal(
         contrastive(motion, text, MASK, SCALE, None, IDS)[0],
@@ -61,8 +61,8 @@ def test_fillers_change_nothing(vectors):
     assert np.isfinite(slope(vectors[0])).all()
 
 
-def test_devices_gather_the_batch(vectors):
-    """vmap with an axis name is what several devices compute."""
+def test_devices_compare_with_the_gathered_batch(vectors):
+    """vmap with an axis name stands in for several devices."""
 
     def split(x):
         return x.reshape(2, 3, *x.shape[1:])
@@ -75,9 +75,10 @@ def test_devices_gather_the_batch(vectors):
     np.testing.assert_allclose(totals.sum(), expected(*vectors), rtol=2e-6)
 
 
-def test_top1_in_the_batch():
+def test_top1_counts_motions_nearest_to_their_own_text():
     text = np.eye(4, dtype=np.float32)
-    # The second prefers the third's text, which is its own; the last prefers another.
+    # The second is nearest to the third's text, which equals its own text; the last
+    # is nearest to another text.
     motion = text[[0, 2, 2, 0]]
     batch = {
         "frame_mask": np.ones((4, 2), bool),
@@ -86,5 +87,5 @@ def test_top1_in_the_batch():
     nothing = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
     outputs = EvaluatorOutputs(text=text, motion=motion)  # pyright: ignore
     hits, count = top1_terms(outputs, batch, nothing)["top1"]  # pyright: ignore
-    # The second's own text scores as low as those of others: no hit.
+    # The vector of the second's own text ties with those of others, so it is no hit.
     assert (float(hits), float(count)) == (2, 4)

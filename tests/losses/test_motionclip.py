@@ -15,7 +15,7 @@ from actiongpt_jax.geometry.rotations import unit
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.losses.contrastive import contrastive
 from actiongpt_jax.models.motionclip import MotionClipOutputs
-from tests.losses.padding import assert_padding_counts_in_nothing
+from tests.losses.padding import assert_padding_does_not_count
 from tests.oracles import body as body_oracle
 from tests.oracles import kinematics as kinematics_oracle
 from tests.oracles import rotations as rotation_oracle
@@ -27,7 +27,7 @@ LOSS = 1e-5  # float32 against float64, and the published tolerance
 
 
 def config_of(**changes):
-    """Every term has a weight of its own."""
+    """Returns a config in which every term has a different weight."""
     config = base_config()
     config.model.decode_text = True
     config.data.images = "some"
@@ -42,7 +42,7 @@ def config_of(**changes):
 
 
 def draw(seed=0, batch=BATCH, lengths=LENGTHS):
-    """Outputs and a batch, all of random numbers."""
+    """Returns random outputs and a random batch."""
     rng = np.random.default_rng(seed)
     mask = np.arange(FRAMES) < lengths[:, None]
 
@@ -70,7 +70,7 @@ def cross_entropy(logits):
 
 
 def by_hand(outputs, batch, config, points):
-    """Every term's mean in float64; `points` turns (150,) poses to (N, 3)."""
+    """Returns each term's mean in float64; `points` turns (150,) poses to (N, 3)."""
     mask = np.asarray(batch["frame_mask"])
     target = np.asarray(batch["poses"], np.float64)
     places = {}
@@ -149,7 +149,7 @@ def make_body(joints, seed=0):
 
 
 @pytest.mark.parametrize("joints", [24, 52])
-def test_vertices_of_a_body_and_where_its_hands_are(joints):
+def test_terms_of_vertices_match_their_definition(joints):
     outputs, batch = draw()
     body = make_body(joints)
     hands = {24: (22, 23), 52: (22, 37)}[joints]
@@ -165,12 +165,12 @@ def test_vertices_of_a_body_and_where_its_hands_are(joints):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
 
 
-def test_another_body_is_an_error():
+def test_body_with_other_joints_raises():
     with pytest.raises(InputError, match="24 joints of SMPL or the 52"):
         losses.body_points(jnp.zeros((1, 2, 150)), make_body(25))
 
 
-def test_published_losses(golden):
+def test_losses_match_published(golden):
     case = golden("motionclip/losses")
 
     def frames(name):
@@ -200,12 +200,12 @@ def test_published_losses(golden):
             np.testing.assert_allclose(found[name], value, rtol=LOSS, err_msg=name)
 
 
-def test_filler_items_and_further_padding_count_in_nothing():
-    assert_padding_counts_in_nothing(terms, *draw(), [FRAMES], rtol=2e-6)
+def test_fillers_and_padding_do_not_change_terms():
+    assert_padding_does_not_count(terms, *draw(), [FRAMES], rtol=2e-6)
 
 
 def test_terms_of_devices_add_up_to_those_of_the_batch():
-    """Two devices, played by a vectorised axis, with a filler on one of them."""
+    """A vmapped axis stands in for two devices, one of which has a filler."""
     lengths = np.array([6, 4, 3, 0])
     case = draw(lengths=lengths)
     config = config_of()
@@ -240,7 +240,7 @@ def test_terms_of_devices_add_up_to_those_of_the_batch():
         np.testing.assert_allclose(found, expected, rtol=0, atol=LOSS * scale)
 
 
-def test_contrast_is_against_the_whole_batch():
+def test_contrastive_term_compares_with_the_whole_batch():
     a, b = np.random.default_rng(0).normal(size=(2, 4, WIDTH))
     a, b = unit(jnp.asarray(a, jnp.float32)), unit(jnp.asarray(b, jnp.float32))
     real = jnp.ones(4, bool)
@@ -255,7 +255,7 @@ def test_contrast_is_against_the_whole_batch():
     assert alone[0].sum() < 0.9 * whole
 
 
-def test_what_has_no_weight_is_left_out():
+def test_terms_without_a_weight_are_left_out():
     outputs, batch = draw()
     config = config_of(**{"losses.lambda_velxyz": 0.0, "losses.text_ce": 0.0})
     found = jax.eval_shape(lambda: losses.terms(outputs, batch, config))
@@ -276,7 +276,7 @@ def test_what_has_no_weight_is_left_out():
     assert found.keys() == weights.keys()
 
 
-def test_gradients_are_finite_where_nothing_has_a_direction():
+def test_gradients_at_zero_outputs_are_finite():
     outputs, batch = draw()
     nothing = jax.tree.map(jnp.zeros_like, outputs)
     weights = losses.weights(config_of())
@@ -291,12 +291,12 @@ def test_gradients_are_finite_where_nothing_has_a_direction():
 
     for case in (outputs, nothing):
         assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient(case)))
-    # What stands where no frame is has no influence.
+    # Values in padded frames have no gradient.
     found = gradient(outputs).poses
     assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
 
 
-def test_the_way_the_body_went_is_in_rc_only():
+def test_displacement_changes_rc_but_not_rcxyz():
     outputs, batch = draw()
     start = 6 * pose6d.NUM_JOINTS
     moved = dataclasses.replace(

@@ -11,12 +11,12 @@ from actiongpt_jax.losses import teach as losses
 from actiongpt_jax.losses import temos as temos_losses
 from actiongpt_jax.models.teach import TeachOutputs
 from actiongpt_jax.structs import Gaussian
-from tests.losses.padding import assert_padding_counts_in_nothing
+from tests.losses.padding import assert_padding_does_not_count
 from tests.oracles.losses import huber, kl
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 BATCH, NFEATS, WIDTH = 3, 5, 4
-# The longest items are shorter than their arrays.
+# The longest items are shorter than their padded arrays.
 FRAMES = (8, 11)
 LENGTHS = (np.array([6, 4, 1]), np.array([2, 7, 9]))
 
@@ -39,7 +39,7 @@ def terms_of(outputs, batch):
 
 @pytest.fixture(scope="module")
 def case():
-    """Outputs and a batch whose arrays differ in length from action to action."""
+    """Returns outputs and a batch whose two actions have arrays of other lengths."""
     keys = iter(jax.random.split(jax.random.key(0), 32))
 
     def draw(*shape):
@@ -62,7 +62,7 @@ def case():
 
 
 def mean_of_means(found, target, lengths):
-    """The mean over items of each one's mean over its own frames."""
+    """Returns the mean over items of the mean over each item's frames."""
     return np.mean(
         [
             huber(f[:n], t[:n]).mean()
@@ -94,7 +94,7 @@ def test_every_term_is_the_mean_of_its_definition(case):
     assert len(expected) == 14
     assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
     for name, (total, count) in found.items():
-        # float32 against float64.
+        # Rounding of float32 against float64.
         np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
 
 
@@ -110,16 +110,16 @@ def test_a_long_motion_weighs_no_more_than_a_short_one(case):
     found = terms_of(outputs.replace(**wrong), batch | target)
     for i in (0, 1):
         total, count = found[f"recons_text2rfeats_{i}"]
-        # |1.5| - 0.5 in one of three items, whatever its length.
+        # |1.5| - 0.5 in one of three items, independent of its length.
         np.testing.assert_allclose((total, count), (1.0, BATCH), rtol=1e-6)
 
 
-def test_filler_items_and_further_padding_count_in_nothing(case):
+def test_fillers_and_padding_do_not_change_terms(case):
     outputs, batch = case
-    assert_padding_counts_in_nothing(terms_of, outputs, batch, FRAMES)
+    assert_padding_does_not_count(terms_of, outputs, batch, FRAMES)
 
 
-def test_a_batch_of_fillers_only_counts_nothing_and_is_finite(case):
+def test_batch_of_fillers_has_count_zero_and_finite_gradients(case):
     outputs, batch = case
     empty = {
         f"frame_mask_{i}": jnp.zeros_like(batch[f"frame_mask_{i}"]) for i in (0, 1)
@@ -146,7 +146,7 @@ def test_terms_of_two_halves_add_up(case):
         np.testing.assert_allclose(added, term, rtol=1e-6)
 
 
-def test_latent_terms_are_those_of_temos(case):
+def test_latent_terms_equal_those_of_temos(case):
     outputs, batch = case
     found = terms_of(outputs, batch)
     for i in (0, 1):
@@ -155,7 +155,7 @@ def test_latent_terms_are_those_of_temos(case):
         single = temos_losses.terms(outputs.action(i), own, config)
         for name, term in single.items():
             if not name.startswith("recons"):
-                # The same sums, in another program.
+                # The same sums in another program, rounded differently.
                 np.testing.assert_allclose(found[f"{name}_{i}"], term, rtol=1e-6)
 
 

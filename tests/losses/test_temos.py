@@ -10,7 +10,7 @@ from actiongpt_jax.config_fields import resolve
 from actiongpt_jax.losses import temos as losses
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
-from tests.losses.padding import assert_padding_counts_in_nothing
+from tests.losses.padding import assert_padding_does_not_count
 from tests.oracles.losses import huber, kl
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -27,7 +27,7 @@ def config_of(**changes):
 
 @pytest.fixture
 def case():
-    """Outputs and a batch whose longest item is shorter than the array."""
+    """Returns outputs and a batch whose longest item is shorter than its array."""
     keys = iter(jax.random.split(jax.random.key(0), 16))
 
     def draw(*shape):
@@ -64,11 +64,11 @@ def test_every_term_is_the_mean_of_its_definition(case):
     }
     assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
     for name, (total, count) in found.items():
-        # float32 against float64.
+        # Rounding of float32 against float64.
         np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
 
 
-def test_padded_reconstruction_is_over_items_times_the_longest(case):
+def test_padded_reconstruction_divides_by_items_times_the_longest(case):
     outputs, batch = case
     config = config_of(**{"losses.recons_mean": "padded"})
     frames = losses.terms(outputs, batch, config_of())
@@ -86,14 +86,14 @@ def test_padded_reconstruction_is_over_items_times_the_longest(case):
 
 
 @pytest.mark.parametrize("recons_mean", ["frames", "padded"])
-def test_filler_items_and_further_padding_count_in_nothing(case, recons_mean):
+def test_fillers_and_padding_do_not_change_terms(case, recons_mean):
     outputs, batch = case
     config = config_of(**{"losses.recons_mean": recons_mean})
 
     def terms(outputs, batch):
         return losses.terms(outputs, batch, config)
 
-    assert_padding_counts_in_nothing(terms, outputs, batch, [FRAMES])
+    assert_padding_does_not_count(terms, outputs, batch, [FRAMES])
 
 
 @pytest.mark.parametrize("recons_mean", ["frames", "padded"])

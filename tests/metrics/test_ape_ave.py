@@ -36,7 +36,7 @@ def pose(axis_angle, trans):
 
 
 def bodies(seed, batch=3, frames=10):
-    """Joints (B, T, 22, 3) of moving bodies, and the yaw of each first frame."""
+    """Returns (B, T, 22, 3) joints of moving bodies, and the yaw of each frame 0."""
     rng = np.random.default_rng(seed)
     axis_angle = rng.normal(size=(batch, 1, 22, 3)) * 0.5
     axis_angle = axis_angle + rng.normal(size=(batch, frames, 22, 3)) * 0.2
@@ -61,7 +61,7 @@ def assert_same(actual, expected, **tolerance):
         )
 
 
-def test_golden(golden):
+def test_figures_match_published(golden):
     g = golden("temos_teach/metrics")
     figures = ape_ave(
         g["joints_gen"], g["joints_ref"], g["lengths"], protocol="reference"
@@ -88,8 +88,8 @@ def test_golden(golden):
             )
 
 
-def test_golden_of_padded_motions_in_millimetres(golden):
-    """The published TEACH metric: zeros in the padding, results / 1000."""
+def test_figures_match_published_teach_metric(golden):
+    """Published TEACH metric: padding is 0, results are divided by 1000."""
     g = golden("temos_teach/metrics")
     real = np.arange(40) < g["lengths"][:, None]
     padded = [
@@ -99,14 +99,14 @@ def test_golden_of_padded_motions_in_millimetres(golden):
     for name in metrics.NAMES:
         metric, part = name.split("_")
         published = g[f"teach_mm/{metric.upper()}_{PUBLISHED[part]}"]
-        # APE there is / 1000, AVE / 1000 ** 2, in the same units as above.
+        # The published code divides APE by 1000 and AVE by 1000 ** 2.
         scale = 1e3 if metric == "ape" else 1e6
         np.testing.assert_allclose(
             figures[name], published * scale, rtol=0, atol=1e-5, err_msg=name
         )
 
 
-def test_oracle_of_the_reference_protocol():
+def test_reference_protocol_matches_float64_numpy():
     generated, captured = (random_joints("reference", seed) for seed in (0, 1))
     expected = oracle.ape_ave(
         *(
@@ -118,7 +118,7 @@ def test_oracle_of_the_reference_protocol():
     assert_same(figures, expected, rtol=1e-5)
 
 
-def test_oracle_of_the_paper_protocol():
+def test_paper_protocol_matches_float64_numpy():
     (generated, yaw_a), (captured, yaw_b) = bodies(0), bodies(1)
     expected = oracle.ape_ave(
         *(
@@ -130,12 +130,12 @@ def test_oracle_of_the_paper_protocol():
         )
     )
     figures = ape_ave(generated, captured, LENGTHS, protocol="paper")
-    # Bones of 0.1 m rounded to 1e-7 m set the yaw, whose error is 1e-6.
+    # The yaw comes from bones of 0.1 m, rounded to 1e-7 m: an error of 1e-6.
     assert_same(figures, expected, rtol=2e-5)
 
 
-def test_closed_form_of_the_paper_protocol():
-    """A raised body, one that slides away, and one that is turned and moved."""
+def test_paper_protocol_matches_closed_form():
+    """One body is raised, one slides away, and one is turned and moved."""
     still, _ = bodies(2, frames=1)
     captured = np.tile(still, (1, 10, 1, 1))
     raised = captured + np.array([0, 0, 0.5], np.float32)
@@ -148,7 +148,7 @@ def test_closed_form_of_the_paper_protocol():
     sliding = captured + np.stack([slide, 0 * slide, 0 * slide], -1)
     # Frame t is 0.3 t away; the variance of 0..n-1 is n (n + 1) / 12.
     distance = 0.3 * np.sum(LENGTHS * (LENGTHS - 1) / 2) / LENGTHS.sum()
-    # Turning frame 0 to a common heading splits that one variance s into
+    # Turning frame 0 to a common heading splits the variance s of one axis into
     # (s cos^2, s sin^2) along the new axes; quarter turns do not change its length.
     yaw = bodies(2, frames=1)[1]
     split = np.hypot(np.cos(yaw) ** 2, np.sin(yaw) ** 2)
@@ -165,8 +165,8 @@ def test_closed_form_of_the_paper_protocol():
     assert_same(figures, zero, atol=2e-6)
 
 
-def test_closed_form_of_the_reference_protocol():
-    """The floor is the same for both, so a lift of the root alone is seen whole."""
+def test_reference_protocol_matches_closed_form():
+    """Both motions have the same floor, so lifting the root gives that exact error."""
     still = np.random.default_rng(3).normal(size=(3, 1, 21, 3)).astype(np.float32)
     captured = np.tile(still, (1, 10, 1, 1))
     lifted = captured.copy()
@@ -197,7 +197,7 @@ def test_equal_motions_have_no_error_and_finite_gradients(protocol):
 
 @pytest.mark.parametrize("protocol", JOINTS)
 @pytest.mark.parametrize("filler", [0.0, 100.0, np.nan])
-def test_masked_batches_equal_one_by_one(protocol, filler):
+def test_masked_batches_equal_single_motions(protocol, filler):
     generated, captured = (random_joints(protocol, seed) for seed in (5, 6))
     mask = np.arange(10) < LENGTHS[:, None]
     pads = [
@@ -214,17 +214,17 @@ def test_masked_batches_equal_one_by_one(protocol, filler):
         )
         for i, n in enumerate(LENGTHS)
     )
-    # Sums over time are added in another order.
+    # Sums over time are taken in another order.
     assert_same(figures, alone, rtol=2e-6, atol=1e-7)
     unmasked = ape_ave(*pads, LENGTHS, protocol=protocol)
     if protocol == "paper":
-        # The same sums in two programs: a few roundings of 6e-8, 1.7e-7 seen.
+        # The same sums in two programs: a few roundings of 6e-8; 1.7e-7 was measured.
         assert_same(unmasked, figures, rtol=5e-7)
     else:  # as published: the floor is taken from the padding too
         assert abs(unmasked["ape_root"] - figures["ape_root"]) != 0
 
 
-def test_motions_of_two_lengths_are_cut_after_the_floor_was_estimated():
+def test_floor_is_estimated_before_motions_are_cut():
     generated, captured = (random_joints("reference", seed) for seed in (7, 8))
     longer = LENGTHS + 3
     longer = np.minimum(longer, 10)
@@ -243,7 +243,7 @@ def test_motions_of_two_lengths_are_cut_after_the_floor_was_estimated():
     assert_same(figures, expected, rtol=1e-5)
 
 
-def test_fillers_and_single_frames():
+def test_fillers_and_single_frames_are_counted_correctly():
     generated, captured = (random_joints("paper", seed) for seed in (9, 10))
     with_filler = ape_ave_sums(
         generated, captured, np.array([10, 0, 0]), protocol="paper"
@@ -258,7 +258,7 @@ def test_fillers_and_single_frames():
     assert np.isnan(metrics.combine([])["ape_root"])
 
 
-def test_combine_adds_up_and_takes_numpy_and_jax():
+def test_combine_of_batches_equals_the_whole():
     generated, captured = (random_joints("paper", seed) for seed in (11, 12))
     whole = ape_ave(generated, captured, LENGTHS, protocol="paper")
     parts = [
@@ -273,7 +273,7 @@ def test_combine_adds_up_and_takes_numpy_and_jax():
 
 
 @pytest.mark.parametrize("protocol", JOINTS)
-def test_leading_axes_and_rank_promotion(protocol):
+def test_leading_axes_do_not_change_figures(protocol):
     generated, captured = (random_joints(protocol, seed) for seed in (13, 14))
     batched = ape_ave(generated, captured, LENGTHS, protocol=protocol)
     with jax.numpy_rank_promotion("raise"):
@@ -290,13 +290,13 @@ def test_leading_axes_and_rank_promotion(protocol):
 
 
 @pytest.mark.parametrize("protocol", JOINTS)
-def test_what_is_not_compared_does_not_make_motions_unequal(protocol):
+def test_frames_outside_the_mask_do_not_affect_equal_motions(protocol):
     joints = random_joints(protocol, 4)
     mask = np.arange(10) < LENGTHS[:, None]
     filled = np.where(mask[..., None, None], joints, np.nan).astype(np.float32)
     figures = ape_ave(filled, joints, LENGTHS, protocol=protocol, mask=mask)
     assert all(float(value) == 0 for value in figures.values()), figures
-    # One frame longer, and that one low: for the floor not the same motion.
+    # One motion has one more frame, a low one, which changes its floor height.
     joints[1, LENGTHS[1]] -= 3
     longer = np.arange(10) < np.minimum(LENGTHS + 1, 10)[:, None]
     figures = ape_ave(joints, joints, LENGTHS, protocol=protocol, mask=(mask, longer))
@@ -304,19 +304,19 @@ def test_what_is_not_compared_does_not_make_motions_unequal(protocol):
 
 
 @pytest.mark.parametrize("protocol", JOINTS)
-def test_time_reversal(protocol):
-    """A stiff body slides 0.1 m a frame; played backwards it slides the other way."""
+def test_figures_of_time_reversed_motions_match_closed_form(protocol):
+    """A rigid body slides 0.1 m per frame; reversed, it slides the other way."""
     still = np.tile(random_joints(protocol, 15)[:, :1], (1, 10, 1, 1))
     ground = f32([0.06, 0.08, 0] if protocol == "paper" else [0.06, 0, 0.08])
     forth = still + np.arange(10, dtype=np.float32)[:, None, None] * ground
     figures = ape_ave(forth[:, ::-1], forth, np.full(3, 10), protocol=protocol)
-    # Both start at the origin, so at frame t they are 0.2 t apart: 0.9 on average.
-    # Variances do not know the direction of time.
+    # Both start at the origin, so at frame t they are 0.2 t apart, 0.9 on average.
+    # Variances do not depend on the direction of time.
     moving = {f"ape_{part}": 0.9 for part in ("root", "traj", "global")}
     expected = dict.fromkeys(metrics.NAMES, 0.0) | moving
-    # Sums of ten rounded steps of joints some metres away.
+    # Rounding of sums of ten steps, for joints a few metres away.
     assert_same(figures, expected, rtol=1e-5, atol=1e-5)
-    if protocol == "paper":  # which keeps heights
+    if protocol == "paper":  # this protocol keeps heights
         rise = np.arange(10, dtype=np.float32)[:, None, None] * f32([0, 0, 0.1])
         up = still + rise
         figures = ape_ave(up[:, ::-1], up, np.full(3, 10), protocol=protocol)
@@ -326,7 +326,7 @@ def test_time_reversal(protocol):
 
 
 @pytest.mark.parametrize("protocol", JOINTS)
-def test_the_errors_of_each_motion_and_joint_make_up_the_figures(protocol):
+def test_ape_ave_each_averages_to_the_figures(protocol):
     generated, captured = (random_joints(protocol, seed) for seed in (16, 17))
     mask = np.arange(10) < LENGTHS[:, None]
     each = jax.jit(metrics.ape_ave_each, static_argnames="protocol")(
@@ -343,7 +343,7 @@ def test_the_errors_of_each_motion_and_joint_make_up_the_figures(protocol):
         np.testing.assert_allclose(rebuilt, whole[name], rtol=2e-6)
 
 
-def test_golden_joint_by_joint(golden):
+def test_ape_by_joint_matches_published(golden):
     g = golden("temos_teach/metrics")
     each = metrics.ape_ave_each(
         g["joints_gen"], g["joints_ref"], g["lengths"], protocol="reference"
@@ -351,13 +351,13 @@ def test_golden_joint_by_joint(golden):
     frames = np.asarray(each["frames"])[:, None]
     for name, published in (("local", "pose"), ("global", "joints")):
         by_joint = (each[f"ape_{name}"] * frames).sum(0) / frames.sum()
-        # The published tolerance of metrics. (AVE by joint is wrong there.)
+        # The published tolerance of metrics. (Published AVE by joint is wrong.)
         np.testing.assert_allclose(
             by_joint, g[f"batch/APE_{published}"], rtol=0, atol=1e-5
         )
 
 
-def test_wrong_input_is_an_error():
+def test_invalid_input_raises():
     joints = np.zeros((2, 5, 22, 3))
     with pytest.raises(ValueError, match="paper, reference, got 'official'"):
         metrics.ape_ave(joints, joints, np.array([5, 5]), protocol="official")  # pyright: ignore

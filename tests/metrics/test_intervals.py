@@ -1,4 +1,4 @@
-"""Samples, intervals, breakdowns, and the published best-of-three."""
+"""Choice of samples, bootstrap intervals and breakdowns by phrase."""
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ PUBLISHED = {
 }
 
 
-def test_golden_best_of_three(golden):
+def test_best_of_three_matches_published(golden):
     g = golden("temos_teach/metrics")
     lengths = g["lengths"]
-    samples = [  # as published: what lies beyond the lengths enters the floor
+    samples = [  # as published, frames beyond the lengths affect the floor
         ape_ave_each(own, g["joints_ref"], lengths, protocol="reference")
         for own in g["gens_best"]
     ]
@@ -31,14 +31,15 @@ def test_golden_best_of_three(golden):
     for name in NAMES:
         metric, part = name.split("_")
         published = g[f"best_mm/{metric.upper()}_{PUBLISHED[part]}"]
-        # Published / 1000, AVE / 1000 ** 2; the published tolerance of metrics.
+        # The published code divides APE by 1000 and AVE by 1000 ** 2; the tolerance is
+        # the published one for metrics.
         scale = 1e3 if metric == "ape" else 1e6
         np.testing.assert_allclose(
             best[name][0], published * scale, rtol=0, atol=1e-5, err_msg=name
         )
 
 
-def test_best_takes_all_figures_of_one_sample():
+def test_best_takes_all_figures_from_one_sample():
     errors = {
         "ape_root": np.array([[1.0, 0.5], [0.1, 0.2]]),
         "ave_root": np.array([[7.0, 9.0], [3.0, 1.0]]),
@@ -52,15 +53,15 @@ def test_best_takes_all_figures_of_one_sample():
         report.choose_samples(errors, "worst")
 
 
-def test_frames_weigh_ape_and_motions_ave():
+def test_ape_is_weighted_by_frames_and_ave_by_motions():
     errors = {"ape_root": np.array([1.0, 4.0, 9.0]), "ave_root": np.array([1.0, 3, 0])}
     found = report.figures(errors, np.array([30, 10, 1]), draws=0)
     assert found["ape_root"][0] == pytest.approx((30 + 40 + 9) / 41)
     assert found["ave_root"][0] == pytest.approx(2)  # one frame has no variance
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
-    """The mean of 60 draws of an exponential; 200 times, seeded."""
+def test_intervals_cover_the_true_mean_at_their_level():
+    """The means of 60 exponential draws, repeated 200 times with fixed seeds."""
     rng = np.random.default_rng(0)
     counts = np.ones((60, 1))
     covered = 0
@@ -68,37 +69,37 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         values = rng.exponential(size=(60, 1))
         _, low, high = report.ratios(values, counts, draws=200, seed=seed)[0]
         covered += low <= 1 <= high
-    # 95 %, a little less for so few and skewed ones; three deviations are 5 %.
+    # The level is 95 %, slightly less for few skewed draws; 5 % is three deviations.
     assert 0.88 <= covered / 200 <= 0.98
 
 
-def test_the_same_seed_gives_the_same_interval():
+def test_same_seed_gives_the_same_interval():
     values = np.random.default_rng(1).random((30, 2))
     first, again, other = (
         report.ratios(values, np.ones((30, 2)), seed=seed) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert (first[:, 0] == other[:, 0]).all() and (first[:, 1] != other[:, 1]).all()
-    # The deviation of a mean of 30 numbers of [0, 1] is 0.053.
+    # The mean of 30 uniform numbers from [0, 1] has a deviation of 0.053.
     width = first[:, 2] - first[:, 1]
     np.testing.assert_allclose(width, 2 * 1.96 * 0.053, rtol=0.3)
 
 
-def test_nothing_to_count_is_not_a_number():
+def test_empty_counts_give_nan():
     found = report.ratios(np.zeros((3, 1)), np.zeros((3, 1)))
     assert np.isnan(found).all()
     some = report.ratios(np.array([[1.0], [0]]), np.array([[1.0], [0]]), draws=50)
     assert some[0].tolist() == [1, 1, 1]
 
 
-def test_by_phrase():
+def test_by_phrase_groups_motions_by_phrase():
     errors = {"ape_root": np.array([1.0, 2, 6])}
     found = report.by_phrase(errors, np.array([10, 10, 30]), ["walk", "sit", "walk"])
     assert list(found) == ["walk", "sit"]
     assert found["walk"] == {"motions": 2, "ape_root": pytest.approx(19 / 4)}
 
 
-def test_table():
+def test_table_aligns_columns_and_fills_gaps():
     text = table(
         {"a": {"x": [1.0, 0.5, 1.7], "y": None}, "real": {"x": float("nan"), "z": 3}}
     )

@@ -26,7 +26,7 @@ def test_similarities_are_cosines(case):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_any_class_of_a_motion_among_the_best_counts(case, k):
+def test_any_valid_class_among_the_k_best_is_recognised(case, k):
     latents, texts, valid = case
     scores = np.asarray(similarities(latents, texts))
     best = np.argsort(-scores, axis=1)[:, :k]
@@ -34,7 +34,7 @@ def test_any_class_of_a_motion_among_the_best_counts(case, k):
     np.testing.assert_array_equal(is_recognised(scores, valid, k), expected)
 
 
-def test_equal_scores_are_no_recognition():
+def test_tied_scores_are_not_recognised():
     valid = np.array([[True, False, False]])
     assert not is_recognised(np.zeros((1, 3)), valid, 1).any()
     assert is_recognised(np.zeros((1, 3)), valid, 3).all()

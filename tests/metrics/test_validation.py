@@ -21,8 +21,8 @@ def test_joint_error_is_the_mean_distance_over_real_frames():
     batch = {"poses": poses[1], "frame_mask": mask}
     total, count = jax.jit(joint_error_terms)(outputs, batch)["joint_error"]
     assert count == 7 * 22
-    # Where the bodies went does not count: their roots stay in place.
+    # Displacements do not count, because the roots stay in place.
     joints = np.asarray(forward_kinematics(rots[..., :22, :, :], np.zeros_like(moves)))
     distance = np.linalg.norm(joints[0] - joints[1], axis=-1)[mask]
-    # Rounding of joints, twice.
+    # Rounding of both sets of joints.
     np.testing.assert_allclose(total / count, distance.mean(), rtol=1e-5)

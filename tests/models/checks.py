@@ -1,4 +1,4 @@
-"""What holds for every model."""
+"""Checks that apply to every model."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def assert_close(found, expected, atol=1e-5):
-    """Compares two trees; the default is float32 with sums in another order."""
+    """Compares two trees; the default allows for another order of float32 sums."""
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol),
         found,
@@ -32,5 +32,5 @@ def assert_float32_outputs(found: Any):
 
 
 def shapes_of(model, batch, noise):
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, noise))
-    return jax.tree.map(lambda leaf: leaf.shape, made)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, noise))
+    return jax.tree.map(lambda leaf: leaf.shape, shapes)

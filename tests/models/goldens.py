@@ -1,7 +1,7 @@
-"""How the golden files of TEMOS and TEACH are read and compared with.
+"""Reads the golden files of TEMOS and TEACH and compares results with them.
 
-Tolerances are those of the files' README: networks 2e-5, losses 1e-5 relative,
-gradients 1e-4 relative, rotations and translations of a whole run 1e-4.
+Tolerances are those in the README of the golden files: networks 2e-5, losses 1e-5
+relative, gradients 1e-4 relative, rotations and translations of a whole run 1e-4.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def sizes_of(case) -> Sizes:
 
 
 def variables_of(case, layout):
-    """Puts the weights of one module into its variables."""
+    """Returns the variables of a module from the published weights of a case."""
     leaves, state = {}, state_of(case)
     for name, entry in layout.items():
         if not entry.optional:
@@ -65,7 +65,7 @@ def grouped(case):
 
 
 def assert_losses(case, prefix, losses, config, variables, batch):
-    """Compares a loss, its terms and, for those named 'loss/...', its gradients."""
+    """Compares a loss and its terms; for prefix 'loss/' its gradients too."""
     model, weights = build(config), losses.weights(config)
     for term, weight in weights.items():
         np.testing.assert_allclose(weight, case[f"lambda/{term}"], rtol=1e-12)
@@ -84,7 +84,7 @@ def assert_losses(case, prefix, losses, config, variables, batch):
         inert = jax.tree.map(np.zeros_like, variables["unused"])
         found = from_torch.to_state_dict(config, {"params": grads, "unused": inert})
         assert_gradients(found, case)
-        # What the published run gave no gradient is not trained here.
+        # Parameters without a gradient in the published run get none here.
         untrained = filter(None, case["params_without_grad"])
         assert not any(found[name].any() for name in untrained)
     else:
@@ -105,8 +105,8 @@ def assert_gradients(found, case):
     assert names
     for name in names:
         expected = case[f"grad/{name}"]
-        # Relative to the tensor's own largest entry: those that are 0 in exact
-        # arithmetic (the biases of keys) hold rounding noise only.
+        # Relative to the tensor's largest entry, because entries that are 0 in exact
+        # arithmetic (the biases of keys) contain only rounding noise.
         np.testing.assert_allclose(
             found[name],
             expected,

@@ -1,4 +1,4 @@
-"""Network, losses, gradients and uses against the published code's own numbers.
+"""MotionCLIP: networks, losses, gradients and uses against the published code.
 
 Tolerances: networks 2e-5, losses 1e-5 relative, gradients 1e-4 relative, joints of a
 whole run 1e-4, as in the README of TEMOS's golden files.
@@ -30,7 +30,7 @@ from actiongpt_jax.training.step import make_optimizer
 from tests.geometry.test_body import golden_body
 
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
-# Published text-to-motion lets the body face the viewer: row 0 of every frame.
+# Published text-to-motion makes the body face the viewer: rot6d of the root.
 FRONT = np.array([1, 0, 0, 0, 1, 0], np.float32)
 
 
@@ -39,7 +39,7 @@ def state_of(case, prefix=""):
 
 
 def flat(x):
-    """(..., J, 6, T), as published, to (..., T, J * 6)."""
+    """Turns the published layout (..., J, 6, T) into (..., T, J * 6)."""
     x = np.moveaxis(x, -1, -3)
     return x.reshape(*x.shape[:-2], -1)
 
@@ -50,7 +50,7 @@ def sizes_of(case) -> Sizes:
 
 
 def module_of(case, prefix, **fields):
-    """Returns `run(method, ...)` of a model that has one half of its weights."""
+    """Returns `run(method, ...)` of a model with only the weights under `prefix`."""
     model = MotionClip(sizes_of(case), **fields)
     layout = torch_layout.motionclip(model.sizes.num_layers, model.encoder_tokens)
     leaves, state = {}, state_of(case, prefix)
@@ -68,26 +68,26 @@ def module_of(case, prefix, **fields):
     return run
 
 
-def test_positions(golden):
+def test_position_table_matches_published(golden):
     pe = golden("motionclip/posenc")["pe"]
     np.testing.assert_allclose(sinusoids(*pe.shape), pe, rtol=0, atol=NETWORK)
 
 
 @pytest.mark.parametrize(("name", "tokens"), [("encoder", 1), ("encoder_upstream", 2)])
-def test_encoder(golden, name, tokens):
+def test_encoder_matches_published(golden, name, tokens):
     case = golden(f"motionclip/{name}")
     run = module_of(case, "encoder.", encoder_tokens=tokens)
     poses, mask = flat(case["x"]), case["mask"]
     latent = run("encode_motion", poses, mask)
     np.testing.assert_allclose(latent, case["mu"], rtol=0, atol=NETWORK)
-    # What lies behind the last frame is not seen, and more of it changes nothing.
+    # The encoder ignores padding, and more padding changes nothing.
     longer = np.pad(poses, ((0, 0), (0, 7), (0, 0)), constant_values=9.0)
     longer_mask = np.pad(mask, ((0, 0), (0, 7)))
     latent = run("encode_motion", longer, longer_mask)
     np.testing.assert_allclose(latent, case["mu"], rtol=0, atol=NETWORK)
 
 
-def test_normalized_latents(golden):
+def test_normalized_latents_match_published(golden):
     case = golden("motionclip/encoder")
     run = module_of(case, "encoder.", text_latent="normalized")
     latent = run("encode_motion", flat(case["x"]), case["mask"])
@@ -99,7 +99,7 @@ def test_normalized_latents(golden):
     np.testing.assert_allclose(poses, expected, rtol=0, atol=NETWORK)
 
 
-def test_decoder(golden):
+def test_decoder_matches_published(golden):
     case = golden("motionclip/decoder")
     poses = module_of(case, "decoder.")("decode", case["z"], case["mask"])
     np.testing.assert_allclose(poses, flat(case["output"]), rtol=0, atol=NETWORK)
@@ -123,7 +123,7 @@ def batch_of(case):
 
 
 def published(loss_dict):
-    """The terms among published figures, by the names here."""
+    """Returns the published loss terms under the names that this project uses."""
     found = json.loads(str(loss_dict))
     aside = {"mixed_without_clip", "mixed_with_clip", "mixed_clip_only"}
     return {
@@ -138,7 +138,7 @@ def total_of(terms, weights):
     return sum(weights[name] * mean for name, mean in means.items()), means
 
 
-def test_autoencoder_and_losses(golden):
+def test_autoencoder_and_losses_match_published(golden):
     case = golden("motionclip/autoencoder")
     config, model, variables = model_of(case)
     config.unlock()
@@ -169,7 +169,7 @@ def test_autoencoder_and_losses(golden):
         np.testing.assert_allclose(means[name], value, rtol=LOSS, err_msg=name)
 
 
-def test_every_clip_loss_and_decoded_texts(golden):
+def test_all_clip_losses_and_decoded_texts_match_published(golden):
     case = golden("motionclip/autoencoder")
     other = golden("motionclip/autoencoder_allclip_gen")
     config, _, variables = model_of(case)
@@ -200,10 +200,10 @@ def test_every_clip_loss_and_decoded_texts(golden):
 
 
 def real_gradient(name, gradient, width):
-    """Where a published gradient is more than rounding noise.
+    """Returns a mask that is True where a gradient is more than rounding noise.
 
-    Keys' biases have none in exact arithmetic, nor has what makes queries and keys
-    of the attention to a single token.
+    In exact arithmetic the gradient is 0 for the biases of keys, and for the query
+    and key projections of the attention to a single token.
     """
     real = np.ones(gradient.shape, bool)
     if name.endswith("in_proj_bias"):
@@ -213,7 +213,7 @@ def real_gradient(name, gradient, width):
     return real
 
 
-def test_gradients_and_training_steps(golden):
+def test_gradients_and_training_steps_match_published(golden):
     case = golden("motionclip/train_step")
     config, model, variables = model_of(case)
     config.unlock()
@@ -255,7 +255,7 @@ def test_gradients_and_training_steps(golden):
         expected = case[f"grad/{name}"]
         real = real_gradient(name, expected, width)
         scale = np.abs(expected[real]).max()
-        # Relative to the tensor's own largest entry.
+        # Relative to the tensor's largest entry.
         np.testing.assert_allclose(
             found[name][real],
             expected[real],
@@ -263,14 +263,14 @@ def test_gradients_and_training_steps(golden):
             atol=GRADIENT * scale,
             err_msg=name,
         )
-        # Adam's first step has the size of the learning rate whatever the gradient:
-        # only where that is well above its own error does the sign say anything.
+        # Adam's first step has the size of the learning rate for any gradient, so its
+        # sign is compared only where the gradient is well above its error.
         steady = real & (np.abs(expected) > 1e-3 * scale)
         np.testing.assert_allclose(
             after[name][steady],
             case[f"after1/{name}"][steady],
             rtol=0,
-            atol=1e-6,  # float32 weights of about 1, and 1e-4 times the above
+            atol=1e-6,  # rounding of float32 weights of about 1
             err_msg=name,
         )
     untouched = "decoder.actionBiases"
@@ -279,11 +279,13 @@ def test_gradients_and_training_steps(golden):
     for _ in range(2):
         params, opt_state, total, _, _ = step(params, opt_state)
         totals.append(total)
-    # Steps whose direction is noise move the loss by this much.
+    # Steps in directions that are rounding noise change the loss by this much.
     np.testing.assert_allclose(totals, case["losses_3_steps"], rtol=3e-5)
 
 
-def test_published_checkpoint(golden, shared_file):
+def test_published_checkpoint_gives_published_outputs_and_round_trips(
+    golden, shared_file
+):
     case = golden("motionclip/motionclip_small_io")
     path = shared_file("golden/motionclip/motionclip_small.pth.tar")
     config, variables = from_torch.load(path)
@@ -306,7 +308,7 @@ def test_published_checkpoint(golden, shared_file):
 
 
 def official(tokens):
-    """Shapes of the published size, and the state dict names that hold them."""
+    """Returns variable shapes at the published size, and those by state dict name."""
     model = MotionClip(encoder_tokens=tokens)
     batch = {
         "poses": jnp.zeros((1, 2, 150)),
@@ -323,7 +325,7 @@ def official(tokens):
     }
 
 
-def test_official_size(shared_file):
+def test_official_size_has_published_parameter_shapes(shared_file):
     path = shared_file("golden/motionclip/params_official.json")
     expected = {name: tuple(s) for name, s in json.loads(path.read_text()).items()}
     variables, found = official(1)
@@ -352,7 +354,7 @@ def decoder_of(case):
     return encode, decode
 
 
-def test_interpolated_motions(golden):
+def test_interpolated_motions_match_published(golden):
     case = golden("motionclip/applications_interp")
     encode, decode = decoder_of(case)
     mu = encode(flat(case["motions"]))
@@ -374,7 +376,7 @@ def test_interpolated_motions(golden):
     np.testing.assert_allclose(joints, expected, rtol=0, atol=MOTION)
 
 
-def test_edited_motions(golden):
+def test_edited_motions_match_published(golden):
     case = golden("motionclip/applications_edit_text")
     _, decode = decoder_of(golden("motionclip/applications_interp"))
     names = json.loads(str(case["names"]))
@@ -387,11 +389,11 @@ def test_edited_motions(golden):
     np.testing.assert_allclose(latents, case["edit/z"], rtol=0, atol=NETWORK)
     poses = decode(latents).at[..., :6].set(FRONT)
     expected = flat(case["edit/output_f16"].astype(np.float32))
-    # Stored as float16, numbers up to 4.
+    # The golden file stores float16 numbers up to 4.
     np.testing.assert_allclose(poses, expected, rtol=0, atol=2e-3)
 
 
-def test_motions_from_texts(golden):
+def test_motions_from_texts_match_published(golden):
     case = golden("motionclip/applications_edit_text")
     _, decode = decoder_of(golden("motionclip/applications_interp"))
     features = case["text_features_4N"]

@@ -1,4 +1,4 @@
-"""TEACH's networks and losses against the published code's own numbers."""
+"""TEACH's networks, losses and whole runs against the published code's numbers."""
 
 import functools
 
@@ -30,13 +30,13 @@ from tests.models.goldens import (
 
 
 def text_encoder(case, text_mask="bool"):
-    """Returns encode(tokens, mask, past, z_prev) with the case's weights."""
+    """Returns `encode(tokens, mask, past, z_prev)` with the weights of a case."""
     layout = torch_layout.teach(int(case["num_layers"]))
     leaves = {}
     for name, tensor in state_of(case).items():
         leaves |= layout[f"textencoder.{name}"].split(tensor)
     variables = flax.traverse_util.unflatten_dict(leaves)
-    # The encoder alone, without the model around it.
+    # Keep only the variables of the encoder.
     variables = {name: part["text_encoder"] for name, part in variables.items()}
     model = PastTextEncoder(sizes_of(case), text_mask)
 
@@ -50,7 +50,7 @@ def text_encoder(case, text_mask="bool"):
 
 @pytest.mark.parametrize("past", [False, True])
 @pytest.mark.parametrize("z_prev", [False, True])
-def test_text_encoder(golden, past, z_prev):
+def test_text_encoder_matches_published(golden, past, z_prev):
     case = golden("temos_teach/text_encoder_teach")
     assert case["past_frames"].shape[1] == case["hist_frames"]
     found = text_encoder(case)(
@@ -65,7 +65,7 @@ def test_text_encoder(golden, past, z_prev):
 
 @pytest.mark.parametrize("past", [False, True])
 @pytest.mark.parametrize("text_mask", ["shipped", "bool"])
-def test_text_encoder_of_aggregates(golden, text_mask, past):
+def test_text_encoder_of_aggregated_texts_matches_published(golden, text_mask, past):
     case = golden("temos_teach/actiongpt_text_encoder_teach")
     tokens, union = aggregate(*grouped(case), "reference_mean")
     encode = text_encoder(case, text_mask)
@@ -102,7 +102,7 @@ def batch_of(case, described):
         ("actiongpt_teach_loss", "bool", "loss_boolmask/"),
     ],
 )
-def test_losses_and_gradients(golden, name, text_mask, prefix):
+def test_losses_and_gradients_match_published(golden, name, text_mask, prefix):
     case = golden(f"temos_teach/{name}")
     config, variables = from_torch.from_state_dict(
         state_of(case), num_heads=int(case["num_heads"]), text_mask=text_mask
@@ -124,12 +124,14 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("sample", ["mean", "fact0.7"])
 @pytest.mark.parametrize("variant", ["teach", "actiongpt_teach"])
-def test_from_texts_to_series(golden, shared_file, variant, mode, sample):
+def test_series_generated_from_texts_match_published(
+    golden, shared_file, variant, mode, sample
+):
     case = golden(f"temos_teach/{variant}_e2e")
     path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
     config, variables = from_torch.load(path)
     model = build(config)
-    # The files' normalisation adds nothing to the deviation when it is undone.
+    # The golden files unnormalise without adding an epsilon to the deviation.
     normalizer = Normalizer(case["feats_mean"], case["feats_std"])
     fact = {"mean": 0.0, "fact0.7": float(case["fact"])}[sample]
     window, before, features, parts = MODES[mode]["window"], None, [], []

@@ -31,7 +31,7 @@ from tests.models.goldens import (
 )
 
 
-def test_positional_encoding(golden):
+def test_positional_encoding_matches_published(golden):
     case = golden("temos_teach/positional_encoding")
     frames, _, width = case["x"].shape
     assert width == case["d_model"]
@@ -41,7 +41,7 @@ def test_positional_encoding(golden):
     np.testing.assert_allclose(added, case["y"], rtol=0, atol=NETWORK)
 
 
-def test_motion_encoder(golden):
+def test_motion_encoder_matches_published(golden):
     case = golden("temos_teach/motion_encoder")
     model = MotionEncoder(sizes_of(case))
     layout = torch_layout.pooling_encoder("", (), int(case["num_layers"]))
@@ -55,7 +55,7 @@ def test_motion_encoder(golden):
     assert_gaussian(found, case["mu_nomask"], case["std_nomask"])
 
 
-def test_motion_encoder_without_vae(golden):
+def test_motion_encoder_without_vae_matches_published(golden):
     case = golden("temos_teach/motion_encoder_novae")
     model = MotionEncoder(sizes_of(case), vae=False)
     layout = torch_layout.pooling_encoder(
@@ -66,7 +66,7 @@ def test_motion_encoder_without_vae(golden):
     np.testing.assert_allclose(found, case["emb"], rtol=0, atol=NETWORK)
 
 
-def test_motion_decoder(golden):
+def test_motion_decoder_matches_published(golden):
     case = golden("temos_teach/motion_decoder")
     model = MotionDecoder(sizes_of(case), int(case["nfeats"]))
     layout = torch_layout.motion_decoder("", (), int(case["num_layers"]))
@@ -85,13 +85,13 @@ def text_encoder(case, text_mask="bool"):
     return lambda tokens, mask: run(model, variables, tokens, mask)
 
 
-def test_text_encoder(golden):
+def test_text_encoder_matches_published(golden):
     case = golden("temos_teach/text_encoder_temos")
     found = text_encoder(case)(case["hidden"], case["mask"])
     assert_gaussian(found, case["mu"], case["std"])
 
 
-def test_aggregates_of_texts(golden):
+def test_aggregated_texts_match_published(golden):
     case = golden("temos_teach/actiongpt_text_encoder_temos")
     hidden, mask = grouped(case)
     assert hidden.shape[1] == case["k"]
@@ -104,7 +104,7 @@ def test_aggregates_of_texts(golden):
 
 
 @pytest.mark.parametrize("text_mask", ["shipped", "bool"])
-def test_text_encoder_of_aggregates(golden, text_mask):
+def test_text_encoder_of_aggregated_texts_matches_published(golden, text_mask):
     case = golden("temos_teach/actiongpt_text_encoder_temos")
     tokens, union = aggregate(*grouped(case), "reference_mean")
     found = text_encoder(case, text_mask)(tokens, union)
@@ -113,7 +113,7 @@ def test_text_encoder_of_aggregates(golden, text_mask):
 
 
 def loss_case(golden, name):
-    """Returns the case, its tokens and their mask."""
+    """Returns a case with its tokens and their mask."""
     case = golden(f"temos_teach/{name}")
     tokens, mask = case["hidden"], case["mask"]
     if name.startswith("actiongpt"):
@@ -129,7 +129,7 @@ def loss_case(golden, name):
         ("actiongpt_temos_loss", "bool", "loss_boolmask/"),
     ],
 )
-def test_losses_and_gradients(golden, name, text_mask, prefix):
+def test_losses_and_gradients_match_published(golden, name, text_mask, prefix):
     case, tokens, token_mask = loss_case(golden, name)
     config, variables = from_torch.from_state_dict(
         state_of(case), num_heads=int(case["num_heads"]), text_mask=text_mask
@@ -146,18 +146,20 @@ def test_losses_and_gradients(golden, name, text_mask, prefix):
 @pytest.mark.parametrize(
     ("variant", "text_mask"), [("temos", "bool"), ("actiongpt_temos", "shipped")]
 )
-def test_from_text_to_motion(golden, shared_file, variant, text_mask):
+def test_motions_generated_from_texts_match_published(
+    golden, shared_file, variant, text_mask
+):
     case, tokens, token_mask = loss_case(golden, f"{variant}_e2e")
     path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
     config, variables = from_torch.load(path, text_mask=text_mask)
     model = build(config)
-    wanted = frame_mask(case["lengths"], case["features_mean"].shape[1])
+    mask = frame_mask(case["lengths"], case["features_mean"].shape[1])
 
     @jax.jit
     def generate(noise, fact):
         text: Any = model.apply(variables, tokens, token_mask, method="encode_text")
         latent = text.sample(noise, fact)
-        return text, latent, model.apply(variables, latent, wanted, method="decode")
+        return text, latent, model.apply(variables, latent, mask, method="decode")
 
     text, _, features = generate(case["eps"], 0.0)
     assert_gaussian(text, case["mu"], case["std"])

@@ -31,7 +31,7 @@ def batch_of(image=False, width=SIZES.latent_dim):
 
 
 def make(sizes=SIZES, **fields):
-    """A model and variables of which none is 0 or 1."""
+    """Returns a model and random variables, so that no weight is just 0 or 1."""
     model = MotionClip(sizes, NFEATS, **fields)
     batch = batch_of(width=sizes.latent_dim)
     shapes = jax.eval_shape(model.init, jax.random.key(0), batch)
@@ -52,7 +52,7 @@ def positions(count, width):
 
 
 @pytest.mark.parametrize("tokens", [1, 2])
-def test_oracle(tokens):
+def test_network_matches_its_float64_definition(tokens):
     model, variables = make(encoder_tokens=tokens)
     batch = batch_of()
     found = run(model, variables, batch)
@@ -71,7 +71,7 @@ def test_oracle(tokens):
     for i in range(SIZES.num_layers):
         x = oracle.encoder_layer(encoder["encoder"][f"layer_{i}"], x, mask, heads)
     latent = x[:, 0]
-    # Two layers of rounded sums of some ten terms.
+    # Rounding of sums of about ten terms, through two layers.
     np.testing.assert_allclose(found.latent, latent, rtol=0, atol=5e-6)
 
     x = np.broadcast_to(positions(FRAMES, width), (BATCH, FRAMES, width))
@@ -92,7 +92,7 @@ def test_oracle(tokens):
     assert found.image is None and found.poses_text is None
 
 
-def test_padding_and_neighbours_change_nothing():
+def test_padding_and_other_items_do_not_change_outputs():
     model, variables = make(text_latent="matched", decode_text=True)
     batch = batch_of(image=True)
     expected = run(model, variables, batch)
@@ -106,18 +106,18 @@ def test_padding_and_neighbours_change_nothing():
     found = run(model, variables, longer)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         a = a[:BATCH, :FRAMES] if a.ndim == 3 else a[:BATCH]
-        # Compiled for another shape: rounding.
+        # Rounding differs because the program is compiled for another shape.
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-def test_texts_as_latents():
+def test_text_latent_sets_the_length_of_text_latents():
     batch = batch_of(image=True)
     latents = {}
     for how in TEXT_LATENTS:
         model, variables = make(text_latent=how, decode_text=True)
         found = run(model, variables, batch)
         latents[how] = found
-        # What is decoded in training is what generation decodes.
+        # Training decodes texts as generation does.
         decoded: Any = model.apply(
             variables, found.text, batch["frame_mask"], method="decode"
         )
@@ -137,7 +137,7 @@ def test_texts_as_latents():
     np.testing.assert_allclose(latents["matched"].latent, raw, rtol=0, atol=1e-6)
 
 
-def test_matched_texts_are_as_long_as_the_latents_of_motions():
+def test_matched_text_latents_have_the_length_of_motion_latents():
     model, variables = make(
         dataclasses.replace(SIZES, latent_dim=32), text_latent="matched"
     )
@@ -151,7 +151,7 @@ def test_matched_texts_are_as_long_as_the_latents_of_motions():
         variables, rng.normal(size=(1, 32)).astype(np.float32), method="as_latent"
     )
     length = np.sqrt((np.asarray(latents) ** 2).sum(-1).mean())
-    # The norm's weights and what they multiply are independent, as in training.
+    # The norm's weights are independent of the values they multiply, as in training.
     np.testing.assert_allclose(np.linalg.norm(text), length, rtol=0.15)
     fresh = MotionClip(SIZES, NFEATS, text_latent="matched")
     drawn = jax.jit(fresh.init)(jax.random.key(0), batch_of())
@@ -180,7 +180,7 @@ def test_gradients_reach_every_parameter_and_are_finite():
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
-def test_what_acts_on_nothing_is_no_parameter():
+def test_unused_variables_do_not_change_outputs():
     model, variables = make()
     assert "action_biases" in variables["unused"]
     batch = batch_of()
@@ -188,7 +188,7 @@ def test_what_acts_on_nothing_is_no_parameter():
     np.testing.assert_array_equal(run(model, variables, batch).poses, without.poses)
 
 
-def test_dropout_acts_in_training_only():
+def test_dropout_follows_its_key():
     model, variables = make(dataclasses.replace(SIZES, dropout=0.5))
     batch = batch_of()
 
@@ -202,7 +202,7 @@ def test_dropout_acts_in_training_only():
     np.testing.assert_array_equal(first.poses, again.poses)
 
 
-def test_bfloat16_is_close_and_comes_back_as_float32():
+def test_bfloat16_gives_float32_outputs_that_are_close():
     model, variables = make()
     batch = batch_of()
     exact = run(model, variables, batch)
@@ -212,11 +212,11 @@ def test_bfloat16_is_close_and_comes_back_as_float32():
         batch,
     )
     assert found.poses.dtype == found.latent.dtype == jnp.float32
-    # Three digits, through four layers.
+    # bfloat16 has about three digits; errors add up over four layers.
     np.testing.assert_allclose(found.latent, exact.latent, rtol=0, atol=0.1)
 
 
-def test_bad_input_is_an_error():
+def test_invalid_input_raises():
     batch = batch_of()
     with pytest.raises(InputError, match="encoder_tokens must be 1 or 2, got 3"):
         make(encoder_tokens=3)

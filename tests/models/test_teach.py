@@ -22,11 +22,11 @@ from tests.oracles import transformer as oracle
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 BATCH, TEXT_WIDTH, PAST = 3, 6, 3
 FRAMES, TOKENS = (9, 7), (5, 4)
-# The longest items are shorter than their arrays.
+# The longest items are shorter than their padded arrays.
 LENGTHS = (np.array([8, 5, 3]), np.array([3, 6, 5]))
 TEXTS = (np.array([4, 3, 1]), np.array([1, 3, 2]))
 SIZES = {
-    # One compiles in half the time of two, which the goldens have.
+    # One layer compiles in half the time; the golden files cover two layers.
     "num_layers": 1,
     "latent_dim": 8,
     "ff_size": 12,
@@ -86,7 +86,7 @@ def method_of(name, **model):
 
 
 def ends(features, lengths):
-    """The last PAST real frames of each item, cut out one by one."""
+    """Returns the last PAST real frames of each item, cut out one by one."""
     features = np.asarray(features)
     return np.stack(
         [f[n - PAST : n] for f, n in zip(features, lengths, strict=True)], axis=0
@@ -97,7 +97,7 @@ def leaves_of(outputs, action):
     return jax.tree.leaves(outputs.action(action))
 
 
-def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
+def test_call_combines_the_three_methods(variables, batch, noise):
     outputs = run(variables, batch, noise)
     past = {}
     for i in (0, 1):
@@ -121,14 +121,14 @@ def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
 
 
 def grown(batch, frames=(4, 2), tokens=(3, 5), items=1):
-    """The batch with more padding, and filler items, all full of garbage."""
+    """Returns the batch with more padding and filler items, filled with garbage."""
     found = {}
     for name, array in batch.items():
         more = (tokens if name.startswith("token") else frames)[int(name[-1])]
         space = [(0, items), (0, more)] + [(0, 0)] * (array.ndim - 2)
         fill = False if array.dtype == bool else 9.0
         found[name] = jnp.pad(array, space, constant_values=fill)
-        # What was padded before.
+        # Fill the original padding with garbage too.
         if name.startswith(("features", "tokens")):
             mask = batch[
                 name.replace("tokens", "token_mask").replace("features", "frame_mask")
@@ -143,7 +143,7 @@ def more_noise(noise, items=1):
 
 
 def inner(outputs):
-    """The outputs for the items and frames of the batch that was grown."""
+    """Cuts the outputs of a grown batch back to the original items and frames."""
     cut = jax.tree.map(lambda a: a[:BATCH], outputs)
     return cut.replace(
         **{
@@ -154,7 +154,7 @@ def inner(outputs):
     )
 
 
-def test_padding_and_other_items_change_nothing(variables, batch, noise):
+def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
     expected = run(variables, batch, noise)
     found = run(variables, grown(batch), more_noise(noise))
     assert_close(inner(found), expected)
@@ -167,7 +167,7 @@ def with_frame(batch, action, frame, value=3.0):
 
 
 @pytest.mark.parametrize("action", [0, 1])
-def test_the_shipped_motion_mask_attends_up_to_the_longest(
+def test_shipped_motion_mask_attends_up_to_the_longest_item(
     variables, batch, noise, action
 ):
     def encoded(batch, **model):
@@ -178,7 +178,7 @@ def test_the_shipped_motion_mask_attends_up_to_the_longest(
     shorter = LENGTHS[action] < longest
     assert_close(shipped[~shorter], hidden[~shorter])
     assert np.abs(shipped - hidden)[shorter].max(-1).min() > 1e-3
-    # The last frame of the longest is padding to the others; the next is to all.
+    # The last frame of the longest item is padding in the others; the next in all.
     within = with_frame(batch, action, longest - 1)
     changed = encoded(within, motion_mask="shipped")
     assert np.abs(changed - shipped).max(-1).min() > 1e-3
@@ -187,12 +187,10 @@ def test_the_shipped_motion_mask_attends_up_to_the_longest(
     assert_close(encoded(beyond, motion_mask="shipped"), shipped)
 
 
-def test_the_shipped_motion_mask_of_a_part_is_that_of_the_whole(
-    variables, batch, noise
-):
+def test_shipped_motion_mask_is_the_same_on_parts_of_a_batch(variables, batch, noise):
     whole = run(variables, batch, noise, motion_mask="shipped")
     longest = {f"longest_{i}": jnp.asarray(LENGTHS[i].max()) for i in (0, 1)}
-    # Neither part holds the longest items of both actions.
+    # Neither part contains the longest items of both actions.
     for rows in (np.array([0, 2]), np.array([1])):
         others = np.isin(np.arange(BATCH), rows, invert=True)
         part = {
@@ -208,9 +206,7 @@ def test_the_shipped_motion_mask_of_a_part_is_that_of_the_whole(
             assert_close((a.mu[rows], a.logvar[rows]), (b.mu[rows], b.logvar[rows]))
 
 
-def test_past_frames_come_from_what_was_generated_or_from_the_real_motion(
-    variables, batch, noise
-):
+def test_teacher_forcing_selects_real_past_frames(variables, batch, noise):
     other = dict(batch)
     other["features_0"] = jnp.where(
         batch["frame_mask_0"][..., None], batch["features_0"] + 1.0, 0.0
@@ -250,24 +246,26 @@ def test_losses_of_the_second_action_train_the_first_text(
             assert (size > 1e-6).all()
 
 
-def test_the_text_is_read_in_the_light_of_what_went_before(variables, batch):
+def test_past_frames_change_the_text_encoding(variables, batch):
     encode = method_of("encode_text")
     text = batch["tokens_0"], batch["token_mask_0"]
     past = batch["features_1"][:, :PAST]
     alone = encode(variables, *text)
     given = encode(variables, *text, past=past)
     assert np.abs(given.mu - alone.mu).max(-1).min() > 1e-3
-    # Past frames are in order: reversed they are another past.
+    # The order of the past frames matters.
     turned = encode(variables, *text, past=past[:, ::-1])
     assert np.abs(turned.mu - given.mu).max(-1).min() > 1e-3
-    # Zeros are a past like any other, not the absence of one.
+    # Zeros are a past like any other and differ from no past.
     zeros = encode(variables, *text, past=jnp.zeros_like(past))
     assert np.abs(zeros.mu - alone.mu).max(-1).min() > 1e-3
 
 
-def test_the_latent_before_is_read_where_the_model_says_so(variables, batch, noise):
+def test_z_prev_text_makes_the_encoder_read_the_previous_latent(
+    variables, batch, noise
+):
     other = noise | {"text_0": noise["text_0"] + 1.0}
-    # Real past frames: only the latent can carry the difference.
+    # Past frames are real ones, so only the latent can make a difference.
     for z_prev_text in (False, True):
         model = {"teacher_forcing": True, "z_prev_text": z_prev_text}
         found = run(variables, batch, noise, **model)
@@ -290,7 +288,7 @@ def sinusoids(length, width):
 
 
 def encode_in_float64(params, tokens, mask, past=None, z_prev=None):
-    """mu and logvar by the published order of tokens: positions in text and past."""
+    """Returns (B, 2, D) mu and logvar; only text and past frames have positions."""
 
     def stack(x, mask):
         for number in range(SIZES["num_layers"]):
@@ -322,7 +320,7 @@ def encode_in_float64(params, tokens, mask, past=None, z_prev=None):
 
 @pytest.mark.parametrize("past", [False, True])
 @pytest.mark.parametrize("z_prev", [False, True])
-def test_text_encoder_is_its_definition_in_float64(
+def test_text_encoder_matches_its_float64_definition(
     variables, batch, noise, past, z_prev
 ):
     given = {}
@@ -338,12 +336,12 @@ def test_text_encoder_is_its_definition_in_float64(
         (params, text | given),
     )
     expected = encode_in_float64(exact[0], **exact[1])
-    # float32 against float64 through up to four layers.
+    # Rounding of float32 against float64, through up to four layers.
     np.testing.assert_allclose(found.mu, expected[:, 0], rtol=0, atol=2e-5)
     np.testing.assert_allclose(found.logvar, expected[:, 1], rtol=0, atol=2e-5)
 
 
-def test_unused_tensors_act_on_nothing(variables, batch, noise):
+def test_unused_variables_do_not_change_outputs(variables, batch, noise):
     assert "past_encoder" in variables["unused"]["text_encoder"]
     nothing = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), variables["unused"])
     expected = run(variables, batch, noise)
@@ -361,11 +359,11 @@ def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config.train.dtype = "bfloat16"
     found = jax.jit(build(config).apply)(variables, batch, noise)
     assert_float32_outputs(found)
-    # 8 bits of mantissa, outputs of order 1, up to ten layers in a row.
+    # 8 bits of mantissa and outputs of order 1, through up to ten layers.
     assert_close(found, run(variables, batch, noise), atol=0.3)
 
 
-def test_dropout_acts_in_training_only_and_follows_its_key(variables, batch, noise):
+def test_dropout_follows_its_key(variables, batch, noise):
     model = build(config_of(dropout=0.2))
 
     @jax.jit
@@ -375,7 +373,7 @@ def test_dropout_acts_in_training_only_and_follows_its_key(variables, batch, noi
 
     first, again, other = train(0), train(0), train(1)
     jax.tree.map(np.testing.assert_array_equal, first, again)
-    # All other tests run without dropout and give no key.
+    # Without a key (in all other tests) there is no dropout.
     for action in (0, 1):
         for a, b in zip(
             leaves_of(first, action), leaves_of(other, action), strict=True
@@ -383,7 +381,7 @@ def test_dropout_acts_in_training_only_and_follows_its_key(variables, batch, noi
             assert np.abs(a - b).max() > 0.01
 
 
-def test_options_do_not_change_the_parameters(batch, noise):
+def test_options_do_not_change_parameter_shapes(batch, noise):
     def shapes(**model):
         return shapes_of(build(config_of(**model)), batch, noise)
 
@@ -399,7 +397,7 @@ def test_options_do_not_change_the_parameters(batch, noise):
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_last_frames_are_cut_out_of_each_item(count):
+def test_last_frames_returns_the_last_real_frames_of_each_item(count):
     features = np.random.default_rng(0).standard_normal((6, 9, 2)).astype(np.float32)
     lengths = np.array([5, 9, 6, 8, 7, 5])
     found = jax.jit(last_frames, static_argnums=2)(features, lengths, count)
@@ -407,7 +405,7 @@ def test_last_frames_are_cut_out_of_each_item(count):
         np.testing.assert_array_equal(found[b], features[b, n - count : n])
 
 
-def test_last_frames_of_a_shorter_item_are_finite():
+def test_last_frames_of_too_short_items_are_finite():
     features = jnp.ones((3, 4, 2))
     found = last_frames(features, jnp.array([0, 2, 4]), 5)
     assert found.shape == (3, 5, 2)

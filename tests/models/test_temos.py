@@ -57,7 +57,7 @@ def run(variables, batch, noise, **model):
     return jax.jit(build(config_of(**model)).apply)(variables, batch, noise)
 
 
-def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
+def test_call_combines_the_three_methods(variables, batch, noise):
     outputs = run(variables, batch, noise)
     model = build(config_of())
 
@@ -79,7 +79,7 @@ def test_the_whole_is_made_of_its_three_methods(variables, batch, noise):
         assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
 
 
-def test_padding_and_other_items_change_nothing(variables, batch, noise):
+def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
     def wide(array):
         space = [(0, 1), (0, 4)] + [(0, 0)] * (array.ndim - 2)
         return jnp.pad(array, space, constant_values=0 if array.dtype == bool else 9)
@@ -98,7 +98,7 @@ def test_padding_and_other_items_change_nothing(variables, batch, noise):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-def test_text_masks():
+def test_text_bias_of_each_mask_kind():
     mask = jnp.array([[True, True, False]])
     np.testing.assert_array_equal(text_bias(mask, "shipped"), [[0, 0, 1]])
     hidden = text_bias(mask, "bool")[0]
@@ -107,7 +107,7 @@ def test_text_masks():
         text_bias(mask, "additive")
 
 
-def test_the_shipped_mask_attends_to_padding(variables, batch, noise):
+def test_shipped_text_mask_attends_to_padding(variables, batch, noise):
     shipped = run(variables, batch, noise, text_mask="shipped").text.mu
     hidden = run(variables, batch, noise).text.mu
     # The first item has no padding.
@@ -124,7 +124,7 @@ def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config.train.dtype = "bfloat16"
     found = jax.jit(build(config).apply)(variables, batch, noise)
     assert_float32_outputs(found)
-    # 8 bits of mantissa, outputs of order 1, up to four layers in a row.
+    # 8 bits of mantissa and outputs of order 1, through up to four layers.
     assert_close(found, run(variables, batch, noise), atol=0.15)
 
 
@@ -133,7 +133,7 @@ def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
     assert_every_parameter_has_a_gradient(model, variables, batch, noise)
 
 
-def test_dropout_needs_its_own_key_and_follows_it(variables, batch, noise):
+def test_dropout_follows_its_key(variables, batch, noise):
     model = build(config_of(dropout=0.2))
 
     @jax.jit
@@ -146,7 +146,7 @@ def test_dropout_needs_its_own_key_and_follows_it(variables, batch, noise):
     assert np.abs(train(0) - train(1)).max() > 0.05
 
 
-def test_text_source_and_mask_do_not_change_the_parameters(batch, noise):
+def test_text_mask_does_not_change_parameter_shapes(batch, noise):
     def shapes(**model):
         return shapes_of(build(config_of(**model)), batch, noise)
 

@@ -16,7 +16,7 @@ from actiongpt_jax.nn.sizes import Sizes
 from tests.oracles import transformer as oracle
 
 BATCH, TOKENS, WIDTH, HEADS = 3, 7, 12, 3
-# float32 against float64, numbers of order 1.
+# Rounding of float32 against float64, for numbers of order 1.
 ROUNDING = 5e-6
 
 
@@ -49,7 +49,7 @@ def mask():
 
 
 @pytest.mark.parametrize("num_queries", [None, 1, 2, TOKENS])
-def test_self_attention(tokens, mask, num_queries):
+def test_self_attention_matches_its_float64_definition(tokens, mask, num_queries):
     module = SelfAttention(Sizes(num_heads=HEADS))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
     variables = perturbed(module.init(jax.random.key(1), flat, bias))
@@ -61,7 +61,7 @@ def test_self_attention(tokens, mask, num_queries):
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
 
 
-def test_a_sequence_without_a_real_token_is_finite(tokens):
+def test_outputs_without_a_real_token_are_finite(tokens):
     module = SelfAttention(Sizes(num_heads=HEADS))
     flat = tokens.reshape(-1, WIDTH)
     bias = mask_to_bias(jnp.zeros((BATCH, TOKENS), bool))
@@ -73,7 +73,7 @@ def test_a_sequence_without_a_real_token_is_finite(tokens):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-def test_dropout_acts_on_the_weights_only_in_training(tokens, mask):
+def test_attention_dropout_acts_only_in_training(tokens, mask):
     module = SelfAttention(Sizes(num_heads=HEADS, dropout=0.5))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
     variables = module.init(jax.random.key(1), flat, bias)
@@ -81,7 +81,7 @@ def test_dropout_acts_on_the_weights_only_in_training(tokens, mask):
     drawn = jax.vmap(lambda s: run(module, variables, flat, bias, s))(seeds)
     evaluated = run(module, variables, flat, bias)
     assert np.abs(drawn[0] - evaluated).max() > 0.01
-    # Dropout keeps the mean; five deviations of a mean over 400 draws.
+    # Dropout keeps the mean; the bound is five deviations of a mean of 400 draws.
     error = np.abs(drawn.mean(0) - evaluated)
     assert (error <= 5 * drawn.std(0) / math.sqrt(len(seeds)) + ROUNDING).all()
     never = SelfAttention(Sizes(num_heads=HEADS, dropout=0.0))
@@ -89,7 +89,7 @@ def test_dropout_acts_on_the_weights_only_in_training(tokens, mask):
     np.testing.assert_array_equal(still, evaluated)
 
 
-def test_single_token_attention_is_attention_to_one_token(tokens):
+def test_single_token_attention_matches_full_attention(tokens):
     module = SingleTokenAttention(Sizes(num_heads=HEADS))
     memory = jax.random.normal(jax.random.key(3), (BATCH, WIDTH))
     variables = perturbed(module.init(jax.random.key(1), memory, TOKENS))
@@ -102,7 +102,7 @@ def test_single_token_attention_is_attention_to_one_token(tokens):
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
 
 
-def test_single_token_attention_keeps_inert_weights_apart():
+def test_single_token_attention_keeps_inert_weights_in_unused():
     module = SingleTokenAttention(Sizes(num_heads=HEADS))
     memory = jnp.ones((1, WIDTH))
     variables = module.init(jax.random.key(1), memory, 1)
@@ -112,8 +112,8 @@ def test_single_token_attention_keeps_inert_weights_apart():
     np.testing.assert_array_equal(without, run(module, variables, memory, 1))
 
 
-def test_dropout_of_single_token_attention():
-    # With identities for projections, output / memory is the weight itself.
+def test_single_token_attention_drops_per_item_query_and_head():
+    # With identity projections, output / memory is the attention weight.
     rate, queries, batch = 0.2, 500, 40
     module = SingleTokenAttention(Sizes(num_heads=HEADS, dropout=rate))
     memory = 1 + jax.random.uniform(jax.random.key(3), (batch, WIDTH))
@@ -128,7 +128,7 @@ def test_dropout_of_single_token_attention():
     found = run(module, {"params": params}, memory, queries, seeds)
     weights = np.asarray(found) / np.asarray(memory)[:, None]
     weights = weights.reshape(batch, queries, HEADS, -1)
-    # One weight per item, query and head.
+    # All columns of a head share one weight per item and query.
     np.testing.assert_allclose(weights, weights[..., :1].repeat(4, -1), rtol=1e-6)
     weights = weights[..., 0]
     kept = weights > 0
@@ -148,7 +148,7 @@ def test_dropout_of_single_token_attention():
 
 
 @pytest.mark.parametrize("out_in", [False, True])
-def test_dense_computes_the_same_whichever_way_its_kernel_lies(out_in):
+def test_dense_gives_the_same_result_for_both_kernel_layouts(out_in):
     x = jax.random.normal(jax.random.key(0), (5, 4))
     module = Dense(6, out_in=out_in)
     variables = module.init(jax.random.key(1), x)
@@ -156,12 +156,12 @@ def test_dense_computes_the_same_whichever_way_its_kernel_lies(out_in):
     kernel = params["kernel_out_in"].T if out_in else params["kernel"]
     expected = np.asarray(x, np.float64) @ np.asarray(kernel) + params["bias"]
     np.testing.assert_allclose(run(module, variables, x), expected, rtol=0, atol=1e-6)
-    # torch's initialisation: U(+-1/sqrt(fan_in)).
+    # Initialised as in torch: U(+-1/sqrt(fan_in)).
     assert 0.3 < np.abs(kernel).max() <= 0.5 and np.abs(params["bias"]).max() <= 0.5
 
 
 def test_bfloat16_products_have_operands_of_one_type(tokens, mask):
-    """A product of two types is carried out in the wider one, slowly, on GPUs."""
+    """GPUs compute a product of mixed types in the wider type, which is slow."""
     attention = SelfAttention(Sizes(num_heads=2, dropout=0.0, dtype=jnp.bfloat16))
     flat, bias = tokens.reshape(-1, tokens.shape[-1]), mask_to_bias(mask)
     variables = attention.init(jax.random.key(0), flat, bias)
@@ -177,7 +177,7 @@ def test_bfloat16_products_have_operands_of_one_type(tokens, mask):
 
 
 def products(jaxpr):
-    """Returns every dot_general in a program, those of nested ones included."""
+    """Returns every dot_general in a program, including its nested programs."""
     found = []
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         if equation.primitive.name == "dot_general":

@@ -1,7 +1,7 @@
-"""The counter hash must be as random as a training run can notice.
+"""Statistical tests of the counter hash behind dropout.
 
-Bounds are five standard deviations of what independent draws would give; seeds are
-fixed, so that a test either always passes or never.
+Bounds are five standard deviations of independent draws; seeds are fixed, so that the
+tests are deterministic.
 """
 
 import math
@@ -33,15 +33,15 @@ def correlation(a, b):
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("number", range(3))
-def test_the_rate_is_the_one_asked_for(rate, number):
+def test_dropped_fraction_matches_the_rate(rate, number):
     dropped = (~mask_of(number, rate)).sum()
     deviation = math.sqrt(COUNT * rate * (1 - rate))
     assert abs(dropped - COUNT * rate) < 5 * deviation
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_every_part_of_an_array_is_dropped_alike(number):
-    # Rows and columns of an activation, blocks of successive elements.
+def test_drop_counts_are_uniform_over_the_array(number):
+    # Counts over columns, over rows and over blocks of successive elements.
     mask = mask_of(number, 0.1).reshape(1024, 512)
     for sums, size in [
         (mask.sum(0), 1024),
@@ -54,14 +54,14 @@ def test_every_part_of_an_array_is_dropped_alike(number):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_elements_do_not_depend_on_their_neighbours(rate):
+def test_neighbouring_elements_are_uncorrelated(rate):
     mask = mask_of(0, rate)
     bound = 5 / math.sqrt(COUNT / 2)
     for lag in [1, 2, 3, 4, 7, 8, 16, 64, 100, 128, 256, 1024, 4096, 65536, 2**18]:
         assert abs(correlation(mask[:-lag], mask[lag:])) < bound, lag
 
 
-def test_triples_of_neighbours_are_as_frequent_as_they_should_be():
+def test_triples_of_neighbours_have_the_expected_frequencies():
     mask = mask_of(1, 0.5)[: COUNT // 3 * 3].reshape(-1, 3)
     counts = np.bincount(mask.astype(int) @ np.array([1, 2, 4]), minlength=8)
     expected = len(mask) / 8
@@ -70,19 +70,19 @@ def test_triples_of_neighbours_are_as_frequent_as_they_should_be():
     assert chi_squared < 7 + 5 * math.sqrt(14)
 
 
-def test_calls_do_not_depend_on_each_other():
-    # Draws of one call of a layer, of successive steps, and words that are shared.
+def test_masks_of_different_calls_are_uncorrelated():
+    # Seeds of one layer, seeds of successive steps, and seeds that share a word.
     seeds = [*seeds_of(0, 4), *seeds_of(1, 2), seeds_of(2)[0]]
     seeds.append(seeds[0].at[1].add(1))
     seeds.append(seeds[0].at[0].add(1))
     masks = [np.asarray(keep_mask(s, (COUNT,), 0.1)) for s in seeds]
     for i, first in enumerate(masks):
         for j, second in enumerate(masks[:i]):
-            # 32 pairs share the five deviations.
+            # All pairs of masks must stay within five deviations.
             assert abs(correlation(first, second)) < 5 / math.sqrt(COUNT), (i, j)
 
 
-def test_a_module_draws_other_seeds_at_every_call_and_key():
+def test_seeds_differ_between_calls_and_keys():
     class Twice(nn.Module):
         @nn.compact
         def __call__(self):
@@ -117,7 +117,7 @@ def test_rate_zero_keeps_everything():
     np.testing.assert_array_equal(dropout(x, seeds_of(0)[0], 0.0), x)
 
 
-def test_the_type_of_the_array_stays():
+def test_dropout_keeps_the_dtype():
     x = jnp.ones((64, 8), jnp.bfloat16)
     found = dropout(x, seeds_of(0)[0], 0.5)
     assert found.dtype == jnp.bfloat16

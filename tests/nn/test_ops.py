@@ -7,14 +7,14 @@ from actiongpt_jax.nn.ops import gelu, layer_norm
 from actiongpt_jax.nn.positional import sinusoids
 from tests.oracles import transformer as oracle
 
-# A float32 result of a few operations on numbers of order 1 to 10.
+# Rounding of a few float32 operations on numbers of order 1 to 10.
 ROUNDING = 5e-6
-# Of central differences in float64 at step 1e-6: far below `ROUNDING`.
+# Step of central differences in float64; their error is far below `ROUNDING`.
 STEP = 1e-6
 
 
 def differences(function, x):
-    """Gradient of a scalar float64 function by central differences."""
+    """Returns the gradient of a scalar float64 function by central differences."""
     gradient = np.empty_like(x)
     for i in np.ndindex(x.shape):
         moved = [x.copy(), x.copy()]
@@ -24,7 +24,7 @@ def differences(function, x):
     return gradient
 
 
-def test_gelu_and_its_gradient():
+def test_gelu_matches_its_definition_and_differences():
     x = np.concatenate([np.linspace(-6, 6, 241), [-40.0, 40.0, 1e-20]])
     np.testing.assert_allclose(
         gelu(jnp.asarray(x, jnp.float32)), oracle.gelu(x), atol=ROUNDING
@@ -36,7 +36,7 @@ def test_gelu_and_its_gradient():
 
 @pytest.mark.parametrize("shape", [(6,), (3, 8), (2, 3, 4)])
 @pytest.mark.parametrize("eps", [1e-5, 1e-12])
-def test_layer_norm_and_its_gradients(shape, eps):
+def test_layer_norm_matches_its_definition_and_differences(shape, eps):
     rng = np.random.default_rng(0)
     x = rng.normal(1.0, 2.0, shape)
     scale, bias = rng.normal(1.0, 0.3, (2, shape[-1]))
@@ -71,7 +71,7 @@ def test_layer_norm_of_a_constant_row_is_finite():
     assert np.isfinite(gradient).all()
 
 
-def test_types_of_half_precision_stay():
+def test_half_precision_dtypes_are_kept():
     x = jax.random.normal(jax.random.key(0), (4, 8), jnp.bfloat16)
     one = jnp.ones(8)
     for function in (gelu, lambda x: layer_norm(x, one, one, 1e-5)):
@@ -80,10 +80,10 @@ def test_types_of_half_precision_stay():
         assert gradient.dtype == jnp.bfloat16
 
 
-def test_sinusoids():
+def test_sinusoids_match_their_definition():
     table = np.asarray(sinusoids(50, 8))
     angles = np.arange(50)[:, None] / 10000 ** (np.arange(0, 8, 2) / 8)
-    # float32 rounding of angles up to 50 radians.
+    # Rounding of float32 angles up to 50 radians.
     np.testing.assert_allclose(table[:, 0::2], np.sin(angles), rtol=0, atol=1e-5)
     np.testing.assert_allclose(table[:, 1::2], np.cos(angles), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(sinusoids(20, 8), table[:20])

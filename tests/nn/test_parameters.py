@@ -11,16 +11,17 @@ VARIABLES = {
 }
 
 
-def test_count_parameters():
+def test_count_parameters_counts_scalars():
     assert count_parameters(VARIABLES) == 12
     assert count_parameters({}) == 0
 
 
-def test_the_hash_is_the_one_that_stores_and_checkpoints_have_recorded():
+def test_hash_equals_recorded_hashes():
+    # Embedding stores and checkpoints record hashes, so they must never change.
     assert parameter_hash(VARIABLES) == "62ea460f863fb931d0c1c85f30a1fd9a"
 
 
-def test_the_hash_follows_values_shapes_and_names():
+def test_hash_depends_on_values_shapes_and_names():
     kernel = VARIABLES["params"]["dense"]["kernel"]
     same = {"params": {"dense": {"kernel": jnp.asarray(kernel)}}}
     assert parameter_hash(same) == parameter_hash(
@@ -34,6 +35,6 @@ def test_the_hash_follows_values_shapes_and_names():
     ]
     hashes = {parameter_hash(variables) for variables in [same, *others]}
     assert len(hashes) == 5
-    # The layout in memory is no part of it.
+    # The hash does not depend on the layout in memory.
     transposed = {"params": {"dense": {"kernel": kernel.T.copy().T}}}
     assert parameter_hash(transposed) == parameter_hash(same)

@@ -3,7 +3,7 @@ import dataclasses
 from actiongpt_jax.nn.sizes import Sizes, split_sizes
 
 
-def test_equal_sizes_are_one_key_of_compiled_programs():
+def test_equal_sizes_have_equal_hashes():
     sizes = Sizes(num_layers=2)
     assert hash(sizes) == hash(dataclasses.replace(Sizes(), num_layers=2))
     assert sizes == Sizes(num_layers=2) != Sizes()

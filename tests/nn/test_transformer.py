@@ -14,8 +14,8 @@ from tests.oracles import transformer as oracle
 
 BATCH, TOKENS, WIDTH = 3, 6, 8
 SIZES = Sizes(WIDTH, ff_size=20, num_layers=2, num_heads=2)
-# float32 against float64 over two layers; also float32 against itself where sums
-# are taken in another order.
+# Rounding of float32 against float64 over two layers, and of float32 sums in another
+# order.
 ROUNDING = 1e-5
 
 
@@ -68,7 +68,7 @@ def decode(variables, x, memory, mask, sizes=SIZES):
     return np.asarray(apply(variables, x, memory, mask_to_bias(mask)))
 
 
-def test_encoder_against_its_definition(encoder, x, mask):
+def test_encoder_matches_its_float64_definition(encoder, x, mask):
     expected, params = double(x), double(encoder["params"])
     for i in range(SIZES.num_layers):
         layer = params[f"layer_{i}"]
@@ -77,7 +77,7 @@ def test_encoder_against_its_definition(encoder, x, mask):
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
 
 
-def test_decoder_against_its_definition(decoder, x, memory, mask):
+def test_decoder_matches_its_float64_definition(decoder, x, memory, mask):
     expected, exact = double(x), double(decoder)
     for i in range(SIZES.num_layers):
         expected = oracle.decoder_layer(
@@ -92,7 +92,7 @@ def test_decoder_against_its_definition(decoder, x, memory, mask):
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
 
 
-def test_padding_changes_no_real_output(encoder, decoder, x, memory, mask):
+def test_padding_does_not_change_real_outputs(encoder, decoder, x, memory, mask):
     real = np.asarray(mask)
     longer = jnp.pad(mask, ((0, 2), (0, 3)))
     noise = 100 * jax.random.normal(jax.random.key(9), (BATCH + 2, TOKENS + 3, WIDTH))
@@ -111,7 +111,7 @@ def test_padding_changes_no_real_output(encoder, decoder, x, memory, mask):
 
 
 @pytest.mark.parametrize("num_outputs", [1, 2])
-def test_computing_first_outputs_only_gives_the_same(encoder, x, mask, num_outputs):
+def test_num_outputs_gives_the_first_outputs(encoder, x, mask, num_outputs):
     first = encode(encoder, x, mask, num_outputs)
     assert first.shape == (BATCH, num_outputs, WIDTH)
     whole = encode(encoder, x, mask)
@@ -142,8 +142,8 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
     real = np.asarray(mask)
     half = dataclasses.replace(SIZES, dtype=jnp.bfloat16)
     init = Encoder(half).init
-    made = jax.eval_shape(lambda: init(jax.random.key(0), x, mask_to_bias(mask)))
-    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
+    shapes = jax.eval_shape(lambda: init(jax.random.key(0), x, mask_to_bias(mask)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
     for found, expected in [
         (encode(encoder, x, mask, sizes=half), encode(encoder, x, mask)),
         (
@@ -151,12 +151,12 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
             decode(decoder, x, memory, mask),
         ),
     ]:
-        # 8 bits of mantissa, outputs of order 1, two layers.
+        # 8 bits of mantissa and outputs of order 1, through two layers.
         found = found.astype(np.float32)
         np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=0.1)
 
 
-def test_dropout_is_on_in_training_only_and_follows_its_key(encoder, x, mask):
+def test_dropout_acts_only_in_training_and_follows_its_key(encoder, x, mask):
     bias = mask_to_bias(mask)
 
     @jax.jit
@@ -177,11 +177,11 @@ def test_dropout_is_on_in_training_only_and_follows_its_key(encoder, x, mask):
 def test_layers_start_with_different_weights(encoder):
     layers = encoder["params"]["layer_0"], encoder["params"]["layer_1"]
     kernels = [layer["ff"]["linear1"]["kernel"] for layer in layers]
-    # Apart from the noise added in this file, of deviation 0.1.
+    # The fixture adds noise of deviation 0.1, which alone would stay below this.
     assert np.abs(kernels[0] - kernels[1]).mean() > 0.2
 
 
-def test_causal_pre_norm_sees_nothing_later(encoder, x, mask):
+def test_causal_pre_norm_ignores_later_tokens(encoder, x, mask):
     kind = {"pre_norm": True, "causal": True, "activation": quick_gelu}
     whole = encode(encoder, x, mask, **kind)
     assert np.abs(whole - encode(encoder, x, mask)).max() > 0.1

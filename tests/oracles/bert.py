@@ -1,4 +1,4 @@
-"""BERT and DistilBERT in plain float64 numpy, from tensors named as on the hub."""
+"""BERT and DistilBERT in float64 numpy, from tensors with Hugging Face names."""
 
 import numpy as np
 from scipy.special import erf

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def skin(body, rotations, translation, betas):
-    """(J, 3, 3), (3,), (S,) -> joints (J, 3), vertices (V, 3)."""
+    """Returns joints (J, 3) and vertices (V, 3) for (J, 3, 3), (3,) and (S,)."""
     shaped = np.array(body.v_template, np.float64)
     for beta, column in zip(betas, np.moveaxis(body.shapedirs, -1, 0), strict=True):
         shaped += beta * np.asarray(column, np.float64)
@@ -23,7 +23,7 @@ def skin(body, rotations, translation, betas):
         for j in range(1, len(world)):
             bend = (rotations[j] - np.eye(3)).ravel()
             place += entries[:, 9 * (j - 1) : 9 * j] @ bend
-        # Back to each joint's own axes, then along with the joint.
+        # Into the rest axes of each joint, then moved with the joint.
         moved = [
             weight * (w @ [*(place - rest[j]), 1])[:3]
             for j, (w, weight) in enumerate(zip(world, body.weights[v], strict=True))

@@ -14,10 +14,10 @@ def _turn(axis, degrees):
 
 
 def read(text, *, adds_offset):
-    """Returns names, joints {name: (T, 3)} in file axes, and seconds per frame.
+    """Returns joint names, {name: (T, 3)} positions, and seconds per frame.
 
-    `adds_offset`: whether position channels come on top of a joint's offset; readers
-    disagree.
+    Positions are in the axes of the file. `adds_offset` says whether position channels
+    are added to a joint's offset or replace it; BVH readers disagree about this.
     """
     words = iter(text.split())
     joints, stack, site = [], [], False

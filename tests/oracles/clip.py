@@ -1,4 +1,4 @@
-"""The text half of CLIP in plain float64 numpy, from tensors named as on the hub."""
+"""CLIP's text encoder in float64 numpy, from tensors with Hugging Face names."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ ACTIVATIONS = {
 
 
 def encode(sd, num_layers, num_heads, ids, ends, activation="quick_gelu", mask=None):
-    """Returns (states, projected states at `ends`)."""
+    """Returns hidden states, and the projected states at positions `ends`."""
     sd = {name: np.asarray(tensor, np.float64) for name, tensor in sd.items()}
 
     def norm(x, name):

@@ -8,7 +8,7 @@ FEET = (14, 15, 19, 20)
 
 
 def rot_velocity(rots, trans, heading=None):
-    """(T, 22, 3, 3), (T, 3) -> (T, 135); `heading` in place of frame 0's true yaw."""
+    """Returns (T, 135) features; `heading` replaces the true yaw of frame 0."""
     rots, trans = np.asarray(rots, np.float64), np.asarray(trans, np.float64)
     if heading is None:
         heading = kinematics.yaw(rots[0, 0])
@@ -38,7 +38,7 @@ def floor(joints):
 
 
 def rifke(joints):
-    """(T, 21, 3) -> (T, 64)."""
+    """Returns (T, 64) features for joints (T, 21, 3)."""
     joints = np.array(joints, np.float64)
     joints[..., 1] -= floor(joints)
     rows, before, angle_before = [], joints[0, 0], None
@@ -67,7 +67,7 @@ def rifke_inverse(features):
 
 
 def pose6d(rots, trans, turn=None):
-    """(T, 24, 3, 3), (T, 3) -> (T, 150); `turn` (3, 3) applied to the whole motion."""
+    """Returns (T, 150) features; `turn` (3, 3) is applied to the whole motion."""
     rots, trans = np.asarray(rots, np.float64), np.asarray(trans, np.float64)
     turn = np.eye(3) if turn is None else turn
     rows = []

@@ -1,4 +1,4 @@
-"""What a glTF viewer does, in float64 numpy: accessors, node tree, animation, skin."""
+"""A glTF viewer in float64 numpy: accessors, node tree, animation and skin."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def quaternion_matrix(q):
 
 
 def world_matrices(document, frame=None):
-    """Returns {node index: (4, 4)} at a key frame of animation 0, or at rest."""
+    """Returns node index -> (4, 4) at a key frame of animation 0, or at rest."""
     local = {}
     for index, node in enumerate(document.nodes):
         turn = node.rotation or [0, 0, 0, 1]

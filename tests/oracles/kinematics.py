@@ -4,7 +4,7 @@ import numpy as np
 
 
 def forward_kinematics(rotations, translation, parents, offsets):
-    """(J, 3, 3), (3,) -> (J, 3), by one 4 x 4 transform per bone."""
+    """Returns joints (J, 3) by one 4 x 4 transform per bone."""
     world = []
     for j, parent in enumerate(parents):
         local = np.eye(4)
@@ -15,7 +15,7 @@ def forward_kinematics(rotations, translation, parents, offsets):
 
 
 def yaw(pelvis):
-    """Angle on the ground of the pelvis's forward axis, from +x, radians."""
+    """Returns the ground angle of the pelvis's forward axis from +x, radians."""
     forward = np.asarray(pelvis, np.float64)[:, 2]
     if np.hypot(forward[0], forward[1]) < 0.1:
         left = np.asarray(pelvis, np.float64)[:, 0]

@@ -1,4 +1,4 @@
-"""The terms of TEMOS's and TEACH's losses, number by number in float64."""
+"""The loss terms of TEMOS and TEACH in float64, number by number."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def huber(a, b):
 
 
 def kl(q, p_mu=0.0, p_logvar=0.0):
-    """The divergence of a Gaussian from another, by default the standard normal."""
+    """Returns the KL divergence from a Gaussian, by default the standard normal."""
     mu, logvar = np.asarray(q.mu, np.float64), np.asarray(q.logvar, np.float64)
     spread = np.exp(logvar) + (mu - p_mu) ** 2
     return 0.5 * (spread / np.exp(p_logvar) - 1 + p_logvar - logvar)

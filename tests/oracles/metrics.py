@@ -8,7 +8,7 @@ NAMES = ("root", "traj", "local", "global")
 
 
 def paper_parts(joints, yaw):
-    """(n, 22, 3) z-up, yaw of frame 0 -> parts, each (n, joints, coordinates)."""
+    """Returns parts (n, joints, coordinates) for (n, 22, 3) z-up and frame 0's yaw."""
     joints = np.asarray(joints, np.float64)
     moved = (joints - joints[0, 0] * [1, 1, 0]) @ rotations.about_z(-yaw).T
     root = moved[:, :1]
@@ -21,7 +21,7 @@ def paper_parts(joints, yaw):
 
 
 def reference_parts(joints, n):
-    """(T, 21, 3) MMM, all T frames exist, n are compared."""
+    """Returns parts of n compared frames for MMM joints (T, 21, 3), all T real."""
     rows = features.rifke(joints)
     moved = features.rifke_inverse(rows)[:n]
     root = moved[:, :1]
@@ -34,7 +34,7 @@ def reference_parts(joints, n):
 
 
 def ape_ave(generated, reference):
-    """Lists of parts, one entry per motion -> the eight figures."""
+    """Returns the eight figures for two lists of parts, one entry per motion."""
     figures = {}
     for name in NAMES:
         pairs = [(g[name], r[name]) for g, r in zip(generated, reference, strict=True)]

@@ -6,7 +6,7 @@ TOES = (10, 11)
 
 
 def skating(joints, fps):
-    """(T, 22, 3) -> list of T - 1 truths."""
+    """Returns T - 1 bools for joints (T, 22, 3): whether a foot skates."""
     joints = np.asarray(joints, np.float64)
     floor = min(joints[t, j, 2] for t in range(len(joints)) for j in TOES)
     reach = max(round((0.25 * fps - 1) / 2), 0)
@@ -29,7 +29,7 @@ def skating(joints, fps):
 
 
 def jerk(joints, fps):
-    """(T, J, 3) -> list of T - 3, m/s^3."""
+    """Returns T - 3 jerks in m/s^3 for joints (T, J, 3)."""
     x = np.asarray(joints, np.float64)
     found = []
     for t in range(len(x) - 3):
@@ -39,7 +39,7 @@ def jerk(joints, fps):
 
 
 def figures(joints, fps, parents):
-    """(T, 22, 3) -> name -> mean."""
+    """Returns name -> mean figure for joints (T, 22, 3)."""
     x = np.asarray(joints, np.float64)
     clearance = {7: 0.0758, 8: 0.0681, 10: 0.02, 11: 0.02}
     lowest = [min(frame[j, 2] - high for j, high in clearance.items()) for frame in x]

@@ -1,10 +1,10 @@
-"""Rotations in float64 numpy, one at a time, by other formulas than the library's."""
+"""Rotations in float64 numpy, one at a time, by formulas unlike the library's."""
 
 import numpy as np
 
 
 def axis_angle_to_matrix(axis_angle):
-    """Rodrigues' formula."""
+    """Applies Rodrigues' formula."""
     a = np.asarray(axis_angle, np.float64)
     angle = np.linalg.norm(a)
     if angle == 0:
@@ -15,7 +15,7 @@ def axis_angle_to_matrix(axis_angle):
 
 
 def multiply(p, q):
-    """Hamilton product."""
+    """Returns the Hamilton product of two quaternions."""
     return np.array(
         [
             p[0] * q[0] - p[1:] @ q[1:],
@@ -25,7 +25,7 @@ def multiply(p, q):
 
 
 def quaternion_to_matrix(quaternion):
-    """Turns the three unit vectors by q v q*."""
+    """Rotates the three unit vectors by q v q*."""
     q = np.asarray(quaternion, np.float64)
     q = q / np.linalg.norm(q)
     conjugate = q * [1, -1, -1, -1]
@@ -36,7 +36,7 @@ def quaternion_to_matrix(quaternion):
 
 
 def matrix_to_quaternion(matrix):
-    """Eigenvector of Bar-Itzhack's matrix; w >= 0."""
+    """Returns the eigenvector of Bar-Itzhack's matrix, with w >= 0."""
     m = np.asarray(matrix, np.float64)
     wx, wy, wz = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
     k = np.empty((4, 4))
@@ -61,7 +61,7 @@ def quaternion_to_axis_angle(quaternion):
 
 
 def rot6d_to_matrix(rot6d):
-    """Gram-Schmidt through the QR decomposition, signs put right."""
+    """Applies Gram-Schmidt by a QR decomposition with corrected signs."""
     rows = np.asarray(rot6d, np.float64).reshape(2, 3)
     q, r = np.linalg.qr(rows.T)
     first, second = (q * np.sign(np.diag(r))).T
@@ -69,7 +69,7 @@ def rot6d_to_matrix(rot6d):
 
 
 def slerp(start, end, weight):
-    """start (start* end)^weight, the shorter way."""
+    """Returns start (start* end)^weight, the shorter way."""
     if np.dot(start, end) < 0:
         end = -np.asarray(end)
     between = multiply(np.asarray(start) * [1, -1, -1, -1], end)
@@ -82,8 +82,8 @@ def about_z(angle):
 
 
 def angle_between(a, b):
-    """Angle (...) of the rotation from matrices a to b (..., 3, 3), radians."""
+    """Returns the angles (...) between matrices a and b (..., 3, 3), radians."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    # The chord |a - b| = 2 sqrt(2) sin(angle / 2) keeps its digits at small angles.
+    # The chord |a - b| = 2 sqrt(2) sin(angle / 2) stays accurate at small angles.
     chord = np.sqrt(((a - b) ** 2).sum((-1, -2))) / (2 * np.sqrt(2))
     return 2 * np.arcsin(np.clip(chord, 0, 1))

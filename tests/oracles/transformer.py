@@ -1,4 +1,4 @@
-"""Post-norm transformer layers in float64 numpy, straight from their definition."""
+"""Post-norm transformer layers in float64 numpy, written from their definition."""
 
 import numpy as np
 import scipy.special
@@ -10,7 +10,7 @@ def softmax(logits):
 
 
 def attention(q, k, v, mask, num_heads):
-    """q (B, Q, D), k and v (B, K, D), mask (B, K) True = real -> (B, Q, D)."""
+    """Returns (B, Q, D) for q (B, Q, D), k and v (B, K, D), mask (B, K) True = real."""
     depth = q.shape[-1] // num_heads
     out = np.empty_like(q)
     for head in range(num_heads):
