@@ -7,8 +7,8 @@
     agpt.save_motion("walk.npz", motions[0])
 
 These names are what a research script usually needs; everything else is in the
-submodules, which are imported on their own: `from actiongpt_jax.models.build
-import build`. In a notebook a motion shows itself.
+submodules, which are imported separately: `from actiongpt_jax.models.build import
+build`. In a notebook a motion is shown as an animation.
 """
 
 import importlib
@@ -60,8 +60,8 @@ notebook.register("Motion", "actiongpt_jax.viewing.webpage", "motion_html")
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up when asked for: a command line that only prints help, or needs no
-    # model, should not import all of JAX.
+    # Imported on first access: a command that only prints help, or needs no model,
+    # should not import JAX.
     if name not in _MODULES:
         raise AttributeError(f"module 'actiongpt_jax' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"actiongpt_jax.{_MODULES[name]}"), name)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from actiongpt_jax import cli
 from actiongpt_jax.errors import InputError
 
-# In the order in which they are used.
+# In the order in which they are typically used.
 COMMANDS = (
     "prepare",
     "describe",
@@ -31,7 +31,7 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Runs the command that the first argument names, as if it had been started."""
+    """Runs the command that the first argument names, as `python -m` would."""
     arguments = sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
         name = arguments[0]
@@ -42,13 +42,13 @@ def main() -> None:
 
 
 def list_commands(argv: Sequence[str]) -> None:
-    """Prints every command with one line.
+    """Prints one line for every command.
 
     Args:
-        argv: nothing, or a flag for help.
+        argv: no arguments, or a flag for help.
 
     Raises:
-        InputError: for anything else, with the commands that are spelled alike.
+        InputError: for other arguments; names the commands with a similar spelling.
     """
     if argv and argv[0] not in ("-h", "--help"):
         near = difflib.get_close_matches(argv[0], COMMANDS)
@@ -58,7 +58,7 @@ def list_commands(argv: Sequence[str]) -> None:
     print("usage: actiongpt COMMAND ..., or python -m actiongpt_jax.COMMAND ...\n")
     for name in COMMANDS:
         print(f"  {name:<{width}}  {_first_line(name)}")
-    print("\n`actiongpt COMMAND --help` explains one.")
+    print("\n`actiongpt COMMAND --help` explains a command.")
 
 
 def _first_line(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What all command lines share: flags, help, one sentence for bad input, exit codes."""
+"""Parts that all commands share: flags, help, errors of one sentence, exit codes."""
 
 import argparse
 import errno
@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, WINDOW
 from actiongpt_jax.errors import InputError, JobIncompleteError
 
-_READER_LEFT = 141  # 128 + SIGPIPE, which not every system has
+_READER_LEFT = 141  # 128 + SIGPIPE; not every system defines SIGPIPE
 
 
 class Help(
     argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter
 ):
-    """Keeps the description's lines, and adds defaults where there is a value."""
+    """Keeps the lines of the description, and shows defaults that have a value."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or action.default is False or action.default == []:
@@ -28,14 +28,14 @@ class Help(
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors read like every other error here."""
+    """An argument parser with errors in the same style as all other errors here."""
 
     def __init__(self, **options):
-        """Takes what argparse's parser takes; the help is formatted by `Help`."""
+        """Takes the options of argparse's parser; `Help` formats the help."""
         super().__init__(**{"formatter_class": Help, **options})
 
     def error(self, message: str):
-        """Raises InputError in place of argparse's usage dump."""
+        """Raises InputError instead of printing the usage and exiting."""
         message = re.sub(r"^argument (.+?): must", r"\1 must", message)
         raise InputError(f"{message}; see `{self.prog} --help`")
 
@@ -57,7 +57,7 @@ def add_checkpoint_flag(parser: argparse.ArgumentParser, note: str = "") -> None
 
     Args:
         parser: the parser to add it to.
-        note: text in front of the help.
+        note: text to put before the help text.
     """
     which = f"{note}latest, best or the number of a step"
     parser.add_argument("--checkpoint", type=_step, default="latest", help=which)
@@ -70,11 +70,11 @@ def _step(text: str) -> str | int:
 def add_model_flags(
     parser: argparse.ArgumentParser, descriptions: str = "none"
 ) -> None:
-    """Adds the flags that say which model is used and where its texts come from.
+    """Adds the flags for the model and for the sources of its texts.
 
     Args:
         parser: the parser to add them to.
-        descriptions: what is used without --descriptions, for its help.
+        descriptions: default of --descriptions, as shown in its help.
     """
     add = parser.add_argument
     add("--workdir", required=True, help="folder of a training run or a conversion")
@@ -84,17 +84,17 @@ def add_model_flags(
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say how motions are drawn and joined."""
+    """Adds the flags for sampling motions and joining actions."""
     add = parser.add_argument
-    own = "default: past if the model reads the motion before, else off"
-    add("--series", choices=SERIES, help=f"what several texts make ({own})")
+    mode = "default: past if the model reads the motion before, else off"
+    add("--series", choices=SERIES, help=f"how several texts are combined ({mode})")
     add("--align", choices=ALIGN, default="full", help="how actions are joined")
     length = "length of the slerp transition between actions, in frames"
     add("--window", type=int, default=WINDOW, help=length)
     add("--samples", type=at_least(1), default=1, help="number of motions per text")
-    own = "default: latent, or descriptions for a model that draws no latents"
-    between = f"source of variation between samples ({own})"
-    add("--diverse", choices=DIVERSE, help=between)
+    kind = "default: latent, or descriptions for a model that draws no latents"
+    variation = f"source of variation between samples ({kind})"
+    add("--diverse", choices=DIVERSE, help=variation)
     scale = "factor on the latent's deviation from its mean; 0 is the mean latent"
     add("--fact", type=number, default=1.0, help=scale)
     mean = {"action": "store_const", "const": 0.0, "default": argparse.SUPPRESS}
@@ -113,17 +113,17 @@ def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
     def whole(text: str) -> int:
         value = int(text)
         if value < least or (most is not None and value > most):
-            wanted = f"{least} or more" if most is None else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"must be {wanted}, got {value}")
+            limits = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be {limits}, got {value}")
         return value
 
-    # The name that argparse gives in its error for text that is no number.
+    # argparse uses this name in its error for a text that is not a number.
     whole.__name__ = "int"
     return whole
 
 
 def number(text: str) -> float:
-    """An argparse type for numbers other than NaN and infinity."""
+    """Reads a finite number; an argparse type."""
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"must be finite, got {value}")
@@ -131,19 +131,19 @@ def number(text: str) -> float:
 
 
 def shorten_warnings() -> None:
-    """Has warnings printed as one line each, without the place in the code."""
+    """Prints each warning as one line, without its place in the code."""
     warnings.showwarning = lambda message, *_, **__: print(
         f"warning: {message}", file=sys.stderr
     )
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Calls `main(argv)` and ends the process with 0, 1 (gaps) or 2 (bad input).
+    """Calls `main(argv)` and exits with 0, 1 (job incomplete) or 2 (bad input).
 
-    Only errors that name the user's input are turned into a sentence; a fault of
-    this library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 keeps all. A reader
-    that has seen enough (`| head`) ends the process without a word, with the code
-    that shells give a process ended by SIGPIPE.
+    Only errors about the user's input are printed as a sentence; an error in this
+    library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 shows every traceback. If the
+    reader of stdout closes it (`| head`), the process ends quietly, with the exit code
+    that shells give to a process ended by SIGPIPE.
     """
     code = 0
     try:
@@ -168,11 +168,11 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 
 def _flush() -> bool:
-    """Writes out what was printed; returns False if nobody reads it any more."""
+    """Flushes stdout; returns False if its reader has closed it."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at exit; what is left goes nowhere.
+        # Python flushes again at exit: discard what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True

@@ -1,4 +1,4 @@
-"""Configs: found, overridden and stored; `config_fields` says what is in them."""
+"""Loads, overrides and stores configs; `config_fields` defines their fields."""
 
 import importlib.util
 import json
@@ -26,10 +26,10 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     Args:
         spec: 'path/to/file.py' or the bare name of an installed config ('teach'),
             each with optional ':words'; or a run's config.json.
-        overrides: command-line flags.
+        overrides: flags of the form `--config.a.b=value`.
 
     Returns:
-        The config, locked, with `compat` spelled out; see `resolve`.
+        The config, locked, with `compat` resolved; see `resolve`.
 
     Raises:
         InputError: for an unknown file, word, field, or a value of the wrong type.
@@ -43,7 +43,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     for flag in overrides:
         if not flag.startswith("--config.") or "=" not in flag:
             raise InputError(
-                f"argument {flag!r} is unknown; fields are set as --config.field=value"
+                f"argument {flag!r} is unknown; set a field with --config.field=value"
             )
         _check_field(config, flag[len("--config.") :].partition("=")[0])
     try:
@@ -92,7 +92,7 @@ def _run_file(path: pathlib.Path, words: str | None) -> Config:
 
 
 def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
-    """Splits 'configs/teach.py:demo' or 'teach:demo' into a file and words."""
+    """Splits 'configs/teach.py:demo' or 'teach:demo' into the config file and words."""
     name, colon, words = spec.partition(":")
     path = pathlib.Path(name)
     if not path.is_file() and path.suffix == "" and len(path.parts) == 1:
@@ -133,18 +133,18 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Returns the config of JSON text written by `to_json`.
+    """Returns the config in a JSON text written by `to_json`.
 
-    Fields that the text lacks, because an earlier version wrote it, have their
-    defaults; `compat` is spelled out.
+    Fields that the text lacks, because an earlier version wrote it, get their defaults;
+    `compat` is resolved.
     """
-    # Into the base, which knows the types of fields that are None.
+    # Start from the base config, which knows the types of fields that are None.
     config = base_config()
     config.update(ml_collections.ConfigDict(json.loads(text)))
     return resolve(config).lock()
 
 
 def cache_folder() -> pathlib.Path:
-    """Folder for what can be made again: compiled programs, the built-in corpus."""
+    """Returns the folder for compiled programs and the built-in corpus."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "actiongpt_jax"

@@ -1,4 +1,4 @@
-"""What is in a config: fields and defaults, small forms, checks, `compat`."""
+"""Defines the fields of configs: defaults, small forms, checks, and `compat`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     Config = ml_collections.ConfigDict
 
-# What the published code does by accident, by the config field that chooses it.
+# Config field -> its value for what the published code does by accident.
 REFERENCE_DEVIATIONS = {
     "data.heading": "reference",
     "data.pair_cut": "reference",
@@ -28,8 +28,8 @@ REFERENCE_DEVIATIONS = {
     "text.aggregation": "reference_mean",
 }
 
-# Fields that must be one of a few words, or a number from 1 on; where a config has
-# them. All are looked at before any work, and nowhere else.
+# Fields that must be one of a few words (here) or a number of at least 1 (below), if a
+# config has them. They are checked before any work, and nowhere else.
 _CHOICES = {
     "compat": (None, "reference"),
     "data.align": ("none", "yaw", "full"),
@@ -72,7 +72,7 @@ _POSITIVE = (
     "train.num_steps",
 )
 
-# What the small forms of all models share.
+# Values that the small forms of all models share.
 _DEMO = {
     "data.builtin": 240,
     "model.latent_dim": 128,
@@ -97,25 +97,25 @@ _DEBUG = {
 def base_config() -> Config:
     """Returns the fields that every model's config shares, with their defaults."""
     config = ml_collections.ConfigDict()
-    # 'reference' sets every field of REFERENCE_DEVIATIONS, once, when it is loaded.
+    # 'reference' sets every field of REFERENCE_DEVIATIONS when the config is loaded.
     config.compat = placeholder(str)
     config.model = ml_collections.ConfigDict()
     config.losses = ml_collections.ConfigDict()
 
     config.data = ml_collections.ConfigDict()
     config.data.store = ""
-    # Sequences of the built-in corpus to make and train on; 0 = use `store`.
+    # Number of sequences of the built-in corpus to make and train on; 0 = use `store`.
     config.data.builtin = 0
     config.data.labels = "frame"
     config.data.min_frames = 15
     config.data.max_frames = 750
-    # Train on the first so many segments only: to see whether a model can learn.
+    # Train on this number of segments only, to see whether a model can fit them.
     config.data.limit = placeholder(int)
     config.data.heading = "yaw"
-    # Where two actions that overlap are cut apart; see `segments.cut_pair`.
+    # Where two overlapping actions are separated; see `segments.cut_pair`.
     config.data.pair_cut = "middle"
-    # An action of a series lasts at least the transition and the 'past' frames that
-    # the next one reads; for the 'reference' the transition and two frames.
+    # Shortest action of a series: the transition plus the 'past' frames that the next
+    # action reads or, with 'reference', the transition plus two frames.
     config.data.shortest_action = "past"
     config.data.train_split = "train"
     config.data.val_split = "val"
@@ -124,14 +124,14 @@ def base_config() -> Config:
     config.text = ml_collections.ConfigDict()
     config.text.store = ""
     config.text.source = "descriptions"
-    # None = whatever the store holds; set and different is an error.
+    # None takes the value of the store; another value than the store's is an error.
     config.text.encoder = placeholder(str)
     config.text.k = placeholder(int)
     config.text.aggregation = placeholder(str)
     config.text.width = placeholder(int)
     config.text.weight_hash = placeholder(str)
-    # Tokens that texts are padded to; None = the longest's. Runs on other texts with
-    # the same number share their compiled programs.
+    # Number of tokens that texts are padded to; None = that of the longest text. Runs
+    # on different texts with the same number share their compiled programs.
     config.text.num_tokens = placeholder(int)
 
     config.train = ml_collections.ConfigDict()
@@ -142,11 +142,12 @@ def base_config() -> Config:
     config.train.dtype = "float32"
     config.train.optimizer = "adamw"
     config.train.learning_rate = 1e-4
-    # The rate rises from 0 for so many steps, and then stays or, with 'cosine', falls
-    # to a twentieth at the last step. Published runs have neither.
+    # The learning rate rises from 0 for this many steps. Then it stays constant or,
+    # with schedule 'cosine', falls to a twentieth at the last step. Published runs use
+    # neither.
     config.train.warmup_steps = 0
     config.train.schedule = "constant"
-    # torch's defaults, which every published run uses.
+    # The defaults of torch, which every published run uses.
     config.train.b1, config.train.b2, config.train.eps = 0.9, 0.999, 1e-8
     config.train.weight_decay = 0.01
     config.train.grad_clip = placeholder(float)
@@ -166,20 +167,21 @@ def apply_words(
     demo: Mapping[str, Any],
     debug: Mapping[str, Any] = MappingProxyType({}),
 ) -> Config:
-    """Applies the words that every config knows: demo, debug, k=N and text=SOURCE.
+    """Applies the words that every config accepts: demo, debug, k=N and text=SOURCE.
 
     Args:
         config: config of the published size; changed in place.
-        arg: what follows the colon, or None.
-        small: 'section.field' -> value of both small forms, on built-in data.
-        demo: more fields of 'demo', minutes on a CPU.
-        debug: more fields of 'debug', seconds.
+        arg: the words after the colon, or None.
+        small: 'section.field' -> value in both small forms, which use built-in data.
+        demo: more fields of 'demo', which trains in minutes on a CPU.
+        debug: more fields of 'debug', which trains in seconds.
 
     Returns:
         The config.
 
     Raises:
-        InputError: for an unknown word; ValueError where k is no number.
+        InputError: if a word is unknown.
+        ValueError: if k is not a whole number.
     """
     forms = {"demo": {**_DEMO, **small, **demo}, "debug": {**_DEBUG, **small, **debug}}
     fields: dict[str, Any] = {}
@@ -203,10 +205,10 @@ def apply_words(
 
 
 def check_values(config: Config) -> None:
-    """Checks the fields whose wrong value would show late, or never.
+    """Checks the fields whose invalid values would cause errors late, or never.
 
     Raises:
-        InputError: for the first wrong one.
+        InputError: for the first invalid field.
     """
     for field, allowed in _CHOICES.items():
         value = lookup(config, field, allowed[0])
@@ -232,7 +234,7 @@ def check_values(config: Config) -> None:
 
 
 def lookup(config: Config, field: str, default: Any) -> Any:
-    """Returns the value of 'section.field', or a default where the config lacks it."""
+    """Returns the value of 'section.field', or a default if the config lacks it."""
     node = config
     for part in field.split("."):
         if part not in node:
@@ -242,13 +244,12 @@ def lookup(config: Config, field: str, default: Any) -> Any:
 
 
 def resolve(config: Config) -> Config:
-    """Spells `compat='reference'` out in the fields it stands for.
+    """Replaces `compat='reference'` by the values of the fields that it stands for.
 
-    Called where a config comes in (`load_config`, `from_json`, `train`); nothing else
-    looks at `compat`.
+    `load_config`, `from_json` and `train` call this; nothing else reads `compat`.
 
     Returns:
-        The config itself without `compat`, else a changed copy whose `compat` is None.
+        The config itself if `compat` is not set, else a changed copy without it.
     """
     if config.get("compat") != "reference":
         return config
@@ -263,7 +264,7 @@ def resolve(config: Config) -> Config:
 
 
 def deviations(config: Config) -> list[str]:
-    """Lists 'field=value' of the published code's accidents that a config has on."""
+    """Lists, as 'field=value', the accidents of the published code that are on."""
     return [
         f"{field}={value}"
         for field, value in REFERENCE_DEVIATIONS.items()

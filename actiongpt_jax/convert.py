@@ -1,11 +1,11 @@
-"""Turns the authors' PyTorch checkpoints into workdirs, and workdirs back.
+"""Converts the authors' PyTorch checkpoints to workdirs, and workdirs back.
 
 python -m actiongpt_jax.convert last.ckpt --out runs/teach --stats STATS_FOLDER
 python -m actiongpt_jax.convert --back runs/teach --out teach.safetensors
 
 The model, its sizes and its variant are read from the names and shapes of the tensors;
-nothing in a file is ever run, and PyTorch is not needed. On the workdir `generate` and
-`train` work as on one that was trained here.
+no code in a file is ever run, and PyTorch is not needed. `generate` and `train` work on
+the workdir as on one that was trained here.
 """
 
 import pathlib
@@ -22,22 +22,22 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("source", nargs="?", help=".ckpt, .pth.tar, or the folder of a run")
     add("--out", required=True, help="workdir to make; with --back a file to write")
-    stats = "folder or files with the features' mean and deviation (.pt or .npy)"
+    stats = "folder or files with mean and deviation of the features (.pt or .npy)"
     add("--stats", nargs="+", default=[], help=stats)
     add("--body", help="model file of SMPL or SMPL-H (.npz or .pkl)")
     texts = (
-        "what it was trained on, which no file tells: descriptions for Action-GPT, "
-        "phrase for the original TEMOS, TEACH and MotionCLIP"
+        "texts of its training, which the file does not record: descriptions for "
+        "Action-GPT, phrase for the original TEMOS, TEACH and MotionCLIP"
     )
     add("--texts", choices=CONVERTED_TEXTS, default="descriptions", help=texts)
-    add("--num-heads", type=int, help="heads of every attention (default: published)")
+    add("--num-heads", type=int, help="number of attention heads (default: published)")
     add("--back", metavar="WORKDIR", help="workdir to write as a PyTorch state dict")
     cli.add_checkpoint_flag(parser, "checkpoint for --back: ")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, converts, prints what was found."""
+    """Reads flags, converts, and prints what was found."""
     parser = make_parser()
     args = parser.parse_args(argv)
     if (args.source is None) == (args.back is None):
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
 
     from actiongpt_jax.conversion import convert as conversion
 
-    # Accelerators have nothing to do here.
+    # Conversion only copies arrays; the CPU avoids the start-up of a GPU.
     jax.config.update("jax_platforms", "cpu")
     if args.back is not None:
         config, state = conversion.state_dict_of(args.back, args.checkpoint)

@@ -3,9 +3,9 @@
 python -m actiongpt_jax.demo [--workdir runs/demo]
 
 Needs no data, key or GPU. The first model reads descriptions, the second (in
-<workdir>-phrase) the phrases themselves. Ends with a table of the validation figures
-before and after training, a picture, and demo.html: series of real motion next to what
-either model makes of their phrases.
+<workdir>-phrase) the phrases themselves. At the end the demo prints a table of the
+validation figures before and after training, and writes a picture and demo.html, which
+show series of real motion next to what each model generates for their phrases.
 """
 
 import functools
@@ -22,17 +22,17 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("demo", __doc__)
     add = parser.add_argument
-    add("--config", default="teach:demo", help="any config with the word demo")
+    add("--config", default="teach:demo", help="a config in its demo form")
     add("--workdir", default="runs/demo", help="folder of the first model's run")
     return parser
 
 
 def main(argv: Sequence[str], *, own_process: bool = False) -> None:
-    """Trains (or continues), prints the table, draws the picture.
+    """Trains both models (or resumes), prints the table, and draws the picture.
 
     Args:
-        argv: the arguments.
-        own_process: whether the process is there for this call only, and may keep the
+        argv: command-line arguments.
+        own_process: whether the process runs only this call, so that it may keep the
             memory that a step frees; see `training.host_memory`.
     """
     args = make_parser().parse_args(argv)
@@ -56,11 +56,11 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     workdir = pathlib.Path(args.workdir)
     baseline = workdir.with_name(f"{workdir.name}-phrase")
     use_builtin_data(config, workdir.parent)
-    # Texts of one length: both models share their compiled programs.
+    # Pad all texts to the same length, so that both models share compiled programs.
     config.text.num_tokens = longest_text(config)
     evaluators = [task_of(config).validation]
     train(config, workdir, evaluators)
-    print("and again, on the phrases themselves:")
+    print("training again, on the phrases themselves:")
     config.text.source = "phrase"
     train(config, baseline, evaluators)
     print(validation_table(workdir / "metrics.jsonl", baseline / "metrics.jsonl"))

@@ -6,7 +6,7 @@ python -m actiongpt_jax.edit --workdir DIR change "drink while standing" \
 python -m actiongpt_jax.edit --workdir DIR reconstruct motion.npz
 python -m actiongpt_jax.edit --workdir DIR recognise motion.npz --among phrases.txt
 
-What ends in .npz is a motion file, anything else a phrase.
+An argument that ends in .npz is a motion file; any other argument is a phrase.
 """
 
 import pathlib
@@ -20,18 +20,18 @@ def make_parser() -> cli.Parser:
     parser = cli.command_parser("edit", __doc__)
     cli.add_model_flags(parser)
     add = parser.add_argument
-    add("--seconds", type=float, default=2.0, help="duration of the motions made")
+    add("--seconds", type=float, default=2.0, help="duration of the new motions")
     add("--out", default="edited", help="folder of the npz files")
     kinds = parser.add_subparsers(
         dest="kind", required=True, help="what to do; each has its own --help"
     )
-    between = kinds.add_parser("interpolate", help="from one latent to another")
+    between = kinds.add_parser("interpolate", help="motions between two latents")
     between.add_argument("start", help="phrase or npz file")
     between.add_argument("end", help="phrase or npz file")
     between.add_argument(
         "--steps", type=int, default=5, help="number of motions, both ends included"
     )
-    change = kinds.add_parser("change", help="replace one thing by another")
+    change = kinds.add_parser("change", help="replace one part of a latent by another")
     change.add_argument("base", help="phrase or npz file to change")
     change.add_argument("--minus", required=True, help="phrase or npz file to remove")
     change.add_argument("--plus", required=True, help="phrase or npz file to add")
@@ -46,7 +46,7 @@ def make_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, encodes, changes, decodes, writes."""
+    """Reads flags, encodes, changes the latents, decodes, and writes motions."""
     args = make_parser().parse_args(argv)
 
     import numpy as np

@@ -2,12 +2,12 @@
 
 python -m actiongpt_jax.evaluate --workdir runs/temos --split val --samples 10
 
-Generates a motion for each labelled stretch of the split, or for each pair of actions
-of a TEACH model, as long as the captured one, and prints position and variance errors,
-foot and ground figures, and with --evaluator how well motions fit their texts. Rows of
-real motions stand next to them. Writes a JSON file into the folder evaluation/ of the
-workdir, and a line per motion on the way: run again after an interruption, it continues
-there.
+For each labelled segment of the split (for a TEACH model, each pair of actions), the
+model generates a motion as long as the captured one. The command prints position and
+variance errors, foot and ground figures and, with --evaluator, how well motions fit
+their texts, next to the same figures of real motions. It writes a JSON file into the
+folder evaluation/ of the workdir, and one line per motion while it runs: called again
+after an interruption, it continues from there.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,17 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("--data", help="motion store (default: the one of training)")
     add("--split", default="val", help="split of the store: train, val or test")
-    add("--limit", type=cli.at_least(1), help="motions drawn from it (default: all)")
+    add(
+        "--limit",
+        type=cli.at_least(1),
+        help="number of motions to evaluate (default: all)",
+    )
     normal = "how motions are normalized before errors are measured"
     add("--protocol", choices=PROTOCOLS, default="paper", help=normal)
     add("--body", help="SMPL or SMPL-H file, for the heels of the reference protocol")
-    judge = "run of configs/evaluator.py, to measure how motions fit their texts"
-    add("--evaluator", metavar="WORKDIR", help=judge)
-    many = "number of texts of which ten motions each are compared, with --evaluator"
+    trained = "run of configs/evaluator.py, to measure how motions fit their texts"
+    add("--evaluator", metavar="WORKDIR", help=trained)
+    many = "number of texts, ten motions each, for --evaluator to compare"
     add("--multimodality", "-m", type=cli.at_least(0), default=20, help=many)
     add("--baselines", action="store_true", help=f"add {' and '.join(BASELINES)}")
     add("--out", help="JSON file (default: one in the workdir's folder evaluation/)")
@@ -38,7 +42,7 @@ def make_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, evaluates, prints tables."""
+    """Reads flags, evaluates the model, and prints tables."""
     args = make_parser().parse_args(argv)
 
     from actiongpt_jax.evaluation.run import evaluate_model

@@ -3,10 +3,10 @@ r"""Generates motions from phrases with a trained model.
 python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
     --text "sit down" --seconds 2 --out motions
 
-With a TEACH model several texts make one series; with others each makes a motion of its
-own. `--series` chooses: 'past' reads how the motion before ended, 'independent'
-generates each action by itself and joins them, 'joined' puts all texts into one prompt,
-'off' makes a motion of each text.
+With a TEACH model, several texts make one series of actions; with other models, each
+text makes a separate motion. `--series` chooses: 'past' lets each action read how the
+motion before ended, 'independent' generates the actions separately and joins them,
+'joined' puts all texts into one prompt, 'off' makes a separate motion for each text.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def make_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, generates, writes one npz per motion."""
+    """Reads flags, generates motions, and writes one npz file per motion."""
     args = vars(make_parser().parse_args(argv))
 
     from actiongpt_jax.data.motion import save_motions

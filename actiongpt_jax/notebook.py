@@ -1,7 +1,8 @@
-"""How objects of early layers show themselves in a notebook.
+"""Shows objects of early layers in a notebook.
 
-What draws them lies in a later layer, which they may not import: the package's
-`__init__`, which knows all layers, names the function, and it is imported when needed.
+The code that draws an object is in a later layer, which the object's module must not
+import. Therefore the package's `__init__`, which knows all layers, registers the
+function that draws it; that function is imported when it is needed.
 """
 
 import importlib
@@ -15,8 +16,8 @@ def register(kind: str, module: str, function: str) -> None:
 
     Args:
         kind: name of the class.
-        module: full name of the module that holds the function.
-        function: its name; called with the object, it returns HTML.
+        module: full name of the function's module.
+        function: name of the function, which takes the object and returns HTML.
     """
     _RENDERERS[kind] = module, function
 

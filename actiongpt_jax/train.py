@@ -5,7 +5,7 @@ python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
     --config.data.store=STORE --config.text.store=EMBEDDINGS
 
 Every field of the config is a flag, `--config.FIELD=VALUE`. Called again with the same
-workdir, it continues where it was.
+workdir, the command resumes the run from its last checkpoint.
 """
 
 import functools
@@ -21,12 +21,12 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("train", __doc__)
     add = parser.add_argument
-    config = "such as configs/temos.py or temos:demo (default: that of the --workdir)"
+    config = "such as configs/temos.py or temos:demo (default: the one in --workdir)"
     add("--config", metavar="FILE[:WORDS]", help=f"file or installed config, {config}")
     add("--workdir", help="folder of the run (default: runs/<config>[-words])")
-    images = "pictures of MotionCLIP's clips, embedded; sets config.data.images"
+    images = "embeddings of pictures of MotionCLIP's clips; sets config.data.images"
     add("--image-embeddings", metavar="FILE", help=images)
-    address = "process 0 of several, or auto on Slurm (default: a single process)"
+    address = "address of process 0, or auto on Slurm (default: a single process)"
     add("--coordinator", metavar="HOST:PORT", help=address)
     add("--num_processes", type=int, help="number of processes, with --coordinator")
     add("--process_id", type=int, help="number of this process, with --coordinator")
@@ -34,11 +34,11 @@ def make_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str], *, own_process: bool = False) -> None:
-    """Reads flags, makes the built-in data where a config wants it, trains.
+    """Reads flags, makes the built-in data if the config uses it, and trains.
 
     Args:
-        argv: the arguments.
-        own_process: whether the process is there for this call only, and may keep the
+        argv: command-line arguments.
+        own_process: whether the process runs only this call, so that it may keep the
             memory that a step frees; see `training.host_memory`.
     """
     args, overrides = make_parser().parse_known_args(argv)

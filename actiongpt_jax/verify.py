@@ -1,8 +1,8 @@
-"""Tells what a workdir's model is and checks that every array is finite and used.
+"""Shows what a workdir's model is, and checks that every array is finite and used.
 
 python -m actiongpt_jax.verify runs/teach --card CARD.md
 
-Exit code 1 if an array is not.
+The exit code is 1 if an array is not.
 """
 
 import pathlib
@@ -17,12 +17,12 @@ def make_parser() -> cli.Parser:
     parser = cli.command_parser("verify", __doc__)
     parser.add_argument("workdir", help="folder of a training run or a conversion")
     cli.add_checkpoint_flag(parser)
-    parser.add_argument("--card", help="model card to write as well (Markdown)")
+    parser.add_argument("--card", help="model card to write, in Markdown (optional)")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, prints the facts, writes the card."""
+    """Reads flags, prints the facts, and writes the model card."""
     args = make_parser().parse_args(argv)
 
     import jax

@@ -21,7 +21,7 @@ import record
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.evaluation.cases import Case
 from actiongpt_jax.evaluation.journal import Journal
-from actiongpt_jax.evaluation.measure import judge
+from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.summary import summarise
 
 
@@ -71,7 +71,7 @@ def run(clips, protocol):
                 peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
         begin = time.perf_counter()
-        judge(cases, store, shifted, journal, protocol, on_case=count)
+        measure_cases(cases, store, shifted, journal, protocol, on_case=count)
         judged = time.perf_counter() - begin
         found = summarise(journal, protocol, store.fps)
         seconds = time.perf_counter() - begin

@@ -1,1 +1,1 @@
-"""Configs that are installed with the package, by bare name."""
+"""Configs that are installed with the package and loaded by their bare names."""

@@ -1,12 +1,12 @@
-"""The retrieval evaluator, which judges what other models generate.
+"""The retrieval evaluator, which measures what other models generate.
 
 python -m actiongpt_jax.train --config configs/evaluator.py \
     --config.data.store=STORE --config.text.store=EMBEDDINGS
 python -m actiongpt_jax.train --config configs/evaluator.py:demo    # built-in data
 
-It learns from the training split alone. Its seed and its parts are not those of any
-generator, and it reads phrases, not descriptions, so that models with and without
-descriptions are judged by the same measure.
+It is trained on the training split alone. It shares neither the seed nor any part with
+a generator, and it reads phrases, not descriptions, so that models with and without
+descriptions are evaluated by the same measure.
 """
 
 import math
@@ -21,7 +21,7 @@ def get_config(arg=None):
     config.model.name = "evaluator"
     config.model.nfeats = 135
     config.model.latent_dim = 256
-    # A FID of as many samples has a bias that grows with it.
+    # FID from few samples is biased upwards; the bias grows with this width.
     config.model.embed_dim = 64
     config.model.ff_size = 1024
     config.model.num_layers = 4
@@ -32,9 +32,9 @@ def get_config(arg=None):
     config.losses.logit_scale = math.log(1 / 0.1)
 
     config.text.source = "phrase"
-    # Generators have 42.
+    # Generators use seed 42.
     config.train.seed = 20230501
-    # More negatives than a generator's batch of 16 has.
+    # A larger batch has more negatives than a generator's batch of 16.
     config.train.batch_size = 64
     config.train.num_epochs = 100
     config.train.eval_epochs = 5

@@ -14,20 +14,20 @@ def get_config(arg=None):
 
     config.model.name = "motionclip"
     config.model.nfeats = 150
-    # The width of the texts' vectors: CLIP ViT-B/32 has 512, MiniLM 384.
+    # The width of the text vectors: 512 for CLIP ViT-B/32, 384 for MiniLM.
     config.model.latent_dim = 512
     config.model.ff_size = 1024
     config.model.num_layers = 8
     config.model.num_heads = 4
     config.model.dropout = 0.1
-    # Action-GPT; MotionCLIP itself has 2.
+    # Action-GPT uses 1, MotionCLIP itself 2.
     config.model.encoder_tokens = 1
-    # 'raw' is what is published; see `models.motionclip.MotionClip.as_latent`.
+    # 'raw' is the published form; see `models.motionclip.MotionClip.as_latent`.
     config.model.text_latent = "raw"
-    # Decode the texts in training too, and compare with the motions.
+    # Whether training also decodes the texts and compares the result with the motions.
     config.model.decode_text = False
 
-    # The published `paper-model`.
+    # Loss weights of the published `paper-model`.
     config.losses.lambda_rc = 100.0
     config.losses.lambda_rcxyz = 100.0
     config.losses.lambda_vel = 100.0
@@ -40,29 +40,30 @@ def get_config(arg=None):
     config.losses.image_ce = 0.0
     # Logarithm of 100, as in CLIP ViT-B/32's weights.
     config.losses.logit_scale = 4.6052
-    # SMPL or SMPL-H file whose vertices rcxyz and velxyz compare, as published;
-    # '' = the 22 joints.
+    # SMPL or SMPL-H file: rcxyz and velxyz compare its vertices, as published. With ''
+    # they compare the 22 joints.
     config.losses.body = ""
 
     config.data.labels = "frame+sequence"
-    # The reference joins all labels of a window.
+    # 'reference', the published code, joins all labels of a window.
     config.data.window_text = "covering"
-    # The reference takes an ankle's way for the pelvis's.
+    # 'reference' takes the displacement of an ankle for that of the pelvis.
     config.data.translation = "pelvis"
-    # 'yaw' turns every window to face the same way first.
+    # 'yaw' turns every window so that its first frame faces the same direction.
     config.data.align = "none"
-    # 'random' turns every training window about the vertical, differently each time.
+    # 'random' turns every training window by a random angle about the vertical.
     config.data.turn = "none"
     config.data.num_frames = 60
     config.data.clip_frames = 100
-    # Embeddings of pictures of the clips, see `data.batches.window_batches`; '' = none.
+    # File with embeddings of pictures of the clips, see `data.batches.window_batches`;
+    # '' = no pictures.
     config.data.images = ""
     # All windows are equally long.
     config.data.max_shapes = 1
 
     config.train.batch_size = 20
     config.train.learning_rate = 1e-4
-    # The paper's model; that for action recognition has 200.
+    # The paper's model uses 100 epochs, the one for action recognition 200.
     config.train.num_epochs = 100
     config.train.seed = 10
     config.train.eval_epochs = 10
@@ -72,22 +73,22 @@ def get_config(arg=None):
         config,
         arg,
         small={
-            # Without, most of a small model's error on new windows is where they face.
+            # Otherwise most of a small model's error on new windows is their heading.
             "data.turn": "random",
-            # MiniLM's width, which reads the built-in texts.
+            # The width of MiniLM, which embeds the built-in texts.
             "model.latent_dim": 384,
-            # MiniLM's vectors have length 1, what leaves the encoder about 20.
+            # MiniLM's vectors have length 1, motion latents a length of about 20.
             "model.text_latent": "matched",
             "train.learning_rate": 5e-4,
-            # At a higher rate, or without a warm-up, such a model ends with a latent
-            # per phrase and no more.
+            # With a higher rate, or without warm-up, such a model collapses to one
+            # latent per phrase.
             "train.schedule": "cosine",
             "train.grad_clip": 1.0,
         },
         demo={
             "model.ff_size": 512,
             "model.num_layers": 3,
-            # Few steps: the fastest way to something that can be looked at.
+            # The demo has few steps; without dropout it learns faster.
             "model.dropout": 0.0,
             "train.warmup_steps": 200,
             "train.num_steps": 400,

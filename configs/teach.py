@@ -17,13 +17,13 @@ def get_config(arg=None):
     config.model.latent_dim = 256
     config.model.ff_size = 1024
     config.model.num_layers = 6
-    # The published configs say 6 under a key that is never read; 4 is what ran.
+    # The published configs set 6 under a key that is never read; the runs used 4.
     config.model.num_heads = 4
     config.model.dropout = 0.1
     config.model.text_mask = "bool"
     config.model.motion_mask = "bool"
-    # The paper has a past encoder of its own; the code sends the past frames through
-    # the text's, and its past encoder is never called.
+    # The paper has a separate past encoder; the published code sends the past frames
+    # through the text encoder, and never calls its past encoder.
     config.model.hist_frames = 5
     config.model.z_prev_text = False
     config.model.teacher_forcing = False
@@ -31,14 +31,14 @@ def get_config(arg=None):
     config.losses.lmd_kl = 1e-5
     config.losses.lmd_latent = 1e-5
 
-    # Two lengths per item need more shapes.
+    # An item has two lengths, so more shapes are needed.
     config.data.max_shapes = 16
-    # Action-GPT: 4 on each of 4 GPUs. TEACH itself: 8 on one.
+    # Action-GPT used 4 on each of 4 GPUs, TEACH itself 8 on one GPU.
     config.train.batch_size = 16
-    # The configs of TEACH and Action-GPT; the TEMOS paper, to whose parameters
-    # Action-GPT's refers, has 1e-4.
+    # The value in the configs of TEACH and Action-GPT; the TEMOS paper, to whose
+    # parameters the Action-GPT paper refers, has 1e-4.
     config.train.learning_rate = 7e-5
-    # Action-GPT; TEACH has 1001.
+    # Action-GPT uses 1003 epochs, TEACH 1001.
     config.train.num_epochs = 1003
     config.train.eval_epochs = 10
     config.train.best_metric = "val/recons_text2rfeats_1"
@@ -50,10 +50,9 @@ def get_config(arg=None):
         demo={
             "model.num_layers": 3,
             "data.max_shapes": 2,
-            # Few shapes of much the same size: compiling is a large part of a short
-            # run.
+            # Few shapes of similar size: compiling is a large part of a short run.
             "data.max_frames": 120,
-            # Few steps: the fastest way to something that can be looked at.
+            # The demo has few steps; without dropout it learns faster.
             "model.dropout": 0.0,
             "train.num_steps": 250,
             "train.batch_size": 8,

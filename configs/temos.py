@@ -17,19 +17,19 @@ def get_config(arg=None):
     config.model.latent_dim = 256
     config.model.ff_size = 1024
     config.model.num_layers = 6
-    # The published configs say 6 under a key that is never read; 4 is what ran.
+    # The published configs set 6 under a key that is never read; the runs used 4.
     config.model.num_heads = 4
     config.model.dropout = 0.1
     config.model.text_mask = "bool"
 
-    # Action-GPT-TEMOS; the TEMOS paper has 1e-5 for both.
+    # The values of Action-GPT-TEMOS; the TEMOS paper has 1e-5 for both.
     config.losses.lmd_kl = 32e-5
     config.losses.lmd_latent = 1e-5
     config.losses.recons_mean = "frames"
 
-    # Paper: 4 on each of 4 GPUs. TEMOS itself: 32.
+    # The Action-GPT paper used 4 on each of 4 GPUs, TEMOS itself 32.
     config.train.batch_size = 16
-    # Action-GPT's configs; the TEMOS paper has 1e-4.
+    # The value in Action-GPT's configs; the TEMOS paper has 1e-4.
     config.train.learning_rate = 7e-5
     config.train.num_epochs = 1003
     config.train.eval_epochs = 10
@@ -45,7 +45,7 @@ def get_config(arg=None):
         demo={
             "model.num_layers": 3,
             "data.max_shapes": 3,
-            # Few steps: the fastest way to something that can be looked at.
+            # The demo has few steps; without dropout it learns faster.
             "model.dropout": 0.0,
             "train.num_steps": 450,
             "train.batch_size": 16,

@@ -15,7 +15,7 @@ from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import task_of
 from tests import golden_files
 
-# Parity is judged in float32 with full-precision products; on CPUs this is the
+# Parity is measured in float32 with full-precision products; on CPUs this is the
 # default, on GPUs it switches TF32 off.
 jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -23,7 +23,7 @@ SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config):
-    """Has all processes of a test run share the programs that one has compiled."""
+    """Lets all processes of a test run share compiled programs."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set in pytest-xdist's workers
         folder = tempfile.TemporaryDirectory(prefix="actiongpt_jax_tests_")
         config.add_cleanup(folder.cleanup)
@@ -69,7 +69,7 @@ def stores(tmp_path_factory):
 def train_debug(stores, tmp_path_factory):
     """Returns `train_debug("temos:debug", *flags)` -> workdir, two steps of one layer.
 
-    Flags come last, so they may say otherwise.
+    Flags come last, so they can override these settings.
     """
     motion, text = stores
 

@@ -1,15 +1,15 @@
-"""Golden files, and which of them a number was last read from."""
+"""Loads golden files, and records which file was read last."""
 
 import pathlib
 
 import numpy as np
 
-# For the parity report: what a comparison is about to be made with.
+# Name of the file that was read last, for the parity report.
 last_read: list[str] = []
 
 
 class Case(dict[str, np.ndarray]):
-    """The arrays of one file."""
+    """The arrays of one golden file."""
 
     def __init__(self, name: str, arrays: dict[str, np.ndarray]):
         super().__init__(arrays)
@@ -21,6 +21,6 @@ class Case(dict[str, np.ndarray]):
 
 
 def load(name: str, path: pathlib.Path) -> Case:
-    """Reads an npz under a name for people."""
+    """Reads an npz file; `name` is its name in reports."""
     with np.load(path) as file:
         return Case(name, dict(file))

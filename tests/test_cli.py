@@ -1,4 +1,4 @@
-"""What all command lines share: help, exit codes, one sentence, readers that leave."""
+"""Parts that all commands share: help, exit codes, errors, and a closed stdout."""
 
 import argparse
 import importlib
@@ -46,7 +46,7 @@ def command(*argv, **options):
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (["much"], 0, ""),
         (["bad"], 2, "error: this must be that\n"),
@@ -56,14 +56,15 @@ def command(*argv, **options):
         (["fault"], 1, "Traceback"),
     ],
 )
-def test_exit_codes(argv, code, said):
+def test_exit_codes(argv, code, message):
     done = command(*argv, stdout=subprocess.DEVNULL)
     assert done.returncode == code
-    assert done.stderr.startswith(said) and bool(done.stderr) == bool(said)
+    assert done.stderr.startswith(message)
+    assert bool(done.stderr) == bool(message)
 
 
 @pytest.mark.parametrize(
-    ("what", "code", "said"),
+    ("what", "code", "message"),
     [
         ("much", 141, ""),
         ("little", 141, ""),
@@ -73,27 +74,27 @@ def test_exit_codes(argv, code, said):
     ],
 )
 @pytest.mark.parametrize("buffered", [True, False])
-def test_nobody_reads_what_is_printed(what, code, said, buffered):
+def test_closed_stdout_exits_quietly(what, code, message, buffered):
     reader, writer = os.pipe()
     os.close(reader)
     environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
     done = command(what, stdout=writer, env=environment)
     os.close(writer)
-    # Without a buffer the first line printed ends it, whatever was to follow.
+    # Without a buffer, printing the first line ends the process.
     assert (done.returncode, done.stderr) == (
-        (code, said) if buffered or what == "--help" else (141, "")
+        (code, message) if buffered or what == "--help" else (141, "")
     )
 
 
 def parsers(name):
-    """Returns a command's parser and those of its kinds."""
+    """Returns a command's parser and the parsers of its subcommands."""
     parser = importlib.import_module(f"actiongpt_jax.{name}").make_parser()
     kinds = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     return [parser, *(p for action in kinds for p in action.choices.values())]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_imports_nothing_heavy(name):
+def test_help_imports_no_heavy_package(name):
     for argv in (["--help"], ["--no-such-flag=1"]):
         code = (
             "import sys, runpy\n"
@@ -110,7 +111,7 @@ def test_help_imports_nothing_heavy(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_keeps_examples_apart_and_explains_every_flag(name):
+def test_help_keeps_example_lines_and_explains_every_flag(name):
     for parser in parsers(name):
         text = parser.format_help()
         for line in (parser.description or "").splitlines():
@@ -130,7 +131,7 @@ def test_help_keeps_examples_apart_and_explains_every_flag(name):
         ("/x/train.py", "python -m actiongpt_jax.train"),
     ],
 )
-def test_help_names_the_program_as_it_was_started(monkeypatch, started, prog):
+def test_help_names_the_program_that_was_started(monkeypatch, started, prog):
     monkeypatch.setattr(sys, "argv", [started, "train"])
     assert parsers("train")[0].prog == prog
 
@@ -144,7 +145,7 @@ def package(*argv):
     )
 
 
-def test_the_package_lists_its_commands():
+def test_package_lists_its_commands():
     listed = package().stdout
     assert listed == package("--help").stdout
     lines = [line.split(maxsplit=1) for line in listed.splitlines() if line[:1] == " "]
@@ -154,14 +155,14 @@ def test_the_package_lists_its_commands():
         assert module.__doc__ is not None and module.__doc__.startswith(line)
 
 
-def test_the_package_runs_a_command():
+def test_package_runs_a_command():
     done = package("train", "--config", "no_such_config")
     assert done.returncode == 2
     assert done.stderr.startswith("error: config file no_such_config does not exist")
 
 
 @pytest.mark.parametrize(("word", "near"), [("trian", "train"), ("xyz", "prepare")])
-def test_an_unknown_command_is_one_sentence(word, near):
+def test_unknown_command_prints_one_sentence(word, near):
     done = package(word, "--config", "temos")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""Configs: words, overrides, compat, and their errors."""
+"""Configs: words, overrides, `compat`, and errors."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from actiongpt_jax.config_fields import resolve
 from actiongpt_jax.errors import InputError
 
 
-def test_overrides_have_the_fields_type():
+def test_overrides_are_converted_to_the_type_of_the_field():
     config = load_config(
         "configs/temos.py",
         ["--config.train.num_steps=60", "--config.train.learning_rate=1e-3"],
@@ -29,7 +29,7 @@ def test_overrides_have_the_fields_type():
         ("temos", ["--config.compat=paper"], ["compat", "reference", "paper"]),
     ],
 )
-def test_bad_configs_are_named(spec, overrides, named):
+def test_invalid_configs_are_named(spec, overrides, named):
     with pytest.raises(InputError) as caught:
         load_config(spec, overrides)
     message = str(caught.value)
@@ -46,7 +46,7 @@ def test_compat_sets_every_deviation():
     assert config.text.aggregation == "reference_mean"
 
 
-def test_without_compat_nothing_changes():
+def test_resolve_without_compat_returns_the_same_config():
     config = load_config("temos")
     assert resolve(config) is config
 
@@ -56,7 +56,7 @@ def test_json_round_trip():
     assert to_json(from_json(to_json(config))) == to_json(config)
 
 
-def test_words_choose_text_and_k():
+def test_words_set_text_source_and_k():
     config = load_config("temos:k=8,text=phrase")
     assert (config.text.k, config.text.source) == (8, "phrase")
 
@@ -79,7 +79,7 @@ def test_words_choose_text_and_k():
         "model.nfeats=263",
     ],
 )
-def test_values_that_would_show_late_or_never(override):
+def test_invalid_values_are_named_when_the_config_is_loaded(override):
     field, value = override.split("=")
     with pytest.raises(InputError) as caught:
         load_config("temos", [f"--config.{override}"])
@@ -88,6 +88,6 @@ def test_values_that_would_show_late_or_never(override):
     assert "\n" not in str(caught.value)
 
 
-def test_a_section_is_no_value():
+def test_section_cannot_be_overridden_by_a_value():
     with pytest.raises(InputError, match="config.data"):
         load_config("temos", ["--config.data.limit=3", "--config.data=3"])

@@ -1,4 +1,4 @@
-"""`import actiongpt_jax as agpt`: the few names that a research script needs."""
+"""The public names of `import actiongpt_jax as agpt`, which research scripts use."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def model(workdir):
     return agpt.load_model(workdir)
 
 
-def test_the_import_is_light_and_shows_its_names():
+def test_import_is_light_and_completes_its_names():
     code = (
         "import sys, actiongpt_jax as agpt;"
         "assert not {'jax', 'flax', 'scipy'} & set(sys.modules);"
@@ -44,7 +44,7 @@ def test_the_import_is_light_and_shows_its_names():
         _ = agpt.generate_everything  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_texts_become_one_series_and_a_file(model, tmp_path):
+def test_teach_generates_a_series_that_can_be_saved(model, tmp_path):
     texts = ["walk forward", "jump up"]
     (motion,) = agpt.generate_motions(model, texts, seconds=[1, 1.5])
     assert isinstance(motion, agpt.Motion)
@@ -59,7 +59,7 @@ def test_texts_become_one_series_and_a_file(model, tmp_path):
     assert joints.shape == (75, 22, 3)
 
 
-def test_one_text_one_duration_and_several_samples(model):
+def test_single_text_with_several_samples(model):
     motions = agpt.generate_motions(model, "walk forward", 1, samples=3)
     assert [len(motion.translation) for motion in motions] == [30] * 3
     assert np.abs(motions[0].rotations - motions[1].rotations).max() > 1e-3
@@ -68,7 +68,7 @@ def test_one_text_one_duration_and_several_samples(model):
     np.testing.assert_allclose(again.rotations, motions[0].rotations, atol=1e-4)
 
 
-def test_one_duration_serves_every_text(model):
+def test_one_duration_applies_to_every_text(model):
     texts = ["walk forward", "jump up", "walk forward"]
     (motion,) = agpt.generate_motions(model, texts, 1.0)
     assert motion.lengths == (30, 30, 30)
@@ -79,7 +79,7 @@ def test_one_duration_serves_every_text(model):
     )
 
 
-def test_own_descriptions_are_read(model, tmp_path):
+def test_given_descriptions_are_used(model, tmp_path):
     file = tmp_path / "own.json"
     write_published(file, {"walk forward": ["Both arms rise.", "The arms go up high."]})
     (stored,) = agpt.generate_motions(model, "walk forward", 1, fact=0)
@@ -88,7 +88,7 @@ def test_own_descriptions_are_read(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("texts", "options", "said"),
+    ("texts", "options", "message"),
     [
         ([], {}, "at least one phrase"),
         (["walk", "run"], {"seconds": [1]}, "got 1 for 2 texts"),
@@ -98,12 +98,12 @@ def test_own_descriptions_are_read(model, tmp_path):
         ("walk", {"series": "past", "align": "half"}, "align"),
     ],
 )
-def test_bad_values_are_one_sentence(model, texts, options, said):
-    with pytest.raises(InputError, match=said):
+def test_invalid_values_are_named(model, texts, options, message):
+    with pytest.raises(InputError, match=message):
         agpt.generate_motions(model, texts, **options)
 
 
-def test_evaluation_returns_its_figures(workdir):
+def test_evaluate_model_returns_and_writes_its_figures(workdir):
     result = agpt.evaluate_model(workdir, split="train", limit=2, series="off")
     assert result["motions"] == 2
     written = json.loads(pathlib.Path(result["path"]).read_text())
@@ -113,7 +113,7 @@ def test_evaluation_returns_its_figures(workdir):
         agpt.evaluate_model(workdir, sample=2)
 
 
-def test_a_motion_shows_itself_in_a_notebook(model, tmp_path):
+def test_motion_is_shown_in_a_notebook(model, tmp_path):
     (motion,) = agpt.generate_motions(model, "walk forward", 1)
     path = agpt.save_motion(tmp_path / "walk.npz", motion)
     notebook = nbformat.v4.new_notebook()

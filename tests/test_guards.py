@@ -1,4 +1,4 @@
-"""The shape of the project: layers, configs, exports, public names."""
+"""Checks of the project's structure: layers, configs, exports, public names."""
 
 import ast
 import pathlib
@@ -50,7 +50,8 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 COMMAND_RANK = len(LAYERS)
 
-# Trained parameters (without, with the inert ones of the published layout).
+# Config -> number of trained parameters, and with the inert ones of the published
+# layout.
 PARAMETERS = {
     "temos": (15_275_655, 16_065_159),
     "temos:demo": (1_425_927, 1_524_999),
@@ -118,25 +119,25 @@ def test_every_command_is_listed():
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
-def test_files_stay_readable(path):
+def test_files_are_short_and_have_specific_names(path):
     assert path.stem not in {"utils", "common", "misc", "helpers"}
     assert len(path.read_text().splitlines()) <= 350
 
 
-def test_folders_can_be_taken_in_at_a_glance():
+def test_folders_hold_few_files():
     for folder in {path.parent for path in modules()} - {PACKAGE}:
         names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
         assert len(names) <= 16, folder
 
 
-def test_no_command_is_exported_under_a_submodules_name():
+def test_exported_names_are_no_submodules():
     submodules = {path.stem for path in PACKAGE.iterdir()}
     assert not submodules & set(actiongpt_jax.__all__)
     for name in actiongpt_jax.__all__:
         assert getattr(actiongpt_jax, name) is not None
 
 
-def test_imports_ask_for_no_device():
+def test_imports_do_not_open_a_device():
     names = [path.relative_to(REPO).with_suffix("").as_posix() for path in modules()]
     code = "import sys, importlib, jax._src.xla_bridge as bridge\n"
     code += "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
@@ -145,8 +146,8 @@ def test_imports_ask_for_no_device():
     subprocess.run([sys.executable, "-c", code, *names], check=True, cwd=REPO)
 
 
-# Imports every module, with what other packages need already there; then every module
-# of ours again, in a Python that has only what Windows has.
+# Imports every module, so that other packages are loaded; then imports this package's
+# modules again, in a Python from which everything that Windows lacks was removed.
 WINDOWS = """
 import importlib, os, pkgutil, signal, sys
 
@@ -179,11 +180,11 @@ assert import_all() == before and len(before) > 100
 """
 
 
-def test_nothing_needs_posix_at_import():
+def test_imports_do_not_need_posix():
     subprocess.run([sys.executable, "-c", WINDOWS], check=True, cwd=REPO)
 
 
-def test_names_for_type_checkers_are_those_that_exist():
+def test_names_for_type_checkers_equal_the_exported_names():
     source = ast.parse((PACKAGE / "__init__.py").read_text())
     (block,) = (node for node in source.body if isinstance(node, ast.If))
     imported = {
@@ -206,7 +207,7 @@ def test_torch_is_never_imported():
             assert not any(n.split(".")[0] in {"torch", "smplx"} for n in names), path
 
 
-# Within these folders, an import may point to an earlier name only.
+# Within these folders, a module may import only modules that come earlier here.
 ORDER = {
     "data": """amass_fields amass motion motion_store babel motion_faults store_writer
         batches phrases store_builder""",
@@ -229,7 +230,7 @@ def names_in(folder: str) -> set[str]:
 
 
 def imports_of(path: pathlib.Path) -> list[str]:
-    """Returns the full names of what a file imports."""
+    """Returns the full names of everything that a file imports."""
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -253,7 +254,7 @@ def test_imports_within_a_folder_point_to_earlier_modules(folder):
                     assert first in allowed, f"{path} imports {target}"
 
 
-def test_every_config_is_in_the_table():
+def test_parameter_table_has_every_config():
     found = {path.stem for path in (REPO / "configs").glob("*.py")} - {"__init__"}
     assert found == {name.partition(":")[0] for name in PARAMETERS}
 

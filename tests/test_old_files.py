@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote are read by the present code."""
+"""The present code reads the files that version 0.1.0 wrote."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ from tests.fake_openai import KEY, MODEL
 
 ARCHIVE = pathlib.Path(__file__).parent / "golden" / "version_0_1_0.zip"
 PHRASE = "act like a bird"
-# The same sums on another processor or jax release; float32, values of order 1.
+# float32 values of order 1, summed on another processor or by another jax release.
 TOLERANCE = 1e-4
 
 pytestmark = pytest.mark.xdist_group("old_files")
@@ -33,7 +33,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture
 def files(unpacked, tmp_path, monkeypatch):
-    """A copy of the files, and the working directory in which they were written."""
+    """Copies the files, and changes to the directory in which they were written."""
     shutil.copytree(unpacked, tmp_path / "old")
     monkeypatch.chdir(tmp_path / "old" / "version_0_1_0")
     return pathlib.Path()
@@ -61,9 +61,11 @@ def test_checkpoint_generates_the_recorded_motion(files, model):
     generate.main(["--text", PHRASE, "--seconds", "1", "--fact", "0", *where])
     name = "act_like_a_bird_0.npz"
     recorded = np.load(files / f"generated_{model}" / name)
-    made = np.load(files / "again" / name)
+    generated = np.load(files / "again" / name)
     for array in ("poses", "trans"):
-        np.testing.assert_allclose(made[array], recorded[array], rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(
+            generated[array], recorded[array], rtol=0, atol=TOLERANCE
+        )
 
 
 def test_converted_weights_generate_the_recorded_motion(files):
@@ -81,7 +83,7 @@ def test_converted_weights_generate_the_recorded_motion(files):
 
 
 @pytest.mark.parametrize("model", ["temos", "teach", "motionclip", "evaluator"])
-def test_training_continues(files, model):
+def test_training_resumes(files, model):
     train.main(
         ["--workdir", model, "--config.data.store=motion", "--config.text.store=text"]
         + ["--config.train.num_steps=3"]
@@ -96,7 +98,7 @@ def test_training_continues(files, model):
     assert restored.has_optimizer
 
 
-def test_evaluation_repeats_the_recorded_figures(files):
+def test_evaluation_gives_the_recorded_figures(files):
     (recorded,) = (files / "temos" / "evaluation").glob("*.json")
     before = json.loads(recorded.read_text())
     evaluate.main(
@@ -109,12 +111,12 @@ def test_evaluation_repeats_the_recorded_figures(files):
         assert after["ape_ave"]["mean"][name][0] == pytest.approx(value, abs=TOLERANCE)
 
 
-def test_cached_descriptions_are_not_asked_again(files, monkeypatch, capsys):
+def test_cached_descriptions_are_not_requested_again(files, monkeypatch, capsys):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     before = (files / "cache.jsonl").read_bytes()
     server = re.search(r"(http://127.0.0.1:\d+/v1)/", before.decode())
     assert server is not None
-    # Nobody listens there any more.
+    # No server listens at that address any more.
     describe.main(
         ["--phrases", "phrases.txt", "--model", MODEL, "--base-url", server[1]]
         + ["--k", "2", "--out", "cache.jsonl"]

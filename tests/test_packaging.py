@@ -1,4 +1,4 @@
-"""What is installed is what is there, and nothing undeclared is imported."""
+"""Everything in the package is installed, and every import is declared."""
 
 import ast
 import configparser
@@ -10,7 +10,7 @@ from importlib import metadata
 import pytest
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-# Used if they are there, and said to be missing where not.
+# Packages that are used if they are installed, and named in an error if they are not.
 OPTIONAL = {"matplotlib", "tensorboard", "PIL", "imageio_ffmpeg", "pygltflib"}
 
 
@@ -73,7 +73,7 @@ def test_every_import_is_declared(setup_cfg):
 
 
 @pytest.mark.parametrize("extra", ["install_requires", "view", "test", "dev", "peers"])
-def test_every_range_has_two_ends(setup_cfg, extra):
+def test_requirements_have_lower_and_upper_bounds(setup_cfg, extra):
     section = "options" if extra == "install_requires" else "options.extras_require"
     for line in setup_cfg[section][extra].split():
         if not line.startswith("actiongpt_jax["):

@@ -14,7 +14,7 @@ from actiongpt_jax.shapes import (
 )
 
 
-def test_check_shape_returns_sizes():
+def test_check_shape_returns_the_sizes():
     sizes = check_shape("rotations", np.zeros((2, 4, 5, 22, 3)), "... t 22 3")
     assert sizes == {"...": (2, 4), "t": 5}
     assert check_shape("translation", np.zeros((2, 4, 5, 3)), "... t d", sizes) == {
@@ -36,12 +36,12 @@ def test_check_shape_returns_sizes():
         ((0, 3), "n 4", r"\(n, 4\), got \(0, 3\); pad it"),
     ],
 )
-def test_wrong_shapes_raise_one_sentence(shape, axes, words):
+def test_other_shapes_raise_one_sentence(shape, axes, words):
     with pytest.raises(InputError, match=f"^the array must have shape {words}"):
         check_shape("the array", np.zeros(shape), axes, remedy="pad it")
 
 
-def test_error_shows_sizes_of_another_array():
+def test_error_names_the_sizes_of_another_array():
     sizes = check_shape("rotations", np.zeros((2, 5, 22, 3)), "... t 22 3")
     with pytest.raises(InputError, match=r"must have shape \(2, 5, 3\), got \(2, 4, 3"):
         check_shape("translation", np.zeros((2, 4, 3)), "... t 3", sizes)
@@ -60,7 +60,7 @@ def test_traced_arrays_are_checked():
 
 
 @given(st.integers(1, 10**6), st.integers(1, 512))
-def test_sizes_are_rounded_up_to_the_nearest(size, multiple):
+def test_sizes_are_rounded_up_to_the_next_multiple(size, multiple):
     rounded = round_up(size, multiple)
     assert rounded % multiple == 0
     assert size <= rounded < size + multiple
@@ -70,7 +70,7 @@ def test_sizes_are_rounded_up_to_the_nearest(size, multiple):
     assert size <= power < 2 * size
 
 
-def test_stack_padded_pads_at_the_end():
+def test_stack_is_padded_at_the_end():
     arrays = [np.array([[1, 2], [3, 4]]), np.array([[5, 6]])]
     stacked, mask = stack_padded(arrays, 3, rows=3, fill=9, dtype=np.int32)
     first, second = [[1, 2], [3, 4], [9, 9]], [[5, 6], [9, 9], [9, 9]]
@@ -83,7 +83,7 @@ def test_stack_padded_pads_at_the_end():
     assert stacked.dtype == np.float32
 
 
-def test_padding_matches_published(golden):
+def test_stack_equals_the_published_padding(golden):
     case = golden("motionclip/collate")
     items = [case[f"item{i}"] for i in range(3)]
     motions = [np.moveaxis(x, -1, 0).reshape(x.shape[-1], -1) for x in items]

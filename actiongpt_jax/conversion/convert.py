@@ -1,4 +1,4 @@
-"""From a published PyTorch checkpoint to a workdir of this library, and back."""
+"""Converts published PyTorch checkpoints to workdirs of this library, and back."""
 
 import dataclasses
 import hashlib
@@ -28,20 +28,21 @@ from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
-# What weights were trained on, which they do not tell -> what their config then says.
+# Patterns of the names of checkpoints in the folder of a run.
 _CHECKPOINTS = ("*.ckpt", "*.pth.tar")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The facts that a checkpoint does not tell.
+    """The facts that a checkpoint does not record.
 
     Attributes:
         stats: files with the mean and the standard deviation of the features: a folder
             with files that end in mean.pt and std.pt (or .npy), or those two files.
         body: path of SMPL's or SMPL-H's own model file.
         texts: texts that the weights were trained on, a key of `CONVERTED_TEXTS`.
-        overrides: settings that shapes do not tell, see `from_torch.from_state_dict`.
+        overrides: settings that shapes do not determine; see
+            `from_torch.from_state_dict`.
     """
 
     stats: tuple[pathlib.Path, ...] = ()
@@ -53,17 +54,17 @@ class Options:
 def convert(
     source: str | pathlib.Path, workdir: str | pathlib.Path, options: Options
 ) -> list[str]:
-    """Makes a workdir out of a published checkpoint.
+    """Makes a workdir from a published checkpoint.
 
     Args:
-        source: `.ckpt` of TEMOS or TEACH, `.pth.tar` of MotionCLIP, or a folder of
-            their runs, of which the last checkpoint is taken. The settings of the run
-            (`.hydra/config.yaml`, `opt.yaml`) are read where they are with it.
-        workdir: folder to make; must not hold checkpoints.
-        options: the facts that the checkpoint does not tell.
+        source: `.ckpt` file of TEMOS or TEACH, `.pth.tar` file of MotionCLIP, or the
+            folder of a run, whose last checkpoint is converted. The settings of the run
+            (`.hydra/config.yaml`, `opt.yaml`) are read if they are next to it.
+        workdir: folder to make; it must not hold checkpoints.
+        options: the facts that the checkpoint does not record.
 
     Returns:
-        Sentences that tell the user what was found, copied or assumed.
+        Sentences for the user about what was found, copied or assumed.
 
     Raises:
         InputError: if the checkpoint or a file of its run cannot be converted.
@@ -80,7 +81,7 @@ def convert(
     published = from_torch.open_published(path, **overrides)
     config, name = published.config, published.config.model.name
     notes = [f"{path}: {name}, {config.model.num_layers} layers"]
-    # The settings inside the checkpoint win over those in the file of its run.
+    # Settings inside the checkpoint take precedence over those in the run's file.
     sources = (published.settings, settings.values)
     notes += apply_settings(config, sources, settings.path)
     _set_texts(config, options.texts)
@@ -96,7 +97,8 @@ def convert(
         if "body" in config.losses:
             config.losses.body = str(target)
         notes.append(f"body of {body.num_joints} joints: {target}")
-    # Training here does not carry the stored positions, whose bits may differ.
+    # Store the original positions: training does not keep them, and those computed
+    # here may differ in the last bits.
     if buffers := from_torch.stored_buffers(config, published.variables):
         write_state_dict(workdir / BUFFERS, buffers)
     variables = {
@@ -114,7 +116,7 @@ def convert(
         **published.facts,
     }
     write_json(workdir / RECORD, record)
-    # Training may go on with the texts of any store of the same width.
+    # Training may continue with the texts of any store of the same width.
     free = config.copy_and_resolve_references()
     free.text.update({"encoder": None, "k": None, "aggregation": None})
     write_text(workdir / "config.json", to_json(free) + "\n")
@@ -123,10 +125,10 @@ def convert(
 
 
 def find_checkpoint(source: pathlib.Path) -> pathlib.Path:
-    """Returns the file itself, or a folder's last checkpoint.
+    """Returns the file itself, or the last checkpoint of a folder.
 
     Raises:
-        InputError: if a folder has none.
+        InputError: if the folder has no checkpoint.
         FileNotFoundError: if there is no such file or folder.
     """
     if not source.exists():
@@ -137,8 +139,8 @@ def find_checkpoint(source: pathlib.Path) -> pathlib.Path:
     files = [p for f in folders for kind in _CHECKPOINTS for p in f.glob(kind)]
     if not files:
         raise InputError(
-            f"{source} must hold a checkpoint ({' or '.join(_CHECKPOINTS)}), there or "
-            "in checkpoints/, got none; give the file itself"
+            f"{source}, or its folder checkpoints/, must hold a checkpoint "
+            f"({' or '.join(_CHECKPOINTS)}), got none; give the file itself"
         )
 
     def age(path: pathlib.Path) -> tuple[bool, list[int], str]:
@@ -158,11 +160,11 @@ def state_dict_of(
         which: 'latest', 'best' or a step.
 
     Returns:
-        (config, torch name -> array); the stored positions of a converted checkpoint
-        are those of the original, bit for bit.
+        (config, torch name -> array). For a converted checkpoint, the stored positions
+        equal the original ones bit for bit.
 
     Raises:
-        InputError: if the model has no published form.
+        InputError: if there is no published form of the model.
         FileNotFoundError: if there is no checkpoint.
     """
     workdir = pathlib.Path(workdir)
@@ -195,20 +197,20 @@ def _normalizer(
     """Returns the normalizer of the features, and a sentence about it."""
     width = config.model.nfeats
     if not stats:
-        nothing = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
+        identity = Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
         if not family_of(config).normalized:
-            return nothing, "poses are not normalised"
-        return nothing, (
-            "WARNING: no --stats: features are taken as they are, but these weights "
-            "want them normalised by the authors' rfeats_mean.pt and rfeats_std.pt; "
-            "what is generated will be no motion"
+            return identity, "poses are not normalised"
+        return identity, (
+            "WARNING: without --stats features are not normalised, but these weights "
+            "were trained on features normalised by the authors' rfeats_mean.pt and "
+            "rfeats_std.pt; the generated motions will be useless"
         )
     mean_file, std_file = (_stats_file(stats, part) for part in ("mean", "std"))
     mean, std = _read_stats(mean_file, width), _read_stats(std_file, width)
     if (std < 0).any():
         raise InputError(
             f"{std_file} must hold no negative number, got {std.min()}; give the file "
-            "of standard deviations"
+            "with the standard deviations"
         )
     return Normalizer(mean, std), f"features are normalised by {mean_file}, {std_file}"
 

@@ -1,6 +1,6 @@
-"""Published PyTorch weights to variables of the models here, and back.
+"""Converts published PyTorch weights to variables of the models here, and back.
 
-The model, its sizes and its number of layers are read from names and shapes alone.
+The model, its sizes and its number of layers are recognised by names and shapes alone.
 """
 
 import dataclasses
@@ -28,12 +28,13 @@ from actiongpt_jax.nn.positional import sinusoids
 
 Variables = dict[str, Any]
 
-# Rows of the position table that the published modules store.
+# Number of rows in the position tables that the published modules store.
 _MAX_POSITIONS = 5000
-# Frozen language models travel inside the published checkpoints.
+# Prefixes of the frozen language models inside the published checkpoints.
 _SET_ASIDE = ("textencoder.text_model.", "clip_model.")
 _MODULES = ("textencoder", "motionencoder", "motiondecoder")
-# Override -> the words that it may be; only models with the field have the override.
+# Override -> the allowed words, or None for a number; an override is known only for
+# models whose config has the field.
 _OVERRIDES = {
     "num_heads": None,
     "text_mask": TEXT_MASKS,
@@ -47,11 +48,11 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
 
     Args:
         path: path of the file.
-        **overrides: see `from_state_dict`; they win over the file's own
-            hyper-parameters, of which `num_heads` of the modules is used.
+        **overrides: see `from_state_dict`. They take precedence over the file's own
+            hyper-parameters, of which only `num_heads` of the modules is used.
 
     Returns:
-        (config, variables), see `from_state_dict`.
+        (config, variables), as `from_state_dict` returns them.
 
     Raises:
         InputError: in the cases of `from_state_dict` and of
@@ -63,14 +64,14 @@ def load(path: str | os.PathLike, **overrides: Any) -> tuple[Config, Variables]:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a checkpoint holds.
+    """The content of a published checkpoint.
 
     Attributes:
-        config: full config of the model, see `from_state_dict`.
-        variables: variables of the model, see `from_state_dict`, as numpy arrays.
+        config: full config of the model; see `from_state_dict`.
+        variables: variables of the model as numpy arrays; see `from_state_dict`.
         settings: hyper-parameters of the run, as plain dicts, lists and values.
         facts: the other numbers and texts of the file: epoch, global_step, ...
-        set_aside: number of tensors of a frozen language model, left out.
+        set_aside: number of tensors of a frozen language model that were left out.
     """
 
     config: Config
@@ -81,9 +82,9 @@ class Published:
 
 
 def open_published(path: str | os.PathLike, **overrides: Any) -> Published:
-    """Reads a checkpoint with all that it tells; little more is held in memory.
+    """Reads a checkpoint with all its facts; memory holds little more than the weights.
 
-    Args: those of `load`.
+    Args: as in `load`.
     """
     file, where = TorchFile(path), os.fspath(path)
     content = file.content
@@ -111,24 +112,24 @@ def from_state_dict(
     """Turns a state dict into a config and variables.
 
     Args:
-        state: torch name -> numpy array. Buffers of positions may be missing; a
-            frozen language model inside is left out.
-        **overrides: `num_heads` (4 by default, which is what the published models
-            run; shapes do not tell), `text_mask` ('bool' by default; weights that
-            were trained by Action-GPT's published code on batches want 'shipped'),
-            `text_latent` ('raw' by default; MotionCLIP trained with one of the
-            published normalize flags wants 'normalized'), `dropout`.
+        state: torch name -> numpy array. Buffers of positions may be missing; a frozen
+            language model is left out.
+        **overrides: `num_heads` (default 4, as in the published models; shapes do not
+            determine it), `text_mask` (default 'bool'; weights trained by Action-GPT's
+            published code on batches need 'shipped'), `text_latent` (default 'raw';
+            MotionCLIP trained with the published normalize flags needs 'normalized'),
+            `dropout`.
 
     Returns:
-        config: a full config with the model's sizes, and the deviations of the
+        config: a full config with the model's sizes and with the deviations of the
             published code that the weights were trained with.
-        variables: float32 arrays in the collections `params`, `unused` (what
-            the model carries without using it) and, where the state dict has them,
+        variables: float32 arrays in the collections `params`, `unused` (tensors that
+            the model stores but does not use) and, if the state dict has them,
             `buffers`.
 
     Raises:
-        InputError: if the model is not known, tensors are missing, unexpected or of
-            a wrong shape, or an override is unknown.
+        InputError: if the model or an override is unknown, or tensors are missing,
+            unexpected or of a wrong shape.
     """
     config, variables = _convert(state, "the state dict", overrides)
     return config, jax.tree.map(jnp.asarray, variables)
@@ -139,15 +140,15 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
 
     Args:
         config: config of the model.
-        variables: collections `params` and `unused`; `buffers` are written as they
-            are where present, else computed.
+        variables: collections `params` and `unused`; `buffers` are computed if they
+            are missing.
 
     Returns:
-        torch name -> array, in torch's order, without a language model.
+        torch name -> array, in torch's order, without the language model.
 
     Raises:
-        InputError: if the model has no published form, or variables are missing or
-            unexpected.
+        InputError: if there is no published form of the model, or variables are missing
+            or unexpected.
     """
     sizes: Any = config.model
     if sizes.name not in MODELS:
@@ -174,7 +175,7 @@ def to_state_dict(config: Config, variables: Variables) -> dict[str, np.ndarray]
 
 
 def stored_buffers(config: Config, variables: Variables) -> dict[str, np.ndarray]:
-    """Returns the buffers that a state dict had, by torch name."""
+    """Returns torch name -> array of the buffers that the state dict contained."""
     leaves = _flatten(variables)
     return {
         name: entry.join(leaves)
@@ -217,23 +218,23 @@ def _convert(
     except ValueError as error:
         raise InputError(
             f"{where}: tensors must have as many axes as in the published {model_name},"
-            f" got others ({error})"
+            f" got other numbers of axes ({error})"
         ) from error
     _override(config, overrides, where)
 
     # Compare every shape with that of a model of these sizes, and copy the tensor.
     inputs = example_inputs(config)
-    made = jax.eval_shape(lambda: build(config).init(jax.random.key(0), *inputs))
-    shapes = {path: leaf.shape for path, leaf in _flatten(made).items()}
+    expected = jax.eval_shape(lambda: build(config).init(jax.random.key(0), *inputs))
+    shapes = {path: leaf.shape for path, leaf in _flatten(expected).items()}
     leaves = {}
     for name, entry in layout.items():
         if name not in state:
             continue
         if entry.optional:
             _check_positions(state[name], config.model.latent_dim, name, where)
-        elif state[name].shape != (expected := entry.torch_shape(shapes)):
+        elif state[name].shape != (shape := entry.torch_shape(shapes)):
             raise InputError(
-                f"{where}: {name} must have shape {expected} to fit the other tensors,"
+                f"{where}: {name} must have shape {shape} to fit the other tensors,"
                 f" got {state[name].shape}"
             )
         leaves |= entry.split(state[name])
@@ -262,7 +263,7 @@ def _override(config: Config, overrides: Mapping[str, Any], where: str) -> None:
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise InputError(
             f"{where}: num_heads must be a whole number that divides the width {width},"
-            f" got {heads!r}: give the num_heads that it ran with"
+            f" got {heads!r}; give the num_heads of the training run"
         )
     if not 0 <= fields["dropout"] < 1:
         raise InputError(
@@ -302,8 +303,8 @@ def _check_positions(tensor: np.ndarray, width: int, name: str, where: str) -> N
     difference = np.abs(tensor[:, 0] - np.asarray(sinusoids(rows, width))).max()
     if not difference < 1e-3:
         raise InputError(
-            f"{where}: {name} must be the sinusoids of the published code, which are"
-            f" computed here and not read, got values that differ by {difference:.3g}"
+            f"{where}: {name} must be the sinusoids of the published code, because"
+            f" they are computed here, got values that differ by {difference:.3g}"
         )
 
 

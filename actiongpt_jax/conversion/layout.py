@@ -1,8 +1,8 @@
-"""Where the tensors of the published PyTorch models lie in the variables here.
+"""Maps the tensors of the published PyTorch models to the variables of the models here.
 
-A layout maps a torch name to an `Entry`. The functions below give the layouts of parts,
-down to one tensor, and of whole models. A part's `prefix` is the beginning of its torch
-names and its `path` the place of its parameters here.
+A layout maps a torch name to an `Entry`. The functions below return the layouts of
+parts, down to a single tensor, and of whole models. The `prefix` of a part is the
+beginning of its torch names, and its `path` is the place of its parameters here.
 """
 
 import dataclasses
@@ -14,19 +14,20 @@ import numpy as np
 Path = tuple[str, ...]
 Layout = dict[str, "Entry"]
 
-# Torch name -> name here of the tokens that pool into a Gaussian.
+# Torch name -> name here, for the tokens that are pooled into a Gaussian.
 _GAUSSIAN_TOKENS = {"mu_token": "mu_token", "logvar_token": "logvar_token"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One torch tensor, cut along its first axis into leaves of the variables.
+    """One torch tensor, which is split along its first axis into leaves.
 
     Attributes:
-        leaves: path of each leaf, collection first, and its share of the axis.
-        transposed: whether torch has (out, in) where (in, out) is used here.
+        leaves: (path, share) of each leaf of the variables: its path, with the
+            collection first, and its share of the axis.
+        transposed: whether torch stores (out, in), and the variables (in, out).
         optional: whether the tensor is a buffer that a state dict may lack.
-        row: whether torch has (1, n) where (n,) is used here.
+        row: whether torch stores (1, n), and the variables (n,).
     """
 
     leaves: tuple[tuple[Path, int], ...]
@@ -47,7 +48,7 @@ class Entry:
         return leaves
 
     def join(self, leaves: Mapping[Path, Any]) -> np.ndarray:
-        """Returns the torch tensor made of leaves."""
+        """Returns the torch tensor made from leaves."""
         parts = [np.asarray(leaves[path]) for path, _ in self.leaves]
         parts = [part.T if self.transposed else part for part in parts]
         joined = np.concatenate(parts)
@@ -64,12 +65,12 @@ class Entry:
 def tensor(
     name: str, path: Path, transposed: bool = False, row: bool = False
 ) -> Layout:
-    """A tensor that is one parameter."""
+    """Layout of a tensor that is one parameter."""
     return {name: Entry(((("params", *path), 1),), transposed, row=row)}
 
 
 def linear(prefix: str, path: Path, out_in: bool = False) -> Layout:
-    """torch.nn.Linear; with `out_in` the kernel is (out, in) here as in torch."""
+    """Layout of torch.nn.Linear; with `out_in` the kernel is (out, in), as in torch."""
     kernel = "kernel_out_in" if out_in else "kernel"
     return {
         **tensor(f"{prefix}.weight", (*path, kernel), not out_in),
@@ -78,7 +79,7 @@ def linear(prefix: str, path: Path, out_in: bool = False) -> Layout:
 
 
 def layer_norm(prefix: str, path: Path) -> Layout:
-    """torch.nn.LayerNorm."""
+    """Layout of torch.nn.LayerNorm."""
     return {
         **tensor(f"{prefix}.weight", (*path, "scale")),
         **tensor(f"{prefix}.bias", (*path, "bias")),
@@ -104,15 +105,15 @@ def _feed_forward(prefix: str, path: Path) -> Layout:
 
 
 def encoder_layer(prefix: str, path: Path) -> Layout:
-    """torch.nn.TransformerEncoderLayer."""
+    """Layout of torch.nn.TransformerEncoderLayer."""
     return {**_self_attention(prefix, path), **_feed_forward(prefix, path)}
 
 
 def decoder_layer(prefix: str, path: Path) -> Layout:
-    """torch.nn.TransformerDecoderLayer over one memory token.
+    """Layout of torch.nn.TransformerDecoderLayer over one memory token.
 
     Queries and keys of its cross-attention, the first two thirds of the packed
-    projection, do not act and lie in the collection `unused`.
+    projection, have no effect and are in the collection `unused`.
     """
     cross, torch = (*path, "cross_attn"), f"{prefix}.multihead_attn"
 
@@ -131,7 +132,7 @@ def decoder_layer(prefix: str, path: Path) -> Layout:
 
 
 def encoder_stack(prefix: str, path: Path, num_layers: int) -> Layout:
-    """torch.nn.TransformerEncoder without a final norm."""
+    """Layout of torch.nn.TransformerEncoder without a final norm."""
     layout = {}
     for i in range(num_layers):
         layout |= encoder_layer(f"{prefix}.layers.{i}", (*path, f"layer_{i}"))
@@ -139,12 +140,12 @@ def encoder_stack(prefix: str, path: Path, num_layers: int) -> Layout:
 
 
 def positions(name: str, path: Path) -> Layout:
-    """The sinusoids that torch stores; kept so that a round trip changes no bit."""
+    """Layout of the stored sinusoids; they are kept for exact round trips."""
     return {name: Entry(((("buffers", *path, "pe"), 1),), optional=True)}
 
 
 def inert(layout: Layout) -> Layout:
-    """The same tensors in the collection `unused`."""
+    """Moves a layout's leaves to the collection `unused`."""
 
     def moved(entry: Entry) -> Entry:
         leaves = tuple((("unused", *path[1:]), share) for path, share in entry.leaves)
@@ -163,15 +164,15 @@ def pooling_encoder(
     embedding: tuple[str, str] = ("skel_embedding", "skel_embedding"),
     pos_encoding: str = "sequence_pos_encoding",
 ) -> Layout:
-    """ACTOR's motion encoder and TEMOS's text encoder.
+    """Layout of ACTOR's motion encoder and TEMOS's text encoder.
 
     Args:
-        prefix: beginning of the torch names, '' or ending in a dot.
+        prefix: beginning of the torch names; it is '' or ends in a dot.
         path: path of the module here.
         num_layers: number of layers of its stack.
-        tokens: torch name -> name here of the learned tokens in front.
-        row: whether torch has these tokens as (1, n).
-        embedding: torch name and name here of the layer before the stack.
+        tokens: torch name -> name here, for the learned tokens before the sequence.
+        row: whether torch stores these tokens as (1, n).
+        embedding: torch name, and name here, of the layer before the stack.
         pos_encoding: torch name of the module that holds the sinusoids.
     """
     layout = {}
@@ -193,13 +194,13 @@ def motion_decoder(
     final_layer: str = "final_layer",
     pos_encoding: str = "sequence_pos_encoding",
 ) -> Layout:
-    """ACTOR's motion decoder.
+    """Layout of ACTOR's motion decoder.
 
     Args:
-        prefix: beginning of the torch names, '' or ending in a dot.
+        prefix: beginning of the torch names; it is '' or ends in a dot.
         path: path of the module here.
         num_layers: number of layers of its stack.
-        final_layer: torch name of the layer behind the stack.
+        final_layer: torch name of the layer after the stack.
         pos_encoding: torch name of the module that holds the sinusoids.
     """
     layout = positions(f"{prefix}{pos_encoding}.pe", path)
@@ -210,7 +211,7 @@ def motion_decoder(
 
 
 def temos(num_layers: int) -> Layout:
-    """The whole of TEMOS."""
+    """Layout of the whole TEMOS model."""
     return {
         **pooling_encoder(
             "textencoder.",
@@ -224,9 +225,9 @@ def temos(num_layers: int) -> Layout:
 
 
 def teach(num_layers: int) -> Layout:
-    """The whole of TEACH: TEMOS, and what its text encoder has for the past."""
+    """Layout of the whole TEACH model: TEMOS, and the parts that read past frames."""
     prefix, path = "textencoder.", ("text_encoder",)
-    # A stack that the published code makes and never calls.
+    # A stack that the published code creates but never calls.
     past_encoder = encoder_stack(
         f"{prefix}motionTransEncoder", (*path, "past_encoder"), num_layers
     )
@@ -246,7 +247,7 @@ def teach(num_layers: int) -> Layout:
 
 
 def motionclip(num_layers: int, encoder_tokens: int = 1) -> Layout:
-    """The whole of MotionCLIP, with one learned token or two."""
+    """Layout of the whole MotionCLIP model, with one or two learned tokens."""
     tokens = {"muQuery": "emb_token"}
     if encoder_tokens == 2:
         tokens = {"muQuery": "mu_token", "sigmaQuery": "logvar_token"}

@@ -16,27 +16,28 @@ State = Mapping[str, np.ndarray]
 
 # Names of tensors in layers, with the stack and the index of the layer as groups.
 _LAYER = r"(\w+\.(?:seq|motion)Trans(?:En|De)coder)\.layers\.(\d+)\."
-# Width of the text model's states or vectors -> the frozen text model of the published
-# runs.
+# Width of the text model's states or vectors -> the frozen text model that the
+# published runs used.
 _ENCODERS = {768: "distilbert-base-uncased", 512: "openai/clip-vit-base-patch32"}
 
 
 @dataclasses.dataclass(frozen=True)
 class PublishedModel:
-    """What differs between the published models.
+    """The properties in which the published models differ.
 
     Attributes:
-        mark: pattern of tensor names that no model before it in `MODELS` has.
-        layout: function of `structure` -> layout of the whole model.
-        encoder: torch name of an encoder, whose layers tell the inner width.
+        mark: pattern of tensor names that no earlier model in `MODELS` has.
+        layout: function that takes the fields of `structure` and returns the layout of
+            the whole model.
+        encoder: torch name of an encoder, whose layers show the inner width.
         final_layer: torch name of the layer that turns the decoder's output into
             features.
         projection: torch name of the layer that reads token states; None for a model
             that reads one vector per text, as wide as its latent.
         deviations: fields in `config_fields.REFERENCE_DEVIATIONS` that the weights
             were trained with.
-        variants: field of the model's config that changes the layout -> its value
-            from the names of the tensors.
+        variants: field of the model's config that changes the layout -> function that
+            finds its value from the names of the tensors.
     """
 
     mark: str
@@ -62,7 +63,7 @@ class PublishedModel:
         return {"num_layers": count_layers(names), **variants}
 
     def config_fields(self, state: State) -> dict[str, Any]:
-        """Returns the config's fields that tensors tell, and the deviations.
+        """Returns the config fields that the tensors determine, and the deviations.
 
         Args:
             state: torch name -> array, with every tensor of the model.
@@ -71,7 +72,7 @@ class PublishedModel:
             'section.field' -> value.
 
         Raises:
-            ValueError: if a tensor has another number of axes than the published one.
+            ValueError: if a tensor has more or fewer axes than the published one.
         """
         nfeats, latent_dim = state[f"{self.final_layer}.weight"].shape
         layer = f"{self.encoder}.seqTransEncoder.layers.0"
@@ -92,7 +93,7 @@ class PublishedModel:
 
 
 def count_layers(names: Iterable[str]) -> int:
-    """Returns the number of layers of the stack that has most of them."""
+    """Returns the number of layers of the deepest stack."""
     stacks: dict[str, set[str]] = {}
     for name in names:
         if match := re.match(_LAYER, name):
@@ -101,14 +102,14 @@ def count_layers(names: Iterable[str]) -> int:
 
 
 def recognise(names: Iterable[str], where: str) -> str:
-    """Returns the key in `MODELS` of the model that tensors of these names make.
+    """Returns the key in `MODELS` of the model with tensors of these names.
 
     Args:
         names: torch names of the tensors.
-        where: the file that they are from, for the error.
+        where: name of their file, for the error.
 
     Raises:
-        InputError: if the names are those of no published model.
+        InputError: if no published model has tensors of these names.
     """
     names = list(names)
     for model_name, model in MODELS.items():
@@ -117,11 +118,11 @@ def recognise(names: Iterable[str], where: str) -> str:
     shown = ", ".join(names[:3]) + " ..." if names else "nothing"
     raise InputError(
         f"{where} must hold a model of {', '.join(MODELS)}, got tensors of another one"
-        f" ({shown})"
+        f" ({shown}); give a checkpoint of one of these models"
     )
 
 
-# Tried in this order.
+# The models are tried in this order.
 MODELS = {
     "teach": PublishedModel(
         mark=r"textencoder\.(seperation_token|skel_embedding\.|motionTransEncoder\.)",

@@ -1,4 +1,4 @@
-"""Settings of the authors' runs: `.hydra/config.yaml`, `opt.yaml`, hyper-parameters."""
+"""Reads settings of the authors' runs: `.hydra/config.yaml`, `opt.yaml`, and others."""
 
 import dataclasses
 import pathlib
@@ -41,10 +41,10 @@ _NORMALIZE = ("normalize_encoder_output", "normalize_decoder_input")
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSettings:
-    """The settings that a file of the authors' run holds.
+    """The settings in a file of the authors' run.
 
     Attributes:
-        path: path of the file, or None.
+        path: path of the file; None if there is no file.
         values: settings of the model, with those of the data under `data`.
     """
 
@@ -85,13 +85,13 @@ def overrides_of(settings: PublishedSettings) -> dict[str, Any]:
     """Returns the overrides for `from_torch.load` that the settings ask for.
 
     Raises:
-        InputError: if poses were not stored in the way that is read here.
+        InputError: if the settings describe a model that is not supported.
     """
     values = settings.values
     if values.get("pose_rep", "rot6d") != "rot6d":
         raise InputError(
             f"{settings.path}: pose_rep must be rot6d, as in the published models, got "
-            f"{values['pose_rep']!r}: such weights have no use here"
+            f"{values['pose_rep']!r}: such weights are not supported"
         )
     flags = [bool(values.get(name)) for name in _NORMALIZE]
     if any(flags) and not all(flags):
@@ -105,11 +105,11 @@ def overrides_of(settings: PublishedSettings) -> dict[str, Any]:
 def apply_settings(
     config: Config, sources: Sequence[Mapping[str, Any]], path: pathlib.Path | None
 ) -> list[str]:
-    """Copies the settings that shapes do not tell into a config.
+    """Copies the settings that shapes do not determine into a config.
 
     Args:
-        config: config of the weights; changed.
-        sources: the authors' settings; the first that has a field wins.
+        config: config of the weights; it is changed in place.
+        sources: the authors' settings; the first mapping that has a field is used.
         path: path of their file, for the notes.
 
     Returns:
@@ -120,7 +120,7 @@ def apply_settings(
         values = (_setting(settings, place) for settings in sources)
         value = next(filter(_is_number, values), None)
         now = lookup(config, field, None)
-        # A model has only some of the fields, and true is not the number 1.
+        # A model has only some of the fields; a boolean must not replace a number.
         if None in (value, now) or isinstance(now, bool) != isinstance(value, bool):
             continue
         if (value := type(now)(value)) != now:
@@ -137,7 +137,7 @@ def apply_settings(
 
 
 def _is_number(value: Any) -> bool:
-    # Interpolations of YAML stay texts.
+    # Interpolations such as ${latent_dim} are texts, and are left out.
     return isinstance(value, int | float)
 
 
@@ -154,14 +154,14 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise InputError(
-            f"{path} must be plain YAML, got something else ({reason}); nothing was "
-            "run: remove or repair the file"
+            f"{path} must be plain YAML, got something else ({reason}); no code in it "
+            "was run; remove or repair the file"
         ) from error
     return content if isinstance(content, dict) else {}
 
 
 class _Plain(yaml.SafeLoader):
-    """Reads numbers, texts, lists, dicts, and tuples as lists; all else is an error."""
+    """Loads numbers, texts, lists, dicts, and tuples (as lists), and nothing else."""
 
 
 _Plain.add_constructor(

@@ -1,4 +1,4 @@
-"""What a workdir's model is, and whether all of its numbers are sound and used."""
+"""Reports a workdir's model, and checks that its arrays are finite and used."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
 from actiongpt_jax.training import checkpoints
 
-# It runs once: compiling takes far longer.
+# The gradient is computed once, so short compilation matters more than speed.
 _QUICKLY: Any = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -26,19 +26,19 @@ _QUICKLY: Any = {
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """A model's facts.
+    """The facts about a model.
 
     Attributes:
-        config: of its training.
-        step: training steps done here.
-        trained: number of parameters that act.
-        stored: number of parameters with the inert ones of the published layout.
-        hash: `nn.parameters.parameter_hash` of the variables that act.
-        deviations: 'field = value' of what the published code does by accident and
-            this model has switched on.
+        config: config of its training.
+        step: number of training steps done here.
+        trained: number of parameters that have an effect.
+        stored: number of parameters including the inert ones of the published layout.
+        hash: `nn.parameters.parameter_hash` of the parameters that have an effect.
+        deviations: 'field=value' of the published code's accidents that are switched on
+            in this model.
         normalized: whether its features are normalised.
-        origin: what `convert` has recorded, or an empty dict.
-        problems: sentences; none for a sound model.
+        origin: the record that `convert` wrote; empty for a model trained here.
+        problems: sentences about its faults; empty for a sound model.
     """
 
     config: Config
@@ -52,7 +52,7 @@ class Report:
     problems: list[str]
 
     def facts(self) -> dict[str, str]:
-        """Returns name -> value as shown to people."""
+        """Returns name -> value, as text for people."""
         model, text = self.config.model, self.config.text
         sizes = ("num_layers", "latent_dim", "ff_size", "num_heads", "nfeats")
         origin = self.origin
@@ -90,18 +90,18 @@ class Report:
 
 
 def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
-    """Looks at a checkpoint and checks its numbers.
+    """Reports on a checkpoint and checks its arrays.
 
-    An array is used if the gradient of the model's outputs by it is not all zero on a
-    random batch.
+    An array counts as used if, on a random batch, the gradient of the model's outputs
+    with respect to it is not zero everywhere.
 
     Args:
-        workdir: of a training run or a conversion.
+        workdir: workdir of a training run or a conversion.
         which: 'latest', 'best' or a step.
 
     Raises:
         FileNotFoundError: if there is no checkpoint.
-        InputError: if it is damaged.
+        InputError: if the checkpoint is damaged.
     """
     workdir = pathlib.Path(workdir)
     restored = checkpoints.restore(workdir, which)
@@ -143,41 +143,41 @@ def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
 
 
 def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
-    """Compares names and shapes with those of the config's model."""
+    """Lists differences between the arrays and those of the config's model."""
     inputs = example_inputs(config)
-    made: Any = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
-    parts: Any = {part: made.get(part, {}) for part in ("params", "unused")}
+    shapes: Any = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
+    parts: Any = {part: shapes.get(part, {}) for part in ("params", "unused")}
     flat: Any = flax.traverse_util.flatten_dict(parts, sep="/")
-    wanted = {name: leaf.shape for name, leaf in flat.items()}
-    found = {
+    expected = {name: leaf.shape for name, leaf in flat.items()}
+    stored = {
         name: array.shape
         for part, tree in held.items()
         for name, array in _named(part, tree).items()
     }
     return [
-        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
-        *(f"{name} is not used" for name in sorted(found.keys() - wanted.keys())),
+        *(f"{name} is missing" for name in sorted(expected.keys() - stored.keys())),
+        *(f"{name} is not used" for name in sorted(stored.keys() - expected.keys())),
         *(
-            f"{name} has shape {found[name]}, not {wanted[name]}"
-            for name in sorted(wanted.keys() & found.keys())
-            if found[name] != wanted[name]
+            f"{name} has shape {stored[name]}, not {expected[name]}"
+            for name in sorted(expected.keys() & stored.keys())
+            if stored[name] != expected[name]
         ),
     ]
 
 
 def _idle(config: Config, params: Any) -> list[str]:
-    """Names the arrays that change nothing."""
+    """Lists the arrays that have no effect on the outputs."""
     model, inputs = build(config), example_inputs(config)
 
     def total(params: Any) -> jax.Array:
         outputs: Any = model.apply({"params": params}, *inputs)
-        rng, found = np.random.default_rng(1), jnp.zeros(())
+        rng, weighted = np.random.default_rng(1), jnp.zeros(())
         for output in jax.tree.leaves(outputs):
-            # Weights of their own, so that no two outputs cancel.
+            # Random weights, so that no two outputs cancel.
             weights = rng.standard_normal(output.shape, np.float32)
-            found += (weights * output).sum()
-        return found
+            weighted += (weights * output).sum()
+        return weighted
 
     gradient = jax.jit(jax.grad(total), compiler_options=_QUICKLY)(params)
-    found = _named("params", jax.device_get(gradient))
-    return [f"{name} is not used" for name, array in found.items() if not array.any()]
+    arrays = _named("params", jax.device_get(gradient))
+    return [f"{name} is not used" for name, array in arrays.items() if not array.any()]

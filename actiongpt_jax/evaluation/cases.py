@@ -1,4 +1,4 @@
-"""What a model is asked for in an evaluation, and who answers: it, or a baseline."""
+"""The cases of an evaluation, and the sources of motions: a model or a baseline."""
 
 import dataclasses
 import zlib
@@ -29,9 +29,9 @@ class Case:
     """A captured motion and its texts.
 
     Attributes:
-        key: of the segment or pair.
-        phrases: of its actions.
-        lengths: frames of each action; a transition belongs to the second.
+        key: key of the segment or pair in the motion store.
+        phrases: phrases of its actions.
+        lengths: number of frames of each action; a transition belongs to the second.
         start: first frame in the store's arrays.
     """
 
@@ -42,40 +42,45 @@ class Case:
 
     @property
     def frames(self) -> int:
-        """Frames of the whole."""
+        """Number of frames of the whole motion."""
         return sum(self.lengths)
 
     @property
     def seam(self) -> int:
-        """First frame of the second action, 0 without one."""
+        """First frame of the second action; 0 if there is only one action."""
         return self.lengths[0] if len(self.lengths) > 1 else 0
 
     def captured(self, store: MotionStore) -> Arrays:
-        """Reads the motion.
+        """Reads the captured motion.
 
         Raises:
-            InputError: if it has NaN or infinity.
+            InputError: if it contains NaN or infinity.
         """
         rows = slice(self.start, self.start + self.frames)
-        found = np.array(store.rotations[rows]), np.array(store.translation[rows])
-        return check_finite(found, f"motion {self.key} of {store.path}")
+        motion = np.array(store.rotations[rows]), np.array(store.translation[rows])
+        return check_finite(motion, f"motion {self.key} of {store.path}")
 
 
-# Cases -> per case the motions that answer it.
+# Cases -> for each case the motions generated for it.
 Source = Callable[[Sequence[Case]], list[list[Arrays]]]
 
 
 def check_finite(motion: Arrays, name: str) -> Arrays:
-    """Returns a motion that is finite.
+    """Returns a motion after checking that it is finite.
+
+    Args:
+        motion: the motion's rotations and translation.
+        name: what the motion is, for the error.
 
     Raises:
-        InputError: for one with NaN or infinity.
+        InputError: if the motion contains NaN or infinity.
     """
     bad = ~np.isfinite(motion[0]).all((1, 2)) | ~np.isfinite(motion[1]).all(1)
     if bad.any():
         raise InputError(
             f"{name} must be finite, got NaN or infinity in frame {int(bad.argmax())}; "
-            "leave the motion out, or train with a lower rate where it was generated"
+            "remove the motion from the store, or, if a model generated it, train with "
+            "a lower learning rate"
         )
     return motion
 
@@ -84,16 +89,16 @@ def list_cases(config: Config, store: MotionStore, split: str, paired: bool):
     """Lists the motions of a split by the rules of a training run.
 
     Args:
-        config: of the model.
-        store: of the motions.
+        config: config of the model.
+        store: the motion store.
         split: 'train', 'val' or 'test'.
-        paired: pairs of actions, else single ones.
+        paired: whether to list pairs of actions; False lists single actions.
 
     Returns:
-        Cases, the shortest first, so that those of much the same length share a batch.
+        Cases, the shortest first, so that cases of similar length share a batch.
 
     Raises:
-        InputError: if there is none.
+        InputError: if the split has no motion of a suitable length.
     """
     data = config.data
     limits = data.min_frames, data.max_frames
@@ -109,11 +114,11 @@ def list_cases(config: Config, store: MotionStore, split: str, paired: bool):
             f"{limits[0]} to {limits[1]} frames in split {split!r}; give another "
             "--split or --data"
         )
-    found = [
+    cases = [
         Case(item.key, *part, store.sequences[item.sequence].start + item.start)
         for item, part in zip(items, parts, strict=True)
     ]
-    return sorted(found, key=lambda case: (case.frames, case.key))
+    return sorted(cases, key=lambda case: (case.frames, case.key))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,13 +126,13 @@ class Sampling:
     """How motions are drawn; see the flags of `generate`.
 
     Attributes:
-        samples: motions per case.
+        samples: number of motions per case.
         diverse: source of variation between samples; None takes the model's own.
         fact: factor on the latent's deviation from its mean.
-        seed: of all draws; each case has draws of its own.
+        seed: seed of all draws; each case has draws of its own.
         series: 'past', 'independent', 'joined' or 'off'.
-        align: how actions are joined.
-        window: frames that lead over.
+        align: how actions are joined; see `generate_motions`.
+        window: length of the slerp transition between actions, in frames.
     """
 
     samples: int = 1
@@ -140,7 +145,7 @@ class Sampling:
 
 
 def from_model(trained: Trained, embedder: PhraseEmbedder, how: Sampling) -> Source:
-    """Answers cases with what a model generates."""
+    """Returns the source of a trained model's motions."""
 
     def source(cases: Sequence[Case]) -> list[list[Arrays]]:
         series = [
@@ -164,22 +169,22 @@ def from_model(trained: Trained, embedder: PhraseEmbedder, how: Sampling) -> Sou
             window=how.window if how.series != "off" else 0,
             read_past=how.series == "past",
         )
-        found = [(motion.rotations, motion.translation) for motion in motions]
+        arrays = [(motion.rotations, motion.translation) for motion in motions]
         return [
-            found[i * how.samples : (i + 1) * how.samples] for i in range(len(cases))
+            arrays[i * how.samples : (i + 1) * how.samples] for i in range(len(cases))
         ]
 
     return source
 
 
 def random_clips(store: MotionStore, known: Sequence[Case], seed: int = 0) -> Source:
-    """Answers each case with a captured motion drawn from others.
+    """Returns a baseline source: for each case another captured motion, at random.
 
     Args:
-        store: of both.
-        known: to draw from; those long enough, or else the longest, whose last pose is
-            held.
-        seed: of the draws.
+        store: the motion store that the cases and `known` refer to.
+        known: the cases to draw from. Only those that are long enough are drawn; if
+            there are none, the longest, whose last pose is held.
+        seed: seed of the draws.
     """
     frames = np.array([case.frames for case in known])
 
@@ -194,11 +199,11 @@ def random_clips(store: MotionStore, known: Sequence[Case], seed: int = 0) -> So
 
 
 def mean_pose(store: MotionStore, known: Sequence[Case]) -> Source:
-    """Answers each case with a body that stands still in the mean pose of others.
+    """Returns a baseline source: a body that stands still in the mean pose.
 
     Args:
-        store: of both.
-        known: to average over: at most 5000 of their frames, evenly.
+        store: the motion store that `known` refers to.
+        known: the cases to average over: at most 5000 of their frames, evenly spaced.
     """
     rows = np.concatenate([case.start + np.arange(case.frames) for case in known])
     rows = rows[:: -(-len(rows) // _MEAN_FRAMES)]
@@ -221,5 +226,5 @@ def mean_pose(store: MotionStore, known: Sequence[Case]) -> Source:
 
 
 def seed_of(seed: int, key: str) -> int:
-    """Returns the seed of a case's draws, from 0 to 2^32 - 1."""
+    """Returns the seed for the draws of one case, from 0 to 2^32 - 1."""
     return zlib.crc32(f"{seed}/{key}".encode())

@@ -23,12 +23,12 @@ _ROWS, _LEAST_FRAMES = 16, 64
 
 
 class Evaluator:
-    """Vectors of texts and motions.
+    """Embeds texts and motions as vectors of one space.
 
     Attributes:
-        config: of its training.
-        hash: `nn.parameters.parameter_hash` of its variables; only figures under the
-            same evaluator can be compared.
+        config: config of its training.
+        hash: `nn.parameters.parameter_hash` of its variables; only figures measured
+            with the same evaluator can be compared.
     """
 
     def __init__(
@@ -40,19 +40,20 @@ class Evaluator:
         """Opens the latest checkpoint.
 
         Args:
-            workdir: of a run of configs/evaluator.py.
-            embeddings: store of its encoder; None takes that of training.
-            descriptions: see `PhraseEmbedder`.
+            workdir: workdir of a run of configs/evaluator.py.
+            embeddings: embedding store made with the evaluator's encoder; None takes
+                the one of training.
+            descriptions: file or folder of descriptions; see `PhraseEmbedder`.
 
         Raises:
             FileNotFoundError: if there is no checkpoint.
-            InputError: for a workdir of another model.
+            InputError: if the workdir is that of another model.
         """
         self._trained = trained = load_model(workdir)
         if trained.family is not FAMILIES["evaluator"]:
             raise InputError(
-                f"--evaluator must be the workdir of an evaluator, got {workdir} of a "
-                f"{trained.config.model.name} model; train one with `python -m "
+                f"--evaluator must be the workdir of an evaluator, got {workdir} "
+                f"with a {trained.config.model.name} model; train one with `python -m "
                 "actiongpt_jax.train --config configs/evaluator.py`"
             )
         self.config = trained.config
@@ -60,7 +61,7 @@ class Evaluator:
         self._embedder = PhraseEmbedder(trained.config, embeddings, descriptions)
 
     def known_phrases(self) -> frozenset[str] | None:
-        """Returns the phrases it was trained on; None where their store is gone."""
+        """Returns the phrases it was trained on; None if their store is gone."""
         try:
             return training_phrases(self.config)
         except (InputError, OSError):
@@ -68,23 +69,24 @@ class Evaluator:
 
     def texts(self, phrases: Sequence[str]) -> np.ndarray:
         """Returns (n, P) unit vectors of phrases."""
-        found = []
+        batches = []
         for start in range(0, len(phrases), _ROWS):
             tokens = [self._embedder.tokens(p) for p in phrases[start : start + _ROWS]]
             size = round_up(max(map(len, tokens)), TOKEN_STEP)
             padded, mask = stack_padded(tokens, size, _ROWS)
             vectors = _texts(self._trained.model, self._trained.variables, padded, mask)
-            found.append(np.asarray(vectors)[: len(tokens)])
-        return np.concatenate(found)
+            batches.append(np.asarray(vectors)[: len(tokens)])
+        return np.concatenate(batches)
 
     def motions(self, motions: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Returns (n, P) unit vectors.
+        """Returns (n, P) unit vectors of motions.
 
         Args:
-            motions: of (rotations (T, 22, 3) axis-angle, translation (T, 3)), 30 fps.
+            motions: (rotations (T, 22, 3) axis-angle, translation (T, 3)) of each
+                motion, at 30 fps.
         """
         order = sorted(range(len(motions)), key=lambda i: len(motions[i][1]))
-        found: list[Any] = [None] * len(motions)
+        in_order: list[Any] = [None] * len(motions)
         for start in range(0, len(order), _ROWS):
             part = order[start : start + _ROWS]
             longest = max(len(motions[i][1]) for i in part)
@@ -101,8 +103,8 @@ class Evaluator:
                 self.config.data.heading,
             )
             for i, vector in zip(part, np.asarray(vectors), strict=False):
-                found[i] = vector
-        return np.stack(found)
+                in_order[i] = vector
+        return np.stack(in_order)
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -1,7 +1,8 @@
-"""What has been judged so far: one JSON line per motion, added to as work goes on.
+"""The journal of an evaluation: one JSON line per motion that has been measured.
 
-A line is written whole or, where a process was killed, cut off when the file is next
-opened. Numbers in vectors are float32 in base64.
+Lines are added as the work goes on. If a process is killed while it writes a line, the
+incomplete line is removed when the file is next opened. Vectors are stored as float32
+numbers in base64.
 """
 
 import base64
@@ -19,22 +20,22 @@ from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
 
 
 class Journal:
-    """A file of lines with a `key` each, below a first line that says what they are.
+    """A file whose first line is a header and whose other lines have a `key` each.
 
     Attributes:
         path: the file.
-        done: keys of the lines that are there.
+        done: keys of the lines in the file.
     """
 
     def __init__(self, path: str | os.PathLike, header: dict[str, Any]):
-        """Opens the file, or begins it.
+        """Opens the file, or creates it.
 
         Args:
-            path: its folder is made.
-            header: what all lines depend on.
+            path: the file; its folder is made.
+            header: everything that the lines depend on.
 
         Raises:
-            InputError: if the file was begun with another header, or is damaged.
+            InputError: if the file was created with another header, or is damaged.
         """
         self.path = pathlib.Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,13 +56,13 @@ class Journal:
         self.done.update(row["key"] for row in rows)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Adds lines and sees them onto the disk."""
+        """Adds lines; they are on the disk when this returns."""
         rows = list(rows)
         append_lines(self.path, map(_to_line, rows))
         self.done.update(row["key"] for row in rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields the lines one at a time: nothing of them is kept."""
+        """Yields the lines one at a time, so that memory never holds all of them."""
         return itertools.islice(self._rows(), 1, None)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
@@ -74,7 +75,7 @@ def _to_line(row: dict[str, Any]) -> str:
 
 
 def pack(vectors: np.ndarray) -> dict[str, Any]:
-    """Writes an array as JSON; see `unpack`."""
+    """Returns an array in a form that JSON can hold; `unpack` reverses it."""
     vectors = np.ascontiguousarray(vectors, "<f4")
     return {
         "shape": list(vectors.shape),
@@ -83,6 +84,6 @@ def pack(vectors: np.ndarray) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """Returns the array that was packed."""
+    """Returns the array that `pack` was given."""
     flat = np.frombuffer(base64.b64decode(packed["float32"]), "<f4")
     return flat.reshape(packed["shape"])

@@ -1,4 +1,4 @@
-"""Judges motions case by case: what answers them, beside what was captured."""
+"""Measures motions case by case: what was generated, next to what was captured."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ from actiongpt_jax.metrics import physical
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave_each
 from actiongpt_jax.shapes import next_power_of_two, stack_padded
 
-# Rows that are measured at once, and the fewest frames they are padded to; beyond
-# that to powers of two, so that few programs are compiled.
+# Rows that are measured at once, and the smallest number of frames they are padded to;
+# longer motions are padded to powers of two, so that few programs are compiled.
 ROWS, _LEAST_FRAMES = 16, 64
 
 
-def judge(
+def measure_cases(
     cases: Sequence[Case],
     store: MotionStore,
     source: Source,
@@ -35,37 +35,36 @@ def judge(
     evaluator: Evaluator | None = None,
     on_case: Callable[[int], Any] | None = None,
 ) -> None:
-    """Fills a journal with what it lacks.
+    """Measures every case that a journal does not hold yet, and adds it there.
 
-    What a case is generated together with does not depend on what was done before: a
-    journal that was interrupted ends like one that was not.
+    Cases are always generated in the same batches, whatever was done before: an
+    interrupted journal ends exactly like an uninterrupted one.
 
     Args:
-        cases: all of them, in the same order every time.
-        store: of the captured motions.
-        source: of those that are judged.
-        journal: to add to.
+        cases: all cases of the evaluation, in the same order every time.
+        store: the motion store of the captured motions.
+        source: generates the motions that are measured.
+        journal: the journal that rows are added to.
         protocol: 'paper' or 'reference'.
-        body: made by `mmm.body_with_heels`; None takes the built-in skeleton.
-        evaluator: adds the vectors of motions; None leaves them out.
-        on_case: called with how many cases are done.
+        body: a body made by `mmm.body_with_heels`; None takes the built-in skeleton.
+        evaluator: adds the motions' embedding vectors; None leaves them out.
+        on_case: called with the number of cases that were just finished.
 
     Raises:
-        InputError: for a motion that is not finite.
+        InputError: for a motion with NaN or infinity.
     """
     for start in range(0, len(cases), ROWS):
         chunk = cases[start : start + ROWS]
-        wanted = [case for case in chunk if case.key not in journal.done]
-        if wanted:
+        if any(case.key not in journal.done for case in chunk):
             captured = [case.captured(store) for case in chunk]
-            answers = source(chunk)
-            for case, motions in zip(chunk, answers, strict=True):
+            generated = source(chunk)
+            for case, motions in zip(chunk, generated, strict=True):
                 for motion in motions:
-                    check_finite(motion, f"what was generated for {case.key}")
-            rows = measure(chunk, answers, captured, protocol, store.fps, body)
+                    check_finite(motion, f"the motion generated for {case.key}")
+            rows = measure(chunk, generated, captured, protocol, store.fps, body)
             if evaluator is not None:
                 for row, vectors in zip(
-                    rows, _vectors(chunk, answers, captured, evaluator), strict=True
+                    rows, _vectors(chunk, generated, captured, evaluator), strict=True
                 ):
                     row["vectors"] = vectors
             journal.append(row for row in rows if row["key"] not in journal.done)
@@ -75,31 +74,32 @@ def judge(
 
 def measure(
     cases: Sequence[Case],
-    answers: Sequence[Sequence[Arrays]],
+    generated: Sequence[Sequence[Arrays]],
     captured: Sequence[Arrays],
     protocol: Protocol,
     fps: float,
     body: Body | None = None,
 ) -> list[dict[str, Any]]:
-    """Measures the answers to a few cases.
+    """Measures the motions generated for a few cases.
 
     Args:
-        cases: at most 16.
-        answers: per case the same number S of motions, each as long as the case.
+        cases: at most 16 cases.
+        generated: S motions for each case (the same S for all), each as long as its
+            case.
         captured: the real motion of each case.
         protocol: 'paper' or 'reference'.
-        fps: of all.
-        body: as of `judge`.
+        fps: frames per second of every motion.
+        body: a body made by `mmm.body_with_heels`; None takes the built-in skeleton.
 
     Returns:
-        Per case what a journal holds: key, phrases, frames; errors, name -> (S);
-        joints, name -> means over samples of the joints' errors; physical and real,
-        name -> [sum over samples, count]; of pairs seam.
+        One journal row per case: key, phrases, frames; errors, name -> (S); joints,
+        name -> means over samples of the joints' errors; physical (generated) and real,
+        name -> [sum over samples, count]. Figures of the seam are there for pairs only.
     """
     longest = max(case.frames for case in cases)
     size = max(_LEAST_FRAMES, next_power_of_two(longest))
     real = _place(cases, captured, size, body)
-    found = [
+    measured = [
         {
             "key": case.key,
             "phrases": list(case.phrases),
@@ -111,27 +111,29 @@ def measure(
         }
         for case in cases
     ]
-    _add_physical(found, range(len(cases)), _physical(real, fps), "real")
-    samples = len(answers[0])
+    _add_physical(measured, range(len(cases)), _physical(real, fps), "real")
+
+    # Measure all samples of all cases, sixteen motions at a time.
+    samples = len(generated[0])
     order = [(i, s) for s in range(samples) for i in range(len(cases))]
     for begin in range(0, len(order), ROWS):
         part = order[begin : begin + ROWS]
         rows = [i for i, _ in part]
-        made = _place(
-            [cases[i] for i in rows], [answers[i][s] for i, s in part], size, body
+        placed = _place(
+            [cases[i] for i in rows], [generated[i][s] for i, s in part], size, body
         )
         index = np.pad(np.array(rows), (0, ROWS - len(rows)))
-        each = jax.device_get(_compare(made, real, index, protocol))
+        each = jax.device_get(_compare(placed, real, index, protocol))
         for row, i in enumerate(rows):
             for name in NAMES:
                 by_joint = each[name][row]
-                found[i]["errors"][name].append(_short(by_joint.mean()))
-                if name in found[i]["joints"]:
-                    found[i]["joints"][name] += by_joint / samples
-        _add_physical(found, rows, _physical(made, fps), "physical")
-    for row in found:
+                measured[i]["errors"][name].append(_short(by_joint.mean()))
+                if name in measured[i]["joints"]:
+                    measured[i]["joints"][name] += by_joint / samples
+        _add_physical(measured, rows, _physical(placed, fps), "physical")
+    for row in measured:
         row["joints"] = {n: _short(values) for n, values in row["joints"].items()}
-    return found
+    return measured
 
 
 def _place(
@@ -155,36 +157,37 @@ def _joints(rotations, translation, body):
 
 
 @functools.partial(jax.jit, static_argnames="protocol")
-def _compare(made, real, index, protocol):
+def _compare(generated, real, index, protocol):
     name = "joints" if protocol == "paper" else "mmm"
-    lengths = made["lengths"]
-    mask = jnp.arange(made[name].shape[1]) < lengths[:, None]
+    lengths = generated["lengths"]
+    mask = jnp.arange(generated[name].shape[1]) < lengths[:, None]
     return ape_ave_each(
-        made[name], real[name][index], lengths, protocol=protocol, mask=mask
+        generated[name], real[name][index], lengths, protocol=protocol, mask=mask
     )
 
 
 @functools.partial(jax.jit, static_argnames="fps")
 def _physical(placed, fps):
     joints, lengths, seams = (placed[n] for n in ("joints", "lengths", "seams"))
-    found = physical.physical_sums(joints, lengths, fps)
+    sums = physical.physical_sums(joints, lengths, fps)
     has_seam = seams > 0
     for name, aligned in (("transition", False), ("transition_aligned", True)):
         distance = physical.transition_distance(
             joints, jnp.maximum(seams, 1), root_aligned=aligned
         )
-        found[name] = jnp.where(has_seam, distance, 0.0), has_seam * 1.0
+        sums[name] = jnp.where(has_seam, distance, 0.0), has_seam * 1.0
     around, exist = physical.jerk_around(joints, lengths, seams, fps)
-    return {**found, "seam_jerk": (around, exist * 1.0)}
+    return {**sums, "seam_jerk": (around, exist * 1.0)}
 
 
-def _add_physical(found, rows, sums, field: str) -> None:
+def _add_physical(measured, rows, sums, field: str) -> None:
+    """Adds sums and counts to the given rows of a field of the journal's rows."""
     for name, (totals, counts) in jax.device_get(sums).items():
         for row, i in enumerate(rows):
             if name.startswith(("seam", "transition")) and not counts[row].any():
                 continue
-            total, count = found[i][field].get(name, (0.0, 0.0))
-            found[i][field][name] = (
+            total, count = measured[i][field].get(name, (0.0, 0.0))
+            measured[i][field][name] = (
                 _short(totals[row] + np.array(total)),
                 _short(counts[row] + np.array(count)),
             )
@@ -192,29 +195,29 @@ def _add_physical(found, rows, sums, field: str) -> None:
 
 def _vectors(
     cases: Sequence[Case],
-    answers: Sequence[Sequence[Arrays]],
+    generated: Sequence[Sequence[Arrays]],
     captured: Sequence[Arrays],
     evaluator: Evaluator,
 ) -> list[dict[str, Any]]:
-    """Per case generated (S, actions, P) and real (actions, P), packed."""
+    """Returns each case's packed vectors: generated (S, actions, P), real without S."""
     pieces, shapes = [], []
-    for case, motions, real in zip(cases, answers, captured, strict=True):
+    for case, motions, real in zip(cases, generated, captured, strict=True):
         edges = np.cumsum(case.lengths)[:-1]
         shapes.append((len(motions), len(case.lengths)))
         for rotations, translation in (*motions, real):
             split = np.split(rotations, edges), np.split(translation, edges)
             pieces += zip(*split, strict=True)
     vectors = iter(evaluator.motions(pieces))
-    found = []
+    packed = []
     for samples, actions in shapes:
-        own = np.stack([next(vectors) for _ in range((samples + 1) * actions)])
-        own = own.reshape(samples + 1, actions, -1)
-        found.append({"generated": pack(own[:-1]), "real": pack(own[-1])})
-    return found
+        rows = np.stack([next(vectors) for _ in range((samples + 1) * actions)])
+        rows = rows.reshape(samples + 1, actions, -1)
+        packed.append({"generated": pack(rows[:-1]), "real": pack(rows[-1])})
+    return packed
 
 
 def _short(values: Any) -> Any:
-    """Numbers for JSON: what float32 knows of them and no more."""
+    """Rounds numbers for JSON to the 7 digits that float32 holds."""
     if np.ndim(values):
         return [_short(value) for value in values]
     return float(f"{float(values):.7g}")

@@ -1,4 +1,4 @@
-"""How far motions of one text lie apart, for each way in which samples can differ."""
+"""Measures how different the motions of one text are, for each kind of variation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.metrics.retrieval import multimodality
 
-# Published: motions of one text that are compared with each other.
+# Number of motions per text that are compared with each other, as published.
 _MOTIONS = 10
 
 
@@ -31,21 +31,22 @@ def multimodalities(
     fact: float = 1.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Generates ten motions of each of some texts and compares them.
+    """Generates ten motions for each of some texts and compares them.
 
     Args:
         trained: the model.
-        embedder: of its texts.
-        evaluator: in whose space distances are.
-        journal: of what was generated before; added to.
-        cases: whose phrases there are, and how long a motion of each is.
-        count: of phrases to draw.
+        embedder: embeds the model's texts.
+        evaluator: embeds the motions; distances are measured in its space.
+        journal: holds the motions' vectors from earlier calls; new ones are added.
+        cases: the cases that phrases, and the lengths of their motions, are taken from.
+        count: number of phrases to draw.
         fact: factor on the latent's deviation from its mean.
-        seed: of all draws.
+        seed: seed of all draws.
 
     Returns:
-        Kind of `--diverse` -> mean distance, texts, motions of each (by description
-        only, as many as there are descriptions); or missing, a sentence.
+        Kind of `--diverse` -> mean distance, number of texts, and motions per text
+        (with 'descriptions', at most the number of descriptions); or `missing`, a
+        sentence that says why this kind could not be measured.
     """
     lengths: dict[str, int] = {}
     for case in cases:
@@ -53,7 +54,9 @@ def multimodalities(
     names = sorted(lengths)
     order = np.random.default_rng(seed).permutation(len(names))[:count]
     names = [names[i] for i in sorted(order)]
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
+
+    # Generate what the journal does not hold yet.
     for kind in ("descriptions",) if embedder.pooled else DIVERSE:
         try:
             for phrase in tqdm(names, unit="text", leave=False, desc=kind):
@@ -72,21 +75,23 @@ def multimodalities(
                     seed_of(seed, phrase),
                 )
                 motions = generate_motion(trained, requests)
-                made = evaluator.motions(
+                embedded = evaluator.motions(
                     [(motion.rotations, motion.translation) for motion in motions]
                 )
                 row = {"key": key, "kind": kind, "phrase": phrase}
-                journal.append([{**row, "vectors": pack(made)}])
+                journal.append([{**row, "vectors": pack(embedded)}])
         except InputError as error:
-            # Without single descriptions there is no such diversity to measure.
-            found[kind] = {"missing": str(error)}
-    wanted = set(names)
+            # Without single descriptions this kind of variation does not exist.
+            results[kind] = {"missing": str(error)}
+
+    # Compare the motions of each text.
+    drawn = set(names)
     vectors: dict[str, list[np.ndarray]] = {}
     for row in journal:
-        if row["phrase"] in wanted:
+        if row["phrase"] in drawn:
             vectors.setdefault(row["kind"], []).append(unpack(row["vectors"]))
-    for kind, own in vectors.items():
-        if kind not in found:
-            mean = multimodality(own)
-            found[kind] = {"mean": mean, "texts": len(own), "motions": _MOTIONS}
-    return found
+    for kind, by_text in vectors.items():
+        if kind not in results:
+            mean = multimodality(by_text)
+            results[kind] = {"mean": mean, "texts": len(by_text), "motions": _MOTIONS}
+    return results

@@ -1,4 +1,4 @@
-"""One evaluation from its options to its figures."""
+"""Runs one evaluation, from its options to its figures."""
 
 import dataclasses
 import hashlib
@@ -28,7 +28,7 @@ from actiongpt_jax.evaluation.cases import (
 )
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal
-from actiongpt_jax.evaluation.measure import judge
+from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.features.mmm import body_with_heels
@@ -57,8 +57,8 @@ class Options:
         body: SMPL or SMPL-H model file, for the heels of the 'reference' protocol.
         evaluator: workdir of a retrieval evaluator, trained with configs/evaluator.py;
             None measures no agreement between texts and motions.
-        multimodality: number of texts of which ten motions each are compared; 0 for
-            none. Needs `evaluator`.
+        multimodality: number of texts for which ten motions each are generated and
+            compared; 0 leaves this out. Needs `evaluator`.
         baselines: whether to evaluate `choices.BASELINES` too.
         series: what the actions of a pair make; see `generate_motions`.
         align: how an action goes on from the one before; see `generate_motions`.
@@ -134,51 +134,62 @@ def evaluate_model(
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in {"workdir": workdir, **options}.items()
     }
+    # Open the model, the stores and the journals' header.
     run = _Run(Options(**fields))
-    wanted = run.options
+    settings = run.options
     result: dict[str, Any] = {**run.header, "notes": run.notes}
-    result |= run.judged("model", run.model_source(), wanted.samples)
-    if wanted.baselines:
+
+    # Measure what the model generates.
+    result |= run.evaluate("model", run.model_source(), settings.samples)
+
+    # Measure the baselines, which are made from the training split.
+    if settings.baselines:
         known = list_cases(
             run.trained.config,
             run.store,
             run.trained.config.data.train_split,
             run.paired,
         )
-        seed = wanted.seed
+        clips = random_clips(run.store, known, settings.seed)
         result["baselines"] = {
-            "mean_pose": run.judged("mean_pose", mean_pose(run.store, known)),
-            "random_clip": run.judged(
-                "random_clip", random_clips(run.store, known, seed)
-            ),
+            "mean_pose": run.evaluate("mean_pose", mean_pose(run.store, known)),
+            "random_clip": run.evaluate("random_clip", clips),
         }
-    if run.evaluator is not None and wanted.multimodality:
+
+    # Compare several motions of the same text.
+    if run.evaluator is not None and settings.multimodality:
         result["multimodality"] = multimodalities(
             run.trained,
             run.embedder,
             run.evaluator,
             run.journal("multimodality"),
             run.cases,
-            wanted.multimodality,
-            wanted.fact,
-            wanted.seed,
+            settings.multimodality,
+            settings.fact,
+            settings.seed,
         )
+
+    # Write the figures.
     path = pathlib.Path(out or run.folder / f"{run.name}.json")
     write_json(path, _json(result))
     return {**result, "path": str(path)}
 
 
 class _Run:
-    """What one evaluation has open."""
+    """One evaluation: its model, its cases, and everything else it has open."""
 
     def __init__(self, options: Options):
+        # Open the model.
         self.options = options
         self.trained = load_model(options.workdir, options.checkpoint)
         if not self.trained.family.generates:
             raise InputError(
-                f"--workdir must be of a model that generates, got {options.workdir} "
-                "of an evaluator; give it as --evaluator beside a model's workdir"
+                "--workdir must be the workdir of a model that generates, got the "
+                f"evaluator in {options.workdir}; give it as --evaluator, together "
+                "with a model's --workdir"
             )
+
+        # Choose the cases: single actions, or pairs for a model that makes series.
         self.mode = series_mode(options.series, self.trained)
         self.paired = self.mode != "off"
         self.store = _open(options, self.trained)
@@ -186,6 +197,8 @@ class _Run:
             list_cases(self.trained.config, self.store, options.split, self.paired),
             options,
         )
+
+        # Open what the figures need besides motions.
         self.embedder = PhraseEmbedder(
             self.trained.config, options.embeddings, options.descriptions
         )
@@ -195,13 +208,15 @@ class _Run:
         self.body = None
         if options.body is not None:
             self.body = body_with_heels(bodies.load(options.body))
+
+        # Name the files after everything that the figures depend on.
         self.header, self.notes = self._header(), self._notes()
         digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
         self.name = f"{options.split}-step{self.trained.step}-{digest}"
         self.folder = pathlib.Path(options.workdir) / _FOLDER
 
     def model_source(self) -> Source:
-        """Returns what the model answers."""
+        """Returns the function that generates motions with the model."""
         options = self.options
         how = Sampling(
             options.samples,
@@ -214,11 +229,12 @@ class _Run:
         )
         return from_model(self.trained, self.embedder, how)
 
-    def judged(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
-        """Judges what a source answers; takes up what was left."""
+    def evaluate(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
+        """Measures a source's motions, from where an earlier call stopped."""
+        # Measure the cases that the journal does not hold yet.
         journal = self.journal(name)
         with tqdm(total=len(self.cases), unit="motion", leave=False, desc=name) as bar:
-            judge(
+            measure_cases(
                 self.cases,
                 self.store,
                 _quiet(source),
@@ -228,10 +244,12 @@ class _Run:
                 self.evaluator,
                 bar.update,
             )
+
+        # Summarise the whole journal.
         texts = known = None
         if self.evaluator is not None:
             texts, known = self.evaluator.texts, self.evaluator.known_phrases()
-        found = summarise(
+        summary = summarise(
             journal,
             self.options.protocol,
             self.store.fps,
@@ -239,24 +257,24 @@ class _Run:
             texts,
             known,
         )
-        assert found["samples"] == samples
-        return found
+        assert summary["samples"] == samples
+        return summary
 
     def journal(self, source: str) -> Journal:
-        """Opens what is known of a source."""
+        """Opens the journal of the motions that a source has generated."""
         path = self.folder / f"{self.name}-{source}.jsonl"
         return Journal(path, {**self.header, "source": source})
 
     def _header(self) -> dict[str, Any]:
-        """All that a figure depends on."""
+        """Returns everything that the figures depend on."""
         trained, options = self.trained, dataclasses.asdict(self.options)
         for name in ("workdir", "checkpoint", "evaluator", "baselines", "body"):
             options.pop(name)
         options.pop("multimodality")
-        judge = None
+        evaluator = None
         if self.evaluator is not None:
             text = self.evaluator.config.text
-            judge = {
+            evaluator = {
                 "hash": self.evaluator.hash,
                 "source": text.source,
                 "trained_on": self.evaluator.config.data.train_split,
@@ -269,7 +287,7 @@ class _Run:
             "step": trained.step,
             "parameters": parameter_hash(trained.variables),
             "body": None if self.body is None else parameter_hash(self.body),
-            "evaluator": judge,
+            "evaluator": evaluator,
         }
 
     def _notes(self) -> list[str]:
@@ -277,7 +295,7 @@ class _Run:
         if self.options.protocol == "reference" and self.body is None:
             notes.append(
                 "note: without --body the heels of this protocol are an estimate on "
-                "the built-in skeleton; published figures have those of SMPL-H"
+                "the built-in skeleton; published figures use the heels of SMPL-H"
             )
         if self.evaluator is not None:
             if self.evaluator.config.data.train_split == self.options.split:
@@ -292,12 +310,13 @@ def _open(options: Options, trained: Trained) -> MotionStore:
     path = options.data or trained.config.data.store
     if not path:
         raise InputError(
-            f"{options.workdir} does not tell its motion store; give one as --data"
+            f"{options.workdir} does not name its motion store; give one as --data"
         )
     return open_store(pathlib.Path(path))
 
 
 def _draw(cases: list[Case], options: Options) -> list[Case]:
+    """Draws as many cases as the options limit them to."""
     if options.limit is None or options.limit >= len(cases):
         return cases
     rng = np.random.default_rng(options.seed)
@@ -305,24 +324,24 @@ def _draw(cases: list[Case], options: Options) -> list[Case]:
 
 
 def _quiet(source: Source) -> Source:
-    """Has a source say on stderr, once each, what it warns of."""
-    told = set()
+    """Makes a source print each of its warnings on stderr once."""
+    printed = set()
 
     def quiet(cases: Sequence[Case]):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = source(cases)
+            motions = source(cases)
         for warning in caught:
-            if (message := str(warning.message)) not in told:
-                told.add(message)
+            if (message := str(warning.message)) not in printed:
+                printed.add(message)
                 tqdm.write(f"warning: {message}", file=sys.stderr)
-        return found
+        return motions
 
     return quiet
 
 
 def _json(tree: Any) -> Any:
-    """NaN is not JSON: what is not known is null."""
+    """Replaces NaN, which JSON does not have, by null."""
     if isinstance(tree, dict):
         return {name: _json(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,4 +1,4 @@
-"""From a journal of judged motions to the figures of an evaluation."""
+"""Summarises a journal of measured motions as the figures of an evaluation."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -25,53 +25,53 @@ def summarise(
     texts: Callable[[list[str]], np.ndarray] | None = None,
     known: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """Averages over motions.
+    """Computes the figures of an evaluation from the rows of its motions.
 
     Args:
-        rows: as `evaluation.measure` writes them; read once, and of each only its
-            figures are kept.
-        protocol: that they were judged by.
-        fps: of all motions.
-        seed: of the bootstrap and of the draws of pools and pairs.
-        texts: phrases -> (m, P) vectors of an evaluator, where rows hold those of
-            motions; None leaves retrieval out.
-        known: phrases that the evaluator was trained on, if that is known: what it says
-            of motions of these stands apart as well.
+        rows: rows as `evaluation.measure` writes them. They are read once, one at a
+            time; only their figures stay in memory.
+        protocol: the protocol that the motions were measured by.
+        fps: frames per second of every motion.
+        seed: seed of the bootstrap and of the draws of pools and pairs.
+        texts: function phrases -> (m, P) vectors of an evaluator, if the rows hold its
+            vectors of the motions; None leaves retrieval out.
+        known: phrases that the evaluator was trained on: the retrieval of their motions
+            is reported separately as well. None if that is not known.
 
     Returns:
-        motions and samples, how many; ape_ave, of the mean over samples and of the
-        best sample; by_joint; by_phrase; physical, of generated and real; retrieval.
-        Figures are [value, low, high] with a 95 % interval over motions.
+        motions and samples, their numbers; ape_ave, for the mean over samples and for
+        the best sample; by_joint; by_phrase; physical, for generated and real motions;
+        retrieval. Figures are [value, low, high] with a 95 % interval over motions.
     """
-    kept = _Kept()
+    totals = _Totals()
     for row in rows:
-        kept.add(row)
-    errors = {n: np.array(values, np.float64) for n, values in kept.errors.items()}
-    frames = np.array(kept.frames)
+        totals.add(row)
+    errors = {n: np.array(values, np.float64) for n, values in totals.errors.items()}
+    frames = np.array(totals.frames)
     samples = errors["ape_root"].shape[1]
     kinds = ("mean", "best") if samples > 1 else ("mean",)
     chosen = {how: report.choose_samples(errors, how) for how in kinds}
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "motions": len(frames),
         "frames": int(frames.sum()),
         "samples": samples,
         "ape_ave": {
             how: report.figures(values, frames, seed) for how, values in chosen.items()
         },
-        "by_joint": kept.by_joint(protocol),
-        "by_phrase": report.by_phrase(chosen["mean"], frames, kept.names),
+        "by_joint": totals.by_joint(protocol),
+        "by_phrase": report.by_phrase(chosen["mean"], frames, totals.names),
         "physical": {
-            "generated": kept.physical_of("physical", fps, seed),
-            "real": kept.physical_of("real", fps, seed),
+            "generated": totals.physical_of("physical", fps, seed),
+            "real": totals.physical_of("real", fps, seed),
         },
     }
-    if texts is not None and kept.vectors["real"]:
-        found["retrieval"] = _retrieval(kept, texts, seed, known)
-    return found
+    if texts is not None and totals.vectors["real"]:
+        summary["retrieval"] = _retrieval(totals, texts, seed, known)
+    return summary
 
 
-class _Kept:
-    """What of the rows is needed for the whole."""
+class _Totals:
+    """Running sums of the per-motion rows, from which the figures are computed."""
 
     def __init__(self):
         self.frames: list[int] = []
@@ -101,19 +101,20 @@ class _Kept:
                 self.vectors[side].append(unpack(packed))
 
     def by_joint(self, protocol: Protocol) -> dict[str, dict[str, float]]:
-        """Returns name -> joint -> figure; local ones are without the root."""
-        found = {}
+        """Returns name -> joint -> figure; local errors have no root."""
+        figures = {}
         for name, total in self.joints.items():
             means = (total / max(self.joint_counts[name], 1)).tolist()
-            found[name] = dict(
+            figures[name] = dict(
                 zip(_JOINTS[protocol][-len(means) :], means, strict=True)
             )
-        return found
+        return figures
 
     def physical_of(self, side: str, fps: float, seed: int) -> dict[str, Any]:
+        """Returns name -> figure of one side, 'physical' (generated) or 'real'."""
         rows, names = self.sums[side], _single_figures(self.sums[side])
         pairs = np.array([[row.get(n, (0.0, 0.0)) for n in names] for row in rows])
-        found = {
+        figures = {
             name: values.tolist()
             for name, values in zip(
                 names,
@@ -125,13 +126,13 @@ class _Kept:
         if seams:
             around, exist = np.array(seams, np.float64).sum(0)
             level = self._real_jerk()
-            judged = physical.peak_and_area(around, exist, level, fps)
-            found |= {name: float(value) for name, value in judged.items()}
-            found |= {"level_of_jerk": level, "seams": len(seams)}
-        return found
+            curve = physical.peak_and_area(around, exist, level, fps)
+            figures |= {name: float(value) for name, value in curve.items()}
+            figures |= {"level_of_jerk": level, "seams": len(seams)}
+        return figures
 
     def _real_jerk(self) -> float:
-        """What real motions have anywhere: the curve of no transition."""
+        """Returns the mean jerk of real motion at any frame, the baseline at seams."""
         total, count = np.array([row["jerk"] for row in self.sums["real"]]).sum(0)
         return float(total / max(count, 1.0))
 
@@ -141,22 +142,23 @@ def _single_figures(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _retrieval(
-    kept: _Kept,
+    totals: _Totals,
     texts: Callable[[list[str]], np.ndarray],
     seed: int,
     known: Collection[str] | None,
 ) -> dict[str, Any]:
-    """Figures of generated motions (mean over samples) and of real ones.
+    """Returns the retrieval figures of generated motions and of real ones.
 
-    Each action of a pair counts by itself.
+    Figures of generated motions are means over samples. Each action of a pair counts as
+    a motion of its own.
     """
-    distinct = sorted(set(kept.phrases))
+    distinct = sorted(set(totals.phrases))
     text_vectors = texts(distinct)
-    own = np.array([distinct.index(phrase) for phrase in kept.phrases])
-    real = np.concatenate(kept.vectors["real"])
+    own = np.array([distinct.index(phrase) for phrase in totals.phrases])
+    real = np.concatenate(totals.vectors["real"])
     samples = [
-        np.concatenate([vectors[s] for vectors in kept.vectors["generated"]])
-        for s in range(len(kept.vectors["generated"][0]))
+        np.concatenate([vectors[s] for vectors in totals.vectors["generated"]])
+        for s in range(len(totals.vectors["generated"][0]))
     ]
     summary: dict[str, Any] = _fits(samples, real, text_vectors, own, seed)
     if len(real) >= 4:
@@ -189,49 +191,49 @@ def _fits(
     own: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    """Says how near motions are to their own texts.
+    """Measures how near motions are to their own texts.
 
     Args:
-        samples: S of (n, P) generated motions.
-        real: (n, P).
-        texts: (m, P).
-        own: (n,) the text of each motion.
-        seed: of the draws.
+        samples: S arrays (n, P), the vectors of the generated motions.
+        real: (n, P) vectors of the captured motions.
+        texts: (m, P) vectors of the texts.
+        own: (n,) index of each motion's own text in `texts`.
+        seed: seed of the draws.
     """
 
-    def judged(motions: np.ndarray) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def fit(motions: np.ndarray) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
         if len(texts) > 1:
             for name, pool in (("pool", retrieval.POOL), ("all_texts", None)):
-                found[name] = retrieval.r_precision(motions, texts, own, seed, pool)
-        found["matching_distance"] = retrieval.matching_distance(motions, texts, own)
-        found["diversity"] = retrieval.diversity(motions, seed)
-        return found
+                figures[name] = retrieval.r_precision(motions, texts, own, seed, pool)
+        figures["matching_distance"] = retrieval.matching_distance(motions, texts, own)
+        figures["diversity"] = retrieval.diversity(motions, seed)
+        return figures
 
-    found = {
+    fits = {
         "actions": len(own),
         "distinct_texts": len(texts),
-        "generated": _mean([judged(motions) for motions in samples]),
-        "real": judged(real),
+        "generated": _mean([fit(motions) for motions in samples]),
+        "real": fit(real),
     }
     if len(texts) > 1:
-        # Texts that belong to other motions: what chance gives.
+        # The texts of other motions, to show the level of chance.
         shuffled = own[np.random.default_rng(seed).permutation(len(own))]
-        found["shuffled_texts"] = {
+        fits["shuffled_texts"] = {
             "pool": retrieval.r_precision(real, texts, shuffled, seed)
         }
-    return found
+    return fits
 
 
 def _half_fid(motions: np.ndarray, real: np.ndarray, seed: int) -> float:
-    """FID of as many motions as the floor is of: the two have the same bias."""
+    """Returns the FID of half the motions: it has the same bias as the floor."""
     order, half = np.random.default_rng(seed).permutation(len(real)), len(real) // 2
     return retrieval.fid(motions[order[:half]], real[order[half : 2 * half]])
 
 
-def _mean(found: list[Any]) -> Any:
-    """Averages numbers in equal trees."""
-    if isinstance(found[0], dict):
-        return {name: _mean([tree[name] for tree in found]) for name in found[0]}
-    mean = float(np.mean(found))
-    return int(mean) if isinstance(found[0], int) else mean
+def _mean(trees: list[Any]) -> Any:
+    """Averages the numbers of trees with the same structure."""
+    if isinstance(trees[0], dict):
+        return {name: _mean([tree[name] for tree in trees]) for name in trees[0]}
+    mean = float(np.mean(trees))
+    return int(mean) if isinstance(trees[0], int) else mean

@@ -1,4 +1,4 @@
-"""The figures of an evaluation, for reading."""
+"""Lays the figures of an evaluation out as tables for people."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 
 from actiongpt_jax.metrics.ape_ave import NAMES, PARTS
 
-# Name -> (heading, factor): feet and floor in centimetres, read more easily.
+# Name -> (heading, factor): distances at feet and floor are shown in centimetres.
 _PHYSICAL = {
     "skating": ("skating %", 100.0),
     "foot_slide": ("foot slide cm", 100.0),
@@ -25,14 +25,14 @@ _PHYSICAL = {
 
 
 def readable(result: Mapping[str, Any]) -> str:
-    """Lays a result of `evaluation.run` out as tables."""
+    """Lays a result of `evaluation.run.evaluate_model` out as tables."""
     baselines = result.get("baselines", {})
     many = result["samples"] > 1
     errors = {
-        f"generated, {how} of {result['samples']}" if many else "generated": found
-        for how, found in result["ape_ave"].items()
+        f"generated, {how} of {result['samples']}" if many else "generated": figures
+        for how, figures in result["ape_ave"].items()
     }
-    errors |= {name: found["ape_ave"]["mean"] for name, found in baselines.items()}
+    errors |= {name: figures["ape_ave"]["mean"] for name, figures in baselines.items()}
     errors["real"] = dict.fromkeys(NAMES, 0.0)
     bodies = {"generated": result["physical"]["generated"]}
     bodies |= {name: f["physical"]["generated"] for name, f in baselines.items()}
@@ -41,10 +41,10 @@ def readable(result: Mapping[str, Any]) -> str:
         f"{result['motions']} motions of {result['split']}, {result['model']} at step "
         f"{result['step']}, protocol {result['protocol']} (m, m2; +- half a 95 % "
         "interval over motions)",
-        table({name: _errors(found) for name, found in errors.items()}, digits=4),
+        table({name: _errors(figures) for name, figures in errors.items()}, digits=4),
         *result["notes"],
         "",
-        table({name: _bodies(found) for name, found in bodies.items()}),
+        table({name: _bodies(figures) for name, figures in bodies.items()}),
     ]
     if "retrieval" in result:
         parts += ["", *_retrieval(result, baselines)]
@@ -52,7 +52,7 @@ def readable(result: Mapping[str, Any]) -> str:
 
 
 def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
-    """Lays the validations of two runs side by side: before training, and after.
+    """Compares the validation figures of two runs, before and after training.
 
     Args:
         metrics: metrics.jsonl of a run on descriptions.
@@ -88,12 +88,12 @@ def table(rows: Mapping[str, Mapping[str, Any]], digits: int = 3) -> str:
 
     Args:
         rows: name of a row -> name of a column -> text, a number, a
-            [figure, low, high], or None. Columns come in the order in which they are
-            first met.
-        digits: after the point.
+            [figure, low, high], or None. Columns come in the order of their first
+            occurrence.
+        digits: number of digits after the decimal point.
 
     Returns:
-        Lines of equal width; an interval stands as +- half its width.
+        Lines of equal width; an interval is shown as +- half its width.
     """
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [["", *columns]]
@@ -109,46 +109,46 @@ def table(rows: Mapping[str, Mapping[str, Any]], digits: int = 3) -> str:
     )
 
 
-def _errors(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", " ").upper(): found[name] for name in NAMES}
+def _errors(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", " ").upper(): figures[name] for name in NAMES}
 
 
-def _bodies(found: Mapping[str, Any]) -> dict[str, Any]:
+def _bodies(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        heading: (np.array(found[name]) * factor).tolist()
+        heading: (np.array(figures[name]) * factor).tolist()
         for name, (heading, factor) in _PHYSICAL.items()
-        if name in found
+        if name in figures
     }
 
 
 def _retrieval(
     result: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    found = result["retrieval"]
-    rows = {"generated": _fit(found["generated"])}
+    figures = result["retrieval"]
+    rows = {"generated": _fit(figures["generated"])}
     rows |= {n: _fit(b["retrieval"]["generated"]) for n, b in baselines.items()}
-    rows["real"] = _fit(found["real"])
-    if "shuffled_texts" in found:
-        rows["real, shuffled texts"] = _fit(found["shuffled_texts"])
-    if "fid" in found:
-        floor = found["fid"]["real_versus_real"]
-        name = f"FID of {found['fid']['n']}"
+    rows["real"] = _fit(figures["real"])
+    if "shuffled_texts" in figures:
+        rows["real, shuffled texts"] = _fit(figures["shuffled_texts"])
+    if "fid" in figures:
+        floor = figures["fid"]["real_versus_real"]
+        name = f"FID of {figures['fid']['n']}"
         half = f"FID of {floor['n']}"
-        rows["generated"][name] = found["fid"]["generated"]
-        rows["generated"][half] = found["fid"]["generated_of_as_many"]
+        rows["generated"][name] = figures["fid"]["generated"]
+        rows["generated"][half] = figures["fid"]["generated_of_as_many"]
         for other, baseline in baselines.items():
-            own = baseline["retrieval"]["fid"]
+            fid = baseline["retrieval"]["fid"]
             rows[other] |= {
-                name: own["generated"],
-                half: own["generated_of_as_many"],
+                name: fid["generated"],
+                half: fid["generated_of_as_many"],
             }
         rows["real"][half] = floor["mean"]
     lines = [
-        f"evaluator {result['evaluator']['hash']}: {found['actions']} actions, "
-        f"{found['distinct_texts']} distinct texts",
+        f"evaluator {result['evaluator']['hash']}: {figures['actions']} actions, "
+        f"{figures['distinct_texts']} distinct texts",
         table(rows),
     ]
-    if known := found.get("known_phrases"):
+    if known := figures.get("known_phrases"):
         lines += [
             f"of these {known['actions']} actions of {known['distinct_texts']} phrases "
             "that the evaluator was trained on",
@@ -171,13 +171,13 @@ def _retrieval(
     return lines
 
 
-def _fit(found: Mapping[str, Any]) -> dict[str, Any]:
+def _fit(figures: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    if pool := found.get("pool"):
+    if pool := figures.get("pool"):
         row = {f"R@{k} of {pool['pool']}": pool[f"top{k}"] for k in (1, 2, 3)}
-    if "matching_distance" in found:
-        row["distance"] = found["matching_distance"]
-        row["diversity"] = found["diversity"]["mean"]
+    if "matching_distance" in figures:
+        row["distance"] = figures["matching_distance"]
+        row["diversity"] = figures["diversity"]["mean"]
     return row
 
 

@@ -1,4 +1,4 @@
-"""Files written as a whole, so that half of one is never seen, and locks on them."""
+"""Writes files so that they are complete or absent, and locks files."""
 
 import contextlib
 import json
@@ -20,34 +20,35 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     """Puts a file's name into the system errors of a block.
 
     Args:
-        path: the file as the user knows it.
+        path: the file, under the name that the user knows.
 
     Raises:
-        OSError: the block's own, with `path` as its file name.
+        OSError: the error of the block, with `path` as its file name.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # another package's sentence, not the system's
+        if error.errno is None:  # raised by another package, not by the system
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Gives a path to write to, which takes the place of `path` on success.
+    """Gives a temporary path to write to, which replaces `path` on success.
 
-    What was written is on the disk before it gets its name; after an error there is
-    what was there before.
+    The content is on the disk before the file gets its name. After an error, the old
+    file is unchanged.
 
     Args:
         path: the file to write; its folder is made.
 
     Yields:
-        A path in the same folder with the same suffix; the block makes that file.
+        A path in the same folder with the same suffix; the block must make that file.
 
     Raises:
-        OSError: with the name of `path`, e.g. when the disk is full.
+        OSError: an error of the system, with the name of `path`, for example because
+            the disk is full.
     """
     path = pathlib.Path(path)
     unfinished = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}{path.suffix}")
@@ -63,20 +64,20 @@ def replaced(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def remove_unfinished(folder: pathlib.Path) -> None:
-    """Removes what `replaced` left in a folder when its process was killed."""
+    """Removes temporary files that a killed process left in a folder."""
     for path in folder.glob(f"{_UNFINISHED}*"):
         path.unlink()
 
 
 def write_text(path: str | os.PathLike, text: str | Iterable[str]) -> None:
-    """Writes a text file in UTF-8 as a whole.
+    """Writes a text file in UTF-8, which is complete or absent.
 
     Args:
-        path: the file; its folder is made.
-        text: its content, or pieces of that in order.
+        path: the file to write; its folder is made.
+        text: the content, or its pieces in order.
 
     Raises:
-        OSError: with the file's name.
+        OSError: an error of the system, with the file's name.
     """
     with replaced(path) as new:
         with new.open("w", encoding="utf-8", newline="\n") as file:
@@ -84,16 +85,16 @@ def write_text(path: str | os.PathLike, text: str | Iterable[str]) -> None:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes a value as JSON with a short line for each item; see `write_text`."""
+    """Writes a value as indented JSON; see `write_text`."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def publish(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
-    """Gives a finished folder its name, and sees the name onto the disk.
+    """Renames a finished folder; its new name is on the disk when this returns.
 
     Args:
-        unfinished: the folder as it was built, next to `folder`.
-        folder: its name from now on; nothing is there, or an empty folder.
+        unfinished: the finished folder under its temporary name, next to `folder`.
+        folder: the new path; it must not exist, or be an empty folder.
     """
     with contextlib.suppress(FileNotFoundError):
         folder.rmdir()
@@ -108,18 +109,18 @@ def publish(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, refusal: str) -> Iterator[None]:
-    """Keeps other processes from a file or folder while a block runs.
+    """Locks a file or folder against other processes while a block runs.
 
-    The lock is the operating system's, on the file `.NAME.lock` next to `path`: it goes
-    with the process that holds it, however that ends, and a file that a kill left
-    behind locks nothing.
+    The lock is one of the operating system, on the file `.NAME.lock` next to `path`. It
+    ends with the process that holds it, even if that is killed; a lock file left by a
+    killed process locks nothing.
 
     Args:
-        path: what is locked; it need not exist, its parent folder is made.
-        refusal: the sentence for a process that comes second.
+        path: the file or folder to lock; it need not exist; its parent folder is made.
+        refusal: the error sentence for a second process.
 
     Raises:
-        InputError: with `refusal`, at once, if another process holds the lock.
+        InputError: immediately, with `refusal`, if another process holds the lock.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,8 +133,9 @@ def locked(path: str | os.PathLike, refusal: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while it is held: a process that had opened it sees that it is gone
-        # and does not take it for the lock. Where open files stay, so does this one.
+        # Remove the file while it is locked: a process that has opened it sees that it
+        # was removed, and does not use it as the lock. Systems that cannot remove open
+        # files keep it.
         with contextlib.suppress(OSError):
             file.unlink()
         lock.release()

@@ -1,7 +1,7 @@
-"""Reading JSON, and JSON lines: files of one value a line, which only grow.
+"""Reads JSON, and reads and appends JSON lines: files with one JSON value per line.
 
-A process that is killed while it adds lines leaves a truncated last one, without its
-line end. Readers say where that is; the next writer cuts it off.
+A process that is killed while it appends leaves a truncated last line, without a line
+end. Readers report where that is; the next writer removes it.
 """
 
 import json
@@ -21,9 +21,9 @@ class Line(NamedTuple):
     """A line of a file.
 
     Attributes:
-        where: `file:number`, for messages.
-        value: what its JSON holds.
-        end: bytes of the file up to the end of this line.
+        where: `file:number`, for error sentences.
+        value: the JSON value of the line.
+        end: number of bytes from the start of the file to the end of this line.
     """
 
     where: str
@@ -32,11 +32,11 @@ class Line(NamedTuple):
 
 
 class Truncated(NamedTuple):
-    """A last line without line end that is not JSON.
+    """A last line without a line end that is not valid JSON.
 
     Attributes:
-        where: `file:number`, for messages.
-        content: what is there of it.
+        where: `file:number`, for error sentences.
+        content: the bytes of the line.
     """
 
     where: str
@@ -48,10 +48,10 @@ def read_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        remedy: what the user can do about a damaged file; it ends the sentence.
+        remedy: end of the error sentence: what the user can do about a damaged file.
 
     Raises:
-        InputError: naming the place of the first fault.
+        InputError: if the file is not valid; names the place of the first fault.
     """
     try:
         value = json.loads(pathlib.Path(path).read_bytes())
@@ -72,19 +72,19 @@ def read_lines(
     remedy: str,
     on_truncated: Callable[[Truncated], object] | None = None,
 ) -> Iterator[Line]:
-    """Reads a file line by line; lines of blanks are left out.
+    """Reads a file line by line; blank lines are skipped.
 
     Args:
         path: the file.
-        remedy: what the user can do about a damaged line; it ends the sentence.
-        on_truncated: called with a truncated last line, which is left out; None takes
-            it for damage like any other.
+        remedy: end of the error sentence: what the user can do about a damaged line.
+        on_truncated: called with a truncated last line, which is then skipped; None
+            treats such a line as damaged.
 
     Yields:
-        The lines; a last line that only lacks its line end is one of them.
+        The lines, including a last line that lacks only its line end.
 
     Raises:
-        InputError: naming file and line, if a line is not JSON.
+        InputError: if a line is not valid JSON; names the file and the line.
     """
     end = 0
     with open(path, "rb") as file:
@@ -107,9 +107,9 @@ def read_lines(
 
 
 def repair_end(path: str | os.PathLike) -> None:
-    """Makes a file end in a whole line, so that lines can be added.
+    """Makes a file end with a complete line, so that lines can be appended.
 
-    A truncated last line is cut off; one that lacks only its line end gets that.
+    A truncated last line is removed; a last line that lacks only its line end gets one.
     """
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -131,15 +131,15 @@ def repair_end(path: str | os.PathLike) -> None:
 
 
 def append_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
-    """Adds lines to a file; they are on the disk, or not at all, when this returns.
+    """Appends lines to a file; all of them are on the disk when this returns.
 
     Args:
-        path: the file, which ends in a whole line (see `repair_end`), or a new one.
-        lines: each with its line end.
+        path: a file that ends with a complete line (see `repair_end`), or a new file.
+        lines: the lines, each with its line end.
 
     Raises:
-        OSError: with the file's name, e.g. when the disk is full; what was there
-            before stays whole.
+        OSError: an error of the system, with the file's name, for example because the
+            disk is full; the file then keeps its old content only.
     """
     with naming(path), pathlib.Path(path).open("ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)

@@ -1,8 +1,8 @@
-"""Interprets the pickle of a torch file; cannot call or import anything.
+"""Interprets the pickle of a torch file without calling or importing anything in it.
 
-Opcodes act on a stack of plain values. Names that a file may call are looked up in
-a table of functions written here; a call of any other name is refused the moment it
-is read. Other objects become inert placeholders, see `pickle_objects`.
+Opcodes act on a stack of plain values. Names that a file may call are looked up in a
+table of functions written here; a call of any other name is refused as soon as it is
+read. Other objects become inert placeholders; see `pickle_objects`.
 
 Source: the opcodes as documented in Python's `pickletools`.
 """
@@ -42,9 +42,9 @@ def interpret(
     """Returns the object that a pickle describes.
 
     Args:
-        data: the pickle; what follows it is not looked at.
-        where: names its file in errors.
-        read_storage: fetches the numbers of a tensor; None where there are none.
+        data: the pickle; bytes after its end are ignored.
+        where: name of its file, for errors.
+        read_storage: reads the numbers of a tensor; None if tensors are not allowed.
         wanted: what the file should be, for errors.
 
     Returns:
@@ -52,12 +52,14 @@ def interpret(
         arrays; `pickle_objects.Foreign` for objects of other classes.
 
     Raises:
-        InputError: if it calls anything else or is damaged.
+        InputError: if the pickle calls anything else, or is damaged.
     """
     return _Machine(where, read_storage, wanted).run(data)
 
 
 class _Machine:
+    """The stack and the memo of one pickle."""
+
     def __init__(self, where: str, read_storage: ReadStorage | None, wanted: str):
         self._where = where
         self._read_storage = read_storage
@@ -75,15 +77,15 @@ class _Machine:
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{self._where} must be {self._wanted}, got one that"
-                f" is damaged or made by hand ({error}); nothing was run: get the file"
-                " again"
+                f" is damaged or made by hand ({error}); nothing was run; download the"
+                " file again"
             ) from error
         return result
 
     def _refuse(self, what: str) -> InputError:
         return InputError(
-            f"{self._where} must hold only tensors, plain containers and objects that"
-            f" are mere data, got {what}; refused: nothing was run"
+            f"{self._where} must hold only tensors, plain containers and objects"
+            f" without code, got {what}; refused: nothing was run"
         )
 
     def _step(self, name: str, argument: Any) -> None:
@@ -121,14 +123,14 @@ class _Machine:
         elif name == "REDUCE":
             arguments, function = stack.pop(), stack.pop()
             if not isinstance(function, Name):
-                raise self._refuse("a call of something that is no function")
+                raise self._refuse("a call of something that is not a function")
             if function not in CALLS:
                 raise self._refuse(f"a call of {function}")
             stack.append(CALLS[function](*arguments))
         elif name == "NEWOBJ":
             arguments, kind = stack.pop(), stack.pop()
             if not isinstance(kind, Name) or not kind.is_foreign:
-                raise self._refuse("an object of something that is no class")
+                raise self._refuse("an object of something that is not a class")
             stack.append(Foreign(kind, tuple(arguments)))
         elif name == "BUILD":
             self._build(stack.pop())
@@ -138,19 +140,19 @@ class _Machine:
             raise self._refuse(f"the opcode {name}")
 
     def _build(self, state: Any) -> None:
-        made = self._stack[-1]
-        if isinstance(made, Foreign):
-            made.state = state
-        elif isinstance(made, Unfinished):
-            self._stack[-1] = finished = made.finish(state)
+        top = self._stack[-1]
+        if isinstance(top, Foreign):
+            top.state = state
+        elif isinstance(top, Unfinished):
+            self._stack[-1] = finished = top.finish(state)
             for place, value in self._memo.items():
-                if value is made:
+                if value is top:
                     self._memo[place] = finished
-        elif not isinstance(made, OrderedDict):
-            raise self._refuse("an object with a state of its own")
+        elif not isinstance(top, OrderedDict):
+            raise self._refuse("a state for an object that cannot have one")
 
     def _pop(self, count: int | None) -> list[Any]:
-        """Takes the last `count` values off the stack, or those after the mark."""
+        """Pops the last `count` values; with None, the values after the mark."""
         stack = self._stack
         if count is None:
             start = next(i for i in _downwards(stack) if stack[i] is _MARK)
@@ -180,21 +182,21 @@ class _Machine:
         if isinstance(top, Foreign) and kind is list:
             return top.entries
         if not isinstance(top, kind):
-            raise TypeError(f"no {kind.__name__} to fill")
+            raise TypeError(f"there is no {kind.__name__} to fill")
         return top
 
     def _name(self, module: Any, name: Any) -> Name:
         if type(module) is not str or type(name) is not str:
-            raise TypeError("a name that is no text")
+            raise TypeError("a name that is not a text")
         dotted = Name(f"{module}.{name}")
         if dotted not in CALLS and not dotted.is_foreign:
             raise self._refuse(str(dotted))
         return dotted
 
     def _storage(self, identity: Any) -> Storage:
-        # A sixth part, of old files, is for storages that are parts of others.
+        # In old files a sixth part describes a storage that is a part of another one.
         if self._read_storage is None or type(identity) is not tuple:
-            raise TypeError("a persistent id where none may be")
+            raise TypeError("a persistent id that is not allowed here")
         if (
             len(identity) not in (5, 6)
             or type(identity[0]) is not str
@@ -212,18 +214,18 @@ class _Machine:
 
 
 def _operations(data: bytes) -> Iterator[tuple[str, Any]]:
-    """Yields the names and arguments of a pickle's opcodes, to its end."""
+    """Yields the name and the argument of each opcode of a pickle."""
     stream = io.BytesIO(data)
     while code := stream.read(1):
         opcode = _OPCODES[code.decode("latin-1")]
         if opcode.name == "STRING":
-            # Python 2's text, in which numpy wrote the bytes of its arrays.
+            # A text of Python 2, in which numpy stored the bytes of arrays.
             yield opcode.name, _python2_text(stream.readline())
             continue
         yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None
         if opcode.name == "STOP":
             return
-    raise ValueError("it ends early")
+    raise ValueError("it is truncated")
 
 
 def _python2_text(line: bytes) -> str:

@@ -1,8 +1,8 @@
-"""What the names in a pickle stand for: tables of functions written here.
+"""The meaning of names in a pickle: tables of functions written here.
 
-A name that is called must stand in `CALLS`. Any other name that is no part of
-Python's own library is only a name, and an object of such a class becomes a
-`Foreign`: its parts lie there to be looked at, none of its code exists here.
+A pickle can only call names in `CALLS`. Any other name outside Python's standard
+library stays a name, and an object of such a class becomes a `Foreign`: its parts can
+be read, but none of its code exists here.
 """
 
 import pathlib
@@ -30,13 +30,13 @@ _STORAGES = {
 }
 STORAGE_TYPES = {f"torch.{name}": np.dtype(t) for name, t in _STORAGES.items()}
 _SCALARS = (str, bytes, int, float, bool, type(None))
-# Types of Python's library that objects name; none of them is called.
+# Types of the standard library that objects may name; none of them is called.
 _PLAIN_TYPES = re.compile(
     r"(builtins|__builtin__)\.(bool|bytes|complex|dict|float|frozenset|int|list|long"
     r"|object|set|str|tuple|unicode)"
     r"|typing\.\w+|argparse\.Namespace|types\.SimpleNamespace"
 )
-# With the names that Python 2 gave to two of them.
+# Modules of the standard library, two of them under their names in Python 2.
 _PYTHON = {*sys.stdlib_module_names, "__builtin__", "copy_reg"}
 _NUMBERS = re.compile(r"([biufc])(1|2|4|8|16)")
 _TEXTS = re.compile(r"[SU]\d{1,6}")
@@ -47,60 +47,60 @@ class Name(str):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it may stand as a value and name the class of an object."""
+        """Whether it may be a value, and the class of an object."""
         inside = self.partition(".")[0] in _PYTHON
         return bool(_PLAIN_TYPES.fullmatch(self)) if inside else self not in CALLS
 
 
 class OrderedDict(dict):
-    """Stands for an OrderedDict, whose attributes are dropped."""
+    """Replaces an OrderedDict, whose attributes are dropped."""
 
 
 class Storage(np.ndarray):
-    """A flat array that is not yet a tensor."""
+    """A flat array of numbers, of which tensors are views."""
 
 
 class Foreign:
     """An object of a class that is not known here.
 
     Attributes:
-        name: of its class.
-        arguments: that it was made with.
-        state: its attributes, as its class stored them.
-        items: of an object that is a dict too.
-        entries: of an object that is a list or a set too.
+        name: name of its class.
+        arguments: arguments that it was made with.
+        state: its attributes, in the form in which its class stored them.
+        items: key -> value, if the object is a dict too.
+        entries: elements, if the object is a list or a set too.
     """
 
     def __init__(self, name: str, arguments: tuple = ()):
-        """Starts empty; the pickle fills it."""
+        """Makes an empty object, which the pickle fills."""
         self.name, self.arguments = str(name), arguments
         self.state: Any = None
         self.items: dict = {}
         self.entries: list = []
 
     def __repr__(self) -> str:
-        """Returns its name only: its parts may hold it again."""
+        """Returns its name only, because its parts may contain the object itself."""
         return f"<an object of {self.name}>"
 
     def attribute(self, name: str) -> Any:
-        """Returns what its class stored under a name, or None."""
-        # Classes with slots store a pair.
+        """Returns the attribute that its class stored under a name, or None."""
+        # Classes with slots store a pair of dicts.
         parts = self.state if isinstance(self.state, tuple) else (self.state,)
-        found = (
+        values = (
             part[name] for part in parts if isinstance(part, dict) and name in part
         )
-        return next(found, None)
+        return next(values, None)
 
 
 class Unfinished:
-    """An array or type of numpy, until its state is set."""
+    """A numpy array or type whose state is not set yet."""
 
     def __init__(self, spec: str | None = None):
-        """`spec`: of a type, such as 'f8'; None for an array."""
+        """Makes a type from its `spec`, such as 'f8'; None makes an array."""
         self.spec = spec
 
     def finish(self, state: Any) -> Any:
-        """Returns the array or type."""
+        """Returns the array or type with its state."""
         if type(state) is not tuple or len(state) < 5:
             raise TypeError("a numpy object without a state")
         return self._array(*state) if self.spec is None else self._type(*state)
@@ -114,22 +114,22 @@ class Unfinished:
 
     def _array(self, version: Any, shape: Any, dtype: Any, fortran: Any, raw: Any):
         if not isinstance(dtype, np.dtype):
-            found = Foreign("numpy.ndarray")
-            found.entries = raw if type(raw) is list else []
-            return found
+            objects = Foreign("numpy.ndarray")
+            objects.entries = raw if type(raw) is list else []
+            return objects
         return _numbers(raw, dtype, shape, bool(fortran))
 
 
 def plain(value: Any, depth: int = 32) -> Any:
-    """Returns what an OmegaConf object, or one that is a dict or list, holds.
+    """Turns OmegaConf objects, and objects that are dicts or lists, into plain values.
 
     Args:
-        value: read from a pickle.
-        depth: of containers in containers (a pickle may hold itself); what lies
-            deeper stays as it is.
+        value: a value read from a pickle.
+        depth: greatest depth of nested containers that is converted, because a pickle
+            may contain itself; deeper values are not changed.
 
     Returns:
-        Dicts, lists and values; what is neither stays as it is.
+        Dicts, lists and values; other objects are not changed.
     """
     if depth == 0:
         return value
@@ -148,7 +148,7 @@ def plain(value: Any, depth: int = 32) -> Any:
 
 
 def key(value: Any) -> Any:
-    """Returns a key of a dict or set.
+    """Returns a value after checking that it can be a key of a dict or set.
 
     Raises:
         TypeError: for anything but numbers, texts, names and flat tuples of them.
@@ -156,7 +156,7 @@ def key(value: Any) -> Any:
     # hash() of a deeply nested tuple would overflow the C stack.
     parts = value if type(value) is tuple else (value,)
     if not all(type(part) in (*_SCALARS, Name) for part in parts):
-        raise TypeError("a key that is no number or text")
+        raise TypeError("a key that is not a number or text")
     return value
 
 
@@ -164,7 +164,7 @@ def _tensor(storage, offset, size, stride, *_) -> np.ndarray:
     if not isinstance(storage, Storage):
         raise TypeError("a tensor without storage")
     if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-        raise ValueError("offset, sizes or strides that are no whole numbers")
+        raise ValueError("offset, sizes or strides that are not whole numbers")
     flat = storage.view(np.ndarray)
     reach = sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 in size:
@@ -177,7 +177,7 @@ def _tensor(storage, offset, size, stride, *_) -> np.ndarray:
 
 def _parameter(data, *_) -> np.ndarray:
     if not isinstance(data, np.ndarray) or isinstance(data, Storage):
-        raise TypeError("a parameter that is no tensor")
+        raise TypeError("a parameter that is not a tensor")
     return data
 
 
@@ -195,7 +195,7 @@ def _counts(counts=()) -> dict:
 
 def _size(values) -> tuple:
     if not all(type(n) is int for n in values):
-        raise TypeError("a size that is no whole numbers")
+        raise TypeError("a size with numbers that are not whole")
     return tuple(values)
 
 
@@ -205,7 +205,7 @@ def _set(values: Iterable) -> set:
 
 def _path(*parts: Any) -> str:
     if not all(isinstance(part, str) for part in parts):
-        raise TypeError("a path that is no text")
+        raise TypeError("a path that is not a text")
     return str(pathlib.PurePosixPath(*parts))
 
 
@@ -214,19 +214,19 @@ def _device(*parts: Any) -> str:
 
 
 def _bytes(text: Any = "", *_: Any) -> bytes:
-    # How Python 3 writes bytes for Python 2.
+    # Python 3 writes bytes as text in protocols that Python 2 can read.
     return text if isinstance(text, bytes) else _latin1(text)
 
 
 def _object(name: Any, base: Any = None, state: Any = None) -> Foreign:
     if not isinstance(name, Name):
         raise TypeError("an object without a class")
-    found = Foreign(name)
+    foreign = Foreign(name)
     if isinstance(state, dict):
-        found.items = state
+        foreign.items = state
     elif isinstance(state, list):
-        found.entries = state
-    return found
+        foreign.entries = state
+    return foreign
 
 
 def _numpy_type(spec: Any, *_: Any) -> Unfinished:
@@ -253,7 +253,7 @@ def _numbers(raw: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     if not isinstance(dtype, np.dtype) or not isinstance(shape, tuple):
         raise TypeError("an array without type and shape")
     if not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("a shape that is no whole numbers")
+        raise ValueError("a shape with numbers that are not whole")
     # Python 2 stored bytes as text.
     raw = raw if isinstance(raw, bytes | bytearray) else _latin1(raw)
     flat = np.frombuffer(raw, dtype)
@@ -262,7 +262,7 @@ def _numbers(raw: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
 
 def _latin1(text: Any) -> bytes:
     if not isinstance(text, str):
-        raise TypeError("bytes that are none")
+        raise TypeError("bytes that are neither bytes nor text")
     return text.encode("latin-1")
 
 

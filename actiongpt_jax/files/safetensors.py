@@ -1,8 +1,8 @@
-"""Safetensors files read by memory mapping and written piece by piece.
+"""Reads safetensors files by memory mapping and writes them piece by piece.
 
 The format is 8 bytes of header length, a JSON header, then the raw arrays. The
-library of that name reads whole tensors into memory and needs whole tensors to
-write; stores of many gigabytes are read row by row and written shard by shard.
+`safetensors` library reads and writes whole tensors in memory; stores of many gigabytes
+must be read row by row and written shard by shard.
 
 Source: https://github.com/huggingface/safetensors, section Format.
 """
@@ -32,14 +32,14 @@ _DTYPES = {
     "BOOL": np.dtype("?"),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-# The format's own limit on headers.
+# The limit that the format sets on headers, in bytes.
 _HEADER_LIMIT = 100_000_000
 
 
 def open_tensors(
     path: str | os.PathLike,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Maps a file into memory; nothing but its header is read.
+    """Maps a file into memory and reads only its header.
 
     Args:
         path: the file.
@@ -48,7 +48,7 @@ def open_tensors(
         (name -> read-only array backed by the file, metadata of the header).
 
     Raises:
-        InputError: if the file is not a whole safetensors file.
+        InputError: if the file is not a complete safetensors file.
     """
     path = pathlib.Path(path)
     size = path.stat().st_size
@@ -77,17 +77,19 @@ def _view(path: pathlib.Path, name: str, row: object, data: np.ndarray) -> np.nd
         begin, end = (int(offset) for offset in row["data_offsets"])
         shape = tuple(int(length) for length in row["shape"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _broken(path, f"its entry {name!r} is not understood") from error
+        raise _broken(path, f"its entry {name!r} is not valid") from error
     if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
-        raise _broken(path, f"its entry {name!r} contradicts itself")
+        raise _broken(
+            path, f"its entry {name!r} has a size that does not match its shape"
+        )
     if not 0 <= begin <= end <= len(data):
-        raise _broken(path, f"its data end before the tensor {name!r} does")
+        raise _broken(path, f"its data is truncated before the end of tensor {name!r}")
     return data[begin:end].view(dtype).reshape(shape)
 
 
 def _broken(path: pathlib.Path, why: str) -> InputError:
     return InputError(
-        f"{path} must be a whole safetensors file, but {why}; make or fetch it again"
+        f"{path} must be a whole safetensors file, but {why}; make or download it again"
     )
 
 
@@ -96,20 +98,21 @@ def write_tensors(
     tensors: Mapping[str, Sequence[np.ndarray]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a file piece by piece; it appears as a whole.
+    """Writes a file piece by piece; the file is complete or absent.
 
     Args:
-        path: the file.
-        tensors: name -> pieces that follow each other on the first axis; they are
-            written one by one and never joined in memory. Pieces of one tensor
-            share their type and other axes; at least one piece each.
-        metadata: texts for the header.
+        path: the file to write.
+        tensors: name -> pieces that are joined along the first axis in the file, but
+            never in memory. A tensor has at least one piece; its pieces have the same
+            type and the same other axes.
+        metadata: name -> text, for the header.
 
     Raises:
-        OSError: with the file's name, e.g. when the disk is full.
+        OSError: an error of the system, with the file's name, for example because the
+            disk is full.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata or {})}
-    # Wide types first, as the format's own writer does: every array is aligned.
+    # Wide types come first, as in the library's files, so that every array is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name][0].itemsize, name))
     offset = 0
     for name in names:

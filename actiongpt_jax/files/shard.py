@@ -1,4 +1,4 @@
-"""Jobs that several processes divide among them: `--shard i/n`."""
+"""Divides a job among several processes: `--shard i/n`."""
 
 import dataclasses
 import re
@@ -11,36 +11,36 @@ class Shard:
     """The share of a job that one process does.
 
     Attributes:
-        number: which share, from 1 to `count`.
-        count: how many there are.
+        number: number of the share, from 1 to `count`.
+        count: number of shares.
     """
 
     number: int
     count: int
 
     def __post_init__(self):
-        """Raises InputError if there is no such share."""
+        """Raises InputError if the number is out of range."""
         if not 1 <= self.number <= self.count:
             raise InputError(_must_be(str(self)))
 
     @property
     def name(self) -> str:
-        """What the share's file or folder is called."""
+        """Name of the share's file or folder."""
         return f"part-{self.number:05d}-of-{self.count:05d}"
 
     def __str__(self) -> str:
-        """Returns it as it is written on a command line."""
+        """Returns the share as it is written on a command line."""
         return f"{self.number}/{self.count}"
 
 
 def parse_shard(spec: str | None) -> Shard | None:
-    """Reads what follows `--shard`.
+    """Reads the value of `--shard`.
 
     Args:
         spec: 'i/n' with i from 1 to n; None for a job that is not divided.
 
     Raises:
-        InputError: if it is anything else.
+        InputError: if `spec` is anything else.
     """
     if spec is None:
         return None

@@ -1,11 +1,10 @@
-"""Reads torch's files without torch and without running anything in them.
+"""Reads torch's files without torch, and without running any code in them.
 
-Tensors are read-only views of the memory-mapped file, so that a checkpoint costs
-memory only where it is used.
+Tensors are read-only views of the memory-mapped file, so that a checkpoint needs memory
+only for the parts that are used.
 
-Source: the archive's layout as described in
-https://docs.pytorch.org/docs/stable/notes/serialization.html; that of older files as
-written by torch.save with `_use_new_zipfile_serialization=False`.
+Source: https://docs.pytorch.org/docs/stable/notes/serialization.html for the layout of
+the archive; torch.save with `_use_new_zipfile_serialization=False` for older files.
 """
 
 import mmap
@@ -21,7 +20,7 @@ import numpy as np
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import pickle_machine as torch_pickle
 
-# torch.save before version 1.6 began with a pickled magic number and version.
+# Files of torch.save before version 1.6 begin with a pickled magic number and version.
 _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _LEGACY_VERSION = 1001
 _LOCAL_HEADER = 30
@@ -37,20 +36,21 @@ _BROKEN = (
 
 
 def read_torch(path: str | os.PathLike) -> Any:
-    """Reads what torch.save wrote.
+    """Reads a file that torch.save wrote.
 
     Args:
-        path: of a file in torch's zip format, or in that of torch before 1.6.
+        path: a file in torch's zip format, or in the format of torch before 1.6.
 
     Returns:
-        The object saved: dicts, lists, tuples, sets, numbers and texts, numpy
-        arrays for tensors, and `torch_objects.Foreign` for objects of other
-        classes. The arrays are read-only views of the file, which must stay as it
-        is while they are used. Attributes of ordered dicts are dropped.
+        The saved object: dicts, lists, tuples, sets, numbers and texts, numpy arrays
+        for tensors, and `pickle_objects.Foreign` for objects of other classes. The
+        arrays are read-only views of the file, which must not change while they are
+        used. Attributes of ordered dicts are dropped.
 
     Raises:
-        InputError: if the file is damaged, is of neither format, or calls anything
-            but what makes tensors and plain containers; nothing in it is ever called.
+        InputError: if the file is damaged, has neither format, or calls any function
+            that does not make tensors or plain containers. No function in a file is
+            ever called.
         FileNotFoundError: if there is no such file.
     """
     return TorchFile(path).content
@@ -60,16 +60,16 @@ class TorchFile:
     """A file of torch.save, mapped into memory.
 
     Attributes:
-        content: as of `read_torch`.
+        content: the saved object; see `read_torch`.
     """
 
     def __init__(self, path: str | os.PathLike):
-        """Opens a file; arguments and errors as of `read_torch`."""
+        """Opens a file; `read_torch` documents the argument and the errors."""
         path = os.fspath(path)
         try:
             with open(path, "rb") as file:
                 start = file.read(len(_LEGACY_START))
-                # Fails for an empty file.
+                # This raises ValueError for an empty file.
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             if start == _LEGACY_START:
                 self.content = _Legacy(path, self._map).load()
@@ -81,9 +81,9 @@ class TorchFile:
             raise
         except _BROKEN as error:
             raise InputError(
-                f"{path} must be a whole file written by torch.save, got one that is"
-                f" cut off, damaged or no zip archive ({error}): copy or download it"
-                " again"
+                f"{path} must be a whole file written by torch.save, got a file that is"
+                f" truncated, damaged or not a zip archive ({error}); copy or download"
+                " it again"
             ) from error
 
     def forget(self) -> None:
@@ -93,13 +93,13 @@ class TorchFile:
 
 
 class _Legacy:
-    """Five pickles one after the other, then the storages in a row."""
+    """The format before torch 1.6: five pickles in a row, then the storages."""
 
     def __init__(self, path: str, content: mmap.mmap):
         self._path = path
         self._content = content
         self._bytes = np.frombuffer(content, np.uint8)
-        # Where each storage's numbers start, and their type and count.
+        # Name -> start of a storage's numbers in the file, and name -> type and count.
         self._places: dict[str, int] = {}
         self._kinds: dict[str, tuple[np.dtype, int]] = {}
 
@@ -112,17 +112,17 @@ class _Legacy:
         )
         facts = self._interpret(facts, "its facts")
         if self._interpret(version, "its version") != _LEGACY_VERSION:
-            raise ValueError("another version of the format")
+            raise ValueError("the version of its format is unknown")
         if not isinstance(facts, dict) or not facts.get("little_endian", False):
-            raise ValueError("numbers of a big-endian machine")
-        # First to learn the storages' types, which tell where each of them lies.
+            raise ValueError("its numbers are not little-endian")
+        # The first pass finds the types of the storages, and so the place of each.
         self._interpret(saved, "its pickle")
         position = ends[-1]
         for name in self._interpret(names, "its list of storages"):
             dtype, count = self._kinds[name]
-            found = int.from_bytes(content[position : position + 8], "little")
-            if found != count:
-                raise ValueError(f"storage {name} has {found} numbers, not {count}")
+            stored = int.from_bytes(content[position : position + 8], "little")
+            if stored != count:
+                raise ValueError(f"storage {name} has {stored} numbers, not {count}")
             self._places[name] = position + 8
             position += 8 + count * dtype.itemsize
         if position > len(content):
@@ -135,7 +135,7 @@ class _Legacy:
 
     def _storage(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         if self._kinds.setdefault(name, (dtype, count)) != (dtype, count):
-            raise ValueError(f"storage {name} is of two types")
+            raise ValueError(f"storage {name} has two different types")
         if not 0 <= count * dtype.itemsize <= len(self._bytes):
             raise ValueError(f"storage {name} is larger than the file")
         if name not in self._places:
@@ -150,10 +150,12 @@ def _end_of_pickle(content: mmap.mmap, start: int) -> int:
     for opcode, _, _ in pickletools.genops(stream):
         if opcode.name == "STOP":
             return content.tell()
-    raise ValueError("it ends early")
+    raise ValueError("its pickle is truncated")
 
 
 class _Archive:
+    """The zip format of torch since 1.6: a pickle, and an entry for each storage."""
+
     def __init__(self, path: str, archive: zipfile.ZipFile, data: np.ndarray):
         self._path = path
         self._archive = archive
@@ -163,7 +165,7 @@ class _Archive:
         if len(pickles) != 1:
             raise InputError(
                 f"{path} must hold one data.pkl as torch.save writes it, got"
-                f" {len(pickles)}: give the checkpoint itself"
+                f" {len(pickles)}; give the checkpoint itself"
             )
         self._prefix = pickles[0].removesuffix("data.pkl")
         order = f"{self._prefix}byteorder"
@@ -179,35 +181,35 @@ class _Archive:
         if count < 0 or len(stored) != count * dtype.itemsize:
             raise InputError(
                 f"{self._path}: data/{key} must hold {count} numbers of"
-                f" {dtype.itemsize} bytes, got {len(stored)} bytes: copy or download"
+                f" {dtype.itemsize} bytes, got {len(stored)} bytes; copy or download"
                 " the file again"
             )
         array = stored.view(dtype)
         return array.byteswap() if self._swapped else array
 
     def _member(self, name: str) -> np.ndarray:
-        """Returns the bytes of one entry, mapped where it is not compressed."""
+        """Returns the bytes of one entry, memory-mapped unless it is compressed."""
         try:
             info = self._archive.getinfo(name)
         except KeyError as error:
             raise InputError(
                 f"{self._path} must hold {name}, which its data.pkl names, got no such"
-                " entry: copy or download the file again"
+                " entry; copy or download the file again"
             ) from error
         if info.flag_bits & 1:
             raise InputError(
-                f"{self._path} must not be encrypted, got {name} so: decrypt it first"
+                f"{self._path} must not be encrypted, but {name} is; decrypt it first"
             )
         if info.compress_type != zipfile.ZIP_STORED:
             return np.frombuffer(self._archive.read(info), np.uint8)
-        # The local header repeats the name and has an extra field of its own, which
-        # torch uses to align the data.
+        # The local header repeats the name and has another extra field, with which
+        # torch aligns the data.
         header = self._bytes[info.header_offset :][:_LOCAL_HEADER].tobytes()
         if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-            raise zipfile.BadZipFile(f"no entry where {name} should be")
+            raise zipfile.BadZipFile(f"there is no entry at the place of {name}")
         name_and_extra = sum(struct.unpack("<HH", header[26:]))
         start = info.header_offset + _LOCAL_HEADER + name_and_extra
         stored = self._bytes[start : start + info.file_size]
         if len(stored) != info.file_size:
-            raise zipfile.BadZipFile(f"{name} ends early")
+            raise zipfile.BadZipFile(f"{name} is truncated")
         return stored

@@ -1,4 +1,4 @@
-"""Editing motions by arithmetic on latents, whatever model they are of.
+"""Edits motions of any model by arithmetic on their latents.
 
 Source: MotionCLIP, arXiv:2203.08063, section 4.2.
 """
@@ -29,7 +29,7 @@ def interpolate(
     Args:
         start: (..., D) latents.
         end: (..., D) latents.
-        num_steps: how many latents, both ends among them.
+        num_steps: number of latents, including both ends.
 
     Returns:
         (num_steps, ..., D); the first is `start`, the last `end`.
@@ -52,14 +52,14 @@ def edit(
     start: Float[AnyArray, "*batch d"],
     end: Float[AnyArray, "*batch d"],
 ) -> Float[Array, "*batch d"]:
-    """Changes a latent as `start` would have to change to become `end`.
+    """Changes a latent by the difference between two others.
 
     "drink while standing" - "stand" + "sit" is "drink while sitting".
 
     Args:
         base: (..., D) latents to change.
-        start: (..., D) what they have.
-        end: (..., D) what they get in its place.
+        start: (..., D) latents that are subtracted: what is removed.
+        end: (..., D) latents that are added: what replaces it.
 
     Returns:
         (..., D) base - start + end.
@@ -72,6 +72,7 @@ def edit(
 
 
 def _alike(latents: dict[str, AnyArray]) -> list[Array]:
+    """Returns latents as JAX arrays after checking that their shapes are equal."""
     sizes = None
     for name, latent in latents.items():
         remedy = "encode all latents with one model"
@@ -82,15 +83,15 @@ def _alike(latents: dict[str, AnyArray]) -> list[Array]:
 def encode_sources(
     trained: Trained, embedder: PhraseEmbedder, sources: Sequence[str]
 ) -> np.ndarray:
-    """Encodes phrases and motion files.
+    """Encodes phrases and motion files as latents.
 
     Args:
         trained: the model.
-        embedder: of its texts.
-        sources: what ends in .npz is a motion file, anything else a phrase.
+        embedder: embeds the model's texts.
+        sources: paths of motion files, which end in .npz, or phrases.
 
     Returns:
-        (n, D) latents, of distributions the means.
+        (n, D) latents; for a model with latent distributions, their means.
 
     Raises:
         InputError: for an unreadable file.
@@ -112,17 +113,17 @@ def nearest_phrases(
     phrases: list[str],
     count: int = 5,
 ) -> list[tuple[str, float]]:
-    """Recognises what a motion shows: the phrases nearest to it.
+    """Finds the phrases that describe a motion best.
 
     Args:
         trained: the model.
-        embedder: of its texts.
-        motion: of any frame rate.
-        phrases: to choose from.
-        count: how many to return, at most.
+        embedder: embeds the model's texts.
+        motion: a motion of any frame rate.
+        phrases: the phrases to choose from.
+        count: number of phrases to return, at most.
 
     Returns:
-        (phrase, cosine of its latent to the motion's), best first.
+        (phrase, cosine between its latent and the motion's), best first.
     """
     requests = [plan_samples(embedder, phrase, 1, fact=0.0)[0] for phrase in phrases]
     texts = encode_texts(trained, requests)

@@ -1,4 +1,4 @@
-"""Motions from text with a trained model."""
+"""Generates motions from text with a trained model."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -26,20 +26,21 @@ from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 def generate_motion(
     trained: Trained, requests: Sequence[Request], batch_size: int = 16
 ) -> list[Motion]:
-    """Generates one motion per request, many in one call.
+    """Generates one motion per request, in batches.
 
-    A motion depends on its own request only, not on what it is batched with.
+    A motion depends on its own request only, not on the others in its batch.
 
     Args:
         trained: the model.
-        requests: in any number and lengths.
-        batch_size: rows of one call.
+        requests: any number of requests, of any lengths.
+        batch_size: number of motions that are generated at once.
 
     Returns:
         Motions in the order of the requests, facing -x at the origin in frame 0.
 
     Raises:
-        InputError: if embeddings are not of the width the model was trained with.
+        InputError: if the embeddings do not have the width that the model was trained
+            with.
     """
     return _generate(trained, [(request,) for request in requests], batch_size)
 
@@ -56,28 +57,29 @@ def generate_sequence(
 ) -> list[Motion]:
     """Generates one motion per series of requests, each action joined to the last.
 
-    A series depends on its own requests only. What is held in memory does not grow
-    with its length, but for the result.
+    A series depends on its own requests only. Memory does not grow with its length,
+    except for the result.
 
     Args:
         trained: the model.
-        series: in any number; each holds the actions' requests in order of time.
+        series: any number of series; each holds its actions' requests in order.
         align: how an action goes on from the last: 'full' turns and shifts it,
             'translation' only shifts it, 'none' leaves it as generated.
-        window: frames at the start of each later action that lead over (slerp);
-            they count in its length.
-        read_past: False has the model forget what went before: the actions are
-            generated independently and only joined.
-        batch_size: rows of one call.
-        on_action: called with the number of actions that each call has made.
+        window: length of the slerp transition at the start of each later action, in
+            frames; the action's length includes it.
+        read_past: whether the model reads how the motion before ended; if False, the
+            actions are generated independently and then joined.
+        batch_size: number of series that are generated at once.
+        on_action: called after each batch of actions with their number.
 
     Returns:
         Motions in the order of the series, facing -x at the origin in frame 0;
-        their `lengths` are those asked for.
+        their `lengths` are the requested ones.
 
     Raises:
-        InputError: if an action is too short for the window and the frames that the
-            next one reads, `align` is unknown, or as `generate_motion`.
+        InputError: if an action is too short for its transition and the frames that
+            the next one reads, `align` is unknown, or the embeddings do not have the
+            width that the model was trained with.
     """
     check_choice("align", align, ALIGN)
     if window < 0:
@@ -99,10 +101,12 @@ def _check_lengths(
         else:
             least = window + max(past, 1) if i else past
         if len(requests) > 1 and request.num_frames < least:
-            parts = f"{window} that lead over and {least - window}" if i else f"{past}"
+            parts = f"{past} for the next action to read"
+            if i:
+                parts = f"{window} of transition and {least - window} of its own"
             raise InputError(
                 f"action {i + 1}, {request.text!r}, must be at least {least} frames "
-                f"({least / FPS:.2f} s) long: {parts} of its own, got "
+                f"({least / FPS:.2f} s) long ({parts}), got "
                 f"{request.num_frames}; make it longer or --window smaller"
             )
 
@@ -118,7 +122,7 @@ def _generate(
 ) -> list[Motion]:
     if not trained.family.generates:
         raise InputError(
-            "the checkpoint must be of a model that generates, got an evaluator's; "
+            "the checkpoint must be of a model that generates, got an evaluator; "
             "give the workdir of a TEMOS, TEACH or MotionCLIP run"
         )
     width = trained.config.text.width
@@ -132,7 +136,7 @@ def _generate(
                 f"embed with its encoder {trained.config.text.encoder!r}"
             )
     motions: list[Motion | None] = [None] * len(series)
-    # Series of one length, of much the same frames, share a batch.
+    # Series with the same number of actions and similar lengths share a batch.
     order = sorted(
         range(len(series)),
         key=lambda i: (len(series[i]), [r.num_frames for r in series[i]]),
@@ -143,10 +147,10 @@ def _generate(
         parts = _generate_batch(
             trained, batch, batch_size, align, window, read_past, on_action
         )
-        for i, own in zip(rows, parts, strict=True):
+        for i, actions in zip(rows, parts, strict=True):
             motions[i] = to_motion(
-                np.concatenate([rotations for rotations, _ in own]),
-                np.concatenate([translation for _, translation in own]),
+                np.concatenate([rotations for rotations, _ in actions]),
+                np.concatenate([translation for _, translation in actions]),
                 tuple(request.text for request in series[i]),
                 tuple(request.num_frames for request in series[i]),
             )
@@ -163,21 +167,22 @@ def _generate_batch(
     on_action: Callable[[int], Any] | None,
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """Returns the (rotations, translation) of every action of every series."""
-    found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
+    arrays: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
     before = None
-    # A whole batch or a power of two: single series need not pay for sixteen.
+    # Pad to a power of two, so that a single series does not cost a whole batch.
     rows = min(batch_size, next_power_of_two(len(batch)))
     for number in range(max(map(len, batch))):
         requests = [r[number] if number < len(r) else None for r in batch]
         lead = window if number else 0
-        arrays = _pad(requests, rows, lead)
+        tokens, token_mask, seeds, fact, frame_mask = _pad(requests, rows, lead)
         action, before = next_action(
             trained.model,
             trained.variables,
             trained.normalizer,
-            *arrays[:2],
-            _noise(*arrays[2:4], number, trained.model.sizes.latent_dim),
-            arrays[4],
+            tokens,
+            token_mask,
+            _noise(seeds, fact, number, trained.model.sizes.latent_dim),
+            frame_mask,
             before,
             align=align,
             window=lead,
@@ -191,16 +196,17 @@ def _generate_batch(
         for row, request in enumerate(requests):
             if request is not None:
                 frames = slice(request.num_frames)
-                # Copies: views would keep every padded batch alive.
-                own = rotations[row, frames].copy(), translation[row, frames].copy()
-                found[row].append(own)
+                # Copies, because views would keep the whole padded batch in memory.
+                arrays[row].append(
+                    (rotations[row, frames].copy(), translation[row, frames].copy())
+                )
         if on_action is not None:
             on_action(sum(request is not None for request in requests))
-    return found
+    return arrays
 
 
 def _pad(requests: Sequence[Request | None], rows: int, lead: int):
-    """Returns tokens, their mask, seeds, factors and the mask of wanted frames."""
+    """Returns tokens, their mask, seeds, factors and the mask of requested frames."""
     real = [request for request in requests if request is not None]
     frames = round_up(max(r.num_frames - lead for r in real), FRAME_STEP)
     length = round_up(max(len(r.tokens) for r in real), TOKEN_STEP)
@@ -225,7 +231,7 @@ def _noise(seeds: np.ndarray, fact: np.ndarray, number: int, width: int) -> jax.
 
 @functools.partial(jax.jit, static_argnames="width")
 def _normal(seeds: jax.Array, number: jax.Array, width: int) -> jax.Array:
-    """Draws (B, D) per row from its (seed, sample) and the action's number."""
+    """Draws (B, D) standard normal numbers from (seed, sample) and action number."""
 
     def draw(seed):
         key = jax.random.fold_in(jax.random.PRNGKey(seed[0]), seed[1])

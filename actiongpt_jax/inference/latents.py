@@ -1,4 +1,4 @@
-"""Latents of texts and of motions, and the motions of latents, for every model."""
+"""Encodes texts and motions as latents, and decodes latents, for every model."""
 
 import functools
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import check_shape, round_up, stack_padded
 from actiongpt_jax.structs import latent_of
 
-# Frames and tokens are rounded up to these, so that few shapes are compiled.
+# Numbers of frames and tokens are rounded up to multiples of these, so that few shapes
+# are compiled.
 FRAME_STEP, TOKEN_STEP = 32, 16
 _BODY_JOINTS = 22
 
@@ -43,9 +44,12 @@ def text_latents(
         tokens: (B, N, E) embeddings of the texts; (B, 1, P) for a model that reads one
             vector per text.
         token_mask: (B, N) True = real token.
-        noise: (B, D) added to the mean in standard deviations, where the model has
-            a distribution; None takes the mean.
-        context: past and z_prev, for models that read them.
+        noise: (B, D) deviation from the mean, in standard deviations, for a model with
+            a latent distribution; None takes the mean.
+        context: `past` and `z_prev`, for models that read them.
+
+    Returns:
+        (B, D) latents.
     """
     text: Any = model.apply(
         variables, tokens, token_mask, **context, method="encode_text"
@@ -56,19 +60,19 @@ def text_latents(
 def decode_features(
     raw: Float[Array, "b t f"], mask: Bool[Array, "b t"]
 ) -> tuple[Float[Array, "b t j 3 3"], Float[Array, "b t 3"], Float[Array, "b 2"]]:
-    """Turns features of any model, not normalised, into motions; pure.
+    """Turns the unnormalised features of any model into motions; pure.
 
-    Poses of 150 columns do not tell where and how high a body stands, nor, by
-    themselves, which way it faces: it is turned to face -x in frame 0, and put down
-    so that the lowest joint of all its frames is on the floor.
+    Poses of 150 columns do not say where and how high a body stands, nor which way it
+    faces: it is turned to face -x in frame 0, and placed so that its lowest joint over
+    all frames is on the floor.
 
     Args:
-        raw: (B, T, 135) or (B, T, 150).
-        mask: (B, T) True = frame wanted.
+        raw: (B, T, 135) or (B, T, 150) features.
+        mask: (B, T) True = requested frame, False = padding.
 
     Returns:
-        Rotations (B, T, 22 or 24, 3, 3), translation (B, T, 3) metres, and the way
-        on the ground from the first frame to the second (B, 2).
+        Rotations (B, T, 22 or 24, 3, 3), translation (B, T, 3) metres, and the step
+        (B, 2) on the ground from the first frame to the second, metres.
     """
     if raw.shape[-1] != pose6d.NFEATS:
         rotations, translation = rot_velocity.decode(raw)
@@ -81,13 +85,13 @@ def decode_features(
     lowest = jnp.where(mask, heights, jnp.inf).min(-1)
     lowest = jnp.where(mask.any(-1), lowest, 0.0)[:, None, None]
     translation = translation - lowest * jnp.array([0.0, 0.0, 1.0])
-    # A single frame has no way to go on.
+    # A single frame has no second one: its step is 0.
     step = translation[:, min(1, translation.shape[1] - 1), :2] - translation[:, 0, :2]
     return rotations, translation, step
 
 
 def encode_texts(trained: Trained, requests: Sequence[Request]) -> np.ndarray:
-    """Returns the (n, D) mean latents of requests' texts."""
+    """Returns the (n, D) mean latents of the requests' texts."""
     length = round_up(max(len(r.tokens) for r in requests), TOKEN_STEP)
     tokens, mask = stack_padded([request.tokens for request in requests], length)
     return np.asarray(_text_latents(trained.model, trained.variables, tokens, mask))
@@ -98,15 +102,15 @@ def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
 
     Args:
         trained: the model.
-        motions: hands at rest where they have none.
+        motions: the motions; those without hands are given hands at rest.
 
     Returns:
-        (n, D) latents, of a distribution the means.
+        (n, D) latents; for a model with latent distributions, their means.
     """
-    even = [_at_30_fps(motion) for motion in motions]
-    frames = round_up(max(len(translation) for _, translation in even), FRAME_STEP)
-    rotations, mask = stack_padded([r for r, _ in even], frames, fill=None)
-    translation, _ = stack_padded([t for _, t in even], frames, fill=None)
+    resampled = [_at_30_fps(motion) for motion in motions]
+    frames = round_up(max(len(translation) for _, translation in resampled), FRAME_STEP)
+    rotations, mask = stack_padded([r for r, _ in resampled], frames, fill=None)
+    translation, _ = stack_padded([t for _, t in resampled], frames, fill=None)
     data = trained.config.data
     if trained.family.nfeats == pose6d.NFEATS:
         features = pose6d.encode(
@@ -136,12 +140,12 @@ def decode_latents(
 
     Args:
         trained: the model.
-        latents: (n, D).
-        num_frames: of each, at 30 fps.
-        captions: of each.
+        latents: (n, D) latents.
+        num_frames: number of frames of each motion, at 30 fps.
+        captions: caption of each motion.
 
     Raises:
-        InputError: for latents of another width.
+        InputError: if the latents do not have the width that the model reads.
     """
     width = trained.config.model.latent_dim
     remedy = "encode texts or motions with the model that decodes them"
@@ -163,7 +167,7 @@ def to_motion(
     text: tuple[str, ...],
     lengths: tuple[int, ...],
 ) -> Motion:
-    """Makes a motion at 30 fps of (T, 22 or 24, 3) axis-angle and (T, 3)."""
+    """Makes a motion at 30 fps from (T, 22 or 24, 3) axis-angle and (T, 3) metres."""
     hands = rotations[:, _BODY_JOINTS:]
     return Motion(
         rotations=rotations[:, :_BODY_JOINTS],

@@ -1,4 +1,4 @@
-"""From texts to motions in one call."""
+"""Generates motions from texts in one call."""
 
 import math
 import pathlib
@@ -34,17 +34,18 @@ def generate_motions(
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
 
-    A phrase's descriptions are taken from `descriptions` if it is there, else from
+    A phrase's descriptions are taken from `descriptions` if it has some, else from
     `embeddings`; a phrase that was never described is embedded itself, with a warning.
 
     Args:
         model: the model, as returned by `load_model`.
         texts: one phrase, or several; each may contain any words.
         seconds: duration, one for all texts or one per text.
-        series: what several texts make. 'past': one motion per sample in which each
-            action reads how the motion before ended; 'independent': each action by
-            itself, then joined; 'joined': all texts in one prompt; 'off': a motion of
-            each text. None takes 'past' for a model that reads past frames, else 'off'.
+        series: how several texts are combined. 'past': one motion per sample in which
+            each action reads how the motion before ended; 'independent': actions
+            generated separately, then joined; 'joined': all texts in one prompt;
+            'off': a separate motion for each text. None takes 'past' for a model that
+            reads past frames, else 'off'.
         samples: number of motions per text or series.
         fact: factor on the latent's deviation from its mean; 0 uses the mean latent.
         seed: seed of all draws, from 0 to 2^32 - 1.
@@ -72,8 +73,8 @@ def generate_motions(
     if not math.isfinite(fact):
         raise InputError(f"--fact must be finite, got {fact}")
     mode = series_mode(series, model)
-    same = isinstance(seconds, int | float)
-    durations = [seconds] * len(texts) if same else list(seconds)
+    one_for_all = isinstance(seconds, int | float)
+    durations = [seconds] * len(texts) if one_for_all else list(seconds)
     frames = series_frames(durations, texts, mode)
     embedder = PhraseEmbedder(model.config, embeddings, descriptions)
     requests = [

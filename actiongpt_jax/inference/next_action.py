@@ -1,4 +1,4 @@
-"""One action after another: each is generated and joined to the motion so far.
+"""Generates the next action of a series and joins it to the motion so far.
 
 Source: TEACH, arXiv:2209.04066, section 3.4.
 """
@@ -26,10 +26,10 @@ class SoFar:
 
     Attributes:
         past: (B, P, F) their last frames as normalised features; None for models
-            that read none.
-        latent: (B, D) of the last action.
+            that do not read past frames.
+        latent: (B, D) latent of the last action.
         rotations: (B, J, 3, 3) the last pose; 22 joints, or 24 with hands.
-        translation: (B, 3) its place, metres.
+        translation: (B, 3) translation of the last pose, metres.
     """
 
     past: jax.Array | None
@@ -43,10 +43,10 @@ class Action:
     """A generated action.
 
     Attributes:
-        features: (B, T, F) normalised, as decoded; 0 where not wanted.
-        rotations: (B, W + T, J, 3) axis-angle, radians; the first W frames lead
-            over from the motion so far.
-        translation: (B, W + T, 3) metres.
+        features: (B, T, F) normalised features, as decoded; 0 in frames of padding.
+        rotations: (B, W + T, J, 3) axis-angle, radians; the first W frames are the
+            transition from the motion so far.
+        translation: (B, W + T, 3) translation, metres.
     """
 
     features: jax.Array
@@ -84,26 +84,27 @@ def next_action(
     """Generates the next action of each of B series.
 
     Args:
-        model: of text to motion.
-        variables: its variables.
-        normalizer: of its features.
-        tokens: (B, N, E) the action's text, see `latents.text_latents`.
+        model: a text-to-motion model.
+        variables: the model's variables, `{'params': ...}`.
+        normalizer: normalizer of its features.
+        tokens: (B, N, E) embeddings of the action's text; see `latents.text_latents`.
         token_mask: (B, N) True = real token.
-        noise: (B, D) what is added to the latent's mean in standard deviations.
-        frame_mask: (B, T) True = frame wanted, without the `window` frames.
-        before: how the motion so far ended; None for a first action. Its `past` may
-            be None for a model that could read it: then the text counts alone.
-        align: 'full' turns and shifts the action so that it goes on where and as the
-            motion so far ended; 'translation' only shifts it; 'none' leaves it as
-            generated, moving on at the speed of its first frame.
-        window: W, frames that lead from one to the other (slerp).
-        heading: 'yaw' or 'reference', the heading that the features take
+        noise: (B, D) deviation from the latent's mean, in standard deviations.
+        frame_mask: (B, T) True = requested frame, without the `window` frames.
+        before: how the motion so far ended; None for a first action. If its `past` is
+            None, a model that can read past frames reads the text alone.
+        align: 'full' turns and shifts the action so that it continues at the place and
+            in the direction in which the motion so far ended; 'translation' only shifts
+            it; 'none' leaves it as generated, and places it as if the body went on at
+            the speed of the action's first step.
+        window: W, length of the slerp transition, in frames.
+        heading: 'yaw' or 'reference', how the features define the heading
             (`config.data.heading`).
-        past_frames: P, frames of the motion so far that the model reads; 0 for none.
+        past_frames: P, number of past frames that the model reads; 0 for none.
         reads_latent: whether the model reads the latent of the action before.
 
     Returns:
-        The action, and how the motion ends with it.
+        The action, and how the motion ends after it.
     """
     context = {}
     if before is not None and before.past is not None:

@@ -1,4 +1,4 @@
-"""Finds what a trained model reads for a phrase: stored, described, or the phrase."""
+"""Embeds phrases for a trained model, from a store, descriptions or the phrases."""
 
 import functools
 import pathlib
@@ -18,9 +18,10 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 
 
 class PhraseEmbedder:
-    """Embeddings of phrases as the model was trained on them.
+    """Embeds phrases in the way the model was trained on.
 
-    To a model that reads one vector per text, a phrase has one token: that vector.
+    For a model that reads one vector per text, a phrase has a single token, which is
+    that vector.
     A phrase's descriptions are taken from a descriptions file if one is given,
     else from the embedding store; a phrase without any is embedded itself, with a
     warning. The text encoder is loaded only when something must be embedded.
@@ -32,16 +33,16 @@ class PhraseEmbedder:
         store: str | pathlib.Path | None = None,
         descriptions: str | pathlib.Path | None = None,
     ):
-        """Opens what there is.
+        """Opens the embedding store and the descriptions, if there are any.
 
         Args:
-            config: of the trained model.
+            config: config of the trained model.
             store: embedding store; None takes the one of training, if it is still
                 there.
-            descriptions: JSONL, folder or published json of descriptions.
+            descriptions: JSONL file, folder or published JSON file of descriptions.
 
         Raises:
-            InputError: if the store is of another encoder than the model's.
+            InputError: if the store was made with another encoder than the model's.
         """
         self._text = config.text
         self.pooled = family_of(config).pooled_text
@@ -50,7 +51,7 @@ class PhraseEmbedder:
         self._store = open_embeddings(path) if store or exists else None
         self._gone = path if path and self._store is None else None
         if self._store is not None and self._store.encoder != config.text.encoder:
-            # Converted weights do not tell which copy of their encoder they read.
+            # Converted weights do not record which copy of their encoder they read.
             unknown = config.text.weight_hash is None
             if unknown and self._store.width != config.text.width:
                 raise InputError(
@@ -60,9 +61,9 @@ class PhraseEmbedder:
                 )
             if not unknown:
                 raise InputError(
-                    f"embedding store {path} is of encoder {self._store.encoder!r}, "
-                    f"the model was trained with {config.text.encoder!r}; give a "
-                    "store of that encoder"
+                    f"embedding store {path} was made with encoder "
+                    f"{self._store.encoder!r}, but the model was trained with "
+                    f"{config.text.encoder!r}; give a store of that encoder"
                 )
             self._text = config.text.copy_and_resolve_references()
             self._text.encoder = self._store.encoder
@@ -79,11 +80,13 @@ class PhraseEmbedder:
         if source == "descriptions":
             where = ""
             if self._gone is not None:
-                where = f"; the store {self._gone} is gone, name it with --embeddings"
+                where = (
+                    f"; the store {self._gone} is gone: give its path as --embeddings"
+                )
             warnings.warn(
-                f"no descriptions of {phrase!r}: the phrase itself is used; describe "
-                "it and give the file with --descriptions for what the model was "
-                f"trained on{where}",
+                f"no descriptions of {phrase!r} were found, so the phrase itself is "
+                "used; describe it, as in training, and give the file as "
+                f"--descriptions{where}",
                 stacklevel=2,
             )
         if self._store is not None and self._store.has(phrase, "phrase"):
@@ -94,7 +97,7 @@ class PhraseEmbedder:
         """Returns the embeddings of a phrase's single descriptions, [(n, E), ...].
 
         Raises:
-            InputError: if none are known.
+            InputError: if its single descriptions are not known.
         """
         if self._described is not None and phrase in self._described:
             texts = self._described.texts(phrase)
@@ -105,14 +108,14 @@ class PhraseEmbedder:
                 return [self._stored(phrase, index=i) for i in range(count)]
         raise InputError(
             f"the single descriptions of {phrase!r} are not known; give their file "
-            "with --descriptions, or an embedding store made with --each"
+            "as --descriptions, or an embedding store made with --each"
         )
 
     def describe(self, texts: Sequence[str]) -> np.ndarray:
         """Returns (n, E) embeddings of texts, as if they were a phrase's descriptions.
 
         Args:
-            texts: at least one.
+            texts: at least one text.
         """
         return self._embed(list(texts), self._text.aggregation)
 
@@ -123,22 +126,23 @@ class PhraseEmbedder:
         return self._store.tokens(phrase, source, index)
 
     def _embed(self, texts: list[str], how: str = DEFAULT) -> np.ndarray:
-        found = embed_texts(self._encoder, texts, how)
+        embedding = embed_texts(self._encoder, texts, how)
         if not self.pooled:
-            return found.tokens
-        if found.pooled is None:
+            return embedding.tokens
+        if embedding.pooled is None:
             raise InputError(
-                f"encoder {self._text.encoder!r} has no vector per text, which this "
-                "model reads; use the one that it was trained with"
+                f"encoder {self._text.encoder!r} gives no vector per text, which this "
+                "model reads; use the encoder that it was trained with"
             )
-        return found.pooled[None]
+        return embedding.pooled[None]
 
     @functools.cached_property
     def _encoder(self) -> encoders.PretrainedEncoder:
         encoder = encoders.load(self._text.encoder)
         if encoder.width != self._text.width:
             raise InputError(
-                f"encoder {self._text.encoder!r} has width {encoder.width}, the "
-                f"model was trained with {self._text.width}"
+                f"encoder {self._text.encoder!r} has width {encoder.width}, but "
+                f"the model was trained with width {self._text.width}; use the encoder "
+                "that it was trained with"
             )
         return encoder

@@ -1,4 +1,4 @@
-"""What is to be generated: texts, lengths, and where samples differ."""
+"""Requests for motions: texts, lengths, and how samples differ."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ FPS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One action to generate: a whole motion, or a part of a series.
+    """One action to generate: a whole motion, or one action of a series.
 
     Attributes:
         text: the phrase, for the result's caption.
-        tokens: (n, E) its embeddings; to models that read one vector, (1, P).
-        num_frames: length at 30 fps.
-        seed: (run seed, number of the sample) of the latent noise.
-        fact: factor on the latent's deviation from its mean; 0 gives the mean.
+        tokens: (n, E) its embeddings; (1, P) for models that read one vector per text.
+        num_frames: number of frames at 30 fps.
+        seed: seed of the latent noise: (seed of the run, number of the sample).
+        fact: factor on the latent's deviation from its mean; 0 uses the mean latent.
     """
 
     text: str
@@ -43,21 +43,21 @@ def plan_samples(
     """Lists the requests for several motions of one phrase.
 
     Args:
-        embedder: of the model's text.
-        phrase: what to do.
-        num_frames: at 30 fps.
-        samples: how many motions.
-        diverse: where they differ: 'latent' draws each from the latent
-            distribution of all descriptions together; 'descriptions' takes the
-            mean latent of each single description; 'both' draws from those. None
-            takes 'latent', or 'descriptions' for several samples of a model that
-            draws no latents.
+        embedder: embeds the model's texts.
+        phrase: the action, in words.
+        num_frames: number of frames at 30 fps.
+        samples: number of motions.
+        diverse: source of variation between samples. 'latent' draws each sample from
+            the latent distribution of the aggregated descriptions; 'descriptions' takes
+            the mean latent of a single description for each sample; 'both' draws from
+            the latent distribution of a single description. None takes 'latent', or
+            'descriptions' for several samples of a model that draws no latents.
         fact: factor on the latent's deviation from its mean.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
-        InputError: for an unknown `diverse`, lengths below 1, a seed out of
-            range, or fewer descriptions than samples that must differ by them.
+        InputError: for an unknown `diverse`, lengths below 1, a seed out of range, or,
+            with 'descriptions', more samples than descriptions.
     """
     if diverse is None:
         only_texts = embedder.pooled and samples > 1
@@ -72,8 +72,8 @@ def plan_samples(
         raise InputError(f"--seed must be from 0 to 2^32 - 1, got {seed}")
     if embedder.pooled and samples > 1 and diverse != "descriptions":
         raise InputError(
-            f"{samples} samples of this model can differ by description only, since "
-            f"it draws no latents, got --diverse {diverse}; use --diverse descriptions"
+            f"several samples of this model must be made with --diverse descriptions, "
+            f"since it draws no latents, got --diverse {diverse} for {samples} samples"
         )
     if diverse == "latent":
         texts = [embedder.tokens(phrase)] * samples
@@ -82,7 +82,7 @@ def plan_samples(
         if diverse == "descriptions" and samples > len(singles):
             raise InputError(
                 f"{phrase!r} has {len(singles)} descriptions, too few for {samples} "
-                "samples that differ by description only; use --diverse both"
+                "samples with --diverse descriptions; use --diverse both"
             )
         texts = [singles[i % len(singles)] for i in range(samples)]
     fact = 0.0 if diverse == "descriptions" else fact
@@ -104,19 +104,21 @@ def plan_series(
     """Lists the requests for several motions of one series of phrases.
 
     Args:
-        embedder: of the model's text.
-        phrases: what to do, one after the other.
-        num_frames: of each, at 30 fps.
-        samples: how many motions of the whole series.
-        diverse: as of `plan_samples`, in every action.
+        embedder: embeds the model's texts.
+        phrases: the actions, in words, in order of time.
+        num_frames: number of frames of each action, at 30 fps.
+        samples: number of motions of the whole series.
+        diverse: source of variation between samples, in every action; see
+            `plan_samples`.
         fact: factor on the latents' deviation from their means.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
-        Per sample, a request per phrase.
+        For each sample, one request per phrase.
 
     Raises:
-        InputError: as of `plan_samples`, and for more phrases than lengths or fewer.
+        InputError: if the numbers of phrases and lengths differ, and in the cases of
+            `plan_samples`.
     """
     if len(phrases) != len(num_frames) or not phrases:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What several texts given at once make: one series, or a motion each."""
+"""How several texts given at once are combined: one series, or separate motions."""
 
 import math
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.family import past_frames
 
-# Ten minutes are 18,000 frames: attention over more would fill any memory.
+# Ten minutes are 18,000 frames: attention over more frames would exhaust memory.
 _MAX_SECONDS = 600.0
 
 
 def series_mode(wanted: str | None, trained: Trained) -> str:
-    """Returns the mode asked for, or the model's own.
+    """Returns the requested mode, or the model's default.
 
     Raises:
-        InputError: for 'past' with a model that reads none.
+        InputError: for 'past' with a model that does not read past frames.
     """
     reads_past = past_frames(trained.config) > 0
     if wanted == "past" and not reads_past:
@@ -30,11 +30,11 @@ def series_mode(wanted: str | None, trained: Trained) -> str:
 def series_frames(
     seconds: Sequence[float] | None, texts: Sequence[str], mode: str
 ) -> list[int]:
-    """Returns the frames of each text; without `seconds` three seconds each.
+    """Returns the number of frames of each text; the default is three seconds each.
 
     Raises:
-        InputError: if there is not one duration per text (where texts do not belong
-            together, one serves all), or one is out of range.
+        InputError: if there is not one duration per text (with mode 'off', one duration
+            may serve all texts), or a duration is out of range.
     """
     seconds = list(seconds or [3.0] * len(texts))
     if len(seconds) == 1 and mode == "off":

@@ -20,12 +20,12 @@ class Trained:
     """A model ready to use.
 
     Attributes:
-        config: the config that `model` was built from: that of its training, without
-            the text mask of the published code.
-        model: Linen module.
-        variables: what `model.apply` takes.
+        config: the config that `model` was built from: the config of its training,
+            without the text mask of the published code.
+        model: the Linen module.
+        variables: the model's variables, which `model.apply` takes.
         normalizer: normalizer of its features.
-        step: training steps done.
+        step: number of training steps done.
     """
 
     config: Config
@@ -36,7 +36,7 @@ class Trained:
 
     @property
     def family(self) -> Family:
-        """The facts of this kind of model."""
+        """The properties of this kind of model."""
         return family_of(self.config)
 
 
@@ -63,8 +63,8 @@ def load_model(
         )
     config = restored.config.copy_and_resolve_references()
     if "text_mask" in config.model:
-        # 'shipped' looks at padding, which a text alone has none of; here texts are
-        # padded for the shape's sake.
+        # 'shipped' lets the text encoder see padding. A single text has no padding
+        # there, but here texts are padded so that few shapes are compiled.
         config.model.text_mask = "bool"
     return Trained(
         config=config,

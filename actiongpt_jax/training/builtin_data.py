@@ -16,12 +16,12 @@ from actiongpt_jax.training import parallel
 def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     """Makes the built-in corpus and its embeddings once, and sets the config's stores.
 
-    Does nothing for a config that names stores or wants no built-in data.
+    Does nothing for a config that names stores or does not use built-in data.
 
     Args:
-        config: `config.data.builtin` is the number of sequences; `config.data.store`
-            and `config.text.store` are set.
-        folder: folder that the corpus is made in; runs that share it share the corpus.
+        config: config whose `data.builtin` is the number of sequences; its
+            `data.store` and `text.store` are set.
+        folder: folder for the corpus; runs that share the folder share the corpus.
     """
     if not config.data.builtin or config.data.store or config.text.store:
         return
@@ -43,7 +43,7 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
 
 
 def longest_text(config: Config) -> int:
-    """Returns the token rows that any text of a config's stores is padded to.
+    """Returns the number of tokens that every text of a config's stores fits into.
 
     With this number as `config.text.num_tokens`, runs on descriptions and on phrases
     share their compiled programs.

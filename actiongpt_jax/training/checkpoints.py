@@ -1,7 +1,7 @@
-"""Checkpoints of a workdir: state, config and normalizer together.
+"""Saves and restores checkpoints: state, config and normalizer together.
 
-Orbax writes them asynchronously into a temporary folder and renames it, so that a
-checkpoint is whole or absent whatever happens to the process.
+Orbax writes a checkpoint asynchronously into a temporary folder and then renames it, so
+that a checkpoint is complete or absent, even if the process is killed.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training.step import TrainState
 
-# Orbax warns for every save without metrics (here only evaluated steps have some) and
-# prints the traceback of a failed save before raising it where it can be caught.
+# Orbax warns for every save without metrics (here only steps with a validation have
+# metrics), and prints the traceback of a failed save before it raises the error.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
-# What orbax raises for files that are missing or cut off.
+# Errors that orbax raises for missing or truncated files.
 _DAMAGE = (ValueError, KeyError, FileNotFoundError)
 
 
 @dataclasses.dataclass
 class Restored:
-    """What a checkpoint holds, on the host.
+    """The content of a checkpoint, in host memory.
 
     Attributes:
-        step: steps done.
+        step: number of steps done.
         config: the full config of the run.
-        normalizer: of its features.
+        normalizer: normalizer of the features.
         state: nested dict of arrays: step, params, unused, opt_state, rng.
     """
 
@@ -50,12 +50,12 @@ class Restored:
 
     @property
     def has_optimizer(self) -> bool:
-        """Whether it is a run's; converted weights have no optimizer's state."""
+        """Whether it has an optimizer state, which converted weights do not have."""
         return "opt_state" in self.state
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `model.apply` takes."""
+        """The model's variables, as `model.apply` takes them."""
         return {"params": self.state["params"]}
 
 
@@ -63,7 +63,7 @@ class Checkpoints:
     """The checkpoints of one workdir: the last few and the best one."""
 
     def __init__(self, workdir: str | pathlib.Path, config: Config):
-        """Opens `workdir/checkpoints`, creating it where absent."""
+        """Opens `workdir/checkpoints`, and creates it if it does not exist."""
         best_metric = config.train.best_metric
 
         def metric(metrics):
@@ -76,7 +76,7 @@ class Checkpoints:
                     get_metric_fn=metric,
                     reverse=True,
                     n=1,
-                    # Else every checkpoint between two evaluations stays for ever.
+                    # Otherwise every checkpoint between two validations stays for ever.
                     keep_checkpoints_without_metrics=False,
                 ),
             ]
@@ -101,10 +101,10 @@ class Checkpoints:
         """Starts saving a state under its step; a step already saved is left alone.
 
         Args:
-            state: on any devices; read before this returns.
-            normalizer: of the features.
-            metrics: of an evaluation at this step, which make it a candidate for
-                the best.
+            state: the training state, on any devices; it is copied before this returns.
+            normalizer: normalizer of the features.
+            metrics: validation metrics of this step, which make it a candidate for the
+                best checkpoint; None for a step without validation.
         """
         host = jax.tree.map(
             np.asarray, jax.device_get(serialization.to_state_dict(state))
@@ -124,20 +124,20 @@ class Checkpoints:
             )
 
     def latest_path(self) -> str:
-        """Names the last good checkpoint, for messages."""
+        """Returns the path of the last checkpoint, for error sentences."""
         self._manager.wait_until_finished()
         step = self._manager.latest_step()
         return "none yet" if step is None else str(self._manager.directory / str(step))
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
+        """Waits until every checkpoint is on the disk, and closes the folder."""
         with self._naming_folder():
             self._manager.wait_until_finished()
             self._manager.close()
 
     @contextlib.contextmanager
     def _naming_folder(self) -> Iterator[None]:
-        """Says where the disk is full: orbax's error has lost the file's name."""
+        """Adds the folder to system errors, from which orbax drops the file name."""
         try:
             yield
         except OSError as error:
@@ -153,16 +153,16 @@ def save_weights(
     normalizer: Normalizer,
     variables: dict[str, Any],
 ) -> None:
-    """Writes the first checkpoint of a workdir from weights that no run here made.
+    """Writes the first checkpoint of a workdir from given weights.
 
-    It is at step 0 and without an optimizer's state. Nothing is copied on the way:
-    memory holds the weights once.
+    The checkpoint is at step 0 and has no optimizer state. The weights are not copied,
+    so memory holds them only once.
 
     Args:
-        workdir: folder without checkpoints; made where absent.
-        config: to train and generate with.
-        normalizer: of the features.
-        variables: collections of arrays: params, unused.
+        workdir: folder without checkpoints; it is made if it does not exist.
+        config: config to train and generate with.
+        normalizer: normalizer of the features.
+        variables: collection name -> arrays, for params and unused.
     """
     weights = jax.tree.map(np.asarray, {"step": np.zeros((), np.int32), **variables})
     stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
@@ -173,7 +173,7 @@ def save_weights(
         _folder(workdir),
         options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False),
         item_handlers={
-            # Compressed numbers, of which there would be few less, wait in memory.
+            # Compressed arrays would wait in memory, and are hardly smaller.
             "state": ocp.PyTreeCheckpointHandler(
                 use_compression=False, type_handler_registry=handlers
             ),
@@ -195,10 +195,10 @@ def _open_manager(
     try:
         return ocp.CheckpointManager(folder, options=options)
     except ValueError as error:
-        # It reads the metrics of all steps.
+        # Opening the folder reads the metrics of every step.
         raise InputError(
             f"a checkpoint in {folder} has a damaged metrics file ({error}); delete "
-            "the folder of its step"
+            "the folder of that step"
         ) from error
 
 
@@ -209,17 +209,17 @@ def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
 def restore(
     workdir: str | pathlib.Path, which: str | int = "latest"
 ) -> Restored | None:
-    """Opens a checkpoint with nothing but its path.
+    """Restores a checkpoint; nothing but its path is needed.
 
     Args:
         workdir: folder of the run.
         which: 'latest', 'best' or a step.
 
     Returns:
-        The checkpoint, or None where the workdir has none.
+        The checkpoint, or None if the workdir has no checkpoint.
 
     Raises:
-        InputError: if the step asked for is not there, or a file is damaged.
+        InputError: if there is no checkpoint of that step, or a file is damaged.
     """
     folder = _folder(workdir)
     if not folder.is_dir():
@@ -237,7 +237,7 @@ def restore(
         if step not in steps:
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")
         try:
-            found = manager.restore(
+            content = manager.restore(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
@@ -248,12 +248,12 @@ def restore(
                 f"checkpoint {folder / str(step)} is damaged; delete that folder to "
                 "use an earlier one"
             ) from error
-    stats = found.state["normalizer"]
+    stats = content.state["normalizer"]
     return Restored(
         step=int(step),
-        config=from_json(json.dumps(found.config)),
+        config=from_json(json.dumps(content.config)),
         normalizer=Normalizer(mean=stats["mean"], std=stats["std"]),
-        state=found.state["train"],
+        state=content.state["train"],
     )
 
 
@@ -266,7 +266,7 @@ def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
             )
             metrics = manager.metrics(step)
         except _DAMAGE:
-            continue  # Half deleted: the process was killed while doing that.
+            continue  # Half deleted: the process was killed while deleting it.
         if metrics:
             name = config["config"]["train"]["best_metric"]
             scored[step] = metrics[name]
@@ -277,26 +277,28 @@ def into_state(restored: Restored, fresh: TrainState) -> TrainState:
     """Puts restored arrays into a state of the same model and optimizer.
 
     Args:
-        restored: of a run; of converted weights, whose optimizer starts anew.
-        fresh: the state that a run would start with; shapes alone will do for a
-            checkpoint that has an optimizer.
+        restored: checkpoint of a run, or of converted weights, for which the optimizer
+            starts from scratch.
+        fresh: the state that a run would start with; shapes alone are enough for a
+            checkpoint with an optimizer state.
 
     Raises:
-        InputError: if names or shapes differ; lists missing and unexpected apart.
+        InputError: if names or shapes differ; lists missing and unexpected names.
     """
     start = serialization.to_state_dict(fresh)
     held = restored.state
     if not restored.has_optimizer:
         held = {"opt_state": start["opt_state"], "rng": start["rng"], **held}
-    wanted, found = _shapes(start), _shapes(held)
-    missing = sorted(wanted.keys() - found.keys())
-    unexpected = sorted(found.keys() - wanted.keys())
-    other = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
+    expected, stored = _shapes(start), _shapes(held)
+    missing = sorted(expected.keys() - stored.keys())
+    unexpected = sorted(stored.keys() - expected.keys())
+    common = expected.keys() & stored.keys()
+    other = sorted(name for name in common if expected[name] != stored[name])
     if missing or unexpected or other:
         raise InputError(
             "the checkpoint does not fit this model and optimizer: missing "
-            f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, of "
-            f"other shape {other[:5] or 'nothing'}; use another --workdir"
+            f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, "
+            f"with another shape {other[:5] or 'nothing'}; use another --workdir"
         )
     state: Any = serialization.from_state_dict(fresh, held)
     return state

@@ -1,4 +1,4 @@
-"""Opens the stores of a config and checks that they belong together."""
+"""Opens the stores of a config and checks that they fit together."""
 
 import dataclasses
 import pathlib
@@ -18,11 +18,11 @@ _PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What a run reads.
+    """The data that a run reads.
 
     Attributes:
-        train: batches in a new order every epoch.
-        val: every validation item once, or None without any.
+        train: training batches, in a new order every epoch.
+        val: batches that hold every validation item once; None if there are no items.
     """
 
     train: ItemBatches
@@ -30,19 +30,19 @@ class Inputs:
 
     @property
     def per_epoch(self) -> int:
-        """Steps of one epoch."""
+        """Number of steps per epoch."""
         return self.train.plan.batches_per_epoch
 
 
 def open_inputs(config: Config) -> Inputs:
-    """Opens both stores and fills `config.text` with what the embeddings are.
+    """Opens both stores, and records in `config.text` how the embeddings were made.
 
     The stores' paths become absolute: a checkpoint names them, and motions may be
     generated from another working directory.
 
     Raises:
-        InputError: for a store that is missing, empty, of another encoder or k
-            than the config asks for, or without one of the motion's phrases.
+        InputError: if a store is missing or empty, the embeddings have another encoder
+            or k than the config asks for, or they lack a phrase of the motions.
     """
     if not config.data.store or not config.text.store:
         missing = "config.data.store" if not config.data.store else "config.text.store"
@@ -91,26 +91,27 @@ def training_phrases(config: Config) -> frozenset[str]:
     """Returns the phrases that a run of `config` trains on.
 
     Raises:
-        InputError: for a motion store that is missing or lacks the split.
+        InputError: if the motion store is missing or has no such split.
     """
     store = open_store(pathlib.Path(config.data.store))
     return frozenset(task_of(config).phrases(training_items(config, store)))
 
 
 def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
+    """Checks the fields of `config.text` that are set, and fills in the others."""
     if config.text.source not in ("descriptions", "phrase"):
         raise InputError(
             "config.text.source must be 'descriptions' or 'phrase', got "
             f"{config.text.source!r}"
         )
     for field in ("encoder", "k", "aggregation", "width", "weight_hash"):
-        wanted, held = config.text[field], getattr(embeddings, field)
+        asked, stored = config.text[field], getattr(embeddings, field)
         if field in ("k", "aggregation") and config.text.source == "phrase":
             continue
-        if wanted is not None and wanted != held:
+        if asked is not None and asked != stored:
             raise InputError(
-                f"config.text.{field} is {wanted!r} but the embeddings in "
-                f"{config.text.store} have {held!r}; leave the field unset, or make "
-                "others with `python -m actiongpt_jax.embed`"
+                f"config.text.{field} is {asked!r} but the embeddings in "
+                f"{config.text.store} have {stored!r}; leave the field unset, or make "
+                "other embeddings with `python -m actiongpt_jax.embed`"
             )
-        config.text[field] = held
+        config.text[field] = stored

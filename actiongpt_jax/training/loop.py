@@ -42,21 +42,22 @@ def train(
     workdir: str | pathlib.Path,
     evaluators: Sequence[ValidationTerms] = (),
 ) -> TrainState:
-    """Trains a model, from the workdir's last checkpoint where it has one.
+    """Trains a model, from the workdir's last checkpoint if there is one.
 
-    Writes config.json, metrics.jsonl and checkpoints/ into the workdir. Killed and
-    called again, it ends with the same parameters, bit for bit, as uninterrupted.
+    Writes config.json, metrics.jsonl and checkpoints/ into the workdir. A run that is
+    killed and called again ends with the same parameters, bit for bit, as a run that
+    was not interrupted.
 
     Args:
         config: the config of the run; see `configs/`.
-        workdir: folder of the run; made where absent.
+        workdir: folder of the run; it is made if it does not exist.
         evaluators: pure functions that add figures to each validation.
 
     Returns:
         The final state.
 
     Raises:
-        InputError: for bad input, and when the loss is no longer finite.
+        InputError: for bad input, and if the loss is no longer finite.
     """
     # Check the config and the folder before any work.
     config = resolve(config).copy_and_resolve_references()
@@ -68,7 +69,7 @@ def train(
     devices = parallel.DataParallel(config.train.batch_size)
     is_main = jax.process_index() == 0
 
-    # Open the data, and the last checkpoint where there is one.
+    # Open the data, and the last checkpoint if there is one.
     restored = checkpoints.restore(workdir)
     inputs = open_inputs(config)
     if restored is None:
@@ -118,12 +119,12 @@ def train(
     start = int(state.step)
     if start > num_steps:
         raise InputError(
-            f"{workdir} has done {start} steps already, more than the {num_steps} "
-            "asked for; raise config.train.num_steps or use another --workdir"
+            f"{workdir} has done {start} steps already, more than the requested "
+            f"{num_steps}; raise config.train.num_steps or use another --workdir"
         )
     state = devices.place_state(state)
 
-    # Open what is written, and say what is about to happen.
+    # Open the output files, and print what is about to run.
     workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         saver = stack.enter_context(
@@ -143,13 +144,13 @@ def train(
                 unit="step",
                 disable=not is_main,
                 leave=False,
-                # A log file needs no line for every step.
+                # A log file does not need a line for every step.
                 mininterval=0.5 if sys.stderr.isatty() else 30.0,
             )
         )
 
         def validate(step: int) -> dict[str, float] | None:
-            """Runs the validation split once; None where there is none."""
+            """Runs the validation split once; returns None if it has no items."""
             if inputs.val is None:
                 return None
             figures = _validate(inputs.val, devices, run_eval, state, weights)
@@ -175,8 +176,8 @@ def train(
         if start == 0:
             validate(0)
 
-        # Train. Batches are loaded ahead in a thread, figures read one step behind,
-        # so that neither host nor device waits for the other.
+        # Train. A thread loads batches ahead, and figures are read one step late, so
+        # that neither the host nor the device waits for the other.
         def load(step: int):
             raw = inputs.train.load(step)
             items = raw.pop("item")
@@ -193,7 +194,7 @@ def train(
             figures.read(all_but=1)
             bar.update()
 
-            # Log the means since the last time.
+            # Log the means since the last log.
             validates = step == num_steps or step % validate_every == 0
             if validates or step % config.train.log_steps == 0:
                 figures.read()
@@ -216,7 +217,7 @@ def train(
 
 
 class _StepFigures:
-    """Figures of the steps since the last log, which a device may still compute."""
+    """Collects the figures of the steps since the last log, some still on a device."""
 
     def __init__(self, batches: ItemBatches, saver: checkpoints.Checkpoints):
         self._batches, self._saver = batches, saver
@@ -226,16 +227,16 @@ class _StepFigures:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Leaves the time until now out of the next means."""
+        """Excludes the time until now from the next means."""
         self._clock = time.perf_counter()
 
     def add(self, step: int, metrics: Any, items: np.ndarray, frames: int) -> None:
-        """Takes the metrics of a step that has been started."""
+        """Adds the metrics of a step that the device may still compute."""
         self._pending.append((step, metrics, items))
         self._frames += frames
 
     def read(self, all_but: int = 0) -> None:
-        """Waits for figures, but for those of the last steps.
+        """Waits for the figures of all steps but the last `all_but`.
 
         Raises:
             InputError: if the loss or the gradient of a step is not finite.
@@ -255,7 +256,7 @@ class _StepFigures:
             self._done.append(figures)
 
     def means(self) -> dict[str, float]:
-        """Returns the means over the steps that were read, and begins again."""
+        """Returns the means over the steps that were read, and clears them."""
         done, now = self._done, time.perf_counter()
         seconds = now - self._clock
         means = {
@@ -292,7 +293,7 @@ def _validate(
 
 
 def _summary(config: Config, task: Task, inputs: Inputs, state: TrainState) -> str:
-    """Returns a few lines about model, data and devices."""
+    """Returns a few lines about the model, the data and the devices."""
     plan, text = inputs.train.plan, config.text
     trained, inert = count_parameters(state.params), count_parameters(state.unused)
     return (

@@ -1,7 +1,7 @@
-"""Everything that knows about devices and processes.
+"""Runs steps on one or several devices and processes; no other module knows of them.
 
-One device runs the step under jit; several, or several processes, under pmap with
-the state given once (`in_axes=None`) and the batch split along its first axis.
+A single device runs the step under jit. Several devices or processes run it under pmap:
+the state is given once (`in_axes=None`), the batch is split along its first axis.
 """
 
 import socket
@@ -19,24 +19,25 @@ from actiongpt_jax.errors import InputError
 
 AXIS = "batch"
 
-# How long the processes of a run wait for each other at its start.
+# How long the processes of a run wait for each other at its start, in seconds.
 _PATIENCE_S = 120
 
 
 def initialize(
     coordinator: str | None, num_processes: int | None, process_id: int | None
 ) -> None:
-    """Joins the other processes of a run, one call per process, before any array.
+    """Joins the other processes of a run; call it once per process, before any array.
 
     Args:
-        coordinator: 'host:port' of process 0; 'auto' reads Slurm's, Open MPI's or
-            a cloud's own variables; None for a run of one process.
-        num_processes: in all; None under 'auto'.
-        process_id: 0 to num_processes - 1; None under 'auto'.
+        coordinator: 'host:port' of process 0; 'auto' reads the variables of
+            Slurm, Open MPI or a cloud; None for a run of one process.
+        num_processes: number of processes of the run; None with 'auto'.
+        process_id: number of this process, from 0 to num_processes - 1; None with
+            'auto'.
 
     Raises:
-        InputError: if only some of the three are given, one cannot be right, or
-            process 0 is not reached in two minutes.
+        InputError: if only some of the three are given, one is invalid, or process 0 is
+            not reached within two minutes.
     """
     if coordinator is None:
         if num_processes is not None or process_id is not None:
@@ -56,7 +57,7 @@ def initialize(
             "--process_id must be from 0 to --num_processes minus 1, got "
             f"--process_id {process_id} --num_processes {num_processes}"
         )
-    # Beforehand, because jax ends the whole process where one of these fails.
+    # Checked first, because jax ends the whole process if it cannot connect.
     host, port = _split_address(coordinator)
     if process_id == 0:
         _check_free(port)
@@ -81,7 +82,7 @@ def _split_address(coordinator: str) -> tuple[str, int]:
     except (OSError, UnicodeError) as error:
         raise InputError(
             f"--coordinator {coordinator}: no machine is called {host!r} "
-            f"({error}); give the name or address of the one that runs process 0"
+            f"({error}); give the name or address of the machine that runs process 0"
         ) from error
     return host, number
 
@@ -92,7 +93,7 @@ def _check_free(port: int) -> None:
     except OSError as error:
         raise InputError(
             f"--coordinator: process 0 cannot listen on port {port} "
-            f"({error.strerror}); choose another, from 1024 on, on all processes"
+            f"({error.strerror}); give all processes another port, 1024 or higher"
         ) from error
 
 
@@ -106,20 +107,20 @@ def _await_coordinator(host: str, port: int) -> None:
             if time.monotonic() > deadline:
                 raise InputError(
                     f"--coordinator {host}:{port} did not answer for {_PATIENCE_S} s "
-                    f"({error}); start process 0 there, or open the port"
+                    f"({error}); start process 0 on that machine, or open the port"
                 ) from error
         time.sleep(0.2)
 
 
 def run_on_first(work: Callable[[], None], what: str) -> None:
-    """Has process 0 do something that the others need, while they wait.
+    """Runs a function on process 0, while the other processes wait for its result.
 
     Args:
-        work: makes files that every process sees.
-        what: names them in the error of the others.
+        work: function that makes files which every process can read.
+        what: name of these files, for the error of the other processes.
 
     Raises:
-        InputError: on the others, if `work` failed on process 0.
+        InputError: in the other processes, if `work` failed in process 0.
     """
     done = False
     try:
@@ -127,7 +128,7 @@ def run_on_first(work: Callable[[], None], what: str) -> None:
             work()
         done = True
     finally:
-        # Said in either case, so that nobody waits for a process that gave up.
+        # Sent in either case, so that no process waits for one that has failed.
         if jax.process_count() > 1:
             done = bool(multihost_utils.broadcast_one_to_all(np.int32(done)))
     if not done:
@@ -135,7 +136,7 @@ def run_on_first(work: Callable[[], None], what: str) -> None:
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the cache folder, unless the user chose another."""
+    """Stores compiled programs in the cache folder, unless the user chose another."""
     chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if chosen is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
@@ -145,14 +146,14 @@ class DataParallel:
     """Runs steps on all devices of all processes.
 
     Attributes:
-        axis_name: what a step must sum over, or None on a single device.
+        axis_name: name of the axis that a step must sum over; None on a single device.
     """
 
     def __init__(self, batch_size: int):
-        """Checks that the global batch divides among the devices.
+        """Checks that the global batch can be divided among the devices.
 
         Raises:
-            InputError: if it does not.
+            InputError: if it cannot.
         """
         if batch_size % jax.device_count():
             raise InputError(
@@ -176,9 +177,9 @@ class DataParallel:
         )
 
     def place_state(self, state: Any) -> Any:
-        """Puts a state where the compiled step wants it.
+        """Copies a state to the devices on which the compiled step expects it.
 
-        A fresh state that is donated without this fails on two processes at step 0.
+        Without this, donating a fresh state fails with two processes at step 0.
         """
         if not self._several:
             return jax.device_put(state)

@@ -7,14 +7,14 @@ from typing import Any
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 
-# Fields that a continued run must share with its checkpoint, besides all of the
-# model's. Those of `train` are part of the optimizer's state.
+# Fields that a resumed run must share with its checkpoint, besides all fields of the
+# model. Those of `train` are part of the optimizer's state.
 _FIXED = {
     "data": ("heading", "pair_cut", "align", "translation"),
     "text": ("source", "encoder", "k", "aggregation", "width", "weight_hash"),
     "train": ("optimizer", "schedule", "warmup_steps", "grad_clip"),
 }
-# Fields that may change, but then the run does not end as if uninterrupted.
+# Fields that may change, but then the run ends differently from an uninterrupted one.
 _EXACT = {
     "data": (
         "store",
@@ -39,14 +39,19 @@ _EXACT_OF_SCHEDULES = ("num_steps", "num_epochs")
 def check_same_run(
     config: Config, saved: Config, workdir: str | pathlib.Path
 ) -> list[str]:
-    """Checks that a checkpoint can be continued with a config.
+    """Checks that a run can be resumed with a config.
+
+    Args:
+        config: config of the resumed run.
+        saved: config in the checkpoint.
+        workdir: folder of the run, for errors.
 
     Returns:
-        Sentences about other fields that differ, which keep the run from ending as
-        if it were uninterrupted.
+        Sentences about differences that are allowed, but make the run end differently
+        from an uninterrupted one.
 
     Raises:
-        InputError: if model, features or text differ.
+        InputError: if the model, the features or the text differ.
     """
     fixed = {**_FIXED, "model": tuple(config.model)}
     if saved.text.weight_hash is None:

@@ -17,12 +17,12 @@ Metrics = dict[str, jax.Array]
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that is saved to continue a run exactly.
+    """Everything that is saved to resume a run exactly.
 
     Attributes:
-        step: () int32, steps done.
-        params: what is trained.
-        unused: tensors that act on nothing, carried for the published layouts.
+        step: () int32, number of steps done.
+        params: the trained parameters.
+        unused: tensors without any effect, kept for the published layouts.
         opt_state: the optimizer's state for `params`.
         rng: (2,) uint32 base key; every random number derives from it and `step`.
     """
@@ -41,17 +41,17 @@ def create_state(
     noise: dict[str, jax.Array],
     seed: int,
 ) -> TrainState:
-    """Draws a fresh state.
+    """Draws the state that a run starts with.
 
     Args:
-        model: called as model(batch, noise).
+        model: the model, called as model(batch, noise).
         tx: the optimizer.
-        batch: any batch of the right widths; its values do not matter.
+        batch: any batch with the right widths; its values do not matter.
         noise: latent noise for that batch.
         seed: seed of the whole run.
     """
     rng = jax.random.PRNGKey(seed)
-    # No run has that many steps.
+    # A number that no step has, so that this key is used nowhere else.
     variables = jax.jit(model.init)(jax.random.fold_in(rng, 2**32 - 1), batch, noise)
     params = variables["params"]
     return TrainState(
@@ -70,11 +70,11 @@ def make_optimizer(config: Config, num_steps: int = 1) -> optax.GradientTransfor
     do (torch's default).
 
     Args:
-        config: see `configs/`.
-        num_steps: steps of the whole run; only a schedule that ends reads it.
+        config: the config of the run; see `configs/`.
+        num_steps: number of steps of the whole run; only the cosine schedule reads it.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: if the name of the optimizer is unknown.
     """
     train, rate = config.train, _learning_rate(config, num_steps)
     if train.optimizer == "adamw":
@@ -97,7 +97,7 @@ def make_optimizer(config: Config, num_steps: int = 1) -> optax.GradientTransfor
 
 
 def _learning_rate(config: Config, num_steps: int) -> optax.ScalarOrSchedule:
-    """Returns a number as published, else a schedule: a number has no state."""
+    """Returns a number if the rate is constant, as published, else a schedule."""
     train = config.train
     rate, warmup = train.learning_rate, train.warmup_steps
     if train.schedule == "constant":
@@ -110,10 +110,10 @@ def _learning_rate(config: Config, num_steps: int) -> optax.ScalarOrSchedule:
 def latent_noise(
     rng: jax.Array, index: jax.Array, names: Sequence[str], width: int
 ) -> dict[str, jax.Array]:
-    """Draws noise per item of the global batch, whatever device holds it.
+    """Draws noise per item of the global batch, independent of the item's device.
 
     Args:
-        rng: key of the step.
+        rng: random key of the step.
         index: (B,) int32 row of each item in the global batch.
         names: names of the latents that are sampled.
         width: D, the width of a latent.
@@ -127,9 +127,9 @@ def latent_noise(
 
 
 def _with_longest(batch: Batch, axis_name: str | None) -> Batch:
-    """Adds to every frame mask the frames of the global batch's longest item.
+    """Adds, for every frame mask, the length of the longest item of the global batch.
 
-    Some of what the published code does depends on them.
+    Some deviations of the published code depend on these lengths.
     """
     masks = {name: a for name, a in batch.items() if name.startswith("frame_mask")}
     longest = {
@@ -152,16 +152,16 @@ def make_train_step(
     """Makes the training step.
 
     Args:
-        model: called as model(batch, noise, deterministic) -> outputs.
-        terms_fn: (outputs, batch) -> {name: (sum, count)}.
+        model: the model, called as model(batch, noise, deterministic) -> outputs.
+        terms_fn: function (outputs, batch) -> {name: (sum, count)}.
         weights: term name -> weight.
         tx: the optimizer.
         noise_names: names of the latents that are sampled.
-        axis_name: name of the device axis under pmap, None without one.
+        axis_name: name of the device axis under pmap; None without pmap.
 
     Returns:
-        A pure `step(state, batch) -> (state, metrics)`; the batch also holds
-        `index` (B,), the rows of the global batch. Metrics are the terms' means
+        A pure `step(state, batch) -> (state, metrics)`. The batch must also hold
+        `index` (B,), each item's row in the global batch. Metrics are the terms' means
         over all devices, `loss` and `grad_norm`.
     """
 
@@ -188,8 +188,8 @@ def make_train_step(
                 rngs={"dropout": dropout_rng},
             )
             terms = terms_fn(outputs, batch)
-            # Counts depend on masks only; summed over devices before the division,
-            # the mean of a term is that of the global batch.
+            # Counts are summed over devices before the division, so that the mean of
+            # a term is that of the global batch. They depend on masks only.
             counts = over_devices({name: count for name, (_, count) in terms.items()})
             means = {
                 name: total / jnp.maximum(counts[name], 1.0)
@@ -218,7 +218,7 @@ def make_eval_step(
 ) -> Callable[[TrainState, Batch], dict[str, Term]]:
     """Makes the evaluation step: no dropout, latents at their means.
 
-    Args: those of `make_train_step`.
+    Args: as in `make_train_step`.
 
     Returns:
         A pure `step(state, batch) -> {name: (sum, count)}` over all devices.

@@ -1,4 +1,4 @@
-"""What differs between the models in training: items, batches, losses, figures."""
+"""Training tasks: the items, batches, losses and figures of each kind of model."""
 
 import dataclasses
 import functools
@@ -58,9 +58,9 @@ ValidationTerms = Callable[[Any, Batch, Normalizer], dict[str, Term]]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """How one kind of model is trained on a config; the loop is the same for all.
+    """Describes how one kind of model is trained; the loop is the same for all kinds.
 
-    As it stands this is the task of models that read one phrase and one motion.
+    The defaults are for models that read one phrase and one motion per item.
 
     Attributes:
         config: the config of the run.
@@ -71,7 +71,7 @@ class Task:
     noun: ClassVar[str] = "segment"
     # items -> their distinct phrases, sorted.
     phrases: ClassVar[Callable[[list], list[str]]] = staticmethod(segment_phrases)
-    # What each validation adds to the losses' terms.
+    # The terms that each validation adds to those of the loss.
     validation: ClassVar[ValidationTerms] = staticmethod(ape_ave_terms)
     # Validation figures that are printed: those whose names contain one of these.
     shown: ClassVar[tuple[str, ...]] = (
@@ -88,11 +88,11 @@ class Task:
         return segments(store, split, data.labels, data.min_frames, data.max_frames)
 
     def sizes(self) -> str:
-        """Says in words how long the items are."""
+        """Returns the allowed lengths of items in words, for errors."""
         return f"{self.config.data.min_frames} to {self.config.data.max_frames} frames"
 
     def plan(self, items: list, shuffle: bool) -> Plan:
-        """Plans the batches of items, in a new order every epoch if they shuffle."""
+        """Plans the batches of items, in a new order every epoch if `shuffle`."""
         lengths = np.array([item.end - item.start for item in items])
         return BatchPlan(lengths, **self._plan_options(shuffle))
 
@@ -108,13 +108,13 @@ class Task:
 
         Args:
             store: motion store of the items.
-            items: what `items` has listed, or some of them.
+            items: items listed by `Task.items`, or a part of them.
             embeddings: embedding store of their phrases.
             shuffle: True for training, False for validation.
-            process: process_index and process_count; see `ItemBatches`.
+            **process: process_index and process_count; see `ItemBatches`.
 
         Raises:
-            InputError: if a phrase is missing in the embedding store.
+            InputError: if the embedding store lacks a phrase.
         """
         return self.batches_type(
             store,
@@ -131,11 +131,11 @@ class Task:
         return fit_features(batches, self.config.data.heading)
 
     def to_model(self, raw: Raw, normalizer: Normalizer) -> Batch:
-        """Turns a raw batch into what model and losses read; pure."""
+        """Turns a raw batch into the arrays that model and losses read; pure."""
         return model_batch(raw, normalizer, self.config.data.heading)
 
     def terms(self, axis_name: str | None) -> Terms:
-        """Returns the terms of the loss; contrastive ones gather over the axis."""
+        """Returns the terms of the loss; contrastive terms gather over the axis."""
         raise NotImplementedError
 
     def weights(self) -> dict[str, float]:
@@ -147,26 +147,26 @@ class Task:
         return {
             "batch_size": self.config.train.batch_size,
             "seed": self.config.train.seed,
-            # Validation is rare: fewer programs to compile count more than padding.
+            # Validation is rare: compiling few programs matters more than padding.
             "max_shapes": shapes if shuffle else min(2, -(-shapes // 2)),
             "shuffle": shuffle,
         }
 
 
 class TemosTask(Task):
-    """One phrase, one motion."""
+    """TEMOS: one phrase and one motion per item."""
 
     def terms(self, axis_name: str | None) -> Terms:
         """Returns TEMOS's seven terms."""
         return functools.partial(temos_losses.terms, config=self.config)
 
     def weights(self) -> dict[str, float]:
-        """Returns their weights."""
+        """Returns the weights of the terms."""
         return temos_losses.weights(self.config)
 
 
 class TeachTask(Task):
-    """Pairs of actions in succession."""
+    """TEACH: pairs of consecutive actions."""
 
     noun = "pair"
     batches_type = PairBatches
@@ -178,11 +178,11 @@ class TeachTask(Task):
         return pairs(store, split, *limits, cut=data.pair_cut)
 
     def plan(self, items: list, shuffle: bool) -> Plan:
-        """Plans by the lengths of both actions."""
+        """Plans batches by the lengths of the two actions of each pair."""
         return PairPlan(action_lengths(items), **self._plan_options(shuffle))
 
     def to_model(self, raw: Raw, normalizer: Normalizer) -> Batch:
-        """Turns a raw batch of pairs into what model and losses read; pure."""
+        """Turns a raw batch of pairs into the arrays of model and losses; pure."""
         return pair_model_batch(raw, normalizer, self.config.data.heading)
 
     def terms(self, axis_name: str | None) -> Terms:
@@ -190,12 +190,12 @@ class TeachTask(Task):
         return functools.partial(teach_losses.terms, config=self.config)
 
     def weights(self) -> dict[str, float]:
-        """Returns their weights."""
+        """Returns the weights of the terms."""
         return teach_losses.weights(self.config)
 
 
 class MotionClipTask(Task):
-    """Windows of equal length, with one vector of text each."""
+    """MotionCLIP: windows of equal length, each with one text vector."""
 
     noun = "clip"
     phrases = staticmethod(window_phrases)
@@ -215,7 +215,7 @@ class MotionClipTask(Task):
         )
 
     def sizes(self) -> str:
-        """Says in words how long windows and clips are."""
+        """Returns the lengths of windows and clips in words, for errors."""
         data = self.config.data
         return f"{data.num_frames} labelled frames out of {data.clip_frames}"
 
@@ -227,7 +227,7 @@ class MotionClipTask(Task):
         shuffle: bool,
         **process: int,
     ) -> ItemBatches:
-        """Opens batches of windows; see `Task.batches`."""
+        """Opens the batches of windows; see `Task.batches`."""
         config = self.config
         lengths = np.full(len(items), config.data.num_frames)
         images = config.data.images
@@ -236,7 +236,7 @@ class MotionClipTask(Task):
             items,
             embeddings,
             BatchPlan(lengths, **self._plan_options(shuffle)),
-            # Validation looks at the same windows every time.
+            # Validation reads the same windows every time.
             seed=config.train.seed if shuffle else None,
             source=config.text.source,
             images=read_images(images, items) if images else None,
@@ -250,7 +250,7 @@ class MotionClipTask(Task):
         return Normalizer(np.zeros(width, np.float32), np.ones(width, np.float32))
 
     def to_model(self, raw: Raw, normalizer: Normalizer) -> Batch:
-        """Turns a raw batch of windows into what model and losses read; pure."""
+        """Turns a raw batch of windows into the arrays of model and losses; pure."""
         data = self.config.data
         return pose_batch(raw, data.align, data.translation)
 
@@ -265,12 +265,12 @@ class MotionClipTask(Task):
         )
 
     def weights(self) -> dict[str, float]:
-        """Returns the weights of the terms that have one."""
+        """Returns the weights of those terms that have a weight."""
         return motionclip_losses.weights(self.config)
 
 
 class EvaluatorTask(Task):
-    """One phrase, one motion, and which of a batch's phrases are equal."""
+    """The evaluator: a phrase, a motion, and which phrases of a batch are equal."""
 
     validation = staticmethod(top1_terms)
     shown = ("contrastive", "top1")
@@ -283,7 +283,7 @@ class EvaluatorTask(Task):
         )
 
     def weights(self) -> dict[str, float]:
-        """Returns its weight."""
+        """Returns the weight of the term."""
         return evaluator_losses.WEIGHTS
 
 
@@ -299,8 +299,8 @@ def task_of(config: Config) -> Task:
     """Returns the task of a config's model.
 
     Raises:
-        InputError: for an unknown model, or a width of frames that its features do not
-            have.
+        InputError: if the model is unknown, or `config.model.nfeats` is not the width
+            of its features.
     """
     nfeats = family_of(config).nfeats
     if config.model.nfeats != nfeats:

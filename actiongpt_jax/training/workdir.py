@@ -1,4 +1,4 @@
-"""Where a run lies, and the config that it left there."""
+"""The folder of a run, and the config stored in it."""
 
 import pathlib
 
@@ -7,42 +7,42 @@ from actiongpt_jax.errors import InputError
 
 
 def default_workdir(spec: str) -> pathlib.Path:
-    """Returns runs/<config>[-words] for 'path/config.py:words'."""
+    """Returns the folder runs/<config>[-words] for 'path/config.py:words'."""
     path, words = split_spec(spec)
     name = path.stem if not words else f"{path.stem}-{words.replace(',', '-')}"
     return pathlib.Path("runs") / name
 
 
 def config_of_workdir(workdir: str | None) -> str:
-    """Returns the path of the config that a training run or a conversion has left.
+    """Returns the path of the config that a training run or a conversion has stored.
 
     Args:
-        workdir: folder of the run; None if the user has not named one.
+        workdir: folder of the run; None if the user did not give one.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is no such config.
     """
     path = pathlib.Path(workdir or "") / "config.json"
     if workdir is None or not path.is_file():
         where = "" if workdir is None else f"; {workdir} has no config.json"
         raise InputError(
             "--config must name a config, such as configs/temos.py, unless --workdir "
-            f"is one that was trained or converted before{where}"
+            f"has the config of an earlier training run or conversion{where}"
         )
     return str(path)
 
 
 def check_workdir(workdir: pathlib.Path) -> None:
-    """Checks that a run can have this folder.
+    """Checks that a path can be the folder of a run.
 
     Raises:
-        InputError: if it, or what it lies in, is a file.
+        InputError: if the path, or one of its parents, is a file.
     """
     for path in (workdir, *workdir.parents):
         if path.exists():
             if not path.is_dir():
                 raise InputError(
-                    f"--workdir must be a folder to make or to continue in, but {path} "
-                    "is a file"
+                    f"--workdir must be a new folder or the folder of a run, but "
+                    f"{path} is a file"
                 )
             return

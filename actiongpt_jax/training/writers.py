@@ -1,4 +1,4 @@
-"""Where a run's figures go: metrics.jsonl always, TensorBoard if it is installed."""
+"""Writes a run's figures: to metrics.jsonl, and to TensorBoard if it is installed."""
 
 import importlib.util
 import json
@@ -17,12 +17,12 @@ class MetricWriter:
 
         Args:
             workdir: folder of the run.
-            step: that the run continues from, 0 for a run from the start. A killed
-                run has written records of steps that will now be done again.
+            step: step that the run continues from, 0 for a new run. A killed run may
+                have written records of later steps, which are now done again.
         """
         self._path = workdir / "metrics.jsonl"
         if self._path.exists():
-            # The evaluation at step 0 is done again too.
+            # From step 0 the run repeats its first validation too.
             _trim(self._path, step if step else -1)
         self._file = self._path.open("a", encoding="utf-8")
         self._board = None
@@ -30,7 +30,7 @@ class MetricWriter:
             self._board = _Board(workdir / "tensorboard", step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        """Writes one record; floats keep every bit (repr)."""
+        """Writes one record; floats are written exactly, as by `repr`."""
         with naming(self._path):
             self._file.write(json.dumps({"step": step, **figures}) + "\n")
             self._file.flush()
@@ -45,7 +45,7 @@ class MetricWriter:
 
 
 class _Board:
-    """Event files for TensorBoard; needs its package and no TensorFlow."""
+    """Writes event files for TensorBoard; needs its package, but not TensorFlow."""
 
     def __init__(self, folder: pathlib.Path, step: int):
         from tensorboard.compat.proto import event_pb2, summary_pb2  # pyright: ignore
@@ -53,7 +53,7 @@ class _Board:
 
         self._events, self._summaries = event_pb2, summary_pb2
         self._writer = event_file_writer.EventFileWriter(str(folder))
-        # Hides what a killed run wrote of later steps.
+        # Makes TensorBoard hide the later steps that a killed run wrote.
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(step + 1 if step else 0, session_log=start)
 

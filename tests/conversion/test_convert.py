@@ -1,4 +1,4 @@
-"""Conversions of the authors' checkpoints, from small published ones and made ones."""
+"""Conversion of the authors' checkpoints: small published ones, and generated ones."""
 
 import json
 import os
@@ -37,7 +37,7 @@ PUBLISHED = {
     "temos_teach/actiongpt_teach_small.ckpt": "teach",
     "motionclip/motionclip_small.pth.tar": "motionclip",
 }
-# Of MiniLM, whose embeddings the tests' store holds.
+# The width of MiniLM, whose embeddings the tests' store holds.
 WIDTH = 384
 
 
@@ -50,7 +50,7 @@ def write_stats(folder, mean, std):
 
 
 def state_dict(config, width, draw):
-    """The tensors of a TEMOS for tokens of a width; `draw(shape)` makes each."""
+    """Returns the tensors of a TEMOS model; `draw(shape)` makes each of them."""
     config.text.width = width
     shapes = jax.eval_shape(
         build(config).init, jax.random.key(0), *example_inputs(config)
@@ -60,15 +60,15 @@ def state_dict(config, width, draw):
 
 
 @pytest.fixture(scope="module")
-def made():
-    """A state dict of a small TEMOS drawn here, which fits the tests' stores."""
+def small_state():
+    """Returns a random state dict of a small TEMOS that fits the tests' stores."""
     rng = np.random.default_rng(0)
     config = load_config("temos:debug")
     return state_dict(config, WIDTH, lambda x: 0.1 * rng.standard_normal(x, np.float32))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_checkpoints_become_workdirs_and_come_back(
+def test_published_checkpoints_round_trip_through_workdirs(
     shared_file, tmp_path, capsys, name
 ):
     path, workdir = shared_file(f"golden/{name}"), tmp_path / "run"
@@ -78,14 +78,14 @@ def test_published_checkpoints_become_workdirs_and_come_back(
     restored = checkpoints.restore(workdir)
     assert restored is not None and restored.step == 0
     for collection in ("params", "unused"):
-        found: Any = flax.traverse_util.flatten_dict(restored.state[collection])
-        wanted: Any = flax.traverse_util.flatten_dict(expected[collection])
-        assert found.keys() == wanted.keys()
-        for place, array in wanted.items():
-            assert found[place].tobytes() == np.asarray(array).tobytes(), place
+        stored: Any = flax.traverse_util.flatten_dict(restored.state[collection])
+        original: Any = flax.traverse_util.flatten_dict(expected[collection])
+        assert stored.keys() == original.keys()
+        for place, array in original.items():
+            assert stored[place].tobytes() == np.asarray(array).tobytes(), place
     assert restored.config.model.latent_dim == expected_config.model.latent_dim
     assert restored.config.model.num_heads == 4
-    # And back, through a file that PyTorch users can load.
+    # Convert back, to a file that PyTorch users can load.
     out = tmp_path / "back.safetensors"
     convert.main(["--back", str(workdir), "--out", str(out)])
     back, state = safetensors.numpy.load_file(out), read_torch(path)
@@ -99,7 +99,9 @@ def test_published_checkpoints_become_workdirs_and_come_back(
     assert record.get("epoch", 3) == 3
 
 
-def test_a_workdir_gives_the_published_motions(golden, shared_file, tmp_path):
+def test_converted_workdir_generates_the_published_motions(
+    golden, shared_file, tmp_path
+):
     case = golden("temos_teach/temos_e2e")
     path = shared_file("golden/temos_teach/temos_small.ckpt")
     stats = write_stats(tmp_path / "stats", case["feats_mean"], case["feats_std"])
@@ -108,13 +110,13 @@ def test_a_workdir_gives_the_published_motions(golden, shared_file, tmp_path):
     convert.main([str(path), *flags])
     trained = load_model(workdir)
     assert trained.config.text.encoder == "distilbert-base-uncased"
-    wanted = frame_mask(case["lengths"], case["features_mean"].shape[1])
+    frames = frame_mask(case["lengths"], case["features_mean"].shape[1])
 
     @jax.jit
     def run(tokens, mask):
         apply = trained.model.apply
         text: Any = apply(trained.variables, tokens, mask, method="encode_text")
-        return apply(trained.variables, text.mu, wanted, method="decode")
+        return apply(trained.variables, text.mu, frames, method="decode")
 
     features = run(jnp.asarray(case["hidden"]), jnp.asarray(case["mask"]))
     np.testing.assert_allclose(features, case["features_mean"], rtol=0, atol=NETWORK)
@@ -125,14 +127,15 @@ def test_a_workdir_gives_the_published_motions(golden, shared_file, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run_folder(made, tmp_path_factory):
-    """A Lightning run: .hydra/config.yaml, checkpoints/*.ckpt, statistics."""
+def run_folder(small_state, tmp_path_factory):
+    """Returns a Lightning run with .hydra/config.yaml, checkpoints and statistics."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "checkpoints").mkdir()
     (folder / ".hydra").mkdir()
     hyper = {"losses": {"lmd_latent": 2e-5}, "textencoder": {"num_heads": 2}}
     for number in (9, 99):
-        changed = made | {"textencoder.mu_token": made["textencoder.mu_token"] + number}
+        token = small_state["textencoder.mu_token"] + number
+        changed = small_state | {"textencoder.mu_token": token}
         save_state(
             folder / "checkpoints" / f"latest-epoch={number}.ckpt",
             changed,
@@ -150,12 +153,12 @@ def run_folder(made, tmp_path_factory):
     return folder
 
 
-def test_a_run_folder_with_its_settings(run_folder, tmp_path, capsys):
+def test_run_folder_is_converted_with_its_settings(run_folder, tmp_path, capsys):
     workdir = tmp_path / "run"
     stats = run_folder / "stats"
     convert.main([str(run_folder), "--out", str(workdir), "--stats", str(stats)])
-    told = capsys.readouterr().out
-    assert "latest-epoch=99.ckpt" in told and "config.yaml" in told
+    printed = capsys.readouterr().out
+    assert "latest-epoch=99.ckpt" in printed and "config.yaml" in printed
     trained = load_model(workdir)
     losses, train_config = trained.config.losses, trained.config.train
     assert (losses.lmd_kl, losses.lmd_latent) == (3e-5, 2e-5)
@@ -168,12 +171,12 @@ def test_a_run_folder_with_its_settings(run_folder, tmp_path, capsys):
     assert (record["epoch"], record["global_step"]) == (99, 990)
 
 
-def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
+def test_converted_workdir_can_be_trained_and_generates(run_folder, stores, tmp_path):
     motion, text = stores
     workdir = tmp_path / "run"
     options = converting.Options(stats=(run_folder / "stats",))
     converting.convert(run_folder, workdir, options)
-    # As converted, on embeddings of an encoder that it was not told of.
+    # As converted, with embeddings of an encoder that the workdir does not record.
     (before,) = generate_motions(
         load_model(workdir), "walk", 0.5, fact=0, embeddings=text
     )
@@ -187,19 +190,19 @@ def test_training_goes_on_and_generates(run_folder, stores, tmp_path):
     (after,) = generate_motions(trained, "walk", 0.5, fact=0, embeddings=text)
     assert before.rotations.shape == after.rotations.shape
     assert not np.array_equal(before.rotations, after.rotations)
-    # Its published form keeps the stored positions and has the new weights.
+    # Converted back, it has the new weights and keeps the stored positions.
     _, state = converting.state_dict_of(workdir)
     assert state["textencoder.sequence_pos_encoding.pe"].shape[0] == 5000
 
 
-def test_a_workdir_needs_a_config_to_train(tmp_path):
+def test_training_needs_a_config(tmp_path):
     with pytest.raises(InputError, match="--config must name a config"):
         train.main(["--workdir", str(tmp_path)])
     with pytest.raises(InputError, match="--config must name a config"):
         train.main([])
 
 
-def test_motionclip_settings_and_body(shared_file, golden, tmp_path):
+def test_motionclip_is_converted_with_settings_and_body(shared_file, golden, tmp_path):
     source = shared_file("golden/motionclip/motionclip_small.pth.tar")
     folder = tmp_path / "exp"
     folder.mkdir()
@@ -253,21 +256,23 @@ def refusal(path, *flags):
     return str(caught.value)
 
 
-def test_files_that_are_no_checkpoints_are_one_sentence(made, tmp_path):
+def test_invalid_checkpoints_raise_one_sentence(small_state, tmp_path):
     lost, extra = "motiondecoder.final_layer.bias", "motionencoder.more.weight"
     path = tmp_path / "x.ckpt"
-    state = {name: t for name, t in made.items() if name != lost}
+    state = {name: t for name, t in small_state.items() if name != lost}
     save_state(path, state | {extra: np.zeros(2, np.float32)})
     assert f"missing: {lost}; unexpected: {extra}" in refusal(path)
     save_state(path, {"backbone.weight": np.zeros((2, 2), np.float32)})
     assert "got tensors of another one (backbone.weight" in refusal(path)
-    save_state(path, made)
+    save_state(path, small_state)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    assert "cut off" in refusal(path)
+    assert "truncated" in refusal(path)
 
 
 class Bomb:
+    """Makes a folder when it is unpickled."""
+
     def __init__(self, trace):
         self.trace = trace
 
@@ -275,7 +280,7 @@ class Bomb:
         return os.mkdir, (str(self.trace),)
 
 
-def test_a_checkpoint_that_would_run_something_is_refused(tmp_path):
+def test_checkpoint_with_code_is_refused(tmp_path):
     trace = tmp_path / "trace"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         data = pickle.dumps({"state_dict": {"x": Bomb(trace)}}, protocol)
@@ -284,8 +289,8 @@ def test_a_checkpoint_that_would_run_something_is_refused(tmp_path):
     assert not trace.exists()
 
 
-def test_what_is_given_along_must_fit(made, tmp_path):
-    path = save_state(tmp_path / "x.ckpt", made)
+def test_invalid_flags_and_files_are_rejected(small_state, tmp_path):
+    path = save_state(tmp_path / "x.ckpt", small_state)
     mean = np.zeros(135)
     stats = write_stats(tmp_path / "stats", mean, np.ones(135))
     file = TorchFile()
@@ -318,8 +323,8 @@ def test_what_is_given_along_must_fit(made, tmp_path):
         convert.main(["--back", str(tmp_path / "none"), "--out", "z"])
 
 
-def test_texts_that_weights_do_not_tell(made, tmp_path):
-    path = save_state(tmp_path / "x.ckpt", made)
+def test_flags_set_texts_and_heads(small_state, tmp_path):
+    path = save_state(tmp_path / "x.ckpt", small_state)
     flags = ["--texts", "phrase", "--num-heads", "2"]
     convert.main([str(path), "--out", str(tmp_path / "y"), *flags])
     restored = checkpoints.restore(tmp_path / "y")
@@ -344,19 +349,19 @@ print(peak() - before)
 """
 
 
-def test_a_conversion_holds_little_more_than_the_weights(tmp_path):
+def test_conversion_needs_little_more_memory_than_the_weights(tmp_path):
     config = load_config("temos")
     config.model.update({"latent_dim": 512, "ff_size": 2048, "num_layers": 4})
     state = state_dict(config, 768, lambda shape: np.ones(shape, np.float32))
     path = save_state(tmp_path / "big.ckpt", state)
     size = path.stat().st_size
     assert size > 150e6
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path), str(tmp_path / "run")],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
-    # What is promised of a file of 800 MB, where the libraries count for little.
-    assert int(found.stdout.splitlines()[-1]) < 1.5 * size
+    # The documented limit for a file of 800 MB, for which libraries matter little.
+    assert int(done.stdout.splitlines()[-1]) < 1.5 * size

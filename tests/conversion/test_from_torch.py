@@ -1,3 +1,5 @@
+"""Published PyTorch weights: conversion to variables and back, and errors."""
+
 import ast
 import pathlib
 import re
@@ -40,7 +42,7 @@ def draw(model, arguments):
 
 @pytest.fixture(scope="module")
 def small():
-    """A state dict of a model drawn here."""
+    """Returns the random state dict of a small model."""
     config, model, arguments = init_temos()
     variables = draw(model, arguments)
     return from_torch.to_state_dict(config, variables)
@@ -66,7 +68,7 @@ def assert_same_bits(found, expected):
     "name",
     ["temos_small", "actiongpt_temos_small", "teach_small", "actiongpt_teach_small"],
 )
-def test_published_checkpoints_come_back_bit_for_bit(shared_file, name):
+def test_published_checkpoints_round_trip_exactly(shared_file, name):
     path = shared_file(f"golden/temos_teach/{name}.ckpt")
     config, variables = from_torch.load(path)
     state = read_torch(path)["state_dict"]
@@ -80,23 +82,21 @@ def test_published_checkpoints_come_back_bit_for_bit(shared_file, name):
         {"num_layers": 3, "latent_dim": 16, "ff_size": 8, "num_heads": 4, "nfeats": 20},
     ],
 )
-def test_sizes_are_read_from_shapes_and_variables_fit_the_model(sizes):
+def test_sizes_are_read_from_shapes(sizes):
     config, model, arguments = init_temos(**sizes)
     variables = draw(model, arguments)
     state = from_torch.to_state_dict(config, variables)
     heads = config.model.num_heads
-    found, back = from_torch.from_state_dict(state, num_heads=heads)
-    assert found.model == config.model
+    read, back = from_torch.from_state_dict(state, num_heads=heads)
+    assert read.model == config.model
     buffers = back.pop("buffers")
     assert jax.tree.structure(back) == jax.tree.structure(variables)
     assert jax.tree.all(jax.tree.map(np.array_equal, back, variables))
-    assert_same_bits(from_torch.to_state_dict(found, back), state)
-    assert_same_bits(
-        from_torch.to_state_dict(found, back | {"buffers": buffers}), state
-    )
+    assert_same_bits(from_torch.to_state_dict(read, back), state)
+    assert_same_bits(from_torch.to_state_dict(read, back | {"buffers": buffers}), state)
 
 
-def test_torch_layouts_of_the_packed_and_transposed_tensors(small):
+def test_packed_and_transposed_tensors_have_torch_layouts(small):
     _, variables = from_torch.from_state_dict(small, num_heads=3)
     width = SIZES["latent_dim"]
     packed = small[
@@ -111,7 +111,7 @@ def test_torch_layouts_of_the_packed_and_transposed_tensors(small):
     assert small["textencoder.sequence_pos_encoding.pe"].shape == (5000, 1, width)
 
 
-def test_the_config_is_a_full_one_with_the_deviations_of_the_weights(small):
+def test_config_is_complete_and_has_the_deviations_of_the_weights(small):
     config, _ = from_torch.from_state_dict(small)
     full = load_config(str(CONFIGS / "temos.py"))
 
@@ -127,7 +127,7 @@ def test_the_config_is_a_full_one_with_the_deviations_of_the_weights(small):
     assert config.model.text_mask == "bool"
 
 
-def test_overrides(small):
+def test_overrides_are_applied_and_checked(small):
     config, _ = from_torch.from_state_dict(
         small, num_heads=6, text_mask="shipped", dropout=0.0
     )
@@ -140,7 +140,7 @@ def test_overrides(small):
     assert "[0, 1)" in refusal(small, dropout=1.5)
 
 
-def test_a_language_model_inside_is_set_aside(small):
+def test_language_model_inside_is_left_out(small):
     inside = {
         "textencoder.text_model.embeddings.word_embeddings.weight": np.ones((4, 4)),
         "textencoder.text_model.embeddings.position_ids": np.arange(4),
@@ -150,12 +150,12 @@ def test_a_language_model_inside_is_set_aside(small):
     assert jax.tree.all(jax.tree.map(np.array_equal, variables, expected))
 
 
-def test_buffers_of_positions_are_kept_when_there_and_made_when_not(small):
+def test_position_buffers_are_kept_or_computed(small):
     without = {name: t for name, t in small.items() if not name.endswith(".pe")}
     config, variables = from_torch.from_state_dict(without)
     assert "buffers" not in variables
     assert_same_bits(from_torch.to_state_dict(config, variables), small)
-    # One bit off, as from another sine: must survive.
+    # A table that differs in the last bit, as from another sine, is kept exactly.
     name = "motionencoder.sequence_pos_encoding.pe"
     other = np.nextafter(small[name], np.float32(2))
     config, variables = from_torch.from_state_dict(small | {name: other})
@@ -176,7 +176,7 @@ def test_other_float_types_become_float32(small, dtype):
             np.testing.assert_array_equal(tensor.astype(dtype), halved[name])
 
 
-def test_missing_and_unexpected_tensors_are_named_apart(small):
+def test_missing_and_unexpected_tensors_are_listed(small):
     lost = "motiondecoder.seqTransDecoder.layers.0.norm3.bias"
     state = {name: t for name, t in small.items() if name != lost}
     assert f"missing: {lost}; unexpected: none" in refusal(state)
@@ -188,7 +188,7 @@ def test_missing_and_unexpected_tensors_are_named_apart(small):
 
 
 @pytest.mark.parametrize("prefix", ["textencoder.", "motionencoder.", "motiondecoder."])
-def test_a_missing_module_or_layer_is_missing_and_not_a_smaller_model(small, prefix):
+def test_missing_module_or_layer_is_an_error(small, prefix):
     rest = {name: t for name, t in small.items() if not name.startswith(prefix)}
     assert f"missing: {prefix}" in refusal(rest)
     second = {
@@ -218,20 +218,20 @@ def test_a_missing_module_or_layer_is_missing_and_not_a_smaller_model(small, pre
         "textencoder.seqTransEncoder.layers.0.linear1.bias",
     ],
 )
-def test_shapes_that_do_not_fit_together_are_named(small, name):
+def test_inconsistent_shapes_are_named(small, name):
     tensor = small[name]
     for wrong in (tensor[:-1], tensor[None], tensor[..., 0]):
         message = refusal(small | {name: wrong}, num_heads=1)
         assert "must have" in message
 
 
-def test_only_arrays_of_floats_are_weights(small):
+def test_weights_must_be_arrays_of_floats(small):
     name = "textencoder.mu_token"
     assert "int64" in refusal(small | {name: np.zeros(12, np.int64)})
     assert "list" in refusal(small | {name: [0.0] * 12})
 
 
-def test_other_models_are_told_by_name(small):
+def test_models_are_recognised_by_tensor_names(small):
     vector = np.zeros(3, np.float32)
     assert "nothing" in refusal({})
     assert "layers.0.weight" in refusal({"layers.0.weight": vector})
@@ -241,7 +241,7 @@ def test_other_models_are_told_by_name(small):
     assert "motionclip" in refusal({"encoder.skelEmbedding.weight": vector})
 
 
-def test_load_reads_heads_from_the_checkpoint_and_lets_the_caller_win(tmp_path, small):
+def test_load_reads_heads_from_the_checkpoint_unless_overridden(tmp_path, small):
     modules = ("textencoder", "motionencoder", "motiondecoder")
     state = {name: t for name, t in small.items() if not name.endswith(".pe")}
 
@@ -260,12 +260,12 @@ def test_load_reads_heads_from_the_checkpoint_and_lets_the_caller_win(tmp_path, 
         from_torch.load(path)
 
 
-def test_load_takes_a_bare_state_dict_and_nothing_else(tmp_path, small):
+def test_load_reads_a_bare_state_dict(tmp_path, small):
     file = TorchFile()
     bare = file.write(tmp_path / "x.pt", {n: file.tensor(t) for n, t in small.items()})
     config, variables = from_torch.load(bare)
     assert_same_bits(from_torch.to_state_dict(config, variables), small)
-    # Nothing of the result lies in the file any more.
+    # The result does not depend on the file any more.
     bare.write_bytes(b"")
     assert_same_bits(from_torch.to_state_dict(config, variables), small)
     file = TorchFile()
@@ -274,7 +274,7 @@ def test_load_takes_a_bare_state_dict_and_nothing_else(tmp_path, small):
         from_torch.load(mean)
 
 
-def test_to_state_dict_names_variables_that_do_not_fit(small):
+def test_to_state_dict_names_missing_and_unexpected_variables(small):
     config, variables = from_torch.from_state_dict(small)
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
     lost = "params/text_encoder/mu_token"
@@ -297,16 +297,16 @@ def test_to_state_dict_names_variables_that_do_not_fit(small):
     ("name", "count", "trained"),
     [("temos", 16_065_159, 15_275_655), ("teach", 20_838_791, 15_310_727)],
 )
-def test_the_published_size_maps_completely(shared_file, name, count, trained):
+def test_layout_covers_the_published_size(shared_file, name, count, trained):
     path = shared_file(f"golden/temos_teach/{name}_params_official.txt")
     split = (line.split(" ", 1) for line in path.read_text().splitlines())
     official = {name: ast.literal_eval(shape) for name, shape in split}
     config = load_config(str(CONFIGS / f"{name}.py"))
     model = build(config)
-    made = jax.eval_shape(
+    variables = jax.eval_shape(
         lambda: model.init(jax.random.key(0), *example_inputs(config))
     )
-    leaves: dict[Any, Any] = flax.traverse_util.flatten_dict(made)  # pyright: ignore
+    leaves: dict[Any, Any] = flax.traverse_util.flatten_dict(variables)  # pyright: ignore
     shapes = {path: leaf.shape for path, leaf in leaves.items()}
     layout = MODELS[name].layout(config.model.num_layers)
     assert list(layout) == list(official)
@@ -316,7 +316,7 @@ def test_the_published_size_maps_completely(shared_file, name, count, trained):
     }
     reached = [path for entry in mapped.values() for path, _ in entry.leaves]
     assert sorted(reached) == sorted(shapes)
-    # The published count of trainable numbers, inert ones among them; and without.
+    # The published number of trainable parameters, with and without the inert ones.
     assert sum(leaf.size for leaf in leaves.values()) == count
     params = [leaf for path, leaf in leaves.items() if path[0] == "params"]
     assert sum(leaf.size for leaf in params) == trained

@@ -1,4 +1,4 @@
-"""Facts and checks of a workdir's model."""
+"""The `verify` command: facts about a workdir's model, and checks of its arrays."""
 
 import copy
 
@@ -20,7 +20,7 @@ NORMALIZER = Normalizer(np.ones(135, np.float32), np.full(135, 2, np.float32))
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Returns a small TEMOS's config and random variables."""
+    """Returns the config and random variables of a small TEMOS model."""
     config = load_config("temos:debug")
     config.text.width = 12
     rng = np.random.default_rng(0)
@@ -36,23 +36,25 @@ def write(path, drawn, change=lambda variables: None):
     return path
 
 
-def test_a_sound_model(drawn, tmp_path, capsys):
+def test_sound_model_is_reported(drawn, tmp_path, capsys):
     workdir, card = write(tmp_path / "run", drawn), tmp_path / "CARD.md"
     verify.main([str(workdir), "--card", str(card)])
-    told = capsys.readouterr().out
-    assert "model: temos" in told and "num_layers 2" in told
-    assert "every array is finite and used" in told
-    assert "deviations of the reference: none" in told
+    printed = capsys.readouterr().out
+    assert "model: temos" in printed and "num_layers 2" in printed
+    assert "every array is finite and used" in printed
+    assert "deviations of the reference: none" in printed
     digest = parameter_hash({"params": drawn[1]["params"]})
-    assert f"hash of the parameters: {digest}\n" in told and digest in card.read_text()
+    assert (
+        f"hash of the parameters: {digest}\n" in printed and digest in card.read_text()
+    )
     assert "Every array is finite and used." in card.read_text()
     act = sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["params"]))
     stored = act + sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["unused"]))
-    assert f"{act:,} that act, {stored:,} as the authors count" in told
-    assert "features: normalised" in told and "trained here for 0 steps" in told
+    assert f"{act:,} that act, {stored:,} as the authors count" in printed
+    assert "features: normalised" in printed and "trained here for 0 steps" in printed
 
 
-def test_the_hash_follows_the_parameters(drawn, tmp_path):
+def test_hash_depends_on_the_parameters(drawn, tmp_path):
     config, variables = copy.deepcopy(drawn)
     before = parameter_hash(variables)
     checkpoints.save_weights(tmp_path, config, NORMALIZER, variables)
@@ -64,7 +66,7 @@ def test_the_hash_follows_the_parameters(drawn, tmp_path):
     assert before != after and len(after) == 32
 
 
-def test_unsound_models_are_told(drawn, tmp_path):
+def test_faulty_models_are_reported(drawn, tmp_path):
     token = "params/text_encoder/mu_token"
 
     def not_finite(variables):
@@ -118,18 +120,18 @@ def test_unsound_models_are_told(drawn, tmp_path):
         ),
     ],
 )
-def test_converted_models_tell_their_origin(
+def test_report_of_a_converted_model_names_its_origin(
     shared_file, tmp_path, capsys, name, deviations
 ):
     path = shared_file(f"golden/{name}")
     convert.main([str(path), "--out", str(tmp_path / "run")])
     verify.main([str(tmp_path / "run")])
-    told = capsys.readouterr().out
-    assert path.name in told and "converted" in told
-    assert f"deviations of the reference: {deviations}\n" in told
-    assert "every array is finite and used" in told
+    printed = capsys.readouterr().out
+    assert path.name in printed and "converted" in printed
+    assert f"deviations of the reference: {deviations}\n" in printed
+    assert "every array is finite and used" in printed
 
 
-def test_there_must_be_a_checkpoint(tmp_path):
+def test_missing_checkpoint_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         verify.main([str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Writes torch's zip files, pickles included, opcode by opcode."""
+"""Writes torch's zip files for tests; pickles are written opcode by opcode."""
 
 import struct
 import zipfile
@@ -21,7 +21,7 @@ STORAGES = {
 
 
 class Raw(bytes):
-    """Opcodes that leave one value on the stack."""
+    """Opcodes that put one value on the stack."""
 
 
 def global_name(dotted: str) -> Raw:

@@ -1,4 +1,4 @@
-"""Evaluation: figures, what real motion scores, resuming, bad input."""
+"""Evaluation: its figures, the scores of real motion, resuming, and bad input."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from actiongpt_jax.evaluation import measure
 from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
-from actiongpt_jax.evaluation.measure import judge
+from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.run import evaluate_model
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.evaluation.tables import readable
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.xdist_group("inference")
 
 @pytest.fixture(scope="module", autouse=True)
 def small_batches():
-    """Has a few motions make several batches: fewer shapes to compile."""
+    """Makes batches of four, so that a few motions fill several batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "ROWS", 4)
         yield
@@ -54,19 +54,19 @@ def runs(train_debug):
 
 
 @pytest.fixture(scope="module")
-def judged(runs, tmp_path_factory):
-    """Returns (flags, result, tables) of one whole evaluation of TEMOS."""
+def evaluated(runs, tmp_path_factory):
+    """Returns (flags, result) of one whole evaluation of TEMOS."""
     flags = shlex.split(
         f"--workdir {runs('temos')} --limit 10 --samples 2 --baselines -m 2 "
         f"--evaluator {runs('evaluator')} --split train"
     )
-    out = tmp_path_factory.mktemp("judged") / "result.json"
+    out = tmp_path_factory.mktemp("evaluated") / "result.json"
     evaluate.main([*flags, "--out", str(out)])
     return flags, json.loads(out.read_text())
 
 
-def test_every_part_is_there(judged):
-    result = judged[1]
+def test_result_has_every_part(evaluated):
+    result = evaluated[1]
     assert (result["motions"], result["samples"]) == (10, 2)
     for how in ("mean", "best"):
         figures = result["ape_ave"][how]
@@ -92,20 +92,20 @@ def test_every_part_is_there(judged):
     assert all(kind["texts"] == 2 for kind in result["multimodality"].values())
     assert len(result["evaluator"]["hash"]) == len(result["parameters"]) == 32
     assert set(result["baselines"]) == {"mean_pose", "random_clip"}
-    # It was trained on every phrase of that split.
+    # The evaluator was trained on every phrase of that split.
     assert "known_phrases" not in retrieval
 
 
-def test_by_phrase_and_by_joint_make_up_the_whole(judged):
-    result = judged[1]
+def test_joint_figures_average_to_the_total(evaluated):
+    result = evaluated[1]
     whole = result["ape_ave"]["mean"]["ape_global"][0]
     joints = result["by_joint"]["ape_global"].values()
     # Numbers of seven digits.
     assert np.mean(list(joints)) == pytest.approx(whole, rel=1e-5)
 
 
-def test_the_table_has_the_real_row(judged, capsys):
-    evaluate.main(judged[0])
+def test_tables_have_rows_of_real_motion(evaluated, capsys):
+    evaluate.main(evaluated[0])
     text = capsys.readouterr().out
     for words in (
         "generated, mean of 2",
@@ -115,21 +115,21 @@ def test_the_table_has_the_real_row(judged, capsys):
     ):
         assert words in text
     assert text.count("\nreal ") == 3
-    assert judged[1]["evaluator"]["hash"] in text
-    assert "flatters real motions" in text  # it was trained on that split
+    assert evaluated[1]["evaluator"]["hash"] in text
+    assert "flatters real motions" in text  # the evaluator was trained on that split
 
 
-def test_the_table_says_apart_what_fits_phrases_of_training(judged):
+def test_tables_show_phrases_of_the_evaluators_training_separately(evaluated):
     sides = ("generated", "real", "shuffled_texts")
-    found = judged[1]["retrieval"]
+    found = evaluated[1]["retrieval"]
     apart = {"actions": 7, "distinct_texts": 5, **{side: found[side] for side in sides}}
-    result = {**judged[1], "retrieval": {**found, "known_phrases": apart}}
+    result = {**evaluated[1], "retrieval": {**found, "known_phrases": apart}}
     text = readable(result)
     assert "of these 7 actions of 5 phrases that the evaluator was trained on" in text
     assert text.count("\nreal, shuffled texts") == 2
 
 
-def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
+def test_resume_skips_finished_items(evaluated, monkeypatch, tmp_path):
     def never(*_, **__):
         raise AssertionError("generated again")
 
@@ -137,11 +137,12 @@ def test_what_is_judged_is_not_judged_again(judged, monkeypatch, tmp_path):
     monkeypatch.setattr(f"{package}.cases.generate_sequence", never)
     monkeypatch.setattr(f"{package}.multimodality.generate_motion", never)
     out = tmp_path / "again.json"
-    evaluate.main([*judged[0], "--out", str(out)])
-    assert json.loads(out.read_text()) == judged[1]
+    evaluate.main([*evaluated[0], "--out", str(out)])
+    assert json.loads(out.read_text()) == evaluated[1]
 
 
-# The first line is the header, then one for each batch of four; the last is cut off.
+# The first line is the header; then come batches of four lines. The process is killed
+# after the second batch, whose last line is truncated.
 KILL = """
 import os, signal
 from actiongpt_jax import cli, evaluate
@@ -159,11 +160,11 @@ cli.run(evaluate.main)
 """
 
 
-def test_a_killed_evaluation_ends_as_if_it_were_not(judged, runs, tmp_path):
+def test_killed_evaluation_resumes_to_the_same_result(evaluated, runs, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(runs("temos"), workdir)
     shutil.rmtree(workdir / "evaluation")
-    flags = [*judged[0], "--workdir", str(workdir)]
+    flags = [*evaluated[0], "--workdir", str(workdir)]
     killed = subprocess.run(
         [sys.executable, "-c", KILL, *flags], check=False, capture_output=True
     )
@@ -176,10 +177,10 @@ def test_a_killed_evaluation_ends_as_if_it_were_not(judged, runs, tmp_path):
     evaluate.main([*flags, "--out", str(out)])
 
     assert journal.read_text().startswith(left)
-    assert json.loads(out.read_text()) == judged[1]
+    assert json.loads(out.read_text()) == evaluated[1]
 
 
-def test_other_options_are_judged_apart(runs):
+def test_other_options_give_separate_results(runs):
     temos = ["--workdir", str(runs("temos")), "--limit", "4", "--split", "train"]
     for flags in ([], ["--seed", "1"], ["--mean"], ["--protocol", "reference"]):
         evaluate.main([*temos, *flags])
@@ -192,11 +193,11 @@ def test_other_options_are_judged_apart(runs):
 
 @jax.jit
 def figures_of(rotations, translation, real_rotations, real_translation, frames):
-    made, real = (
+    generated, real = (
         forward_kinematics(axis_angle_to_matrix(a), b)
         for a, b in ((rotations, translation), (real_rotations, real_translation))
     )
-    return ape_ave(made, real, frames, protocol="paper")
+    return ape_ave(generated, real, frames, protocol="paper")
 
 
 def padded(motion):
@@ -208,7 +209,7 @@ def padded(motion):
     )
 
 
-def test_figures_are_those_of_the_motions_that_generate_makes(runs, stores, tmp_path):
+def test_figures_match_the_motions_of_generate(runs, stores, tmp_path):
     out = tmp_path / "result.json"
     workdir = str(runs("temos"))
     flags = ["--workdir", workdir, "--split", "train", "--limit", "4"]
@@ -249,21 +250,21 @@ def cases(runs, stores):
 
 
 @pytest.mark.parametrize("protocol", ["paper", "reference"])
-def test_real_motion_has_no_error_at_all(cases, tmp_path, protocol):
+def test_real_motion_has_zero_error(cases, tmp_path, protocol):
     store, some = cases
     journal = Journal(tmp_path / "a.jsonl", {})
 
     def perfect(asked_for):
         return [[case.captured(store)] for case in asked_for]
 
-    judge(some, store, perfect, journal, protocol)
+    measure_cases(some, store, perfect, journal, protocol)
     result = summarise(journal, protocol, store.fps)
     assert all(value == [0, 0, 0] for value in result["ape_ave"]["mean"].values())
     assert result["physical"]["generated"] == result["physical"]["real"]
     assert result["physical"]["real"]["seams"] == len(some)
 
 
-def test_an_evaluator_knows_the_phrases_that_it_was_trained_on(runs, stores):
+def test_evaluator_lists_its_training_phrases(runs, stores):
     evaluator = Evaluator(runs("evaluator"))
     items = segments(open_store(stores[0]), "train")
     short = {item.phrase for item in items if item.end - item.start <= 64}
@@ -273,14 +274,16 @@ def test_an_evaluator_knows_the_phrases_that_it_was_trained_on(runs, stores):
     assert evaluator.known_phrases() is None
 
 
-def test_phrases_of_the_evaluators_training_stand_apart(cases, tmp_path):
+def test_known_phrases_are_summarised_separately(cases, tmp_path):
     store, some = cases
     journal = Journal(tmp_path / "a.jsonl", {})
-    judge(some, store, lambda x: [[c.captured(store)] for c in x], journal, "paper")
+    measure_cases(
+        some, store, lambda x: [[c.captured(store)] for c in x], journal, "paper"
+    )
     names = sorted({phrase for case in some for phrase in case.phrases})
     places = np.eye(len(names), dtype=np.float32)
     known = set(names[::2])
-    # What is not known lies where another phrase's text does.
+    # Motions of unknown phrases lie where another phrase's text lies.
     seen = [i if name in known else i - 1 for i, name in enumerate(names)]
     rows = []
     for row in journal:
@@ -306,10 +309,10 @@ def test_phrases_of_the_evaluators_training_stand_apart(cases, tmp_path):
     assert "known_phrases" not in alone and alone["real"] == found["real"]
 
 
-def test_a_body_that_stands_neither_skates_nor_jerks(cases, tmp_path):
+def test_standing_body_has_no_skating_and_no_jerk(cases, tmp_path):
     store, some = cases
     journal = Journal(tmp_path / "a.jsonl", {})
-    judge(some, store, mean_pose(store, some), journal, "paper")
+    measure_cases(some, store, mean_pose(store, some), journal, "paper")
     found = summarise(journal, "paper", store.fps)["physical"]["generated"]
     for name in ("skating", "foot_slide", "jerk", "transition"):
         assert found[name][0] == 0, name
@@ -320,7 +323,7 @@ def test_a_body_that_stands_neither_skates_nor_jerks(cases, tmp_path):
     )
 
 
-def test_pairs_of_teach(runs, tmp_path):
+def test_teach_is_evaluated_on_pairs(runs, tmp_path):
     result = evaluate_model(
         runs("teach"),
         out=tmp_path / "result.json",
@@ -348,7 +351,7 @@ def message_of(flags):
 
 
 def test_bad_input_is_one_sentence(runs, stores, tmp_path):
-    temos, judge_dir = str(runs("temos")), str(runs("evaluator"))
+    temos, evaluator = str(runs("temos")), str(runs("evaluator"))
     assert "no checkpoint" in message_of(["--workdir", str(tmp_path)])
     own = ["--workdir", temos, "--limit", "2"]
     assert "got 'vall'" in message_of([*own, "--split", "vall"])
@@ -359,13 +362,13 @@ def test_bad_input_is_one_sentence(runs, stores, tmp_path):
     assert "must be the workdir of an evaluator" in message_of(
         [*own, "--evaluator", temos]
     )
-    assert "give it as --evaluator" in message_of(["--workdir", judge_dir])
+    assert "give it as --evaluator" in message_of(["--workdir", evaluator])
     assert "--series past needs" in message_of([*own, "--series", "past"])
     with pytest.raises(InputError, match="must be of a model that generates"):
-        generate_motions(load_model(judge_dir), "walk")
+        generate_motions(load_model(evaluator), "walk")
 
 
-def test_motions_that_are_not_finite_are_named(runs, stores, cases, tmp_path):
+def test_motions_that_are_not_finite_are_rejected(runs, stores, cases, tmp_path):
     broken = tmp_path / "motion"
     shutil.copytree(stores[0], broken)
     translation = np.load(broken / "translation.npy")
@@ -377,9 +380,9 @@ def test_motions_that_are_not_finite_are_named(runs, stores, cases, tmp_path):
     store, some = cases
     bad = np.full((some[0].frames, 22, 3), np.inf, np.float32)
 
-    def answers(asked_for):
+    def source(asked_for):
         return [[(bad[: c.frames], bad[: c.frames, 0])] for c in asked_for]
 
     one = [dataclasses.replace(some[0])]
     with pytest.raises(InputError, match=f"generated for {some[0].key}"):
-        judge(one, store, answers, Journal(tmp_path / "a.jsonl", {}), "paper")
+        measure_cases(one, store, source, Journal(tmp_path / "a.jsonl", {}), "paper")

@@ -1,4 +1,4 @@
-"""The journal: lines are whole, belong to one evaluation, and say what is done."""
+"""The journal: complete lines, one evaluation per file, and the keys that are done."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from actiongpt_jax.evaluation.journal import Journal, pack, unpack
 HEADER = {"step": 5, "limits": (1, 2)}
 
 
-def test_what_was_written_is_there(tmp_path):
+def test_reopened_journal_has_its_lines(tmp_path):
     journal = Journal(tmp_path / "new" / "a.jsonl", HEADER)
     journal.append([{"key": "a", "x": 1.5}, {"key": "b", "x": None}])
     again = Journal(tmp_path / "new" / "a.jsonl", HEADER)
@@ -18,7 +18,7 @@ def test_what_was_written_is_there(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [2, 9, 12])
-def test_half_a_line_is_cut_off(tmp_path, cut):
+def test_truncated_last_line_is_removed(tmp_path, cut):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}, {"key": "b"}])
     path.write_bytes(path.read_bytes()[:-cut])
@@ -28,7 +28,7 @@ def test_half_a_line_is_cut_off(tmp_path, cut):
     assert [row["key"] for row in Journal(path, HEADER)] == ["a", "b"]
 
 
-def test_a_line_that_lacks_only_its_end_counts(tmp_path):
+def test_last_line_without_line_end_is_kept(tmp_path):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}])
     path.write_bytes(path.read_bytes()[:-1])
@@ -38,14 +38,14 @@ def test_a_line_that_lacks_only_its_end_counts(tmp_path):
     assert [row["key"] for row in Journal(path, HEADER)] == ["a", "b"]
 
 
-def test_half_a_first_line_begins_again(tmp_path):
+def test_truncated_header_starts_over(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"step"')
     Journal(path, HEADER).append([{"key": "a"}])
     assert Journal(path, HEADER).done == {"a"}
 
 
-def test_another_evaluation_and_damage_are_errors(tmp_path):
+def test_other_header_or_damaged_line_is_an_error(tmp_path):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}])
     with pytest.raises(InputError, match="belongs to a different evaluation"):
@@ -55,6 +55,6 @@ def test_another_evaluation_and_damage_are_errors(tmp_path):
         Journal(path, HEADER)
 
 
-def test_vectors_come_back_exactly():
+def test_packed_vectors_round_trip_exactly():
     vectors = np.random.default_rng(0).normal(size=(3, 2, 5)).astype(np.float32)
     np.testing.assert_array_equal(unpack(pack(vectors)), vectors)

@@ -1,4 +1,4 @@
-"""Files are written as a whole, and a lock goes with its process."""
+"""Files are complete or absent, and a lock ends with its process."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ with locked(sys.argv[1], "refused"):
 """
 
 
-def test_a_file_appears_as_a_whole(tmp_path):
+def test_file_appears_only_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "a.txt"
     with replaced(path) as new:
         new.write_text("half")
@@ -37,7 +37,7 @@ def test_a_file_appears_as_a_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_after_an_error_the_old_file_is_there(tmp_path):
+def test_error_leaves_the_old_file_unchanged(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(KeyError):
@@ -47,7 +47,7 @@ def test_after_an_error_the_old_file_is_there(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_errors_name_the_file_that_was_asked_for(tmp_path):
+def test_errors_name_the_requested_file(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "a.txt", tmp_path):
         with pytest.raises(OSError) as raised:
@@ -59,7 +59,7 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
     assert raised.value.filename == "mine"
 
 
-def test_text_and_json(tmp_path):
+def test_text_and_json_are_written_in_utf8(tmp_path):
     write_text(tmp_path / "a.txt", (line for line in ("é\n", "b\n")))
     assert (tmp_path / "a.txt").read_bytes() == "é\nb\n".encode()
     write_json(tmp_path / "a.json", {"a": [1]})
@@ -67,7 +67,7 @@ def test_text_and_json(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-def test_colleagues_may_read_it_as_the_user_has_set(tmp_path):
+def test_file_mode_follows_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         write_text(tmp_path / "a.txt", "x")
@@ -76,7 +76,7 @@ def test_colleagues_may_read_it_as_the_user_has_set(tmp_path):
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
 
 
-def test_what_a_kill_left_is_removed(tmp_path):
+def test_unfinished_files_are_removed(tmp_path):
     (tmp_path / ".new-01.txt").write_text("half")
     (tmp_path / "a.txt").write_text("whole")
     remove_unfinished(tmp_path)
@@ -84,7 +84,7 @@ def test_what_a_kill_left_is_removed(tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_folder_gets_its_name(tmp_path, there):
+def test_publish_renames_a_folder(tmp_path, there):
     unfinished, folder = tmp_path / "a.partial", tmp_path / "a"
     unfinished.mkdir()
     (unfinished / "x").write_text("")
@@ -94,7 +94,7 @@ def test_a_folder_gets_its_name(tmp_path, there):
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "x"]
 
 
-def test_the_second_is_refused_at_once(tmp_path):
+def test_second_lock_is_refused_immediately(tmp_path):
     path = tmp_path / "new" / "store"
     with locked(path, "refused"):
         with pytest.raises(InputError, match="^refused$"):
@@ -107,7 +107,7 @@ def test_the_second_is_refused_at_once(tmp_path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_lock_goes_with_a_killed_process(tmp_path):
+def test_lock_ends_with_a_killed_process(tmp_path):
     path = tmp_path / "store"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)],
@@ -127,7 +127,7 @@ def test_a_lock_goes_with_a_killed_process(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_file_that_was_left_locks_nothing(tmp_path):
+def test_stale_lock_file_locks_nothing(tmp_path):
     (tmp_path / ".store.lock").write_text("4711")
     with locked(tmp_path / "store", "refused"):
         pass

@@ -1,4 +1,4 @@
-"""JSON lines: whole lines are read, damage is named, and writers end in whole lines."""
+"""JSON lines: reading, errors for damaged lines, and repair of truncated files."""
 
 import json
 
@@ -21,14 +21,14 @@ def values(path, **options):
 
 
 @given(ROWS, ROWS)
-def test_round_trip(tmp_path_factory, first, second):
+def test_appended_lines_round_trip(tmp_path_factory, first, second):
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"
     append_lines(path, map(to_line, first))
     append_lines(path, map(to_line, second))
     assert values(path) == first + second
 
 
-def test_lines_say_where_they_are(tmp_path):
+def test_lines_have_their_place_in_the_file(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n\n[2]\n')
     lines = list(read_lines(path, "repair it"))
@@ -37,7 +37,7 @@ def test_lines_say_where_they_are(tmp_path):
 
 
 @given(st.integers(0, 200))
-def test_a_kill_at_any_byte_costs_one_line(tmp_path_factory, cut):
+def test_truncation_at_any_byte_loses_at_most_one_line(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"
     rows = [{"é": "ü" * 5, "n": number} for number in range(4)]
     content = "".join(map(to_line, rows)).encode()
@@ -56,7 +56,7 @@ def test_a_kill_at_any_byte_costs_one_line(tmp_path_factory, cut):
 
 
 @pytest.mark.parametrize("line", [b"{", b"\xff\xff", b"[" * 100_000, b"\0\0"])
-def test_damage_is_named_with_its_line(tmp_path, line):
+def test_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"[1]\n" + line + b"\n[2]\n")
     with pytest.raises(
@@ -67,14 +67,14 @@ def test_damage_is_named_with_its_line(tmp_path, line):
 
 
 @pytest.mark.parametrize("size", [10, 70_000, 200_000])
-def test_a_long_last_line_is_cut_off(tmp_path, size):
+def test_long_truncated_last_line_is_removed(tmp_path, size):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"[1]\n" + b"[" + b"1" * size)
     repair_end(path)
     assert path.read_bytes() == b"[1]\n"
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+def test_full_disk_leaves_the_file_unchanged(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl"
     append_lines(path, ["[1]\n"])
 

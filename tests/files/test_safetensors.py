@@ -1,4 +1,4 @@
-"""Our safetensors files against the format's own library, and damaged ones."""
+"""Safetensors files: compatibility with the `safetensors` library, and damage."""
 
 import json
 
@@ -18,7 +18,7 @@ ARRAYS = st.sampled_from([np.float32, np.float16, np.int64]).flatmap(
 
 
 @given(st.dictionaries(st.text(min_size=1).filter(str.isprintable), ARRAYS, max_size=4))
-def test_reads_and_is_read_by_the_library(tmp_path_factory, tensors):
+def test_files_are_compatible_with_the_library(tmp_path_factory, tensors):
     tensors.pop("__metadata__", None)
     folder = tmp_path_factory.mktemp("tensors")
     write_tensors(folder / "ours", {n: [t] for n, t in tensors.items()}, {"a": "é"})
@@ -42,7 +42,7 @@ def test_pieces_are_joined_and_arrays_are_views_of_the_file(tmp_path):
     base = read["x"]
     while isinstance(base.base, np.ndarray):
         base = base.base
-    # Nothing was loaded: below the arrays lies the map.
+    # Nothing was loaded: the arrays are views of the memory map.
     assert type(base.base).__name__ == "mmap"
 
 
@@ -57,7 +57,7 @@ def test_pieces_are_joined_and_arrays_are_views_of_the_file(tmp_path):
         (2).to_bytes(8, "little") + b"{x",
     ],
 )
-def test_other_files_are_refused(content, tmp_path):
+def test_other_files_are_rejected(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(InputError, match="whole safetensors file"):
@@ -76,7 +76,7 @@ def test_other_files_are_refused(content, tmp_path):
         ["F32"],
     ],
 )
-def test_contradicting_headers_are_refused(row, tmp_path):
+def test_inconsistent_headers_are_rejected(row, tmp_path):
     path = tmp_path / "file"
     header = json.dumps({"x": row}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 8)

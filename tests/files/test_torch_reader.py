@@ -1,3 +1,5 @@
+"""Torch files: what is read from them, and what is refused."""
+
 import pickle
 import tracemalloc
 import zipfile
@@ -32,7 +34,7 @@ def refusal(path):
 
 
 @pytest.mark.parametrize("name", STORAGES)
-def test_every_kind_of_number_is_read_bit_for_bit(tmp_path, name):
+def test_every_number_type_is_read_exactly(tmp_path, name):
     dtype = np.dtype(getattr(ml_dtypes, name, name))
     array = np.arange(24).astype(dtype).reshape(2, 3, 4)
     file = TorchFile()
@@ -72,7 +74,7 @@ def test_offsets_and_strides_select_from_a_shared_storage(tmp_path):
     np.testing.assert_array_equal(found["parameter"], [0, 15])
 
 
-def test_ordered_dicts_come_back_in_order_without_their_attributes(tmp_path):
+def test_ordered_dicts_keep_their_order_but_not_their_attributes(tmp_path):
     items = [("b", 1), ("a", (2.5, None, True))]
     ordered = Raw(
         call("collections.OrderedDict", [list(pair) for pair in items])
@@ -99,13 +101,13 @@ contents = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(value=contents, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
-def test_plain_containers_of_every_protocol(tmp_path_factory, value, protocol):
+def test_plain_containers_are_read_in_every_protocol(tmp_path_factory, value, protocol):
     path = tmp_path_factory.mktemp("plain") / "x.pt"
     TorchFile().write_pickle(path, pickle.dumps(value, protocol))
     assert read_torch(path) == value
 
 
-def test_tensors_stay_in_the_file(tmp_path):
+def test_tensors_are_not_copied_into_memory(tmp_path):
     array = np.ones(2**22, np.float32)
     file = TorchFile()
     path = file.write(tmp_path / "x.pt", [file.tensor(array)])
@@ -113,12 +115,12 @@ def test_tensors_stay_in_the_file(tmp_path):
     (found,) = read_torch(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # 16 MiB lie in the file; half of one is far above what the zip's tables need.
+    # The file holds 16 MiB; half a MiB is far more than the zip's tables need.
     assert peak < 2**19
     assert not found.flags.writeable and found.sum() == array.size
 
 
-def test_compressed_entries_and_big_endian_numbers(tmp_path):
+def test_compressed_entries_and_big_endian_numbers_are_read(tmp_path):
     array = np.arange(6, dtype=np.int32)
     file = TorchFile()
     value = [file.tensor(array)]
@@ -145,7 +147,7 @@ def test_compressed_entries_and_big_endian_numbers(tmp_path):
         "collections.OrderedDict.fromkeys",
     ],
 )
-def test_a_call_of_anything_else_is_refused_by_name(tmp_path, name):
+def test_forbidden_calls_are_refused_by_name(tmp_path, name):
     trace = tmp_path / "trace"
     for i, value in enumerate(
         [
@@ -157,7 +159,7 @@ def test_a_call_of_anything_else_is_refused_by_name(tmp_path, name):
                 + encode(name.rpartition(".")[2])
                 + b"\x93"
             ),
-            # Through the arguments of something that is allowed.
+            # As an argument of an allowed call.
             call("collections.OrderedDict", [["a", call(name, f"touch {trace}")]]),
         ]
     ):
@@ -178,7 +180,7 @@ def test_a_call_of_anything_else_is_refused_by_name(tmp_path, name):
         "some.package.run",
     ],
 )
-def test_names_of_other_packages_are_texts_that_nothing_calls(tmp_path, name):
+def test_names_of_other_packages_are_texts_and_not_called(tmp_path, name):
     found = read_torch(TorchFile().write(tmp_path / "x.pt", [global_name(name)]))
     assert found == [name] and isinstance(found[0], str)
     for value in (call(name, "touch trace"), {"state_dict": {"x": call(name)}}):
@@ -188,7 +190,7 @@ def test_names_of_other_packages_are_texts_that_nothing_calls(tmp_path, name):
 
 
 def foreign(name, state=None, items=None, entries=None):
-    """An object as Python's protocol 2 stores it."""
+    """Returns an object of another class, as pickle protocol 2 stores it."""
     made = global_name(name) + b")\x81"
     if items is not None:
         made += encode(items)[1:]
@@ -219,7 +221,7 @@ def container(content):
     )
 
 
-def test_objects_of_other_classes_are_inert_and_omegaconf_is_plain_again(tmp_path):
+def test_foreign_objects_are_inert_and_omegaconf_becomes_plain(tmp_path):
     value = {
         "config": container(
             {"heads": node(4), "losses": container([node(0.5), node("x")])}
@@ -249,8 +251,8 @@ def test_objects_of_other_classes_are_inert_and_omegaconf_is_plain_again(tmp_pat
     assert told["callbacks"] == {"lib.ModelCheckpoint": {"best": 1}}
 
 
-def test_a_pickle_that_holds_itself_is_read_and_ends(tmp_path):
-    # Lists in a memo, appended to themselves.
+def test_pickle_that_contains_itself_is_read(tmp_path):
+    # Lists that are stored in the memo and appended to themselves.
     data = b"\x80\x02]q\x00h\x00a."
     path = TorchFile().write_pickle(tmp_path / "x.pt", data)
     found = read_torch(path)
@@ -259,7 +261,7 @@ def test_a_pickle_that_holds_itself_is_read_and_ends(tmp_path):
 
 
 class Old:
-    """An old-style pickle of an instance, as protocols 0 and 1 write it."""
+    """Returns the pickle of an instance, as protocols 0 and 1 write it."""
 
     def __init__(self):
         self.number = 7
@@ -276,7 +278,7 @@ arrays = [
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_of_numpy_in_every_protocol(tmp_path, protocol):
+def test_numpy_arrays_are_read_in_every_protocol(tmp_path, protocol):
     value = {"arrays": arrays, "one": np.float64(0.1), "type": np.dtype("<f4")}
     data = pickle.dumps([value, value["arrays"][0]], protocol)
     found, again = read_torch(TorchFile().write_pickle(tmp_path / "x.pt", data))
@@ -288,14 +290,14 @@ def test_arrays_of_numpy_in_every_protocol(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_instances_in_every_protocol(tmp_path, protocol):
+def test_instances_are_read_in_every_protocol(tmp_path, protocol):
     path = TorchFile().write_pickle(tmp_path / "x.pt", pickle.dumps(Old(), protocol))
     found = read_torch(path)
     assert found.name.endswith("test_torch_reader.Old")
     assert found.attribute("number") == 7
 
 
-def test_texts_of_python_2_hold_bytes(tmp_path):
+def test_bytes_in_texts_of_python_2_are_read(tmp_path):
     raw = np.arange(4, dtype="<f8").tobytes()
     line = repr(raw)[1:].encode()
     data = b"(S" + line + b"\nS'plain'\nt."
@@ -303,7 +305,7 @@ def test_texts_of_python_2_hold_bytes(tmp_path):
     assert found[0].encode("latin-1") == raw and found[1] == "plain"
 
 
-def test_old_files_are_read_too(tmp_path):
+def test_files_of_torch_before_1_6_are_read(tmp_path):
     file = TorchFile()
     numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
     whole = np.array([5, 6, 7], np.int64)
@@ -332,7 +334,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_what_python_itself_would_run_is_refused(tmp_path, protocol):
+def test_pickle_that_python_would_execute_is_refused(tmp_path, protocol):
     trace = tmp_path / "trace"
     bomb = pickle.dumps([1, Bomb(open, str(trace), "w")], protocol)
     path = TorchFile().write_pickle(tmp_path / "x.pt", bomb)
@@ -360,7 +362,7 @@ def test_what_python_itself_would_run_is_refused(tmp_path, protocol):
         Raw(encode("x") + encode(()) + b"R"),
     ],
 )
-def test_other_ways_to_make_objects_are_refused(tmp_path, value):
+def test_other_opcodes_that_make_objects_are_refused(tmp_path, value):
     assert "nothing was run" in refusal(TorchFile().write(tmp_path / "x.pt", value))
 
 
@@ -413,7 +415,7 @@ def test_damaged_pickles_are_named(tmp_path, value):
     assert "data.pkl" in refusal(file.write(tmp_path / "x.pt", value))
 
 
-def test_storages_must_be_there_and_whole(tmp_path):
+def test_missing_or_short_storages_are_named(tmp_path):
     value = [tensor(storage_id("float32", "0", 4), 0, (4,), (1,))]
     file = TorchFile()
     assert "archive/data/0" in refusal(file.write(tmp_path / "x.pt", value))
@@ -421,7 +423,7 @@ def test_storages_must_be_there_and_whole(tmp_path):
     assert "12 bytes" in refusal(file.write(tmp_path / "y.pt", value))
 
 
-def test_a_cut_file_is_one_sentence_wherever_it_is_cut(tmp_path):
+def test_truncated_file_raises_one_sentence(tmp_path):
     file = TorchFile()
     path = file.write(tmp_path / "x.pt", [file.tensor(np.ones(100, np.float32))])
     whole = path.read_bytes()
@@ -432,7 +434,7 @@ def test_a_cut_file_is_one_sentence_wherever_it_is_cut(tmp_path):
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_a_changed_byte_ends_in_a_sentence_or_in_numbers(tmp_path_factory, data):
+def test_changed_byte_raises_one_sentence_or_nothing(tmp_path_factory, data):
     file = TorchFile()
     path = tmp_path_factory.mktemp("changed") / "x.pt"
     file.write(path, {"a": file.tensor(np.ones(3, np.float32)), "b": [1, "two"]})
@@ -447,7 +449,7 @@ def test_a_changed_byte_ends_in_a_sentence_or_in_numbers(tmp_path_factory, data)
         assert "\n" not in str(error)
 
 
-def test_other_files_are_told_apart(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     path = tmp_path / "x.pt"
     path.write_bytes(b"")
     assert "zip" in refusal(path)
@@ -461,7 +463,7 @@ def test_other_files_are_told_apart(tmp_path):
 @pytest.mark.parametrize(
     "name", ["temos", "actiongpt_temos", "teach", "actiongpt_teach"]
 )
-def test_published_checkpoints(shared_file, name):
+def test_published_checkpoints_are_read_completely(shared_file, name):
     folder = shared_file("golden/temos_teach")
     content = read_torch(folder / f"{name}_small.ckpt")
     list_name = f"{'teach' if 'teach' in name else 'temos'}_params_small.txt"

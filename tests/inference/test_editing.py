@@ -1,3 +1,5 @@
+"""Latent arithmetic: interpolation and editing."""
+
 import jax
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ def latents(count, *shape):
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])
-def test_interpolation_goes_straight_and_reaches_both_ends(shape):
+def test_interpolation_is_linear_and_includes_both_ends(shape):
     start, end = latents(2, *shape)
     with jax.numpy_rank_promotion("raise"):
         found = interpolate(start, end, 5)
@@ -23,7 +25,7 @@ def test_interpolation_goes_straight_and_reaches_both_ends(shape):
         np.testing.assert_allclose(found[i], exact, rtol=0, atol=1e-6)
 
 
-def test_an_edit_moves_start_to_end_and_back():
+def test_edit_replaces_start_by_end_and_can_be_undone():
     base, start, end = latents(3, 4, 6)
     found = edit(base, start, end)
     np.testing.assert_allclose(found, base - start + end, rtol=0, atol=1e-6)
@@ -31,7 +33,7 @@ def test_an_edit_moves_start_to_end_and_back():
     np.testing.assert_allclose(edit(found, end, start), base, rtol=0, atol=1e-6)
 
 
-def test_wrong_latents_are_errors():
+def test_invalid_latents_are_errors():
     with pytest.raises(InputError, match="at least 2 steps"):
         interpolate(np.zeros(3), np.zeros(3), 1)
     with pytest.raises(InputError, match=r"end must have shape \(3,\), got \(4,\)"):

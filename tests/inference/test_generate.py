@@ -1,4 +1,4 @@
-"""Generation: what a motion depends on, diversity, files, errors."""
+"""Generation: what a motion depends on, diversity, output files, errors."""
 
 import shlex
 
@@ -28,7 +28,7 @@ def run(stores, train_debug):
 
 @pytest.fixture(scope="module")
 def teach_run(train_debug):
-    """Returns the workdir of a model that reads what went before."""
+    """Returns the workdir of a model that reads past frames."""
     return train_debug("teach:debug")
 
 
@@ -46,7 +46,7 @@ def rotations(trained, requests, **options):
     return [m.rotations for m in generate_motion(trained, requests, **options)]
 
 
-def test_a_motion_does_not_depend_on_its_batch(trained, embedder):
+def test_motion_does_not_depend_on_its_batch(trained, embedder):
     requests = [
         *plan_samples(embedder, PHRASE, 40, samples=2),
         *plan_samples(embedder, "jump up", 25),
@@ -60,7 +60,7 @@ def test_a_motion_does_not_depend_on_its_batch(trained, embedder):
         np.testing.assert_allclose(motion.translation, alone.translation, atol=1e-4)
 
 
-def test_latent_samples_differ_and_repeat(trained, embedder):
+def test_latent_samples_differ_and_are_reproducible(trained, embedder):
     first, second = rotations(trained, plan_samples(embedder, PHRASE, 30, samples=2))
     again, _ = rotations(trained, plan_samples(embedder, PHRASE, 30, samples=2))
     other = rotations(trained, plan_samples(embedder, PHRASE, 30, seed=1))[0]
@@ -69,14 +69,14 @@ def test_latent_samples_differ_and_repeat(trained, embedder):
     assert np.abs(first - other).max() > 1e-3
 
 
-def test_fact_zero_is_the_mean_for_every_seed(trained, embedder):
+def test_fact_zero_gives_the_mean_for_every_seed(trained, embedder):
     first, second = rotations(
         trained, plan_samples(embedder, PHRASE, 30, samples=2, fact=0.0)
     )
     np.testing.assert_array_equal(first, second)
 
 
-def test_descriptions_differ_without_any_noise(trained, embedder):
+def test_samples_of_single_descriptions_differ_without_noise(trained, embedder):
     requests = plan_samples(embedder, PHRASE, 30, samples=3, diverse="descriptions")
     first, second, third = rotations(trained, requests)
     assert np.abs(first - second).max() > 1e-4
@@ -84,13 +84,13 @@ def test_descriptions_differ_without_any_noise(trained, embedder):
     assert {request.fact for request in requests} == {0.0}
 
 
-def test_too_many_samples_for_the_descriptions(embedder):
+def test_more_samples_than_descriptions_is_an_error(embedder):
     with pytest.raises(InputError, match="8 descriptions"):
         plan_samples(embedder, PHRASE, 30, samples=9, diverse="descriptions")
     assert len(plan_samples(embedder, PHRASE, 30, samples=9, diverse="both")) == 9
 
 
-def test_a_descriptions_file_comes_first(trained, embedder, tmp_path):
+def test_descriptions_file_takes_precedence_over_the_store(trained, embedder, tmp_path):
     file = tmp_path / "own.json"
     file.write_text('{"walk forward": ["Both arms rise.", "The arms go up high."]}')
     own = PhraseEmbedder(trained.config, descriptions=file)
@@ -98,7 +98,7 @@ def test_a_descriptions_file_comes_first(trained, embedder, tmp_path):
     assert len(own.singles(PHRASE)) == 2
 
 
-def test_unknown_phrase_is_used_itself_with_a_warning(trained):
+def test_unknown_phrase_is_embedded_itself_with_a_warning(trained):
     embedder = PhraseEmbedder(trained.config)
     with pytest.warns(UserWarning, match="moonwalk"):
         tokens = embedder.tokens("moonwalk")
@@ -121,7 +121,7 @@ def test_command_line_writes_amass_files(run, tmp_path, capsys):
     assert str(tmp_path / "jump_up_0.npz") in capsys.readouterr().out
 
 
-def test_texts_alike_do_not_overwrite_each_other(run, tmp_path):
+def test_equal_texts_get_separate_files(run, tmp_path):
     texts = "--text 'walk forward' --seconds 1 --text 'walk forward' --seconds 1.5"
     generate.main(shlex.split(f"--workdir {run[0]} --out {tmp_path} {texts}"))
     frames = [
@@ -130,14 +130,14 @@ def test_texts_alike_do_not_overwrite_each_other(run, tmp_path):
     assert frames == [30, 45]
 
 
-def test_a_lost_store_is_told(trained, tmp_path):
+def test_missing_store_is_named_in_the_warning(trained, tmp_path):
     config = trained.config.copy_and_resolve_references()
     config.text.store = str(tmp_path / "gone")
     with pytest.warns(UserWarning, match="gone"):
         PhraseEmbedder(config).tokens(PHRASE)
 
 
-def test_wrong_commands_are_one_sentence(run, tmp_path):
+def test_invalid_flags_raise_one_sentence(run, tmp_path):
     workdir = ["--workdir", str(run[0]), "--text", PHRASE, "--out", str(tmp_path)]
     for arguments, word in [
         ([*workdir, "--seconds", "1", "--seconds", "2"], "--seconds"),
@@ -159,7 +159,7 @@ def test_wrong_commands_are_one_sentence(run, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-# No action has more than 32 frames of its own: one shape to compile.
+# No action has more than 32 frames besides its transition: one shape to compile.
 SERIES = shlex.split(
     "--text 'walk forward' --seconds 1 --text 'jump up' --seconds 1.2 "
     "--text 'walk forward' --seconds 0.5"
@@ -168,7 +168,7 @@ LENGTHS = (30, 36, 15)
 
 
 def written(workdir, out, *arguments):
-    """Returns name -> motion of the files that a command writes."""
+    """Returns file name -> motion of the files that `generate` writes."""
     generate.main(["--workdir", str(workdir), "--out", str(out), *arguments])
     return {path.name: load_motion(path) for path in sorted(out.iterdir())}
 
@@ -185,7 +185,7 @@ def test_command_line_writes_one_series(teach_run, tmp_path, capsys):
         assert motion.rotations.shape == (sum(LENGTHS), 22, 3)
     first, second = found.values()
     assert np.abs(first.rotations - second.rotations).max() > 1e-3
-    # The body goes on where it was: at every join the window stays in its place.
+    # The body continues where it was: its place does not change during a transition.
     for join in np.cumsum(LENGTHS)[:-1]:
         ground = first.translation[join - 1 : join + WINDOW + 1, :2]
         np.testing.assert_allclose(
@@ -195,7 +195,7 @@ def test_command_line_writes_one_series(teach_run, tmp_path, capsys):
     assert "'walk forward, then jump up, then walk forward', 81 frames" in printed
 
 
-def test_series_of_independent_actions(teach_run, run, tmp_path):
+def test_independent_actions_do_not_read_the_past(teach_run, run, tmp_path):
     modes = ("past", "independent")
     past, independent = (
         written(teach_run, tmp_path / mode, *SERIES, "--series", mode, "--mean")
@@ -209,21 +209,21 @@ def test_series_of_independent_actions(teach_run, run, tmp_path):
     )
     later = slice(30 + WINDOW, 66)
     assert np.abs(read.rotations[later, 1:] - unread.rotations[later, 1:]).max() > 1e-4
-    # So is a series of a model that reads nothing of what went before.
+    # A model that does not read past frames makes a series of independent actions too.
     found = written(run[0], tmp_path / "temos", *SERIES, "--series", "independent")
     assert found[f"{NAME}_0.npz"].lengths == LENGTHS
 
 
-def test_series_in_one_prompt(teach_run, tmp_path, capsys):
+def test_joined_series_is_one_prompt(teach_run, tmp_path, capsys):
     found = written(teach_run, tmp_path, *SERIES, "--series", "joined")
     (motion,) = found.values()
     assert motion.text == ("walk forward, jump up, walk forward",)
     assert motion.lengths == (sum(LENGTHS),)
-    # Nothing describes all three together.
+    # No description covers all three phrases together.
     assert "no descriptions of 'walk forward, jump up, " in capsys.readouterr().err
 
 
-def test_no_series_is_a_motion_of_each_text(teach_run, tmp_path):
+def test_series_off_makes_one_motion_per_text(teach_run, tmp_path):
     found = written(teach_run, tmp_path, *SERIES, "--series", "off")
     lengths = {name: motion.lengths for name, motion in found.items()}
     assert lengths == {
@@ -233,7 +233,7 @@ def test_no_series_is_a_motion_of_each_text(teach_run, tmp_path):
     }
 
 
-def test_alignment_and_window_of_the_command_line(teach_run, tmp_path):
+def test_command_line_sets_alignment_and_window(teach_run, tmp_path):
     found = written(
         teach_run, tmp_path, *SERIES[:8], "--align", "translation", "--window", "0"
     )
@@ -243,7 +243,7 @@ def test_alignment_and_window_of_the_command_line(teach_run, tmp_path):
     )
 
 
-def test_wrong_series_are_one_sentence(teach_run, tmp_path):
+def test_invalid_series_raise_one_sentence(teach_run, tmp_path):
     command = ["--workdir", str(teach_run), "--out", str(tmp_path / "none")]
     text = ["--text", PHRASE, "--text", "jump up", "--text", "sit"]
     for arguments, words in [
@@ -271,8 +271,8 @@ def test_wrong_series_are_one_sentence(teach_run, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["text_mask", "compat"])
-def test_texts_padded_for_their_shape_are_masked(run, tmp_path, change):
-    """The published mask attends to padding, of which a text alone has none."""
+def test_loaded_model_masks_padded_text_tokens(run, tmp_path, change):
+    """The published mask attends to padding, which a single text does not have."""
     restored = checkpoints.restore(run[0])
     assert restored is not None
     config = restored.config.copy_and_resolve_references()

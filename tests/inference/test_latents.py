@@ -1,4 +1,4 @@
-"""Latents of texts and motions, what is decoded of them, and `edit`."""
+"""Latents of texts and motions, motions decoded from them, and the `edit` command."""
 
 import dataclasses
 
@@ -56,16 +56,16 @@ def requests_of(trained, frames=(40, 25)):
 
 @pytest.fixture(scope="module")
 def motions(stores):
-    """Two real motions with hands, at 30 fps."""
+    """Returns two captured motions at 30 fps, with random hands."""
     store = open_store(stores[0])
     rng = np.random.default_rng(0)
-    found = []
+    motions = []
     for sequence, frames in zip(store.sequences, (50, 33), strict=False):
         rows = slice(sequence.start, sequence.start + frames)
         hands = rng.normal(0, 0.3, (frames, 2, 3)).astype(np.float32)
         motion = Motion(store.rotations[rows], store.translation[rows], hands=hands)
-        found.append(motion)
-    return found
+        motions.append(motion)
+    return motions
 
 
 def joints_of(motion):
@@ -74,17 +74,17 @@ def joints_of(motion):
     )
 
 
-def test_decoded_texts_are_what_is_generated(trained):
+def test_decoded_text_latents_equal_generated_motions(trained):
     requests = requests_of(trained)
     latents = encode_texts(trained, requests)
     decoded = decode_latents(trained, latents, [40, 25], PHRASES)
-    for phrase, made, other in zip(
+    for phrase, motion, generated in zip(
         PHRASES, decoded, generate_motion(trained, requests), strict=True
     ):
-        assert made.text == (phrase,)
+        assert motion.text == (phrase,)
         # Other shapes, other order of float32 sums.
-        np.testing.assert_allclose(made.rotations, other.rotations, atol=1e-4)
-        np.testing.assert_allclose(made.translation, other.translation, atol=1e-4)
+        np.testing.assert_allclose(motion.rotations, generated.rotations, atol=1e-4)
+        np.testing.assert_allclose(motion.translation, generated.translation, atol=1e-4)
 
 
 def test_motionclip_generates_bodies_with_hands_on_the_floor(clip):
@@ -101,7 +101,7 @@ def test_motionclip_generates_bodies_with_hands_on_the_floor(clip):
         np.testing.assert_allclose(np.asarray(facing(pelvis)), [-1, 0], atol=1e-5)
 
 
-def test_a_motion_of_motionclip_does_not_depend_on_its_batch(clip):
+def test_motionclip_motion_does_not_depend_on_its_batch(clip):
     requests = requests_of(clip)
     together = generate_motion(clip, requests)
     alone = generate_motion(clip, requests[1:])[0]
@@ -109,17 +109,17 @@ def test_a_motion_of_motionclip_does_not_depend_on_its_batch(clip):
     np.testing.assert_allclose(together[1].translation, alone.translation, atol=1e-4)
 
 
-def test_actions_of_motionclip_join_without_a_jump(clip):
+def test_motionclip_actions_join_without_a_jump(clip):
     embedder = PhraseEmbedder(clip.config)
     (series,) = plan_series(embedder, PHRASES, [40, 30])
     (motion,) = generate_sequence(clip, [series], window=8)
     assert motion.lengths == (40, 30)
     moves = np.linalg.norm(np.diff(joints_of(motion)[:, 0, :2], axis=0), axis=-1)
-    # The pelvis moves on by no more at the join than it does anywhere else.
+    # At the join the pelvis moves no further per frame than elsewhere.
     assert moves[39:49].max() <= moves[:39].max() + moves[49:].max() + 1e-3
 
 
-def test_only_descriptions_tell_samples_of_motionclip_apart(clip):
+def test_motionclip_samples_differ_only_by_description(clip):
     embedder = PhraseEmbedder(clip.config)
     with pytest.raises(InputError, match="--diverse descriptions"):
         plan_samples(embedder, PHRASES[0], 30, samples=2)
@@ -131,12 +131,13 @@ def test_only_descriptions_tell_samples_of_motionclip_apart(clip):
     def direction(vector):
         return vector / np.linalg.norm(vector)
 
-    # 'matched' gives texts the length of motions; the mean of k lies between them.
+    # 'matched' gives text latents the length of motion latents; the aggregate of two
+    # descriptions lies between theirs.
     between = direction(direction(first) + direction(second))
     assert direction(mean) @ between > 0.9
 
 
-def test_encoding_a_motion_sees_neither_batch_nor_frame_rate(trained, motions):
+def test_motion_latent_does_not_depend_on_batch_or_frame_rate(trained, motions):
     together = encode_motions(trained, motions)
     alone = encode_motions(trained, motions[1:])[0]
     scale = np.abs(together).max()
@@ -150,13 +151,13 @@ def test_encoding_a_motion_sees_neither_batch_nor_frame_rate(trained, motions):
     )
 
 
-def test_hands_count_for_motionclip_only(clip, motions):
+def test_motionclip_encodes_hands(clip, motions):
     without = [dataclasses.replace(motion, hands=None) for motion in motions]
     difference = encode_motions(clip, motions) - encode_motions(clip, without)
     assert np.abs(difference).max() > 1e-4
 
 
-def test_the_nearest_phrase_comes_first(clip, motions):
+def test_nearest_phrases_are_sorted_by_cosine(clip, motions):
     embedder = PhraseEmbedder(clip.config)
     found = nearest_phrases(clip, embedder, motions[0], list(PHRASES))
     latent = encode_motions(clip, motions[:1])[0].astype(np.float64)
@@ -170,12 +171,14 @@ def test_the_nearest_phrase_comes_first(clip, motions):
     )
 
 
-def test_latents_of_another_width_are_refused(trained):
+def test_latents_of_another_width_are_rejected(trained):
     with pytest.raises(InputError, match="latents must be"):
         decode_latents(trained, np.zeros((1, 7), np.float32), [30], ["x"])
 
 
-def test_the_command_line_edits(clip_run, clip, motions, tmp_path, capsys):
+def test_edit_command_writes_motions_and_prints_phrases(
+    clip_run, clip, motions, tmp_path, capsys
+):
     file = save_motion(tmp_path / "mine.npz", motions[0])
     start = ["--workdir", str(clip_run), "--out", str(tmp_path / "out")]
     edit.main([*start, "interpolate", "walk forward", str(file), "--steps", "3"])
@@ -199,7 +202,7 @@ def test_the_command_line_edits(clip_run, clip, motions, tmp_path, capsys):
     assert all(repr(phrase) in printed for phrase in PHRASES)
 
 
-def test_samples_of_motionclip_differ_by_description(clip):
+def test_motionclip_samples_use_different_descriptions(clip):
     first, second = generate_motions(clip, "walk forward", 1, samples=2)
     assert np.abs(first.rotations - second.rotations).max() > 1e-4
     with pytest.raises(InputError, match="--series past"):

@@ -1,4 +1,4 @@
-"""Series of actions: how they are joined, what each depends on, what they cost."""
+"""Series of actions: how they are joined, what each reads, and memory use."""
 
 import functools
 import pathlib
@@ -30,14 +30,14 @@ from tests.oracles import rotations as rotation_oracle
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 WIDTH, PAST = 6, 5
 SIZES = {"num_layers": 1, "latent_dim": 16, "ff_size": 32, "num_heads": 2}
-# Few shapes are compiled: every action has at most 32 frames of its own.
+# Every action has at most 32 frames besides its transition: few shapes to compile.
 LENGTHS = (20, 30, 13, 38)
 # Angles and metres through float32 axis-angles and sums over some 100 frames.
 JOIN = 2e-4
 
 
 def make_trained(**model) -> Trained:
-    """A model as it is before training, about a body that stands and drifts."""
+    """Returns an untrained model whose mean motion is a body that stands and drifts."""
     config = load_config(str(CONFIGS / "teach.py"))
     config.model.update(SIZES | model)
     config.text.width = WIDTH
@@ -75,7 +75,7 @@ def one(trained, series, **options):
 
 
 def joins(lengths):
-    """Returns (last frame so far, first frame decoded by itself) of every join."""
+    """Returns (last frame before, first frame after) of every transition."""
     ends = np.cumsum(lengths)[:-1]
     return [(int(end) - 1, int(end) + WINDOW) for end in ends]
 
@@ -90,19 +90,19 @@ def heading(motion, frame):
 
 
 def angle(a, b):
-    """Between two axis-angle rotations, radians."""
+    """Returns the angle between two axis-angle rotations, radians."""
     cos = (np.trace(matrix(a).T @ matrix(b)) - 1) / 2
     return np.arccos(np.clip(cos, -1, 1))
 
 
 @pytest.fixture(scope="module")
 def aligned(trained):
-    """Returns align -> the same series, joined so."""
+    """Returns align -> the same series, joined with that alignment."""
     series = series_of(*LENGTHS)
     return {align: one(trained, series, align=align) for align in ALIGN}
 
 
-def test_full_alignment_goes_on_where_and_as_the_motion_ended(aligned):
+def test_full_alignment_keeps_place_and_heading_at_joins(aligned):
     motion = aligned["full"]
     turns = []
     for last, first in joins(LENGTHS):
@@ -113,11 +113,11 @@ def test_full_alignment_goes_on_where_and_as_the_motion_ended(aligned):
             heading(motion, first), heading(motion, last), atol=JOIN
         )
         turns.append(heading(aligned["none"], first) @ heading(aligned["none"], last))
-    # As generated, the body would have jumped to another heading.
+    # Without alignment the body would jump to another heading.
     assert min(turns) < 0.99
 
 
-def test_alignment_by_translation_keeps_headings(aligned):
+def test_alignment_by_translation_does_not_change_headings(aligned):
     motion, raw = aligned["translation"], aligned["none"]
     for last, first in joins(LENGTHS):
         np.testing.assert_allclose(
@@ -133,7 +133,7 @@ def test_alignment_by_translation_keeps_headings(aligned):
 
 
 @pytest.mark.parametrize("align", ["full", "translation"])
-def test_alignment_moves_an_action_as_a_whole(aligned, align):
+def test_alignment_is_one_rigid_motion_per_action(aligned, align):
     motion, raw = aligned[align], aligned["none"]
     for (_, first), end in zip(joins(LENGTHS), np.cumsum(LENGTHS)[1:], strict=True):
         frames = slice(first, int(end))
@@ -144,7 +144,7 @@ def test_alignment_moves_an_action_as_a_whole(aligned, align):
             motion.translation[frames, 2], raw.translation[frames, 2], atol=1e-6
         )
         turn = matrix(motion.rotations[first, 0]) @ matrix(raw.rotations[first, 0]).T
-        # About the vertical.
+        # The turn is about the vertical.
         np.testing.assert_allclose(turn[2], [0, 0, 1], atol=JOIN)
         for frame in range(first, int(end)):
             np.testing.assert_allclose(
@@ -158,7 +158,7 @@ def test_alignment_moves_an_action_as_a_whole(aligned, align):
 
 
 @pytest.mark.parametrize("align", ALIGN)
-def test_frames_that_lead_over_lie_evenly_between_their_ends(aligned, align):
+def test_transition_frames_are_evenly_spaced(aligned, align):
     motion = aligned[align]
     for last, first in joins(LENGTHS):
         whole = [
@@ -178,14 +178,14 @@ def test_frames_that_lead_over_lie_evenly_between_their_ends(aligned, align):
                 pose = motion.rotations[frame, joint]
                 before = angle(motion.rotations[last, joint], pose)
                 after = angle(pose, motion.rotations[first, joint])
-                # Near 0 the arc cosine of float32 matrices is good to 1e-3 radians.
+                # Near 0 the arc cosine of float32 matrices is accurate to 1e-3 radians.
                 np.testing.assert_allclose(
                     (before, after), (share * total, (1 - share) * total), atol=2e-3
                 )
 
 
 def actions_of(trained, series, align, window):
-    """Returns each action's normalised features, straight from the step."""
+    """Returns each action's normalised features, directly from `next_action`."""
     found, before = [], None
     for i, request in enumerate(series):
         lead = window if i else 0
@@ -209,14 +209,14 @@ def actions_of(trained, series, align, window):
 
 
 @pytest.mark.parametrize("window", [0, WINDOW])
-def test_without_alignment_it_is_one_motion_as_generated(trained, window):
+def test_without_alignment_features_are_decoded_as_one_motion(trained, window):
     lengths = (20, 30, 17)
     series = series_of(*lengths, fact=0.0)
     motion = one(trained, series, align="none", window=window)
     parts = []
     for features in actions_of(trained, series, "none", window):
         features = trained.normalizer.unnormalize(features.astype(np.float64))
-        # It moves on at the speed of its first frame where others lead over.
+        # During the transition the body moves on at the speed of the first frame.
         parts += [features[:1]] * window if parts else []
         parts.append(features)
     rotations, translation = feature_oracle.rot_velocity_inverse(np.concatenate(parts))
@@ -236,7 +236,7 @@ def test_without_alignment_it_is_one_motion_as_generated(trained, window):
 
 
 @pytest.mark.parametrize("frames", [WINDOW + PAST, WINDOW + PAST + 1, 39, 40])
-def test_lengths_are_those_asked_for(trained, frames):
+def test_motion_has_the_requested_lengths(trained, frames):
     lengths = (PAST, frames, WINDOW + PAST, frames)
     motion = one(trained, series_of(*lengths))
     assert motion.lengths == lengths
@@ -257,7 +257,7 @@ def test_lengths_are_those_asked_for(trained, frames):
         ((20, 8), {"read_past": False}, 2, "9 frames (0.30 s)"),
     ],
 )
-def test_an_action_too_short_is_named(trained, lengths, options, number, least):
+def test_action_that_is_too_short_is_named(trained, lengths, options, number, least):
     with pytest.raises(InputError) as caught:
         generate_sequence(trained, [series_of(*lengths)], **options)
     message = str(caught.value)
@@ -267,7 +267,7 @@ def test_an_action_too_short_is_named(trained, lengths, options, number, least):
         assert part in message
 
 
-def test_two_frames_beyond_the_window_are_enough_for_the_reference():
+def test_reference_needs_two_frames_beyond_the_window():
     trained = make_trained()
     trained.config.data.shortest_action = "reference"
     assert len(one(trained, series_of(20, 10)).translation) == 30
@@ -276,7 +276,7 @@ def test_two_frames_beyond_the_window_are_enough_for_the_reference():
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 1}])
-def test_a_series_does_not_depend_on_its_batch(trained, options):
+def test_series_does_not_depend_on_its_batch(trained, options):
     series = [
         series_of(20, 30, 25),
         series_of(9, texts="xyz"),
@@ -288,7 +288,7 @@ def test_a_series_does_not_depend_on_its_batch(trained, options):
         alone = one(trained, requests)
         assert motion.lengths == alone.lengths == tuple(r.num_frames for r in requests)
         assert motion.text == alone.text
-        # Other shapes, other order of float32 sums; the past carries it on.
+        # Other shapes, other order of float32 sums; past frames pass the error on.
         for name in ("rotations", "translation"):
             np.testing.assert_allclose(
                 getattr(motion, name), getattr(alone, name), atol=JOIN
@@ -296,13 +296,13 @@ def test_a_series_does_not_depend_on_its_batch(trained, options):
 
 
 @pytest.mark.parametrize("read_past", [True, False])
-def test_what_went_before_is_read_unless_told_otherwise(trained, read_past):
-    # Before training texts make little difference; large latents make more.
+def test_previous_action_is_read_only_with_read_past(trained, read_past):
+    # In an untrained model texts make little difference; large latents make more.
     motions = [
         one(trained, (*first, *series_of(30, texts="b")), read_past=read_past)
         for first in (series_of(20, fact=9.0), series_of(20, fact=9.0, seed=(1, 0)))
     ]
-    # All joints but the root's, which is turned by the alignment.
+    # All joints but the root, which the alignment turns.
     own = slice(20 + WINDOW, None)
     first, second = (motion.rotations[own, 1:] for motion in motions)
     if read_past:
@@ -311,16 +311,16 @@ def test_what_went_before_is_read_unless_told_otherwise(trained, read_past):
         np.testing.assert_array_equal(first, second)
 
 
-def test_without_the_past_an_action_is_the_motion_of_its_text(trained):
+def test_action_without_past_equals_the_motion_of_its_text(trained):
     series = series_of(20, 30, fact=0.0)
     motion = one(trained, series, align="translation", read_past=False)
     (alone,) = generate_motion(trained, series_of(22, texts="b", fact=0.0))
-    # 22 frames of its own; axis-angles near half a turn lose digits.
+    # 22 frames besides the transition; axis-angles near half a turn lose digits.
     own = motion.rotations[20 + WINDOW :]
     np.testing.assert_allclose(own, alone.rotations, atol=JOIN)
 
 
-def test_a_motion_is_a_series_of_one_action(trained):
+def test_motion_equals_a_series_of_one_action(trained):
     requests = [*series_of(20), *series_of(31, texts="x", seed=(2, 5))]
     motions = generate_motion(trained, requests)
     series = generate_sequence(trained, [(request,) for request in requests])
@@ -328,12 +328,12 @@ def test_a_motion_is_a_series_of_one_action(trained):
         np.testing.assert_array_equal(motion.rotations, same.rotations)
         np.testing.assert_array_equal(motion.translation, same.translation)
         assert (motion.text, motion.lengths) == (same.text, same.lengths)
-    # Shorter than the window or the past: nothing is joined to it.
+    # It may be shorter than the window or the past: nothing is joined to it.
     assert len(one(trained, series_of(3)).translation) == 3
 
 
 @pytest.mark.parametrize("z_prev_text", [False, True])
-def test_an_action_is_decoded_from_its_text_and_how_the_last_one_ended(z_prev_text):
+def test_action_reads_its_text_and_the_end_of_the_last_action(z_prev_text):
     trained = make_trained(z_prev_text=z_prev_text)
     series = series_of(20, 30, fact=0.0)
     model, variables = trained.model, trained.variables
@@ -348,7 +348,7 @@ def test_an_action_is_decoded_from_its_text_and_how_the_last_one_ended(z_prev_te
 
     mean = apply("encode_text", *text_of(series[0])).mu
     decoded = apply("decode", mean, np.ones((1, 20), bool))
-    # float32 sums over other shapes.
+    # float32 sums of other shapes.
     np.testing.assert_allclose(first, decoded[0], atol=1e-5)
     past = last_frames(decoded, jnp.array([20]), PAST)
     context = (past, mean) if z_prev_text else (past,)
@@ -357,34 +357,34 @@ def test_an_action_is_decoded_from_its_text_and_how_the_last_one_ended(z_prev_te
     np.testing.assert_allclose(second, decoded[0], atol=1e-5)
 
 
-def test_a_long_series_compiles_and_holds_no_more_than_a_short_one(trained):
-    alive, made = [], []
+def test_long_series_needs_no_more_programs_or_memory(trained):
+    alive, counts = [], []
 
     def on_action(count):
-        made.append(count)
+        counts.append(count)
         alive.append(len(jax.live_arrays()))
 
     one(trained, series_of(*[20] * 3))
     programs = cast(Any, next_action)._cache_size()
     before = len(jax.live_arrays())
     motion = one(trained, series_of(*[20] * 100), on_action=on_action)
-    assert made == [1] * 100
+    assert counts == [1] * 100
     assert len(motion.translation) == 2000
     assert cast(Any, next_action)._cache_size() == programs
-    # The first has nothing before it.
+    # The first action has no past, so fewer arrays are alive.
     assert len(set(alive[1:])) == 1
     assert len(jax.live_arrays()) == before
 
 
-def test_progress_counts_the_actions_of_each_call(trained):
-    made = []
+def test_progress_counts_the_actions_of_each_batch(trained):
+    counts = []
     series = [series_of(20, 20), series_of(20, 20, 20), series_of(20)]
-    generate_sequence(trained, series, on_action=made.append)
-    assert made == [3, 2, 1]
+    generate_sequence(trained, series, on_action=counts.append)
+    assert counts == [3, 2, 1]
 
 
 class Texts:
-    """Stands in for the embedder of phrases: three descriptions of each."""
+    """Stands in for the phrase embedder: every phrase has three descriptions."""
 
     pooled = False
 
@@ -413,13 +413,13 @@ def test_samples_of_a_series_differ_in_every_action(trained):
     np.testing.assert_array_equal(again.rotations, first.rotations)
 
 
-def test_actions_of_a_series_are_drawn_apart(trained):
+def test_equal_actions_of_a_series_get_different_latents(trained):
     motion = one(trained, plan(["walk", "walk"], [20, 28])[0], read_past=False)
     first, second = motion.rotations[:20, 1:], motion.rotations[28:, 1:]
     assert np.abs(first - second).max() > 1e-3
 
 
-def test_diverse_series_take_their_own_descriptions():
+def test_diverse_samples_take_one_description_each():
     phrases, frames = ["walk", "sit"], [20, 30]
     for diverse, fact in (("descriptions", 0.0), ("both", 0.5)):
         series = plan(phrases, frames, samples=3, diverse=diverse, fact=0.5)
@@ -447,7 +447,7 @@ def test_diverse_series_take_their_own_descriptions():
         (["walk"], [30], {"seed": 2**32}, "--seed"),
     ],
 )
-def test_plans_that_cannot_be(phrases, frames, options, message):
+def test_invalid_plans_are_named(phrases, frames, options, message):
     with pytest.raises(InputError, match=message):
         plan(phrases, frames, **options)
 

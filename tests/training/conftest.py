@@ -1,4 +1,4 @@
-"""A way to train on the small corpus in processes of its own."""
+"""Fixtures that train on the small corpus in separate processes."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ import pytest
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
 
-# One layer compiles in half the time of two and is no other case to training.
+# One layer compiles in half the time of two, and training treats both alike.
 SMALL = "--config.model.num_layers=1"
 
 
@@ -18,8 +18,8 @@ SMALL = "--config.model.num_layers=1"
 def training(stores):
     """Returns `start(workdir, *flags, devices=1, model=...) -> Popen` of training.
 
-    All share the test run's cache of compiled programs: only the first one compiles,
-    and none does where a test in this process had the same.
+    All processes share the test run's cache of compiled programs: a program is compiled
+    once.
     """
 
     def start(
@@ -59,7 +59,7 @@ def training(stores):
 
 @pytest.fixture(scope="session")
 def trained(training):
-    """Returns `run(workdir, *flags, ...) -> its output`; it must succeed."""
+    """Returns `run(workdir, *flags, ...) -> output` of a training that must succeed."""
 
     def run(workdir, *flags: str, **options) -> str:
         process = training(workdir, *flags, **options)

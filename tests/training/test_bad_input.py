@@ -1,4 +1,4 @@
-"""Bad input to training: one sentence, nothing half-written."""
+"""Bad input to training: an error of one sentence, and no incomplete files."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def metadata_of(file):
         return opened.metadata()
 
 
-def test_no_store_prints_the_commands_and_the_demo(tmp_path):
+def test_missing_store_error_names_the_commands_and_the_demo(tmp_path):
     message = message_of(["--config", "temos", "--workdir", str(tmp_path / "run")])
     for word in ("config.data.store", "prepare babel", "embed", "temos:demo"):
         assert word in message
@@ -64,14 +64,14 @@ def test_no_store_prints_the_commands_and_the_demo(tmp_path):
         ("--config.train.batch_size=0", ["batch_size"]),
     ],
 )
-def test_wrong_fields_are_named(flags, tmp_path, override, words):
+def test_invalid_fields_are_named(flags, tmp_path, override, words):
     message = message_of([*flags, "--workdir", str(tmp_path / "run"), override])
     for word in words:
         assert word in message
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_phrase_without_description(stores, flags, tmp_path):
+def test_phrase_without_description_is_an_error(stores, flags, tmp_path):
     motion, _ = stores
     few = tmp_path / "few.json"
     few.write_text(json.dumps({"walk forward": ["The person walks.", "Both legs go."]}))
@@ -98,7 +98,7 @@ def test_nan_loss_names_step_items_and_checkpoint(flags, tmp_path):
     assert str(tmp_path / "run" / "checkpoints" / "1") in message
 
 
-def test_workdir_of_another_model(flags, tmp_path):
+def test_workdir_of_another_model_is_rejected(flags, tmp_path):
     workdir = ["--workdir", str(tmp_path / "run")]
     train.main([*flags, *workdir, "--config.train.num_steps=1"])
     message = message_of([*flags, *workdir, "--config.model.latent_dim=32"])
@@ -107,7 +107,7 @@ def test_workdir_of_another_model(flags, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["", "run"])
-def test_workdir_is_a_file(flags, tmp_path, below):
+def test_workdir_that_is_a_file_is_rejected(flags, tmp_path, below):
     file = tmp_path / "file"
     file.write_text("mine")
     message = message_of([*flags, "--workdir", str(file / below)])
@@ -115,7 +115,7 @@ def test_workdir_is_a_file(flags, tmp_path, below):
     assert file.read_text() == "mine"
 
 
-def test_fewer_steps_than_done(flags, tmp_path):
+def test_fewer_steps_than_already_done_is_an_error(flags, tmp_path):
     workdir = ["--workdir", str(tmp_path / "run")]
     train.main([*flags, *workdir, "--config.train.num_steps=2"])
     message = message_of([*flags, *workdir, "--config.train.num_steps=1"])
@@ -123,7 +123,7 @@ def test_fewer_steps_than_done(flags, tmp_path):
     assert "config.train.num_steps" in message
 
 
-def test_unknown_best_metric_lists_the_known(flags, tmp_path):
+def test_unknown_best_metric_lists_the_known_ones(flags, tmp_path):
     workdir = ["--workdir", str(tmp_path / "run")]
     message = message_of([*flags, *workdir, "--config.train.best_metric=val/nope"])
     assert "val/nope" in message
@@ -160,7 +160,7 @@ def test_motionclip_without_stores_names_a_clip_encoder():
         ("--config.losses.body=/no/body.npz", ["/no/body.npz"]),
     ],
 )
-def test_wrong_fields_of_motionclip_are_named(clip_flags, tmp_path, override, words):
+def test_invalid_fields_of_motionclip_are_named(clip_flags, tmp_path, override, words):
     flags = [*clip_flags, override]
     if "clip_frames" in override:
         flags.append("--config.data.num_frames=2000")
@@ -170,7 +170,7 @@ def test_wrong_fields_of_motionclip_are_named(clip_flags, tmp_path, override, wo
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_images_of_other_clips(stores, clip_flags, tmp_path):
+def test_images_of_other_clips_are_rejected(stores, clip_flags, tmp_path):
     images = tmp_path / "images.safetensors"
     save_file({"somewhere-0": np.zeros(384, np.float32)}, images)
     message = message_of([*clip_flags, "--image-embeddings", str(images)])
@@ -178,13 +178,13 @@ def test_images_of_other_clips(stores, clip_flags, tmp_path):
     assert "lacks" in message
 
 
-def test_images_are_for_motionclip(flags):
+def test_images_are_rejected_for_other_models(flags):
     message = message_of([*flags, "--image-embeddings", "images.safetensors"])
     assert "config.data" in message
     assert "images" in message
 
 
-def test_images_of_another_width(stores, clip_flags, tmp_path):
+def test_images_of_another_width_are_rejected(stores, clip_flags, tmp_path):
     items = clips(open_store(stores[0]))
     images = tmp_path / "images.safetensors"
     save_file({item.key: np.ones(7, np.float32) for item in items}, images)
@@ -193,8 +193,8 @@ def test_images_of_another_width(stores, clip_flags, tmp_path):
     assert "7" in message
 
 
-def test_texts_without_a_vector(clip_flags, stores, tmp_path):
-    """As DistilBERT's are: a store of tokens alone."""
+def test_motionclip_rejects_texts_without_pooled_vectors(clip_flags, stores, tmp_path):
+    """DistilBERT's stores, for example, hold token states only."""
     text = tmp_path / "text"
     shutil.copytree(stores[1], text)
     for file in text.glob("*.safetensors"):

@@ -1,4 +1,4 @@
-"""Which checkpoints stay, and what is said of damaged ones."""
+"""Which checkpoints are kept, and the errors for damaged ones."""
 
 import errno
 import shutil
@@ -40,7 +40,7 @@ def steps_kept(workdir) -> set[int]:
     return {int(path.name) for path in (workdir / "checkpoints").iterdir()}
 
 
-def test_the_last_few_and_the_best_stay(tmp_path):
+def test_last_few_and_best_checkpoints_are_kept(tmp_path):
     scores = {1: 0.9, 2: None, 3: 0.2, 4: None, 5: 0.5, 6: None, 7: None}
     save_all(tmp_path, scores)
     assert steps_kept(tmp_path) == {3, 6, 7}
@@ -51,7 +51,7 @@ def test_the_last_few_and_the_best_stay(tmp_path):
         np.testing.assert_array_equal(restored.state["params"]["w"], float(step))
 
 
-def test_without_validation_the_last_few_stay(tmp_path):
+def test_without_validation_the_last_few_are_kept(tmp_path):
     save_all(tmp_path, dict.fromkeys(range(1, 6)))
     assert steps_kept(tmp_path) == {4, 5}
     best = checkpoints.restore(tmp_path, "best")
@@ -59,7 +59,7 @@ def test_without_validation_the_last_few_stay(tmp_path):
     assert best.step == 5
 
 
-def test_a_half_deleted_checkpoint_is_not_the_best(tmp_path):
+def test_half_deleted_checkpoint_is_not_the_best(tmp_path):
     save_all(tmp_path, {1: 0.1, 2: 0.3}, keep=3)
     shutil.rmtree(tmp_path / "checkpoints" / "1" / "config")
     best = checkpoints.restore(tmp_path, "best")
@@ -68,7 +68,7 @@ def test_a_half_deleted_checkpoint_is_not_the_best(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["state/_METADATA", "config/metadata"])
-def test_a_damaged_checkpoint_is_named(tmp_path, file):
+def test_damaged_checkpoint_is_named(tmp_path, file):
     save_all(tmp_path, {1: None, 2: None})
     damaged = tmp_path / "checkpoints" / "2" / file
     damaged.write_bytes(damaged.read_bytes()[:20])
@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, file):
     assert earlier.step == 1
 
 
-def test_damaged_metrics_are_one_sentence(tmp_path):
+def test_damaged_metrics_raise_one_sentence(tmp_path):
     save_all(tmp_path, {1: 0.5, 2: 0.4})
     damaged = tmp_path / "checkpoints" / "1" / "metrics" / "metrics"
     damaged.write_text("{")
@@ -88,7 +88,7 @@ def test_damaged_metrics_are_one_sentence(tmp_path):
         save_all(tmp_path, {3: 0.3})
 
 
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
+def test_full_disk_error_names_the_folder(tmp_path, monkeypatch):
     store = checkpoints.Checkpoints(tmp_path, load_config("temos:debug"))
 
     def full(*_, **__):

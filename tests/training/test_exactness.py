@@ -1,4 +1,4 @@
-"""A killed run ends like an uninterrupted one; devices and processes do not matter."""
+"""Killed runs resume exactly; the number of devices and processes does not matter."""
 
 import contextlib
 import functools
@@ -42,7 +42,7 @@ def steps_logged(workdir) -> int:
 
 @pytest.fixture(scope="session")
 def whole(trained, tmp_path_factory):
-    """Returns `workdir(model)` of an uninterrupted run, each made once."""
+    """Returns `workdir(model)` of an uninterrupted run, made once per model."""
 
     @functools.cache
     def workdir(model="temos"):
@@ -53,33 +53,33 @@ def whole(trained, tmp_path_factory):
     return workdir
 
 
-# MotionCLIP draws windows anew in each epoch: what must go on is more.
+# MotionCLIP draws other windows in each epoch, so more state must be resumed.
 @pytest.mark.parametrize(("model", "kills"), [("temos", 4), ("motionclip", 2)])
-def test_killed_at_random_moments_ends_bitwise_equal(
+def test_run_killed_at_random_moments_ends_bitwise_equal(
     training, trained, whole, tmp_path, model, kills
 ):
     killed = tmp_path / "killed"
     draw = random.Random(7)
-    # Moments are counted in lines of metrics, not seconds: anywhere within the
-    # work that follows them, saving of checkpoints included.
+    # Moments are counted in lines of metrics, not seconds: the kill comes anywhere in
+    # the work after that line, including the saving of checkpoints.
     for target in sorted(draw.sample(range(1, 25), kills)):
         process = training(killed, *OFTEN, model=model)
         while process.poll() is None and steps_logged(killed) < target:
-            # Read, for a process stands still once its pipe is full.
+            # Read the output, because a process blocks once its pipe is full.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     trained(killed, *OFTEN, model=model)
-    expected, found = params_of(whole(model)), params_of(killed)
-    assert expected.step == found.step == 24
-    assert_equal_trees(expected.state, found.state)
+    expected, resumed = params_of(whole(model)), params_of(killed)
+    assert expected.step == resumed.step == 24
+    assert_equal_trees(expected.state, resumed.state)
     lines = [json.loads(x) for x in (killed / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "train/loss" in line]
     assert steps == list(range(1, 25))
 
 
-def test_finished_run_started_again_changes_nothing(trained, whole, tmp_path):
+def test_restarting_a_finished_run_changes_nothing(trained, whole, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(whole(), again)
     trained(again, *OFTEN)
@@ -99,7 +99,8 @@ def sgd_flags():
     )
 
 
-# MotionCLIP's weights of 100 want smaller steps; its contrast is over all devices.
+# MotionCLIP's loss weights of 100 need smaller steps; its contrastive term compares
+# items of all devices.
 OF_MODEL = {
     "motionclip": (
         "--config.train.learning_rate=1e-4",
@@ -110,7 +111,7 @@ OF_MODEL = {
 
 @pytest.fixture(scope="session")
 def one_device(trained, sgd_flags, tmp_path_factory):
-    """Returns `params(model)` after a run on one device, each made once."""
+    """Returns `params(model)` after a run on one device, made once per model."""
 
     @functools.cache
     def params(model="temos"):
@@ -122,7 +123,7 @@ def one_device(trained, sgd_flags, tmp_path_factory):
 
 
 def assert_close_params(a, b):
-    # 1e-6: sums of gradients over devices are added in another order.
+    # 1e-6, because gradients are summed over devices in another order.
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6), a, b)
 
 
@@ -149,7 +150,7 @@ def test_two_processes_take_the_same_steps(training, sgd_flags, one_device, tmp_
         )
         for i in range(2)
     ]
-    # Read side by side: one that waits for its reader keeps the other waiting.
+    # Read both at once: a process that waits for its reader blocks the other one.
     with futures.ThreadPoolExecutor() as readers:
         outputs = list(readers.map(lambda p: p.communicate(timeout=600)[0], processes))
     assert [process.returncode for process in processes] == [0, 0], outputs

@@ -1,4 +1,4 @@
-"""Joining the processes of a run: what can be said before jax is asked."""
+"""Joining the processes of a run: the checks before jax is called."""
 
 import os
 import socket
@@ -23,37 +23,37 @@ def message_of(*arguments) -> str:
     "address",
     ["foo", "foo:bar", "foo:", ":1234", "foo:0", "foo:65536", "foo:-1", "a:1:b", ""],
 )
-def test_malformed_coordinators(address):
+def test_malformed_coordinators_are_rejected(address):
     message = message_of(address, 2, 0)
     assert "HOST:PORT" in message
     assert repr(address) in message
 
 
 @pytest.mark.parametrize(("count", "index"), [(2, 2), (2, -1), (0, 0)])
-def test_a_process_id_beyond_the_processes(count, index):
+def test_process_id_out_of_range_is_rejected(count, index):
     message = message_of("127.0.0.1:45671", count, index)
     assert f"--process_id {index}" in message
     assert f"--num_processes {count}" in message
 
 
-def test_flags_that_need_each_other():
+def test_incomplete_process_flags_are_rejected():
     assert "--coordinator" in message_of(None, 2, None)
     assert "--num_processes" in message_of("127.0.0.1:45671", None, 0)
 
 
-def test_a_host_that_no_machine_has():
-    # The label is longer than names may be, so that no name server is asked.
+def test_unknown_host_is_named():
+    # The label is longer than host names may be, so no name server is asked.
     assert "no machine is called" in message_of("x" * 64 + ":45671", 2, 1)
 
 
-def test_a_port_in_use_is_named():
+def test_port_in_use_is_named():
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         message = message_of(f"127.0.0.1:{port}", 2, 0)
     assert f"port {port}" in message
 
 
-def test_silent_coordinator_is_given_up(monkeypatch):
+def test_coordinator_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(parallel, "_PATIENCE_S", 0)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -78,7 +78,7 @@ cli.run(main)
 """
 
 
-def test_what_fails_on_process_0_ends_the_others():
+def test_failure_of_process_0_ends_the_others():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What a config's fields do to the items and the terms of a model."""
+"""Effects of config fields on the items and the loss terms of a model."""
 
 import jax
 import numpy as np
@@ -12,23 +12,23 @@ from tests.data.batches.test_windows import make_store
 from tests.losses.test_motionclip import draw, make_body
 
 
-def test_a_body_file_is_what_rcxyz_compares(tmp_path):
+def test_rcxyz_compares_vertices_of_the_body_file(tmp_path):
     outputs, batch = draw()
-    config, found = load_config("motionclip"), {}
+    config, terms = load_config("motionclip"), {}
     path = tmp_path / "body.npz"
     body.save(path, make_body(24))
     for file in ("", str(path)):
         config.losses.body = file
-        found[file] = jax.jit(TASKS["motionclip"](config).terms(None))(outputs, batch)
+        terms[file] = jax.jit(TASKS["motionclip"](config).terms(None))(outputs, batch)
     expected = losses.terms(outputs, batch, config, body=body.load(path))
-    # Compiled as one program and not: sums in another order.
-    np.testing.assert_allclose(found[str(path)]["rcxyz"], expected["rcxyz"], rtol=1e-5)
-    # A sum over as many numbers as the body has coordinates: 9 vertices, 22 joints.
-    assert found[""]["rcxyz"][1] / found[str(path)]["rcxyz"][1] == 22 / 9
-    np.testing.assert_array_equal(found[""]["rc"], found[str(path)]["rc"])
+    # One side is compiled as a whole: sums are in another order.
+    np.testing.assert_allclose(terms[str(path)]["rcxyz"], expected["rcxyz"], rtol=1e-5)
+    # Counts are proportional to the numbers of points: 22 joints, 9 vertices.
+    assert terms[""]["rcxyz"][1] / terms[str(path)]["rcxyz"][1] == 22 / 9
+    np.testing.assert_array_equal(terms[""]["rc"], terms[str(path)]["rc"])
 
 
-def test_each_model_knows_the_phrases_that_it_trains_on():
+def test_each_task_lists_its_training_phrases():
     labels = [
         (0, 0, 70, "walk"),
         (0, 70, 140, "turn"),
@@ -47,8 +47,8 @@ def test_each_model_knows_the_phrases_that_it_trains_on():
     assert known("temos") == known("evaluator") == single
     assert known("temos", max_frames=100) == ["hop", "turn", "walk"]
     assert known("temos", limit=2) == ["turn", "walk"]
-    # Actions that follow another one or are followed by one.
+    # The phrases of consecutive actions only.
     assert known("teach") == ["sit down", "turn", "walk"]
     assert known("teach", max_frames=100) == ["turn", "walk"]
-    # Whole sequences have a label too, and 40 frames are too few for a window.
+    # Labels of whole sequences count too; 40 frames are too few for a window.
     assert known("motionclip") == ["dance", "sit down", "turn", "walk"]

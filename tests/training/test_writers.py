@@ -1,4 +1,4 @@
-"""Figures in metrics.jsonl (and TensorBoard): every step once, whatever was killed."""
+"""metrics.jsonl and TensorBoard hold every step once, even after a kill."""
 
 import json
 
@@ -19,7 +19,7 @@ def write(folder, start: int, steps) -> None:
     writer.close()
 
 
-def test_a_continued_run_drops_what_it_does_again(tmp_path):
+def test_resumed_run_drops_records_of_repeated_steps(tmp_path):
     write(tmp_path, 0, range(6))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "train/lo')  # truncated by a kill
@@ -27,13 +27,13 @@ def test_a_continued_run_drops_what_it_does_again(tmp_path):
     assert steps_in(tmp_path) == list(range(8))
 
 
-def test_a_run_begun_again_repeats_no_evaluation(tmp_path):
+def test_restarted_run_replaces_its_first_validation(tmp_path):
     write(tmp_path, 0, range(3))
     write(tmp_path, 0, range(2))
     assert steps_in(tmp_path) == [0, 1]
 
 
-def test_figures_keep_every_bit(tmp_path):
+def test_figures_are_written_exactly(tmp_path):
     writer = MetricWriter(tmp_path, 0)
     writer.write(1, {"loss": 0.1 + 0.2})
     writer.close()
@@ -41,7 +41,7 @@ def test_figures_keep_every_bit(tmp_path):
     assert record == {"step": 1, "loss": 0.1 + 0.2}
 
 
-def test_tensorboard_reads_the_figures(tmp_path):
+def test_tensorboard_can_read_the_figures(tmp_path):
     name = "tensorboard.backend.event_processing.event_file_loader"
     loader = pytest.importorskip(name, reason="TensorBoard is optional")
     write(tmp_path, 0, [1, 2])
