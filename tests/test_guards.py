@@ -215,9 +215,9 @@ ORDER = {
         segment_batches pair_batches window_batches""",
     "text": "prompts description descriptions aggregate encoders embeddings",
     "text.encoders": "tokenizer weights folder bert clip loader",
-    "text.embeddings": "index store encode shard builder",
+    "text.embeddings": "index store encode shard builder from_descriptions",
     "viewing": """figure camera captions raster video plot webpage capsules glb bvh
-        export app""",
+        export render comparison app""",
     "viewing.app": "requests queue server",
 }
 

@@ -19,7 +19,6 @@ from actiongpt_jax.inference.latents import (
 from actiongpt_jax.inference.next_action import next_action
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.family import past_frames
 from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 
 
@@ -94,7 +93,7 @@ def _check_lengths(
 ) -> None:
     if not requests:
         raise InputError("a series must hold at least one action, got none")
-    past = past_frames(trained.config) if read_past else 0
+    past = trained.model.hist_frames if read_past else 0
     for i, request in enumerate(requests):
         if trained.config.data.shortest_action == "reference":
             least = window + 2 if i else past
@@ -187,8 +186,6 @@ def _generate_batch(
             align=align,
             window=lead,
             heading=trained.config.data.heading,
-            past_frames=past_frames(trained.config),
-            reads_latent=trained.config.model.get("z_prev_text", False),
         )
         if not read_past:
             before = before.replace(past=None)

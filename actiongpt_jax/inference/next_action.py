@@ -54,17 +54,7 @@ class Action:
     translation: jax.Array
 
 
-@functools.partial(
-    jax.jit,
-    static_argnames=(
-        "model",
-        "align",
-        "window",
-        "heading",
-        "past_frames",
-        "reads_latent",
-    ),
-)
+@functools.partial(jax.jit, static_argnames=("model", "align", "window", "heading"))
 def next_action(
     model: nn.Module,
     variables: Any,
@@ -78,8 +68,6 @@ def next_action(
     align: Align = "full",
     window: int = 0,
     heading: str = "yaw",
-    past_frames: int = 0,
-    reads_latent: bool = False,
 ) -> tuple[Action, SoFar]:
     """Generates the next action of each of B series.
 
@@ -100,8 +88,6 @@ def next_action(
         window: W, length of the slerp transition, in frames.
         heading: 'yaw' or 'reference', how the features define the heading
             (`config.data.heading`).
-        past_frames: P, number of past frames that the model reads; 0 for none.
-        reads_latent: whether the model reads the latent of the action before.
 
     Returns:
         The action, and how the motion ends after it.
@@ -109,7 +95,7 @@ def next_action(
     context = {}
     if before is not None and before.past is not None:
         context["past"] = before.past
-        if reads_latent:
+        if model.z_prev_text:
             context["z_prev"] = before.latent
     latent = text_latents(model, variables, tokens, token_mask, noise, **context)
     features: Any = model.apply(variables, latent, frame_mask, method="decode")
@@ -137,7 +123,7 @@ def next_action(
     end = count + rotations.shape[1] - frame_mask.shape[1] - 1
     rows = jnp.arange(len(end)), jnp.maximum(end, 0)
     past = None
-    if past_frames:
+    if past_frames := model.hist_frames:
         # An action shorter than P is preceded by zeros, as published.
         padded = jnp.pad(features, ((0, 0), (past_frames, 0), (0, 0)))
         past = last_frames(padded, count + past_frames, past_frames)

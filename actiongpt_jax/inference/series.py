@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.family import past_frames
 
 # Ten minutes are 18,000 frames: attention over more frames would exhaust memory.
 _MAX_SECONDS = 600.0
@@ -18,7 +17,7 @@ def series_mode(wanted: str | None, trained: Trained) -> str:
     Raises:
         InputError: for 'past' with a model that does not read past frames.
     """
-    reads_past = past_frames(trained.config) > 0
+    reads_past = trained.model.hist_frames > 0
     if wanted == "past" and not reads_past:
         raise InputError(
             "--series past needs a model that reads the motion before, got "

@@ -75,8 +75,3 @@ def family_of(config: Config) -> Family:
     name = config.model.name
     check_choice("config.model.name", name, FAMILIES)
     return FAMILIES[name]
-
-
-def past_frames(config: Config) -> int:
-    """Returns P, the number of past frames that the model reads, which may be 0."""
-    return config.model.get("hist_frames", 0)

@@ -3,6 +3,8 @@
 Source: MotionCLIP, arXiv:2203.08063; with Action-GPT's text, arXiv:2211.15603.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -58,6 +60,10 @@ class MotionClip(nn.Module):
     encoder_tokens: int = 1
     text_latent: str = "raw"
     decode_text: bool = False
+
+    # It reads nothing of a previous motion.
+    hist_frames: ClassVar[int] = 0
+    z_prev_text: ClassVar[bool] = False
 
     def setup(self):
         """Creates the encoder and the decoder."""

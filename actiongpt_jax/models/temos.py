@@ -52,6 +52,9 @@ class Temos(nn.Module):
     text_mask: str = "bool"
 
     text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
+    # It reads nothing of a previous motion; TEACH does.
+    hist_frames: ClassVar[int] = 0
+    z_prev_text: ClassVar[bool] = False
 
     def setup(self):
         """Creates the two encoders and the decoder."""

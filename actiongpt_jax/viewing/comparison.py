@@ -16,7 +16,6 @@ from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained
-from actiongpt_jax.models.family import past_frames
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.viewing.plot import strip
 from actiongpt_jax.viewing.webpage import write_page
@@ -85,7 +84,7 @@ def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motio
         )[0]
         for actions in chosen
     ]
-    return generate_sequence(model, series, read_past=past_frames(model.config) > 0)
+    return generate_sequence(model, series, read_past=model.model.hist_frames > 0)
 
 
 def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:

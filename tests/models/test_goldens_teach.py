@@ -151,7 +151,7 @@ def test_series_generated_from_texts_match_published(
             before,
             align=MODES[mode]["align"],
             window=lead,
-            heading_compat="reference",
+            heading="reference",
         )
         features.append(np.pad(action.features[0], ((lead, 0), (0, 0))))
         parts.append((action.rotations[0], action.translation[0]))
