@@ -1,4 +1,4 @@
-"""Asks a language model to describe phrases, and keeps every answer for good.
+"""Asks a language model to describe phrases and stores every answer in a cache.
 
 python -m actiongpt_jax.describe --phrases STORE --model M --k 4 --out FILE.jsonl
 
@@ -23,10 +23,13 @@ def make_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, and asks, or tells what there is."""
+    """Reads the flags, then asks the model or reports on existing descriptions."""
     args = make_parser().parse_args(argv)
     if (args.step is not None) != (args.mode == "batch"):
-        raise InputError("--mode batch goes with one of submit, status and collect")
+        raise InputError(
+            "--mode batch must be given together with one of the steps submit, status"
+            " and collect"
+        )
 
     from actiongpt_jax.llm import batch_steps, reports
     from actiongpt_jax.llm.openai_provider import check_model

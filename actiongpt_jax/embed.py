@@ -1,8 +1,8 @@
-"""Embeds phrases and their descriptions into a store.
+"""Embeds phrases and their descriptions and writes them to an embedding store.
 
 python -m actiongpt_jax.embed --descriptions FILE --encoder minilm --k 4 --out STORE
 
-With --shard i/n, n jobs write parts of one store, which readers take together.
+With --shard i/n, n jobs write the parts of one store; readers open all parts as one.
 """
 
 import pathlib
@@ -18,28 +18,33 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("embed", __doc__)
     add = parser.add_argument
-    add("--descriptions", help="JSONL file, folder of such, or {phrase: [texts]} JSON")
-    add("--phrases", help="more phrases, alone: motion store, text file or BABEL json")
+    files = "JSONL file, folder of JSONL files, or {phrase: [texts]} JSON"
+    add("--descriptions", help=files)
+    more = "further phrases, stored without descriptions: motion store, text file or"
+    add("--phrases", help=f"{more} BABEL json")
     add("--encoder", required=True, help="minilm, a folder, or a Hugging Face id")
     add("--k", type=cli.at_least(1), default=4, help="descriptions joined per phrase")
     add("--out", required=True, help="folder of the store to make")
     add("--each", action="store_true", help="store every single description too")
     add("--shard", metavar="I/N", help="part of the phrases, 1/N to N/N (default: all)")
-    add("--prompt", help="prompt that was answered (default: the only one, or detail)")
+    prompt = "prompt whose answers are used (default: the only one in the file, or"
+    add("--prompt", help=f"{prompt} detail)")
     add("--writer", help="writer of the descriptions (default: the first in the file)")
-    add(
-        "--aggregate", default=AGGREGATIONS[0], choices=AGGREGATIONS, help="how to join"
-    )
-    size = "texts encoded at once (default: 8, on accelerators 128)"
+    how = "how the k descriptions are joined"
+    add("--aggregate", default=AGGREGATIONS[0], choices=AGGREGATIONS, help=how)
+    size = "texts encoded at once (default: 8, or 128 on an accelerator)"
     add("--batch-size", type=cli.at_least(1), help=size)
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, embeds, prints what is in the store."""
+    """Reads the flags, embeds the phrases and prints what the store contains."""
     args = make_parser().parse_args(argv)
     if args.descriptions is None and args.phrases is None:
-        raise InputError("give --descriptions FILE, or --phrases for phrases alone")
+        raise InputError(
+            "no phrases to embed: give --descriptions FILE, or --phrases to store"
+            " phrases without descriptions"
+        )
 
     from actiongpt_jax.data.phrases import read_phrases
     from actiongpt_jax.text.embeddings.builder import summary
@@ -60,11 +65,11 @@ def main(argv: Sequence[str]) -> None:
         part=part,
         batch_size=args.batch_size,
     )
-    what = args.out
+    label = args.out
     if part is not None:
         done = sum(find_parts(pathlib.Path(args.out)).values())
-        what += f", part {part.number} of {part.count} ({done} finished)"
-    print(f"{what}: {summary(meta)}")
+        label += f", part {part.number} of {part.count} ({done} finished)"
+    print(f"{label}: {summary(meta)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A server that speaks OpenAI's wire format, and fails when told to.
+"""A fake server that speaks OpenAI's wire format and fails according to a plan.
 
-It runs in a process of its own: `python tests/fake_openai.py` prints its port. A plan
-(POST /_plan) says what goes wrong, GET /_state what was asked and answered. With
-`events` in the plan it prints a line whenever a call begins or ends.
+It runs in its own process: `python tests/fake_openai.py` prints its port. The plan
+(POST /_plan) says which calls fail and how; GET /_state returns the calls and answers
+so far. With `events` in the plan it prints a line whenever a call begins or ends.
 """
 
 import collections
@@ -28,24 +28,24 @@ CALLS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 KEY = "sk-test-0123456789abcdefKEY"
 MODEL = "writer-1"
 PLAN: dict[str, Any] = {
-    "rate": 0.0,  # share of calls that fail, in the ways of `kinds`
+    "rate": 0.0,  # fraction of calls that fail, in one of the ways in `kinds`
     "kinds": [],
-    "script": [],  # ways the next calls end, one each; "ok" for a good one
+    "script": [],  # outcome of each of the next calls; "ok" for success
     "seed": 0,
-    "refuses": {},  # parameter -> body of the error of a 400
+    "refuses": {},  # parameter -> body of the error response with status 400
     "ignores_n": False,
     "models": {MODEL: None},  # name -> shutdown date
-    "completion_tokens": 20,  # of each text
-    "delay": 0.0,  # seconds that a call takes
+    "completion_tokens": 20,  # tokens that each text counts
+    "delay": 0.0,  # duration of a call, in seconds
     "events": False,
-    "answered": 1.0,  # share of a batch that is answered
+    "answered": 1.0,  # fraction of a batch that is answered
     "batch_status": "completed",
-    "texts": None,  # what is answered, in place of numbered sentences
+    "texts": None,  # texts to answer, instead of numbered sentences
 }
 
 
 class World:
-    """What the server knows."""
+    """The state of the server."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -194,7 +194,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sent = self.headers.get("Authorization", "")
         if sent == f"Bearer {KEY}":
             return True
-        # As bad as it gets: the whole key comes back.
+        # The worst case: the message contains the whole key.
         self.fail(401, f"Incorrect API key provided: {sent}", "invalid_api_key")
         return False
 
@@ -255,7 +255,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b'{"choices": [')
             self.wfile.flush()
-            # Closing with this option set sends a reset in place of an orderly end.
+            # With this option, closing the socket sends a connection reset.
             self.connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
@@ -311,7 +311,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 def finish(batch: dict[str, Any]) -> dict[str, Any]:
-    """Answers a batch when the plan says that it has ended."""
+    """Answers a batch if the plan says that it has ended."""
     with WORLD.lock:
         if batch["status"] != "in_progress":
             return batch
@@ -338,7 +338,7 @@ def finish(batch: dict[str, Any]) -> dict[str, Any]:
                     "error": None,
                 }
             )
-        # The order of a batch's answers is not that of its requests.
+        # The answers of a batch come in another order than its requests.
         WORLD.random.shuffle(out)
         name = f"out-{batch['id']}"
         WORLD.files[name] = "".join(json.dumps(row) + "\n" for row in out).encode()
@@ -352,12 +352,12 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        pass  # clients are killed here
+        pass  # tests kill clients, so broken connections are expected
 
 
 @dataclasses.dataclass
 class Fake:
-    """The test's side: the address, the plan, and what happened."""
+    """A test's handle on the server: its address, plan and state."""
 
     process: subprocess.Popen[bytes]
     port: int = 0
@@ -372,7 +372,7 @@ class Fake:
         self.forget_events()
 
     def plan_again(self, **plan: Any) -> None:
-        """Changes the plan, but forgets nothing."""
+        """Changes fields of the plan and keeps the state."""
         self._call("/_plan_again", json.dumps(plan).encode())
 
     def state(self) -> dict[str, Any]:
@@ -388,7 +388,7 @@ class Fake:
         return self.process.stdout.fileno()
 
     def next_event(self, *others: Any) -> bytes:
-        """Waits for a line of the server; returns none if one of `others` is ready."""
+        """Waits for a line of the server; returns b"" if one of `others` is ready."""
         while b"\n" not in self.unread:
             ready = multiprocessing.connection.wait([self._events, *others])
             if self._events not in ready:
@@ -398,13 +398,13 @@ class Fake:
         return line
 
     def forget_events(self) -> None:
-        """Passes over the lines that are there."""
+        """Discards the lines that have been printed so far."""
         while multiprocessing.connection.wait([self._events], 0):
             os.read(self._events, 1 << 16)
         self.unread = b""
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
-        # No proxy of the environment stands between a test and its server.
+        # A proxy in the environment must not come between a test and its server.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"http://127.0.0.1:{self.port}{path}", body, 30) as response:
             return json.loads(response.read())
@@ -412,7 +412,7 @@ class Fake:
 
 @contextlib.contextmanager
 def start():
-    """Runs the server in a process of its own."""
+    """Runs the server in its own process."""
     process = subprocess.Popen(
         [sys.executable, str(pathlib.Path(__file__))],
         stdout=subprocess.PIPE,

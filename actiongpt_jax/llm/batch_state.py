@@ -1,8 +1,8 @@
-"""State on disk of descriptions asked for as batches: nothing is submitted twice.
+"""The state of submitted batches on disk, so that nothing is submitted twice.
 
-Next to the cache `NAME.jsonl` is the folder `NAME.batch` with, for every batch, the
-file of requests as it is uploaded, a file that says which phrase and texts each
-request is for, and `state.json`.
+Next to the cache `NAME.jsonl` is the folder `NAME.batch`. For every batch it holds the
+file of requests that is uploaded and a file that says which phrase and texts each
+request is for; `state.json` lists all batches.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from actiongpt_jax.files.jsonl import read_lines, read_object
 from actiongpt_jax.llm.request import PATHS, Request
 from actiongpt_jax.text.prompts import Prompt
 
-# What OpenAI takes in one batch.
+# OpenAI's limits for one batch.
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
 _FORMAT = 1
@@ -28,13 +28,13 @@ class Part:
     """One batch.
 
     Attributes:
-        name: of its file of requests.
-        requests: how many it has.
-        request: what is asked, as JSON.
-        input_file_id: of the uploaded file, None before.
-        batch_id: of the batch, None before.
-        status: as the server last said.
-        done: nothing more is to come of it.
+        name: name of its file of requests.
+        requests: number of requests in the batch.
+        request: the fields of its `Request`, as JSON values.
+        input_file_id: id of the uploaded file; None before the upload.
+        batch_id: id of the batch; None before it is submitted.
+        status: the status that the server last reported.
+        done: whether the batch has ended and its answers were collected.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Part:
     done: bool = False
 
     def to_request(self) -> Request:
-        """Returns what is asked."""
+        """Returns the request that the batch was made from."""
         fields = dict(self.request)
         prompt = Prompt(**fields.pop("prompt"))
         return Request(prompt=prompt, **fields)
@@ -54,7 +54,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one line of a batch asks for."""
+    """The phrase and the texts that one line of a batch asks for."""
 
     custom_id: str
     phrase: str
@@ -62,18 +62,18 @@ class Wanted:
 
 
 class BatchState:
-    """The folder of a cache's batches; change it under the cache's lock only.
+    """The folder of a cache's batches; change it only while holding the cache's lock.
 
     Attributes:
-        folder: next to the cache.
+        folder: the folder, next to the cache.
         parts: all batches, in the order in which they were made.
     """
 
     def __init__(self, cache_file: pathlib.Path):
-        """Reads the state, if there is any.
+        """Reads the state if its file exists.
 
         Raises:
-            InputError: if the file is something else.
+            InputError: if the file is not a state of batches.
         """
         self.folder = cache_file.with_suffix(".batch")
         self.parts: list[Part] = []
@@ -87,17 +87,17 @@ class BatchState:
             self.parts = [Part(**part) for part in document["parts"]]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{self._file} must be the state of batches as `describe` wrote it"
+                f"{self._file} is not a state of batches that `describe` wrote"
                 f" ({error}); move the folder away to begin again"
             ) from error
 
     def save(self) -> None:
-        """Writes the state; half of it is never seen."""
+        """Writes the state atomically: a reader never sees half a file."""
         parts = [dataclasses.asdict(part) for part in self.parts]
         write_json(self._file, {"format": _FORMAT, "parts": parts})
 
     def pending(self) -> set[str]:
-        """Returns the keys of all descriptions that may still come."""
+        """Returns the keys of all descriptions that may still arrive."""
         keys = set()
         for part in self.parts:
             if not part.done:
@@ -110,7 +110,7 @@ class BatchState:
         return keys
 
     def wanted(self, part: Part) -> Iterator[Wanted]:
-        """Reads what the requests of a part are for."""
+        """Reads which phrase and texts each request of a part asks for."""
         remedy = f"move {self.folder} away to begin again"
         for line in read_lines(self.folder / f"{part.name}.wanted", remedy):
             row = line.value
@@ -121,17 +121,17 @@ class BatchState:
         request: Request,
         gaps: Mapping[str, tuple[int, ...]],
     ) -> list[Part]:
-        """Writes files of requests for gaps; `save` makes them count.
+        """Writes files of requests for the gaps; they take effect with `save`.
 
         Args:
-            request: what is asked.
-            gaps: phrase -> numbers of the texts wanted.
+            request: model, prompt and parameters of the requests.
+            gaps: phrase -> numbers of the missing texts.
 
         Returns:
             The new parts.
         """
         plain = dataclasses.asdict(request) | {"parameters": dict(request.parameters)}
-        made: list[Part] = []
+        new_parts: list[Part] = []
         lines: list[str] = []
         wanted: list[str] = []
         size = 0
@@ -141,7 +141,7 @@ class BatchState:
             write_text(self.folder / name, lines)
             write_text(self.folder / f"{name}.wanted", wanted)
             self.parts.append(Part(name, len(lines), plain))
-            made.append(self.parts[-1])
+            new_parts.append(self.parts[-1])
 
         for row in _rows(request, gaps):
             line = _line(request, row)
@@ -154,7 +154,7 @@ class BatchState:
             size += length
         if lines:
             end_part()
-        return made
+        return new_parts
 
 
 def _rows(request: Request, gaps: Mapping[str, tuple[int, ...]]) -> Iterator[Wanted]:

@@ -10,19 +10,19 @@ from actiongpt_jax.llm.openai_batch import Batches
 
 
 def submit(job: Job, cache: DescriptionCache, budget: Budget, timeout: float) -> None:
-    """Submits what a job lacks.
+    """Submits a batch for the descriptions that a job's cache lacks.
 
     Args:
-        job: what is wanted; gaps only.
-        cache: opened to write.
-        budget: whose limit the whole must keep, at the price of a batch.
-        timeout: seconds for one call.
+        job: the job; only missing texts can be submitted, `redo` must be empty.
+        cache: the job's cache, opened for writing.
+        budget: price and limit; the whole batch must cost no more than the limit.
+        timeout: time limit of one call, in seconds.
 
     Raises:
         InputError: for anything the user must change.
     """
     if job.redo:
-        raise InputError("--redo works online only; leave --mode batch out")
+        raise InputError("--redo works only with --mode online; leave out --mode batch")
     gaps, _ = job.plan(cache)
     request = job.request
     if budget.price is not None and budget.limit is not None:
@@ -37,7 +37,7 @@ def submit(job: Job, cache: DescriptionCache, budget: Budget, timeout: float) ->
 
 
 def show_status(out: str, shard: Shard | None, timeout: float) -> None:
-    """Prints how far the batches of a cache are."""
+    """Prints the progress of a cache's batches."""
     with DescriptionCache(out, shard, writable=False) as cache:
         Batches(cache, timeout).status()
 
@@ -45,10 +45,10 @@ def show_status(out: str, shard: Shard | None, timeout: float) -> None:
 def collect(
     out: str, shard: Shard | None, timeout: float, prices: str | None = None
 ) -> None:
-    """Takes what has come into the cache, and prints it.
+    """Writes the answers that have arrived into the cache and prints a summary.
 
     Raises:
-        JobIncompleteError: if batches are still under way, or texts did not come.
+        JobIncompleteError: if batches are still in progress, or texts are missing.
     """
     with DescriptionCache(out, shard) as cache:
         before = len(cache.keys)
@@ -65,19 +65,21 @@ def collect(
         list_failures(failures)
         if batches.under_way:
             raise JobIncompleteError(
-                f"{batches.under_way} batches are under way: run collect again later"
+                f"{batches.under_way} batches are still in progress: run collect again"
+                " later"
             )
         if failures:
             raise JobIncompleteError(
-                f"{len(failures)} phrases have gaps: run submit again to ask for them"
+                f"{len(failures)} phrases lack descriptions: run submit again to ask"
+                " for them"
             )
 
 
 def refuse_while_pending(cache: DescriptionCache) -> None:
-    """Raises InputError if batches are under way: asking besides would pay twice."""
+    """Raises InputError if batches are in progress: asking now would pay twice."""
     state = BatchState(cache.file)
     if any(not part.done for part in state.parts):
         raise InputError(
-            f"batches of this cache are under way ({state.folder}): run"
-            " `--mode batch collect` first, or move that folder away to give them up"
+            f"batches of this cache are in progress ({state.folder}): run"
+            " `--mode batch collect` first, or move that folder away to abandon them"
         )

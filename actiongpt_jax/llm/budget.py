@@ -1,4 +1,4 @@
-"""What calls cost: a price table, estimates, and a budget that is not exceeded."""
+"""The cost of calls: a price table, estimates, and a budget that is never exceeded."""
 
 import asyncio
 import dataclasses
@@ -13,23 +13,24 @@ from actiongpt_jax.files.jsonl import read_object
 from actiongpt_jax.llm.request import Request, estimate_tokens
 
 _MILLION = 1e6
-# Without a limit an answer is taken to be no longer than this, or half again as long
-# as the longest so far.
+# An answer without a limit is assumed to be no longer than this, or than 1.5 times the
+# longest answer so far.
 _UNLIMITED_TOKENS = 256
-# A description of the paper has about 128 words, without a limit an answer no fewer.
+# Expected length of an answer without a limit: the paper's descriptions have about 128
+# words.
 TYPICAL_TOKENS = 170
-# Words that a server puts around the messages of a chat.
+# Tokens that a server adds around the messages of a chat.
 _OVERHEAD_TOKENS = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens.
+    """Price of a model in US dollars per million tokens.
 
     Attributes:
-        input: tokens of prompts.
-        output: tokens of answers, hidden ones included.
-        batch: what a batch pays of that, 0 to 1.
+        input: price of prompt tokens.
+        output: price of answer tokens, including hidden reasoning tokens.
+        batch: fraction of these prices that a batch pays, 0 to 1.
     """
 
     input: float
@@ -37,11 +38,11 @@ class Price:
     batch: float = 0.5
 
     def cost(self, input_tokens: int | float, output_tokens: int | float) -> float:
-        """Returns dollars."""
+        """Returns the cost of these tokens in dollars."""
         return (self.input * input_tokens + self.output * output_tokens) / _MILLION
 
 
-# As listed in November 2026; `--prices FILE` adds to them and overrides them.
+# List prices of November 2026; `--prices FILE` adds to and overrides them.
 PRICES: Mapping[str, Price] = MappingProxyType(
     {"gpt-5.6-luna": Price(0.20, 1.20), "gpt-6-luna": Price(0.10, 0.50)}
 )
@@ -51,22 +52,25 @@ def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
     """Returns the built-in prices and those of a file.
 
     Args:
-        path: JSON, {model: {"input": $, "output": $ per million tokens, and
-            optionally "batch": share of that}}; None for the built-in ones.
+        path: JSON file, {model: {"input": $, "output": $ per million tokens, and
+            optionally "batch": fraction of these}}; None for the built-in prices only.
 
     Raises:
-        InputError: if there is no such file, or something else in it.
+        InputError: if the file does not exist or does not have this form.
     """
     prices = dict(PRICES)
     if path is None:
         return prices
     form = '{"model": {"input": 0.1, "output": 0.5}}, dollars per million tokens'
     if not pathlib.Path(path).is_file():
-        raise InputError(f"--prices must be a JSON file, {form}; {path} is no file")
+        raise InputError(f"--prices must be a JSON file, {form}; {path} is not a file")
     for model, row in read_object(path, f"write {form}").items():
         known = isinstance(row, dict) and {"input", "output"} <= set(row)
         if not known or not all(_is_price(row.get(name, 0.5)) for name in _FIELDS):
-            raise InputError(f"{path}: the row of {model!r} must be as in {form}")
+            raise InputError(
+                f"{path}: the entry of {model!r} must have the form {form}, got"
+                f" {str(row)[:60]}"
+            )
         prices[model] = Price(**{n: float(row[n]) for n in _FIELDS if n in row})
     return prices
 
@@ -80,35 +84,36 @@ def _is_price(value: Any) -> bool:
 
 
 def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
-    """Returns the price of a model, by its name or the longest that begins it."""
+    """Returns the price of a model: of its own name, or of the longest prefix."""
     names = [n for n in prices if model == n or model.startswith(f"{n}-")]
     return prices[max(names, key=len)] if names else None
 
 
 class Budget:
-    """Keeps count of dollars; lets a call pass only if it cannot exceed the limit.
+    """Tracks the cost of calls; a call starts only if it cannot exceed the limit.
 
     Attributes:
-        price: None if unknown.
-        limit: dollars, None for none.
-        spent: dollars so far; of calls without an account, what they cost at most.
-        input_tokens: of prompts, as the server counted.
-        output_tokens: of answers, as the server counted.
+        price: price of the model; None if unknown.
+        limit: most dollars to spend; None for no limit.
+        spent: dollars spent so far; a call whose tokens the server did not report
+            counts as its highest possible cost.
+        input_tokens: prompt tokens, as counted by the server.
+        output_tokens: answer tokens, as counted by the server.
     """
 
     def __init__(self, price: Price | None, limit: float | None = None):
-        """Starts at nothing spent.
+        """Starts with nothing spent.
 
         Args:
-            price: None if unknown.
-            limit: dollars, None for none.
+            price: price of the model; None if unknown.
+            limit: most dollars to spend; None for no limit.
 
         Raises:
-            InputError: for a limit without a price.
+            InputError: if there is a limit but no price, or the limit is not positive.
         """
         if limit is not None and price is None:
             raise InputError(
-                "--max-cost needs the model's price, which is not in the built-in"
+                "--max-cost needs the price of the model, which is not in the built-in"
                 ' table; give --prices FILE with {"MODEL": {"input": 0.1, "output":'
                 " 0.5}}, dollars per million tokens"
             )
@@ -122,10 +127,10 @@ class Budget:
         self._freed = asyncio.Event()
 
     def most(self, request: Request, phrase: str, n: int) -> float:
-        """Returns what a call for n texts can cost at most, in dollars."""
+        """Returns the highest possible cost of a call for n texts, in dollars."""
         if self.price is None:
             return 0.0
-        # No tokenizer makes more tokens than there are bytes.
+        # No tokenizer makes more tokens than the text has bytes.
         asked = request.prompt.fill(phrase) + (request.prompt.system or "")
         limit = request.answer_limit(phrase)
         if limit is None:
@@ -133,10 +138,13 @@ class Budget:
         return self.price.cost(len(asked.encode()) + _OVERHEAD_TOKENS, n * limit)
 
     async def reserve(self, dollars: float) -> None:
-        """Waits until a call fits besides those under way.
+        """Waits until the budget has room for a call, and reserves its cost.
+
+        Args:
+            dollars: highest possible cost of the call.
 
         Raises:
-            JobIncompleteError: if it does not fit when nothing is under way.
+            JobIncompleteError: if there is no room although no call is in progress.
         """
         while self.limit is not None and (
             self.spent + self._reserved + dollars > self.limit
@@ -145,7 +153,7 @@ class Budget:
                 raise JobIncompleteError(
                     f"stopped at ${self.spent:.4f}: the next call may cost up to"
                     f" ${dollars:.4f}, beyond --max-cost {self.limit:g}; run again"
-                    " with more to go on"
+                    " with a higher limit to continue"
                 )
             self._freed.clear()
             await self._freed.wait()
@@ -155,16 +163,16 @@ class Budget:
     def settle(
         self, dollars: float, usage: Mapping[str, Any] | None, n: int, paid: bool = True
     ) -> None:
-        """Books a call in place of what was reserved for it.
+        """Replaces the reservation of a finished call by its actual cost.
 
         Args:
-            dollars: what was reserved.
-            usage: token counts of the server; None books all that was reserved.
-            n: texts that came.
+            dollars: the amount that was reserved.
+            usage: token counts from the server; None books the reserved amount.
+            n: number of texts received.
             paid: False if nothing was charged.
         """
         self._under_way -= 1
-        # Rounding must not leave anything reserved when nothing is under way.
+        # Rounding must not leave an amount reserved when no call is in progress.
         self._reserved = self._reserved - dollars if self._under_way else 0.0
         self._freed.set()
         if not paid:
@@ -176,14 +184,14 @@ class Budget:
         self._longest = max(self._longest, written / max(n, 1))
 
     def book(self, usage: Mapping[str, Any] | None, share: float = 1.0) -> int:
-        """Books a call that was not reserved for.
+        """Adds the cost of a call that had no reservation.
 
         Args:
-            usage: token counts of the server.
-            share: of the price that is paid.
+            usage: token counts from the server.
+            share: fraction of the price that is paid.
 
         Returns:
-            Tokens of the answer.
+            Number of tokens of the answer.
         """
         asked, written = count_usage(usage or {})
         self.input_tokens += asked
@@ -194,7 +202,7 @@ class Budget:
 
 
 def count_usage(usage: Mapping[str, Any]) -> tuple[int, int]:
-    """Returns (tokens of the prompt, of the answer) as any endpoint names them."""
+    """Returns (prompt tokens, answer tokens) from the usage of any endpoint."""
     pairs = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     counts = [next((usage[n] for n in names if n in usage), 0) for names in pairs]
     first, second = (c if isinstance(c, int | float) else 0 for c in counts)
@@ -204,10 +212,10 @@ def count_usage(usage: Mapping[str, Any]) -> tuple[int, int]:
 def estimate_job(
     request: Request, gaps: Mapping[str, tuple[int, ...]]
 ) -> tuple[int, int, int]:
-    """Estimates a job.
+    """Estimates the number of calls and tokens of a job.
 
     Args:
-        request: what is asked.
+        request: model, prompt and parameters of the job.
         gaps: phrase -> numbers of the texts that are missing.
 
     Returns:

@@ -1,7 +1,7 @@
-"""The cache of descriptions: one writer, and a record on disk before it counts.
+"""The cache of descriptions: one process writes, and every record is on disk at once.
 
-A cache is a JSONL file, or a folder in which every shard writes a file of its own.
-Only lines are added.
+A cache is a JSONL file, or a folder in which every shard writes its own file. Existing
+lines are never changed; new lines are appended.
 """
 
 import contextlib
@@ -20,22 +20,24 @@ from actiongpt_jax.text.description import (
     to_json,
 )
 
-# In a folder the last file by name wins, so the one of runs without --shard is last.
+# In a folder the records of the last file by name win, so the file of runs without
+# --shard has a name that sorts last.
 _WHOLE = "whole.jsonl"
-# Every line begins so; a file whose last line does not was not written by us.
+# Every line starts like this; a file whose last line does not is not a cache.
 _START = b'{"phrase": '
 
 
 class DescriptionCache:
-    """An opened cache; a context manager that gives the lock back.
+    """An open cache; as a context manager it releases its lock at the end.
 
     Attributes:
-        path: the file or folder.
-        file: where this process writes.
-        keys: of all records with a text, of all shards.
-        later_keys: those in files whose records win over the ones of `file`.
-        notes: sentences about truncated lines.
-        settings: (writer, prompt, how it was asked) of what a model wrote.
+        path: the file or folder of the cache.
+        file: the file to which this process writes.
+        keys: keys of all records that have a text, in all shards.
+        later_keys: keys in files whose records win over those in `file`.
+        notes: sentences about truncated lines, to be shown to the user.
+        settings: (writer, prompt, settings of the request) of every record that a
+            model wrote.
     """
 
     def __init__(
@@ -47,13 +49,13 @@ class DescriptionCache:
         """Reads the keys; with `writable`, locks the file and repairs its end.
 
         Args:
-            path: `*.jsonl`, or a folder (one that is there, or with `shard`).
-            shard: which share of the phrases this process describes.
-            writable: False reads only, and leaves the disk as it is.
+            path: a `*.jsonl` file, or a folder (an existing one, or with `shard`).
+            shard: the share of the phrases that this process describes.
+            writable: False only reads and changes nothing on disk.
 
         Raises:
-            InputError: if another process writes to it, or if it is no cache; what
-                is there is left as it was.
+            InputError: if another process writes to the cache, or if the file is not
+                a cache; the file is then left unchanged.
         """
         self.path = pathlib.Path(path)
         self.file = _own_file(self.path, shard)
@@ -73,7 +75,7 @@ class DescriptionCache:
             if writable:
                 refusal = (
                     f"another process is writing to {self.file}; wait until it ends, or"
-                    " give each its own --shard i/n"
+                    " give each process its own --shard i/n"
                 )
                 stack.enter_context(locked(self.file, refusal))
             if self.file.exists():
@@ -91,19 +93,21 @@ class DescriptionCache:
         self.close()
 
     def append(self, records: Iterable[Description]) -> None:
-        """Writes records; they are on disk, or not at all, when this returns.
+        """Appends records; when this returns they are on disk.
 
         Raises:
-            OSError: if the disk is full; what was there before stays whole.
+            OSError: if the disk is full; the records already in the file stay whole.
         """
         if not self._writable:
-            raise InputError(f"{self.path} was opened for reading; open it to write")
+            raise InputError(
+                f"{self.path} was opened for reading only; open it with writable=True"
+            )
         records = list(records)
         append_lines(self.file, map(to_json, records))
         self.keys |= {record.key for record in records if record.text.strip()}
 
     def close(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         self._writable = False
         self._lock.close()
 
@@ -114,7 +118,8 @@ class DescriptionCache:
         for line in read_lines(file, remedy, truncated.append):
             record = from_json(line.value, line.where)
             keys[record.key] = bool(record.text.strip())
-            # Redone records are left out: other settings were chosen for them.
+            # Redone records are skipped: they were asked with other settings on
+            # purpose.
             if record.parameters is not None and record.redo is None:
                 asked = ask_setting(record.prompt_version, record.parameters)
                 self.settings.add((record.writer, record.prompt, asked))
@@ -123,19 +128,19 @@ class DescriptionCache:
         return {key for key, has_text in keys.items() if has_text}
 
     def _note(self, truncated: Truncated) -> None:
-        """Makes a note of a truncated line; refuses one that is not ours."""
+        """Notes a truncated line; raises InputError if `describe` did not write it."""
         content = truncated.content
         ours = content.startswith(_START) or _START.startswith(content)
-        # A machine that lost power may leave zeros where the line was to be.
+        # A power failure may leave zero bytes where the line should be.
         if not ours and content.strip(b"\0"):
             raise InputError(
-                f"{truncated.where} must be one JSON record as `describe` writes it,"
-                f" got {content[:40]!r}; choose another --out"
+                f"{truncated.where} must be a JSON record written by `describe`, got"
+                f" {content[:40]!r}; choose another --out"
             )
         cut = "was cut off" if self._writable else "will be cut off"
         self.notes.append(
             f"{self.file}: the last line was truncated ({len(content)} bytes without a"
-            f" line end) and {cut}; its description is asked again"
+            f" line end) and {cut}; its description is asked for again"
         )
 
 
@@ -144,14 +149,14 @@ def _own_file(path: pathlib.Path, shard: Shard | None) -> pathlib.Path:
         if path.is_file() or path.suffix in (".json", ".jsonl"):
             raise InputError(
                 f"with --shard the cache must be a folder, in which each shard writes"
-                f" a file of its own, got the file {path}; choose another --out"
+                f" its own file, got the file {path}; choose another --out"
             )
         return path / f"{shard.name}.jsonl"
     if path.is_dir():
         return path / _WHOLE
     if path.suffix != ".jsonl":
         raise InputError(
-            f"the cache must be a *.jsonl file or a folder, got {path}; for"
-            " {phrase: [texts]} json use --from-file to read and --export to write"
+            f"the cache must be a *.jsonl file or a folder, got {path}; use"
+            " --from-file to read {phrase: [texts]} json and --export to write it"
         )
     return path

@@ -1,4 +1,4 @@
-"""Asks for the descriptions a cache lacks, and keeps each before it counts."""
+"""Asks for the descriptions that a cache lacks and writes each answer to disk."""
 
 import asyncio
 import contextlib
@@ -23,23 +23,23 @@ from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.prompts import TEMPLATES
 
 _SEEDS = 2**31
-# An empty answer is paid for: it is not asked for again for ever.
+# Empty answers are charged too, so a phrase is given up after this many in a row.
 _EMPTY_ANSWERS = 3
-# Not one text after so many phrases in a row: something is wrong with all of them.
+# If this many phrases in a row got no text, the cause is not one of the phrases.
 _HOPELESS = 20
-# Tries before it is believed that no server is there, as long as none ever answered.
+# Tries before concluding that there is no server, as long as none has ever answered.
 _TRIES_TO_REACH = 3
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What a job did.
+    """The result of a job.
 
     Attributes:
-        written: descriptions that are in the cache now and were not before.
-        calls: that were made, failed ones too.
-        failures: phrase -> why it has gaps.
-        stop: why the job ended early, None if it did not.
+        written: number of descriptions that were added to the cache.
+        calls: number of calls that were made, including failed ones.
+        failures: phrase -> why it still lacks texts.
+        stop: the error that ended the job early; None if it ran to its end.
     """
 
     written: int = 0
@@ -51,7 +51,7 @@ class Outcome:
 def find_gaps(
     request: Request, phrases: Iterable[str], keys: set[str]
 ) -> dict[str, tuple[int, ...]]:
-    """Returns phrase -> numbers of the texts it lacks, without those that are whole."""
+    """Returns phrase -> numbers of its missing texts, for phrases that lack any."""
     gaps = {}
     for phrase in phrases:
         missing = tuple(
@@ -63,11 +63,11 @@ def find_gaps(
 
 
 class Describer:
-    """One job: gaps in, records out.
+    """Runs one job: takes the gaps of a cache and writes the missing records.
 
-    Workers take phrase after phrase; each has one call under way at most, so that
-    no more than `concurrency` calls can be lost to a kill. When the job must stop,
-    calls under way are awaited and kept.
+    Workers take one phrase after another; each has at most one call in progress, so
+    that a kill loses no more than `concurrency` calls. When the job must stop, calls
+    in progress are awaited and their answers are stored.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class Describer:
         on_texts: Callable[[int], object] = lambda count: None,
         replaced: Mapping[tuple[str, int], Description] | None = None,
     ):
-        """Takes what the job needs.
+        """Stores the parts of the job.
 
         Args:
-            request: what is asked.
-            provider: who answers.
-            cache: opened to write.
-            budget: what it may cost.
-            pace: how fast.
-            on_texts: told how many texts were kept, whenever some are.
-            replaced: (phrase, number) -> record that a text takes the place of; its
+            request: model, prompt and parameters of the job.
+            provider: the provider that answers.
+            cache: the cache, opened for writing.
+            budget: price and cost limit.
+            pace: concurrency, rate and waiting times.
+            on_texts: called with the number of new texts after each write.
+            replaced: (phrase, number) -> the record that a new text replaces; its
                 field `redo` says why.
         """
         self._request, self._provider, self._cache = request, provider, cache
@@ -102,7 +102,7 @@ class Describer:
         self._failed_in_a_row = 0
 
     def stop(self, error: Exception) -> None:
-        """Ends the job as soon as the calls under way are done."""
+        """Ends the job as soon as the calls in progress are done."""
         if self.outcome.stop is None:
             self.outcome.stop = error
         self._stopped.set()
@@ -117,7 +117,14 @@ class Describer:
             yield
 
     async def run(self, gaps: Mapping[str, Sequence[int]]) -> Outcome:
-        """Fills gaps: phrase -> numbers of the texts to ask for."""
+        """Asks for the missing texts.
+
+        Args:
+            gaps: phrase -> numbers of the texts to ask for.
+
+        Returns:
+            The result of the job.
+        """
         phrases = iter(gaps.items())
         count = min(self._pace.concurrency, len(gaps))
         async with asyncio.TaskGroup() as workers:
@@ -135,8 +142,8 @@ class Describer:
             except NoAnswerError as error:
                 why = str(error)
             except (ValueError, RuntimeError, OSError) as error:
-                # InputError, JobIncompleteError, a full disk: the job ends, but what
-                # the other workers have asked for is kept first.
+                # InputError, JobIncompleteError or a full disk: the job ends, but the
+                # answers that other workers are waiting for are stored first.
                 self.stop(error)
                 return
             if why:
@@ -145,7 +152,8 @@ class Describer:
                 self._failed_in_a_row = 0
                 continue
             self._failed_in_a_row += 1
-            # What a file lacks it lacks at once, and all of it is to be listed.
+            # A file provider fails immediately for every missing phrase; list them all
+            # instead of stopping early.
             if self._failed_in_a_row >= _HOPELESS and self._provider.tries > 1:
                 self.stop(
                     JobIncompleteError(
@@ -155,7 +163,7 @@ class Describer:
                 )
 
     async def _describe(self, phrase: str, missing: list[int]) -> str:
-        """Fills one phrase's gaps; returns why some are left, or nothing."""
+        """Asks for one phrase's texts; returns why some are missing, or ''."""
         failed = empty = answers = 0
         while missing and not self._stopped.is_set():
             question = self._question(phrase, missing, answers)
@@ -180,22 +188,22 @@ class Describer:
         return ""
 
     def _question(self, phrase: str, missing: list[int], answers: int) -> Question:
-        """Asks for all that is missing, and then, if not all came, one by one."""
+        """Returns the next question: all missing texts at first, then one by one."""
         replaced = [self._replaced.get((phrase, index)) for index in missing]
         duplicate = any(r is not None and r.redo == "duplicate" for r in replaced)
         if answers == 0 and not duplicate:
             return Question(phrase, tuple(missing))
         # The seed must differ between texts and tries, or a server would repeat
-        # itself; of a run that is resumed it is the same.
-        told = [self._request.key(phrase, missing[0]), str(answers)]
-        told += [r.text for r in replaced if r is not None]
-        digest = hashlib.sha256("\n".join(told).encode()).digest()
+        # itself; a resumed run computes the same seeds.
+        hashed = [self._request.key(phrase, missing[0]), str(answers)]
+        hashed += [r.text for r in replaced if r is not None]
+        digest = hashlib.sha256("\n".join(hashed).encode()).digest()
         return Question(
             phrase, (missing[0],), int.from_bytes(digest[:4], "big") % _SEEDS
         )
 
     async def _call(self, question: Question) -> Answer | None:
-        """Makes one call in its turn; None if the job was stopped before."""
+        """Makes one call in its turn; returns None if the job was stopped before."""
         n = len(question.indices) if self._provider.at_once else 1
         most = self._budget.most(self._request, question.phrase, n)
         await self._budget.reserve(most)
@@ -229,17 +237,20 @@ class Describer:
             for number, index in enumerate(indices)
         ]
         if records:
-            # No `await` stands between the answer and the disk.
+            # There is no `await` between the answer and the write, so a stop cannot
+            # come between them.
             self._cache.append(records)
             del missing[: len(records)]
             self.outcome.written += len(records)
             self._on_texts(len(records))
 
-    def _check_reachable(self, said: str, failed: int) -> None:
+    def _check_reachable(self, reason: str, failed: int) -> None:
         if not self._reached and failed >= _TRIES_TO_REACH:
-            raise InputError(f"{said}; start it, or correct --base-url")
+            raise InputError(f"{reason}; start the server, or correct --base-url")
         if self._reached and failed >= self._provider.tries:
-            raise JobIncompleteError(f"{said} any more; run again when it does")
+            raise JobIncompleteError(
+                f"{reason} any more; run again when the server is back"
+            )
 
 
 def make_record(
@@ -250,15 +261,15 @@ def make_record(
     number: int,
     old: Description | None = None,
 ) -> Description:
-    """Makes a record of one text of an answer.
+    """Makes the record of one text of an answer.
 
     Args:
-        request: what was asked.
-        phrase: about what.
-        index: number among the texts of the phrase.
-        answer: that came.
-        number: which of its choices.
-        old: record whose place it takes, with `redo` saying why.
+        request: the request that was sent.
+        phrase: the phrase that is described.
+        index: number of the text among those of the phrase.
+        answer: the answer that arrived.
+        number: index of the text among the answer's choices.
+        old: the record that the new one replaces; its field `redo` says why.
     """
     choice, name = answer.choices[number], request.prompt.name
     key = request.key(phrase, index)

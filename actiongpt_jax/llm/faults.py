@@ -1,4 +1,7 @@
-"""Faults of descriptions: counted, listed, and named when they are asked again."""
+"""Finds, counts and lists faults of descriptions, such as truncated texts.
+
+The name of a fault selects the texts that `describe --redo` asks for again.
+"""
 
 import collections
 import dataclasses
@@ -15,12 +18,13 @@ REASONS = {
     "refused": "the model declined",
     "duplicate": "the same text as an earlier one of the phrase",
     "echo": "repeats the prompt",
-    "short": "fewer words than a description has",
-    "long-clip": "beyond CLIP's 77 word pieces",
-    "long-distilbert": "beyond DistilBERT's 512 word pieces",
-    "glued": "sentences without a blank between them",
+    "short": "too few words for a description",
+    "long-clip": "longer than CLIP's 77 word pieces",
+    "long-distilbert": "longer than DistilBERT's 512 word pieces",
+    "glued": "no space between sentences",
 }
-# The paper's descriptions have about 128 words; below this many none tells of limbs.
+# The paper's descriptions have about 128 words; with fewer words than this, no text
+# describes limbs.
 MIN_WORDS = 8
 LIMITS = {"long-clip": 77, "long-distilbert": 512}
 
@@ -34,7 +38,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"[^\W\d_]{2}[.!?][\"'”’)]?[A-Z][^\W\d_]*[ ,']")
-# Scripts without blanks count by the character.
+# In scripts without spaces every character counts as a word.
 _LETTERS = r"[^\W\u3040-\u30ff\u3400-\u9fff]+"
 _WORD = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff]|{_LETTERS}(?:['’]{_LETTERS})*")
 _RUN = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff]|{_LETTERS}")
@@ -57,12 +61,12 @@ def find_faults(
     """Finds the faults of descriptions.
 
     Args:
-        records: in the order in which an earlier text makes a later one a duplicate.
-        count_pieces: counts a text's word pieces, special ones included; None
-            estimates them from its words.
+        records: the descriptions; of two equal texts the later one is a duplicate.
+        count_pieces: function that counts a text's word pieces, including special
+            ones; None estimates the count from the words.
 
     Returns:
-        The faults, record by record; one record may have several.
+        The faults in the order of the records; one record may have several.
     """
     count_pieces = count_pieces or estimate_pieces
     seen: set[tuple[str, ...]] = set()
@@ -72,11 +76,11 @@ def find_faults(
         if not text:
             faults.append(Fault("empty", record))
             continue
-        # Each writer and prompt describes a phrase on its own.
+        # Texts by different writers or for different prompts are no duplicates.
         same = (record.phrase, record.writer, record.prompt, _normal(text))
         pieces = count_pieces(text)
         refused = record.finish_reason in _REFUSED or _REFUSAL.match(text)
-        found = {
+        has_fault = {
             "truncated": record.finish_reason in _TRUNCATED or not _FINAL.search(text),
             "refused": refused,
             "duplicate": same in seen,
@@ -86,7 +90,7 @@ def find_faults(
             **{reason: pieces > limit for reason, limit in LIMITS.items()},
         }
         seen.add(same)
-        faults += [Fault(reason, record) for reason in REASONS if found.get(reason)]
+        faults += [Fault(reason, record) for reason in REASONS if has_fault.get(reason)]
     return faults
 
 
@@ -94,38 +98,40 @@ def parse_reasons(spec: str) -> list[str]:
     """Splits a comma-separated list of reasons.
 
     Raises:
-        InputError: for an unknown one; lists the known ones.
+        InputError: for an unknown reason; the message lists the known ones.
     """
     reasons = [part.strip() for part in spec.split(",") if part.strip()]
     unknown = [reason for reason in reasons if reason not in REASONS]
     if unknown or not reasons:
         raise InputError(
-            f"the reason must be one or more of {', '.join(REASONS)}, separated by"
+            f"the fault must be one or more of {', '.join(REASONS)}, separated by"
             f" commas, got {spec!r}"
         )
     return reasons
 
 
 def count_words(text: str) -> int:
-    """Returns the number of words; of scripts without blanks, of characters."""
+    """Returns the number of words; in scripts without spaces, of characters."""
     return len(_WORD.findall(text))
 
 
 def estimate_pieces(text: str) -> int:
-    """Estimates the word pieces of a text, the two special ones included.
+    """Estimates the number of word pieces of a text, including the two special ones.
 
-    A word counts one for every nine letters begun, a punctuation mark one: within an
-    eighth of BERT's own counts on 956 English descriptions, on average 1 % more.
+    Every nine letters of a word, rounded up, count as one piece, and so does every
+    punctuation mark. On 956 English descriptions this is within an eighth of BERT's
+    own counts and on average 1 % higher.
     """
     words = sum(-(-len(word) // _LETTERS_A_PIECE) for word in _RUN.findall(text))
     return 2 + words + len(re.findall(r"[^\w\s]", text))
 
 
 def is_echo(record: Description) -> bool:
-    """Tells whether a text repeats its prompt.
+    """Returns whether a text repeats its prompt.
 
-    It does if it is the phrase alone, or has seven words of the prompt in a row
-    (or all, of a shorter one); a long phrase itself may well be repeated.
+    It does if it is the phrase alone, or contains seven consecutive words of the
+    prompt (or all words of a shorter prompt). Repeating a long phrase is allowed: the
+    phrase counts as one word.
     """
     phrase, text = find_words(record.phrase), find_words(record.text)
     if text == phrase:
@@ -138,12 +144,12 @@ def is_echo(record: Description) -> bool:
     if size < len(find_words("describe the action x")):
         return False
     runs = {tuple(asked[i : i + size]) for i in range(len(asked) - size + 1)}
-    said = _collapse(text, phrase)
-    return any(tuple(said[i : i + size]) in runs for i in range(len(said) - size + 1))
+    words = _collapse(text, phrase)
+    return any(tuple(words[i : i + size]) in runs for i in range(len(words) - size + 1))
 
 
 def report(faults: Sequence[Fault], records: Sequence[Description]) -> list[str]:
-    """Returns lines of text: how often each fault occurs, and then each fault."""
+    """Returns lines of text: first how often each fault occurs, then each fault."""
     counts = collections.Counter(fault.reason for fault in faults)
     total = len(records)
     sound = total - len({fault.record.key for fault in faults})
@@ -171,7 +177,7 @@ def find_words(text: str) -> list[str]:
 
 
 def _collapse(words: list[str], phrase: list[str]) -> list[str]:
-    """Puts one mark in the place of every occurrence of the phrase."""
+    """Replaces every occurrence of the phrase by one marker word."""
     out, at = [], 0
     while at < len(words):
         if phrase and words[at : at + len(phrase)] == phrase:

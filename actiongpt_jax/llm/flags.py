@@ -1,4 +1,4 @@
-"""Flags of the command line `describe`, and the request they stand for."""
+"""The flags of the command line `describe`, and the request made from them."""
 
 import argparse
 import json
@@ -17,52 +17,57 @@ _PARAMETERS = ("temperature", "top_p", "max_tokens", "seed")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds all flags."""
+    """Adds all flags of `describe` to a parser."""
     add = parser.add_argument_group("what to describe").add_argument
     add("--phrases", help="motion store, BABEL json or its folder, or a text file")
     add("--out", default="descriptions.jsonl", help="the cache: JSONL file or folder")
     add("--limit", type=at_least(1), help="number of phrases to take (default: all)")
-    add("--shard", metavar="I/N", help="share of the phrases; --out is a folder then")
-    add("--redo", metavar="FAULT", help=f"ask again for texts: {', '.join(REASONS)}")
+    add("--shard", metavar="I/N", help="share of the phrases; needs a folder as --out")
+    redo = "ask again for texts with this fault"
+    add("--redo", metavar="FAULT", help=f"{redo}: {', '.join(REASONS)}")
 
     add = parser.add_argument_group("what to ask").add_argument
-    add("--model", help="name that the server has for the model")
+    add("--model", help="name of the model on the server")
     add(
         "--k",
         type=int,
-        help=f"descriptions per phrase (default: {DEFAULT_K} or the preset's)",
+        help=f"descriptions per phrase (default: the preset's value, or {DEFAULT_K})",
     )
-    prompts = f"{', '.join(TEMPLATES)}, or text with {{phrase}} (default: {DEFAULT})"
-    add("--prompt", help=prompts)
-    add("--words", type=int, help="ask for complete sentences, at most this many words")
+    prompts = f"{', '.join(TEMPLATES)}, or a text that contains {{phrase}}"
+    add("--prompt", help=f"{prompts} (default: {DEFAULT})")
+    words = "ask for complete sentences with at most this many words"
+    add("--words", type=int, help=words)
     add("--preset", choices=PRESETS, help="settings of the paper or its published code")
     add("--temperature", type=float, help="sent to the server only if given")
     add("--top-p", type=float, help="sent only if given")
-    add("--max-tokens", type=int, help="limit of one answer, sent only if given")
+    add("--max-tokens", type=int, help="token limit of one answer, sent only if given")
     add("--seed", type=int, help="sent only if given")
-    other = "any other parameter; may be repeated"
+    other = "any other sampling parameter; may be repeated"
     add("--param", action="append", default=[], metavar="NAME=JSON", help=other)
 
-    add = parser.add_argument_group("whom to ask").add_argument
-    add("--endpoint", default="chat", help=f"interface: {', '.join(PATHS)}")
-    add("--base-url", help="address up to /v1 (default: OPENAI_BASE_URL, else OpenAI)")
-    source = "take the descriptions from this file and ask no server"
+    add = parser.add_argument_group("which server to ask").add_argument
+    add("--endpoint", default="chat", help=f"API endpoint: {', '.join(PATHS)}")
+    address = "address of the server up to /v1 (default: OPENAI_BASE_URL, else OpenAI)"
+    add("--base-url", help=address)
+    source = "read the descriptions from this file instead of asking a server"
     add("--from-file", "--import", metavar="FILE", help=source)
     add("--writer", help="writer meant by --from-file, --export, --report or --redo")
-    add("--concurrency", type=int, default=16, help="calls at the same time, at most")
-    add("--rpm", type=float, help="calls per minute, at most (default: no limit)")
+    add("--concurrency", type=int, default=16, help="most calls at the same time")
+    add("--rpm", type=float, help="most calls per minute (default: no limit)")
     add("--timeout", type=float, default=120.0, help="time limit of a call, in seconds")
-    add("--max-cost", type=float, help="dollars; stop before a call that exceeds it")
+    cost = "limit in dollars; stop before a call that might exceed it"
+    add("--max-cost", type=float, help=cost)
     prices = 'JSON {"model": {"input": $, "output": $}} per million tokens'
     add("--prices", help=f"{prices} (default: a built-in table)")
-    mode = "ask now, or through the server's batch interface"
+    mode = "ask now (online), or through the server's batch interface"
     add("--mode", choices=("online", "batch"), default="online", help=mode)
     steps = ("submit", "status", "collect")
     parser.add_argument("step", nargs="?", choices=steps, help="step of --mode batch")
 
-    add = parser.add_argument_group("in place of asking").add_argument
+    other = parser.add_argument_group("other actions, which ask for no descriptions")
+    add = other.add_argument
     add("--dry-run", action="store_true", help="show what would be asked, and its cost")
-    add("--check", action="store_true", help="ask whether the server has the model")
+    add("--check", action="store_true", help="check whether the server has the model")
     report = "list the faults in FILE (default: in --out)"
     add("--report", nargs="?", const="", metavar="FILE", help=report)
     add("--encoder", help="tokenizer that counts word pieces for --report")
@@ -72,15 +77,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def make_request(args: argparse.Namespace) -> Request:
-    """Makes the request that the flags stand for; a preset's values come last.
+    """Makes the request from the flags; a flag overrides a value of the preset.
 
     Raises:
-        InputError: for a value that is not possible, or without a model.
+        InputError: for an impossible value, or if --model is missing.
     """
     if not args.model:
         raise InputError(
             "--model must name the language model; --check tells whether the server"
-            " has it, and --from-file FILE takes descriptions without any"
+            " has it, and --from-file FILE needs no model"
         )
     preset = dict(PRESETS[args.preset]) if args.preset else {}
     prompt = args.prompt or preset.pop("prompt", DEFAULT)
@@ -106,7 +111,7 @@ def make_request(args: argparse.Namespace) -> Request:
 
 
 def follow_file(args: argparse.Namespace, source: FileProvider) -> None:
-    """Takes from a file what flags leave open: writer, prompt, and how many texts."""
+    """Sets model, prompt and k from a file where the flags do not set them."""
     args.model = args.model or source.writer
     args.prompt = args.prompt or source.prompt
     args.k = args.k or max(map(len, source.texts.values()), default=1)

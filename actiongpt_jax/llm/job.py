@@ -1,4 +1,4 @@
-"""A job of the command line `describe`: what is missing, and the ways to get it."""
+"""A job of the command line `describe`: finds missing texts and asks for them."""
 
 import asyncio
 import contextlib
@@ -29,16 +29,17 @@ _BAR_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is wanted, and where it is kept.
+    """The descriptions to ask for, and the cache that stores them.
 
     Attributes:
-        request: what is asked.
-        phrases: about what.
-        out: the cache.
-        shard: which share of the phrases is wanted; None wants all of them.
-        redo: faults for which texts are asked for again, instead of gaps.
-        writer: whose texts are asked for again; None for the request's model.
-        limit: with `redo` and no phrases: only the first so many faulty ones.
+        request: model, prompt and parameters of the job.
+        phrases: the phrases to describe.
+        out: path of the cache.
+        shard: the share of the phrases to describe; None means all of them.
+        redo: faults; if not empty, texts with these faults are asked for again,
+            instead of missing texts.
+        writer: writer whose texts are asked for again; None for the request's model.
+        limit: most phrases with faulty texts to ask for again; None for all.
     """
 
     request: Request
@@ -67,21 +68,22 @@ class Job:
         if others and not self.redo:
             yield (
                 f"warning: {self.out} has descriptions by {request.model!r} for the"
-                f" prompt {name!r} that were asked with {min(others)}, not with {mine};"
-                " they are not used together: choose another --out"
+                f" prompt {name!r} that were asked for with {min(others)}, not with"
+                f" {mine}; the two cannot be used together: choose another --out"
             )
 
     def plan(
         self, cache: DescriptionCache
     ) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, int], Description]]:
-        """Finds what must be asked.
+        """Finds the texts to ask for.
 
         Returns:
-            phrase -> numbers of the texts, and (phrase, number) -> the faulty record
-            whose place a text takes, with `redo` saying why.
+            phrase -> numbers of the texts to ask for; and (phrase, number) -> the
+            faulty record that a new text replaces, with the reason in `redo`.
 
         Raises:
-            InputError: if a faulty text stands in a file whose records would win.
+            InputError: if nothing matches, or a faulty text is in a file whose records
+                would win over the new ones.
         """
         if not self.redo:
             return find_gaps(self.request, self.phrases, cache.keys), {}
@@ -97,8 +99,8 @@ class Job:
         if not records:
             raise InputError(
                 f"{self.out} has no descriptions of these phrases by {writer!r} for the"
-                f" prompt {self.request.prompt.name!r} to ask for again; --report lists"
-                " what it has, --writer and --prompt choose"
+                f" prompt {self.request.prompt.name!r} to ask for again; see what it"
+                " has with --report, and choose with --writer and --prompt"
             )
         faulty: dict[tuple[str, int], Description] = {}
         for fault in find_faults(records):
@@ -107,9 +109,10 @@ class Job:
                 continue
             if record.key in cache.later_keys:
                 raise InputError(
-                    f"the description {record.index} of {record.phrase!r} stands in"
-                    f" another file of {cache.path}, whose records win over those of"
-                    f" {cache.file.name}: redo without --shard, or with the same"
+                    f"description {record.index} of {record.phrase!r} is in another"
+                    f" file of {cache.path}, whose records win over those of"
+                    f" {cache.file.name}: use --redo without --shard, or with the"
+                    " --shard of that file"
                 )
             marked = dataclasses.replace(record, redo=fault.reason)
             faulty.setdefault((record.phrase, record.index), marked)
@@ -121,7 +124,7 @@ class Job:
 
 
 def of_shard(phrases: Sequence[str], shard: Shard | None) -> list[str]:
-    """Returns the phrases of a shard; which they are does not depend on the others."""
+    """Returns the phrases of a shard, chosen by a hash of each phrase alone."""
     return [phrase for phrase in phrases if _is_of(shard, phrase)]
 
 
@@ -132,12 +135,12 @@ def _is_of(shard: Shard | None, phrase: str) -> bool:
 
 
 def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:
-    """Yields what a run would do; asks nobody and changes nothing.
+    """Yields lines that say what a run would do; calls no server, changes no file.
 
     Args:
-        job: what is wanted.
-        price: of the model, None if unknown.
-        asks: False if a file and no server is to answer.
+        job: the job.
+        price: price of the model; None if unknown.
+        asks: False if a file answers instead of a server.
     """
     request = job.request
     with job.open_cache(writable=False) as cache:
@@ -149,10 +152,12 @@ def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:
         yield f"descriptions to ask for again: {missing} of {len(gaps)} phrases"
     else:
         yield f"phrases: {len(job.phrases)}, descriptions of each: {request.k}"
-        yield f"descriptions: {wanted}, cached: {wanted - missing}, to ask: {missing}"
+        yield (
+            f"descriptions: {wanted}, cached: {wanted - missing}, to ask for: {missing}"
+        )
     if not asks:
         return
-    more = ", more where the server does not honour n" if request.at_once else ""
+    more = ", more if the server ignores n" if request.at_once else ""
     yield f"requests: {calls} to {request.address}{more if request.k > 1 else ''}"
     yield f"tokens (estimated): {tokens_in} of prompts, {tokens_out} of answers"
     if price is None:
@@ -167,22 +172,22 @@ def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:
 def run_job(
     job: Job, provider: Provider, cache: DescriptionCache, budget: Budget, pace: Pace
 ) -> None:
-    """Asks for what is missing, with a progress bar; prints what was done.
+    """Asks for the missing texts, with a progress bar, and prints a summary.
 
     Args:
-        job: what is wanted.
-        provider: who answers; connected here if it connects.
-        cache: opened to write.
-        budget: what it may cost.
-        pace: how fast.
+        job: the job.
+        provider: the provider that answers; its connections are opened here.
+        cache: the job's cache, opened for writing.
+        budget: price and cost limit.
+        pace: concurrency, rate and waiting times.
 
     Raises:
-        InputError: for anything the user must change before it can go on.
-        JobIncompleteError: if gaps are left.
+        InputError: for anything the user must change before the job can go on.
+        JobIncompleteError: if texts are still missing.
     """
     gaps, replaced = job.plan(cache)
     missing = sum(map(len, gaps.values()))
-    # What goes wrong at once is said in one sentence, without an empty bar above it.
+    # The delay keeps an empty bar from appearing above an error that comes at once.
     with tqdm(total=missing, unit="text", desc="describe", delay=_BAR_SECONDS) as bar:
 
         def on_texts(count: int) -> None:
@@ -208,9 +213,8 @@ def run_job(
         raise outcome.stop
     if left:
         raise JobIncompleteError(
-            f"{left} of {missing} descriptions are missing, of"
-            f" {len(outcome.failures)} phrases; run the same command again to ask for"
-            " them"
+            f"{left} of {missing} descriptions, for {len(outcome.failures)} phrases,"
+            " are missing; run the same command again to ask for them"
         )
 
 
@@ -229,13 +233,16 @@ async def _run(describer: Describer, gaps: Mapping[str, Sequence[int]]) -> Outco
 
     def interrupt() -> None:
         print(
-            "\nwaiting for the calls under way; interrupt again to give them up",
+            "\nwaiting for the calls in progress; interrupt again to abandon them",
             file=sys.stderr,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         describer.stop(
-            JobIncompleteError("interrupted; what was written is kept: run again")
+            JobIncompleteError(
+                "interrupted; the descriptions so far are in the cache: run again to"
+                " continue"
+            )
         )
 
     with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
@@ -259,7 +266,7 @@ def _summary(
         parts.append(f"{budget.input_tokens} + {budget.output_tokens} tokens")
     if budget.price is not None and missing:
         parts.append(f"${budget.spent:.4f}")
-    whole = len(job.phrases) - len(find_gaps(job.request, job.phrases, cache.keys))
+    complete = len(job.phrases) - len(find_gaps(job.request, job.phrases, cache.keys))
     if not job.redo:
-        parts.append(f"{whole} of {len(job.phrases)} phrases have {job.request.k}")
+        parts.append(f"{complete} of {len(job.phrases)} phrases have {job.request.k}")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Descriptions over OpenAI's Batch API: half the price, within 24 hours."""
+"""Descriptions through OpenAI's Batch API: half the price, within 24 hours."""
 
 import asyncio
 import collections
@@ -27,8 +27,8 @@ _SHOWN_ERRORS = 5
 class Batches:
     """The batches of one cache.
 
-    Each method talks to the server and returns when that is done; what it learnt is
-    on disk before the next thing is asked for.
+    Each method calls the server and returns when that is done. Every response is
+    written to disk before the next call.
     """
 
     def __init__(
@@ -36,21 +36,23 @@ class Batches:
         cache: DescriptionCache,
         timeout: float = 120.0,
     ):
-        """Reads the state next to a cache.
+        """Reads the state that is stored next to a cache.
 
         Args:
-            cache: opened to write, or to read if only `status` is called.
-            timeout: seconds for one call.
+            cache: the cache, opened for writing; reading suffices for `status`.
+            timeout: time limit of one call, in seconds.
         """
         self._cache, self._timeout = cache, timeout
         self.state = BatchState(cache.file)
 
     def submit(self, request: Request, gaps: Mapping[str, tuple[int, ...]]) -> None:
-        """Submits what is missing and not under way; ends what a kill interrupted.
+        """Submits the missing texts that no batch in progress asks for already.
+
+        A submission that a kill interrupted is completed or given up first.
 
         Args:
-            request: what is asked.
-            gaps: phrase -> numbers of the texts wanted.
+            request: model, prompt and parameters of the job.
+            gaps: phrase -> numbers of the missing texts.
 
         Raises:
             InputError: for anything the user must change.
@@ -66,7 +68,7 @@ class Batches:
                 if rest:
                     left[phrase] = tuple(rest)
             if not left:
-                print("nothing to submit: all is described or under way")
+                print("nothing to submit: all texts are in the cache or in a batch")
             parts = self.state.add(request, left)
             self.state.save()
             await self._send(client, parts)
@@ -74,7 +76,7 @@ class Batches:
         self._run(request, send)
 
     def status(self) -> None:
-        """Asks how far the batches are, and says it."""
+        """Asks the server for the progress of the batches and prints it."""
 
         async def ask(client: openai.AsyncOpenAI, parts: list[Part]) -> None:
             for part in parts:
@@ -83,16 +85,19 @@ class Batches:
         self._run_parts(ask)
 
     def collect(self, budget: Budget) -> dict[str, str]:
-        """Takes what has come into the cache; submits again what expired.
+        """Writes the answers of ended batches into the cache.
+
+        Requests that expired without an answer are submitted again.
 
         Args:
-            budget: books the tokens.
+            budget: the budget that books the tokens.
 
         Returns:
-            Phrase -> why a text of it did not come.
+            Phrase -> why one of its texts is missing.
 
         Raises:
-            JobIncompleteError: if batches are still under way, or texts missing.
+            JobIncompleteError: if a batch was written but not submitted, or the
+                server fails.
         """
         failures: dict[str, str] = {}
 
@@ -117,13 +122,13 @@ class Batches:
 
     @property
     def under_way(self) -> int:
-        """How many batches have not come yet."""
+        """Number of batches that are still in progress."""
         return sum(not part.done for part in self.state.parts)
 
     def _run_parts(
         self, act: Callable[[openai.AsyncOpenAI, list[Part]], Awaitable[None]]
     ) -> None:
-        """Does something with the parts that are under way, server by server."""
+        """Calls `act` with the parts in progress, once for each server."""
         parts = [part for part in self.state.parts if not part.done]
         unsent = sum(part.batch_id is None for part in parts)
         if unsent:
@@ -131,7 +136,7 @@ class Batches:
                 f"{unsent} batches are written but not submitted: run submit again"
             )
         if not parts:
-            print(f"no batch is under way in {self.state.folder}")
+            print(f"no batch is in progress in {self.state.folder}")
         for url in dict.fromkeys(part.request["base_url"] for part in parts):
             there = [part for part in parts if part.request["base_url"] == url]
             self._run(there[0].to_request(), lambda client, p=there: act(client, p))
@@ -148,13 +153,13 @@ class Batches:
                 try:
                     await act(client)
                 except openai.APIError as error:
-                    # The original would show the request with its headers.
+                    # The original error would show the request with its headers.
                     raise provider.errors.final(error) from None
 
         asyncio.run(guarded())
 
     async def _reconcile(self, client: openai.AsyncOpenAI) -> None:
-        """Ends what a kill or an error interrupted before its batch was noted."""
+        """Completes or gives up submissions that stopped before the id was stored."""
         for part in self.state.parts:
             if part.done or part.batch_id is not None:
                 continue
@@ -162,7 +167,7 @@ class Batches:
             if part.input_file_id is not None:
                 batch = await _find(client, part.input_file_id)
             if batch is None:
-                # It may have been meant for another server or model: written again.
+                # It may have been for another server or model, so it is written again.
                 part.done, part.status = True, "given up"
             else:
                 part.batch_id, part.status = batch.id, batch.status
@@ -198,7 +203,7 @@ class Batches:
     async def _take(
         self, client: openai.AsyncOpenAI, part: Part, batch: Any, budget: Budget
     ) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-        """Takes one batch; returns what failed and what is left of each phrase."""
+        """Stores one batch's answers; returns phrase -> reason and -> missing texts."""
         request = part.to_request()
         reader = OpenAIProvider(request, self._timeout)
         wanted = {row.custom_id: row for row in self.state.wanted(part)}
@@ -253,7 +258,7 @@ class Batches:
         budget.book(answer.usage, budget.price.batch if budget.price else 1.0)
         call = dict(answer.call or {}) | {"batch": result.get("id")}
         answer = dataclasses.replace(answer, call=call)
-        # A run that was killed may have taken some of them before.
+        # A run that was killed may have stored some of them already.
         self._cache.append(
             make_record(request, row.phrase, index, answer, number)
             for number, index in enumerate(row.indices[: len(answer.choices)])
@@ -266,7 +271,7 @@ class Batches:
 
 
 async def _find(client: openai.AsyncOpenAI, input_file_id: str) -> Any:
-    """Finds the batch of a file, which a kill kept from being noted."""
+    """Finds the batch of an uploaded file whose id a kill kept from being stored."""
     async for batch in client.batches.list(limit=100):
         if batch.input_file_id == input_file_id:
             return batch

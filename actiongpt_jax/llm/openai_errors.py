@@ -1,4 +1,4 @@
-"""What a server refuses, in sentences that say what to change."""
+"""Translates errors of a server into sentences that say what to change."""
 
 import dataclasses
 import datetime
@@ -13,9 +13,10 @@ from actiongpt_jax.llm.api_key import Secret
 from actiongpt_jax.llm.provider import NoAnswerError, TryAgainError
 from actiongpt_jax.llm.request import Request, show_address
 
-# A longer wait is a quota for hours, not a moment's crowd; openai's client refuses
-# it too.
+# A longer wait means that a quota of hours is used up, not that the server is busy for
+# a moment; openai's client does not wait that long either.
 MAX_WAIT_SECONDS = 120.0
+# Characters of the server's message that are shown.
 _SAID_AT_MOST = 300
 _RETRIED = {408, 409, 425, 429}
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached"}
@@ -25,7 +26,7 @@ _GONE_WORDS = re.compile(
     r"|discontinued|no longer)",
     re.IGNORECASE | re.DOTALL,
 )
-# Shut down by OpenAI on 2024-01-04 and 2026-09-28, the last of completions.
+# Completion models, which OpenAI shut down on 2024-01-04 and 2026-09-28.
 _COMPLETIONS_ONLY = re.compile(r"davinci|curie|babbage|\bada\b|turbo-instruct")
 _NO_SERVER = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
 _SHOWN_MODELS = 8
@@ -33,12 +34,13 @@ _SHOWN_MODELS = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """What a failed call means.
+    """The meaning of a failed call.
 
     Attributes:
-        error: to be raised.
-        parameter: name of what the server does not take, if it is that.
-        said: the server's words.
+        error: the error to raise.
+        parameter: name of the parameter that the server refuses; None for any other
+            cause.
+        said: the server's message.
     """
 
     error: Exception
@@ -47,19 +49,24 @@ class Refused:
 
 
 class ApiErrors:
-    """Puts errors of the openai package into this library's, without the key."""
+    """Translates errors of the openai package into this library's, without the key."""
 
     def __init__(self, request: Request, secret: Secret):
-        """Keeps what the sentences mention."""
+        """Stores the request and the key.
+
+        Args:
+            request: the request; messages name its model and address.
+            secret: the key, which is removed from messages.
+        """
         self._request, self._secret = request, secret
         self._where = show_address(request.base_url)
 
     def translate(self, error: openai.APIError, body: dict[str, Any]) -> Refused:
-        """Says what a failed call means.
+        """Returns the meaning of a failed call.
 
         Args:
-            error: of the openai package.
-            body: what was sent.
+            error: the error that the openai package raised.
+            body: the body of the request that failed.
         """
         said = self._said(error)
         if isinstance(error, openai.APITimeoutError) or not isinstance(
@@ -70,8 +77,8 @@ class ApiErrors:
         if status == 402 or code in _NO_MONEY or error.type in _NO_MONEY:
             return Refused(
                 JobIncompleteError(
-                    f"{self._where} will not write more until it is paid ({said});"
-                    " what was written is kept: run again then"
+                    f"{self._where} answers no more until it is paid ({said}); the"
+                    " descriptions so far are in the cache: run again after paying"
                 )
             )
         if status in _RETRIED or status >= 500:
@@ -80,7 +87,7 @@ class ApiErrors:
             return Refused(
                 InputError(
                     f"{self._where} refused the key in OPENAI_API_KEY ({status}:"
-                    f" {said}); set another key, or --base-url to its server"
+                    f" {said}); set another key, or set --base-url to the key's server"
                 )
             )
         if code in _GONE or (status in (400, 404, 410) and _GONE_WORDS.search(said)):
@@ -88,9 +95,9 @@ class ApiErrors:
         if status in (404, 405):
             return Refused(
                 InputError(
-                    f"{self._request.address} is no address of the server ({status}:"
-                    f" {said}); --base-url usually ends in /v1, and --endpoint may not"
-                    " be one it has"
+                    f"{self._request.address} does not exist on the server ({status}:"
+                    f" {said}); correct --base-url, which usually ends in /v1, or"
+                    " choose an --endpoint that the server has"
                 )
             )
         name = None
@@ -99,9 +106,9 @@ class ApiErrors:
         if name is not None:
             return Refused(
                 InputError(
-                    f"the model {self._request.model!r} at {self._where} does not take"
-                    f" {name!r} as it was set (it said: {said}); leave that out or"
-                    " change it"
+                    f"the model {self._request.model!r} at {self._where} does not"
+                    f" accept {name!r} with this value (the server says: {said}); leave"
+                    " it out or change it"
                 ),
                 name,
                 said,
@@ -109,7 +116,7 @@ class ApiErrors:
         return Refused(NoAnswerError(f"refused ({status}: {said})"), said=said)
 
     def final(self, error: openai.APIError) -> Exception:
-        """Says what a failed call means where it is not tried again."""
+        """Returns the error to raise for a failed call that is not tried again."""
         meant = self.translate(error, {}).error
         if isinstance(meant, TryAgainError | NoAnswerError):
             if isinstance(meant, TryAgainError) and meant.unreachable:
@@ -118,33 +125,36 @@ class ApiErrors:
         return meant
 
     def unreachable(self) -> InputError:
-        """Says that there is no server."""
+        """Returns the error for an address at which no server answers."""
         return InputError(
-            f"no server answers at {self._where}; start it, or correct --base-url"
+            f"no server answers at {self._where}; start the server, or correct"
+            " --base-url"
         )
 
     def absent_model(
         self, error: openai.APIError, names: Sequence[str] = ()
     ) -> InputError:
-        """Says that a model is gone, and what to use.
+        """Returns the error for a model that does not exist (any more).
 
         Args:
-            error: the server's.
-            names: models it has.
+            error: the error that the openai package raised.
+            names: the models that the server has, if known.
         """
         use = "use another --model"
         if names:
-            use += f", the server has {', '.join(names[:_SHOWN_MODELS])}"
+            use += f"; the server has {', '.join(names[:_SHOWN_MODELS])}"
             use += ", ..." if len(names) > _SHOWN_MODELS else ""
         if _COMPLETIONS_ONLY.search(self._request.model):
             use += (
-                "; OpenAI has shut its completion models down: --endpoint chat --model"
-                " gpt-6-luna, or a local server for --endpoint completions"
+                "; OpenAI has shut down its completion models: use --endpoint chat"
+                " --model gpt-6-luna, or a local server for --endpoint completions"
             )
         elif not names:
-            use += " (for example gpt-6-luna at OpenAI); --check asks about a model"
+            use += (
+                " (for example gpt-6-luna at OpenAI); --check tells whether it exists"
+            )
         return InputError(
-            f"{self._where} has no model {self._request.model!r} (it said:"
+            f"{self._where} has no model {self._request.model!r} (the server says:"
             f" {self._said(error)}); {use}"
         )
 
@@ -167,8 +177,9 @@ class ApiErrors:
             )
             return JobIncompleteError(
                 f"{self._where} asks to come back in {_duration(after)}"
-                f" ({error.status_code}: {said}); what was written is kept: run the"
-                f" same command again after {back:%Y-%m-%d %H:%M:%S %Z}"
+                f" ({error.status_code}: {said}); the descriptions so far are in the"
+                " cache: run the same command again after"
+                f" {back:%Y-%m-%d %H:%M:%S %Z}"
             )
         if headers.get("x-should-retry") == "false":
             return NoAnswerError(f"{error.status_code}: {said}")
@@ -177,7 +188,7 @@ class ApiErrors:
     def _parameter(
         self, error: openai.APIStatusError, said: str, body: dict[str, Any]
     ) -> str | None:
-        """Finds which of the things we sent the server complains about."""
+        """Finds the name of the parameter that the server complains about."""
         sent = set(body) - {"model", "messages", "input", "prompt", "instructions"}
         named = (error.param or "").split(".")[-1].split("[")[0]
         if named in sent:

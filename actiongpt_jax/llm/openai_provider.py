@@ -25,12 +25,12 @@ _CONNECT_SECONDS = 10.0
 
 
 class OpenAIProvider:
-    """Asks a server; retries nothing by itself.
+    """Asks a server; a failed call is not tried again here.
 
     Attributes:
-        errors: puts what goes wrong into sentences.
-        at_once: whether the server takes `n`.
-        tries: calls for a phrase before it is given up.
+        errors: translates errors of the openai package.
+        at_once: whether the server accepts `n`.
+        tries: number of failed calls after which a phrase is given up.
     """
 
     tries = 8
@@ -39,11 +39,12 @@ class OpenAIProvider:
         """Reads the key from the environment.
 
         Args:
-            request: what is asked; its address is where it is asked.
-            timeout: seconds for one call.
+            request: model, prompt, parameters and address of the server.
+            timeout: time limit of one call, in seconds.
 
         Raises:
-            InputError: if there is no key, or one that cannot be sent.
+            InputError: if the key is missing or cannot be sent, or the time limit is
+                not positive.
         """
         if not timeout > 0:
             raise InputError(f"--timeout must be more than 0 seconds, got {timeout}")
@@ -54,7 +55,7 @@ class OpenAIProvider:
         self._renamed: dict[str, str] = {}
 
     def connect(self, max_retries: int = 0) -> openai.AsyncOpenAI:
-        """Opens a client; close it in the loop in which it was used."""
+        """Returns a new client; close it in the event loop in which it was used."""
         return openai.AsyncOpenAI(
             api_key=self._secret.reveal(),
             base_url=self._request.base_url,
@@ -63,16 +64,16 @@ class OpenAIProvider:
         )
 
     def scrub(self, text: str) -> str:
-        """Takes the key out of a text."""
+        """Removes the key from a text."""
         return self._secret.scrub(text)
 
     async def __aenter__(self) -> "OpenAIProvider":
-        """Connects."""
+        """Opens the client."""
         self._client = self.connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Closes the connections."""
+        """Closes the client's connections."""
         await self._client.close()
 
     async def ask(self, question: Question) -> Answer:
@@ -94,7 +95,7 @@ class OpenAIProvider:
         except openai.APIError as error:
             refused = self.errors.translate(error, body)
             if not self._adapt(refused, body, question):
-                # The original would show the request with its headers.
+                # The original error would show the request with its headers.
                 raise refused.error from None
             return Answer([], reason=str(refused.error))
         return self.read(_parse(text, self._secret), n, seed, body)
@@ -106,12 +107,12 @@ class OpenAIProvider:
 
         Args:
             document: body of the response.
-            n: how many texts were asked.
-            seed: that was sent.
+            n: number of texts that were asked for.
+            seed: the seed that was sent; None if none was.
             sent: body of the request.
 
         Raises:
-            TryAgainError: if it is no answer.
+            TryAgainError: if the response does not have the form of an answer.
         """
         scrub = self._secret.scrub
         choices = _choices(document, self._request.endpoint)[:n]
@@ -138,7 +139,11 @@ class OpenAIProvider:
     def _adapt(
         self, refused: Refused, body: dict[str, Any], question: Question
     ) -> bool:
-        """Does without what the user did not ask for and the server refuses."""
+        """Stops sending a refused parameter unless the user set it.
+
+        Returns:
+            Whether the call can be repeated without that parameter.
+        """
         name = refused.parameter
         if name == "n" and "n" in body:
             self.at_once = False
@@ -152,34 +157,38 @@ class OpenAIProvider:
 
 
 def read_key() -> str:
-    """Returns the key of the environment.
+    """Returns the key from the environment variable.
 
     Raises:
-        InputError: if there is none, or one that no header can carry.
+        InputError: if it is missing or cannot be sent in an HTTP header.
     """
     key = os.environ.get(KEY, "").strip()
     if not key:
         raise InputError(
-            f"the environment variable {KEY} must hold the key of the server, and is"
-            f" not set: `export {KEY}=...` (any word for a local server that asks for"
-            " none); --from-file FILE takes descriptions from a file and needs no key"
+            f"the environment variable {KEY} must hold the key of the server, but is"
+            f" not set: run `export {KEY}=...` (with any word for a local server that"
+            " needs no key), or use --from-file FILE, which needs no key"
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise InputError(
-            f"the environment variable {KEY} must hold one word of plain letters, but"
-            " has blanks, line ends or other characters in it; copy the key again"
+            f"the environment variable {KEY} must hold one word of ASCII characters,"
+            " but has spaces, line ends or other characters in it; copy the key again"
         )
     return key
 
 
 async def check_model(request: Request, timeout: float = 30.0) -> str:
-    """Asks the server about a model.
+    """Asks the server whether it has a model.
+
+    Args:
+        request: the request; its model and address are checked.
+        timeout: time limit of the call, in seconds.
 
     Returns:
-        A sentence: that it is there, and when it shuts down if the server says so.
+        A sentence that says that the model exists, and its shutdown date if known.
 
     Raises:
-        InputError: if it is not there, or the server is not.
+        InputError: if the model does not exist or the server does not answer.
     """
     provider = OpenAIProvider(request, timeout)
     where = show_address(request.base_url)
@@ -188,7 +197,10 @@ async def check_model(request: Request, timeout: float = 30.0) -> str:
             async with asyncio.timeout(timeout):
                 model = await client.models.retrieve(request.model)
         except TimeoutError:
-            raise InputError(f"{where} did not answer within {timeout:g} s") from None
+            raise InputError(
+                f"{where} did not answer within {timeout:g} s; check --base-url, or"
+                " raise --timeout"
+            ) from None
         except openai.NotFoundError as error:
             names = await _list_models(client)
             raise provider.errors.absent_model(error, names) from None
@@ -196,11 +208,11 @@ async def check_model(request: Request, timeout: float = 30.0) -> str:
             raise provider.errors.final(error) from None
     if isinstance(model, str) or not getattr(model, "id", None):
         raise InputError(
-            f"{where} must answer as OpenAI's protocol says, but sends something else;"
-            " --base-url usually ends in /v1"
+            f"{where} must answer in OpenAI's protocol, but does not; correct"
+            " --base-url, which usually ends in /v1"
         )
     date = getattr(model, "shutdown_date", None)
-    if isinstance(date, int | float):  # as the protocol's other times
+    if isinstance(date, int | float):  # seconds since 1970, like the protocol's times
         date = datetime.datetime.fromtimestamp(date, datetime.UTC).date()
     until = f"shuts down on {date}" if date else "no shutdown announced"
     return f"{where} has the model {model.id}: {until}"
@@ -220,17 +232,17 @@ def _parse(text: str, secret: Secret) -> dict[str, Any]:
         document = None
     if not isinstance(document, dict):
         raise TryAgainError(
-            f"the answer is no JSON: {secret.scrub(text[:60])!r}", maybe_paid=True
+            f"the answer is not JSON: {secret.scrub(text[:60])!r}", maybe_paid=True
         )
     return document
 
 
 def _choices(document: dict[str, Any], endpoint: str) -> list[tuple[str, str | None]]:
-    """Returns (text, why it ended) of every choice."""
+    """Returns (text, finish reason) of every choice."""
     try:
         if endpoint == "responses":
             return [_of_response(document)]
-        found = []
+        choices = []
         for choice in document["choices"]:
             reason = choice.get("finish_reason")
             text = choice.get("text")
@@ -239,8 +251,8 @@ def _choices(document: dict[str, Any], endpoint: str) -> list[tuple[str, str | N
                 text = message.get("content")
                 if not text and message.get("refusal"):
                     text, reason = message["refusal"], "refusal"
-            found.append((_as_text(text), None if reason is None else str(reason)))
-        return found
+            choices.append((_as_text(text), None if reason is None else str(reason)))
+        return choices
     except (AttributeError, KeyError, TypeError):
         raise TryAgainError(
             f"the answer has no {'output' if endpoint == 'responses' else 'choices'}",
@@ -275,10 +287,10 @@ def _as_text(content: Any) -> str:
 def _why_fewer(n: int, texts: list[tuple[str, str | None]]) -> str:
     empty = [reason for text, reason in texts if not text]
     if not empty:
-        return f"{len(texts)} of {n} texts came"
+        return f"the answer has {len(texts)} of {n} texts"
     if {"length", "max_output_tokens"} & set(empty):
         return (
-            "an empty text came that used up its tokens (a model that reasons: raise"
-            " --max-tokens, or --param reasoning_effort=none)"
+            "the answer has an empty text that used up its tokens (for a reasoning"
+            " model, raise --max-tokens or add --param reasoning_effort=none)"
         )
-    return "an empty text came"
+    return "the answer has an empty text"

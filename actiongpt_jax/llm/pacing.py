@@ -1,4 +1,4 @@
-"""How fast a server is asked, and how long is waited after it failed."""
+"""The pace of calls: concurrency, calls per minute, and waits after failures."""
 
 import asyncio
 import dataclasses
@@ -10,13 +10,13 @@ from actiongpt_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a server is asked.
+    """Limits on the pace of calls.
 
     Attributes:
-        concurrency: calls under way at once, at most.
-        rpm: calls begun within a minute, None for no limit.
+        concurrency: most calls in progress at the same time.
+        rpm: most calls started per minute; None for no limit.
         first_wait: seconds before a failed call is tried again; doubled each time.
-        longest_wait: where the doubling ends.
+        longest_wait: longest wait after a failed call, in seconds.
     """
 
     concurrency: int = 16
@@ -25,7 +25,11 @@ class Pace:
     longest_wait: float = 8.0
 
     def __post_init__(self):
-        """Checks the limits; raises InputError naming the flag."""
+        """Checks the limits.
+
+        Raises:
+            InputError: if a limit is not positive; the message names the flag.
+        """
         if self.concurrency < 1:
             raise InputError(f"--concurrency must be 1 or more, got {self.concurrency}")
         if self.rpm is not None and not self.rpm > 0:
@@ -33,20 +37,20 @@ class Pace:
 
 
 class Pacer:
-    """Keeps a pace; every wait ends when the job does."""
+    """Makes calls wait as a `Pace` demands; every wait ends when the job ends."""
 
     def __init__(self, pace: Pace, stopped: asyncio.Event):
         """Starts without a wait.
 
         Args:
-            pace: to keep.
-            stopped: set when the job ends.
+            pace: the limits to keep.
+            stopped: event that is set when the job ends.
         """
         self._pace, self._stopped = pace, stopped
         self._slot = self._not_before = 0.0
 
     async def turn(self) -> None:
-        """Waits until the next call may begin."""
+        """Waits until the next call may start."""
         if self._pace.rpm is not None:
             slot = max(time.monotonic(), self._slot)
             self._slot = slot + 60 / self._pace.rpm
@@ -60,9 +64,9 @@ class Pacer:
         """Waits after a failed call.
 
         Args:
-            after: seconds the server asked for. Its limit is the account's, not the
-                call's: no call begins before.
-            failed: how often in a row.
+            after: seconds that the server asked to wait, None if it did not say. The
+                limit is that of the account, so all calls wait.
+            failed: number of failures of the call in a row.
         """
         if after is not None:
             self._not_before = max(self._not_before, time.monotonic() + after)

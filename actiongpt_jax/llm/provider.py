@@ -1,6 +1,6 @@
-"""Who writes descriptions: a small protocol, and the provider that reads a file.
+"""Providers of descriptions: their protocol, and the provider that reads a file.
 
-`openai_provider` has the one that asks a server.
+The provider that asks a server is in `openai_provider`.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ _THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Question:
-    """One call: texts of one phrase that are wanted.
+    """The content of one call: which texts of one phrase are asked for.
 
     Attributes:
-        phrase: what is described.
-        indices: numbers of the wanted texts among those of the phrase.
-        seed: makes one call differ from another; None sends none.
+        phrase: the phrase to describe.
+        indices: numbers of the texts among those of the phrase.
+        seed: seed that makes one call differ from another; None sends no seed.
     """
 
     phrase: str
@@ -36,9 +36,9 @@ class Choice:
     """One text of an answer.
 
     Attributes:
-        text: on one line, not empty.
-        finish_reason: why it ended.
-        source: the record from which it was taken, if it was.
+        text: the text, on one line and not empty.
+        finish_reason: why the text ended, in the server's words.
+        source: the record from which a file provider took the text, else None.
     """
 
     text: str
@@ -48,15 +48,15 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """The answer to one question.
 
     Attributes:
         choices: texts that are not empty, at most as many as were asked for.
         reason: why there are fewer, as far as known.
-        model: as the server named it.
-        fingerprint: of the server's set-up.
-        usage: token counts, as the server gave them.
-        call: id of the call, and n, seed and limit where it had them.
+        model: name of the model in the server's answer.
+        fingerprint: fingerprint of the server's configuration.
+        usage: token counts from the server.
+        call: id of the call, and its n, seed and token limit if they were sent.
     """
 
     choices: Sequence[Choice]
@@ -69,7 +69,7 @@ class Answer:
 
 @runtime_checkable
 class Provider(Protocol):
-    """Writes texts when asked."""
+    """Answers questions with texts."""
 
     @property
     def at_once(self) -> bool:
@@ -78,28 +78,28 @@ class Provider(Protocol):
 
     @property
     def tries(self) -> int:
-        """How often it may be asked before a phrase is given up."""
+        """Number of failed calls after which a phrase is given up."""
         ...
 
     async def ask(self, question: Question) -> Answer:
-        """Answers a question, with fewer texts than wanted if need be.
+        """Answers a question, possibly with fewer texts than were asked for.
 
         Raises:
             TryAgainError: if the same question may be answered later.
             NoAnswerError: if this phrase cannot be answered.
-            InputError: if no question can be, before the user changes something.
-            JobIncompleteError: if none can be at present.
+            InputError: if no question can be answered until the user changes something.
+            JobIncompleteError: if no question can be answered at present.
         """
         ...
 
 
 class TryAgainError(Exception):
-    """A call that failed, but need not fail again.
+    """A call that failed but may succeed later.
 
     Attributes:
-        after: seconds the server asked to wait, None if it did not say.
+        after: seconds that the server asked to wait, None if it did not say.
         maybe_paid: whether the server may have written, and charged for, a text.
-        unreachable: whether there was no server at all.
+        unreachable: whether no server answered at all.
     """
 
     def __init__(
@@ -109,41 +109,41 @@ class TryAgainError(Exception):
         maybe_paid: bool = False,
         unreachable: bool = False,
     ):
-        """Keeps what happened; see the attributes."""
+        """Stores the reason and the attributes of the class."""
         super().__init__(reason)
         self.after, self.maybe_paid = after, maybe_paid
         self.unreachable = unreachable
 
 
 class NoAnswerError(Exception):
-    """A phrase that cannot be answered; others can."""
+    """A phrase cannot be answered, although others can."""
 
 
 class FileProvider:
-    """Answers from descriptions that exist; needs no key and no network.
+    """Answers from existing descriptions; needs no key and no network.
 
     Attributes:
-        writer: whose texts these are.
-        prompt: name of the prompt they answer.
-        texts: phrase -> number -> text.
+        writer: name of the writer of the texts.
+        prompt: name of the prompt that the texts answer.
+        texts: phrase -> number of the text -> the text as a `Choice`.
     """
 
     at_once, tries = True, 1
 
     def __init__(self, descriptions: Descriptions, writer: str | None = None):
-        """Chooses a writer.
+        """Selects the descriptions of one writer.
 
         Args:
-            descriptions: of one prompt.
-            writer: None takes the first in the file.
+            descriptions: descriptions for a single prompt.
+            writer: name of the writer; None takes the first in the file.
 
         Raises:
             InputError: if there is no such writer, or more than one prompt.
         """
         if len(descriptions.prompts) > 1:
             raise InputError(
-                f"{descriptions.path} must hold descriptions of one prompt to answer"
-                f" from, has {', '.join(descriptions.prompts)}; use it as it is"
+                f"{descriptions.path} must hold descriptions for one prompt only, but"
+                f" has {', '.join(descriptions.prompts)}; use a file with one prompt"
             )
         prompt = descriptions.prompts[0]
         writers = descriptions.writers(prompt)
@@ -164,20 +164,24 @@ class FileProvider:
         self._path = descriptions.path
 
     async def ask(self, question: Question) -> Answer:
-        """Looks the texts up."""
+        """Looks up the texts of a question."""
         texts = self.texts.get(question.phrase, {})
-        found = [texts[index] for index in question.indices if index in texts]
-        if not found:
-            has = f"has only {len(texts)} texts of it" if texts else "does not have it"
+        choices = [texts[index] for index in question.indices if index in texts]
+        if not choices:
+            has = (
+                f"has only {len(texts)} texts for this phrase"
+                if texts
+                else "does not have this phrase"
+            )
             raise NoAnswerError(f"{self._path} {has}")
-        return Answer(found)
+        return Answer(choices)
 
 
 def clean(text: str) -> str:
-    """Puts a text on one line: newlines become blanks, blanks do not repeat.
+    """Puts a text on one line; line ends and repeated spaces become one space.
 
-    Thoughts at its begin (`<think>...</think>`, as local reasoning models send) and
-    control characters are left out.
+    A `<think>...</think>` block at the start, as local reasoning models send it, is
+    removed, and so are control characters.
     """
     text = _THOUGHTS.sub("", text).encode("utf-8", "replace").decode()
     plain = (" " if unicodedata.category(c) == "Cc" else c for c in text)

@@ -1,4 +1,4 @@
-"""What the command line `describe` tells about descriptions that exist."""
+"""Reports of `describe` on existing descriptions: faults, comparison and export."""
 
 import argparse
 import collections
@@ -27,7 +27,7 @@ Texts = Mapping[str, Sequence[Description]]
 
 
 def report_lines(args: argparse.Namespace) -> Iterable[str]:
-    """Returns the faults of a cache, or of those of one writer and prompt in it."""
+    """Returns a report on the faults of a cache, or of one writer and prompt in it."""
     read = read_descriptions(args.report or args.out)
     records = [
         record
@@ -48,7 +48,7 @@ def report_lines(args: argparse.Namespace) -> Iterable[str]:
 
 
 def diff_lines(args: argparse.Namespace) -> Iterable[str]:
-    """Returns the comparison of two writers of the cache, or of two files."""
+    """Returns a comparison of two writers in the cache, or of two files."""
     first, second = args.diff
     if pathlib.Path(first).exists() and pathlib.Path(second).exists():
         sides = [_of_writer(read_descriptions(f), args, None) for f in args.diff]
@@ -59,7 +59,7 @@ def diff_lines(args: argparse.Namespace) -> Iterable[str]:
 
 
 def export_lines(args: argparse.Namespace) -> Iterable[str]:
-    """Writes the published form and says so."""
+    """Writes `{phrase: [texts]}` JSON and returns a line about the file."""
     read = read_descriptions(args.out)
     chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
     texts = {
@@ -83,7 +83,7 @@ def _texts(records: list[Description]) -> list[Description]:
 
 
 def _piece_counter(encoder: str) -> Callable[[str], int]:
-    # They bring JAX with them, which asking a server has no use for.
+    # These imports load JAX, which the other actions of `describe` do not need.
     from actiongpt_jax.text.encoders.folder import find_folder
     from actiongpt_jax.text.encoders.tokenizer import Tokenizer
 
@@ -92,12 +92,12 @@ def _piece_counter(encoder: str) -> Callable[[str], int]:
 
 
 def compare(names: tuple[str, str], first: Texts, second: Texts) -> Iterator[str]:
-    """Yields lines: every phrase both have, and then both as a whole.
+    """Yields lines that compare two writers: each common phrase, then the totals.
 
     Args:
-        names: of the writers.
+        names: names of the two writers.
         first: phrase -> its descriptions by the first writer.
-        second: those by the second.
+        second: phrase -> its descriptions by the second writer.
     """
     both = [phrase for phrase in first if first[phrase] and second.get(phrase)]
     shared_sum = 0.0
@@ -114,12 +114,12 @@ def compare(names: tuple[str, str], first: Texts, second: Texts) -> Iterator[str
         alone = sum(not other.get(phrase) for phrase in own if own[phrase])
         yield (
             f"{name}: {len(records)} texts of {sum(map(bool, own.values()))} phrases"
-            f" ({alone} that only it has), {_mean_words(records):.1f} words on average,"
-            f" {len(_vocabulary(records))} different words; faults: "
+            f" ({alone} by this writer only), {_mean_words(records):.1f} words on"
+            f" average, {len(_vocabulary(records))} different words; faults: "
             + (", ".join(f"{faults[r]} {r}" for r in REASONS if faults[r]) or "none")
         )
     mean = shared_sum / len(both) if both else 0.0
-    yield f"both: {len(both)} phrases, {mean:.1%} of a phrase's words in common"
+    yield f"both: {len(both)} phrases, on average {mean:.1%} of the words in common"
 
 
 def _mean_words(records: Sequence[Description]) -> float:

@@ -1,4 +1,4 @@
-"""What is asked of a language model, and how each endpoint wants it said."""
+"""The request to a language model, and its form for each endpoint."""
 
 import dataclasses
 import urllib.parse
@@ -18,25 +18,25 @@ PATHS: Mapping[str, str] = MappingProxyType(
         "completions": "/completions",
     }
 )
-# The protocol has no n and no seed for `responses`.
+# The endpoint `responses` of the protocol has neither n nor seed.
 _ONE_BY_ONE = {"responses"}
-# What the request itself sets; a parameter of that name would break it.
+# Fields that the request itself sets; a parameter of the same name would break it.
 _RESERVED = {"model", "messages", "input", "prompt", "instructions", "n", "stream"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """All that is the same for every phrase of a job.
+    """The part of a request that is the same for every phrase of a job.
 
     Attributes:
-        model: by the name the server knows.
+        model: name of the model on the server.
         prompt: the prompt function.
-        k: descriptions a phrase.
+        k: number of descriptions per phrase.
         endpoint: one of `PATHS`.
         base_url: address of the server up to the version (`.../v1`).
-        parameters: sampling parameters the user set, and no others. `max_tokens`
-            limits an answer, `total_tokens` prompt and answer together; each
-            endpoint gets them under its own name.
+        parameters: sampling parameters that the user set. `max_tokens` limits an
+            answer, `total_tokens` the prompt and the answer together; each endpoint
+            gets them under its own name.
     """
 
     model: str
@@ -47,10 +47,10 @@ class Request:
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        """Checks the values that no server can.
+        """Checks the values that no server checks.
 
         Raises:
-            InputError: naming the one that is wrong.
+            InputError: if a value is wrong; the message names its flag.
         """
         if self.k < 1:
             raise InputError(f"--k must be 1 or more, got {self.k}")
@@ -68,7 +68,7 @@ class Request:
         try:
             parts = urllib.parse.urlsplit(self.base_url)
             valid = parts.scheme in ("http", "https") and parts.hostname
-            # It would end up in records and error messages.
+            # A password would end up in records and error messages.
             valid = valid and "@" not in parts.netloc
             _ = parts.port
         except ValueError:
@@ -82,31 +82,31 @@ class Request:
 
     @property
     def address(self) -> str:
-        """Address of the endpoint, without anything secret that was put into it."""
+        """Address of the endpoint, without user name, password and query."""
         return show_address(self.base_url) + PATHS[self.endpoint]
 
     @property
     def at_once(self) -> bool:
-        """Whether the endpoint knows `n` and `seed`."""
+        """Whether the endpoint has the parameters `n` and `seed`."""
         return self.endpoint not in _ONE_BY_ONE
 
     def key(self, phrase: str, index: int) -> str:
-        """Returns the identity of a description: what was asked.
+        """Returns the key that identifies a description by what was asked.
 
-        The server's address is no part of it: a local server that moves to another
-        port or machine goes on with the same cache.
+        The server's address is not part of it, so that a local server can move to
+        another port or machine and still use the same cache.
         """
         name, version = self.prompt.name, self.prompt.version
         how = (self.endpoint, self.model, name, version, self.parameters)
         return make_key(*how, phrase, index)
 
     def body(self, phrase: str, n: int = 1, seed: int | None = None) -> dict[str, Any]:
-        """Returns what is sent to the endpoint.
+        """Returns the JSON body of a call to the endpoint.
 
         Args:
-            phrase: what is asked about.
-            n: how many texts; sent only if more than one.
-            seed: sent if given, in place of the user's.
+            phrase: the phrase to describe.
+            n: number of texts; sent only if more than one.
+            seed: seed to send instead of the user's; None keeps the user's.
         """
         asked, system = self.prompt.fill(phrase), self.prompt.system
         body: dict[str, Any] = {"model": self.model}
@@ -131,16 +131,16 @@ class Request:
 
     @property
     def limit_name(self) -> str:
-        """What the endpoint calls the limit of an answer's tokens."""
+        """Name of the endpoint's parameter that limits the tokens of an answer."""
         if self.endpoint == "responses":
             return "max_output_tokens"
         if self.endpoint == "chat" and _is_openai(self.base_url):
-            # Its newer models refuse `max_tokens`; other servers know only that.
+            # OpenAI's newer models refuse `max_tokens`; other servers know only that.
             return "max_completion_tokens"
         return "max_tokens"
 
     def answer_limit(self, phrase: str) -> int | None:
-        """Returns the most tokens of one answer, None if there is no limit."""
+        """Returns the token limit of one answer, None if there is no limit."""
         if (total := self.parameters.get("total_tokens")) is not None:
             return self._rest(total, self.prompt.fill(phrase))
         return self.parameters.get("max_tokens")
@@ -150,7 +150,7 @@ class Request:
 
 
 def estimate_tokens(text: str) -> int:
-    """Estimates the tokens of a text: four bytes each, as in English on average."""
+    """Estimates the number of tokens of a text as one per four bytes (English)."""
     return -(-len(text.encode()) // 4)
 
 

@@ -1,1 +1,1 @@
-"""From phrases to embeddings: descriptions, text encoders, stores."""
+"""From phrases to embeddings: prompts, descriptions, text encoders and stores."""

@@ -1,4 +1,4 @@
-"""How k descriptions of one phrase become one sequence of token embeddings."""
+"""Joins the token embeddings of a phrase's k descriptions into one sequence."""
 
 from typing import Any
 
@@ -22,25 +22,25 @@ def aggregate(
 ) -> tuple[Float[_Array, "*batch g e"], Shaped[_Array, "*batch g"]]:
     """Joins the token embeddings of k texts.
 
-    Numpy arrays in give numpy arrays out (no compilation per length), JAX arrays
-    give JAX arrays.
+    Numpy arrays yield numpy arrays (nothing is compiled per length), JAX arrays yield
+    JAX arrays.
 
     Args:
-        tokens: (..., k, N, E) states of a text encoder.
+        tokens: (..., k, N, E) token states of a text encoder.
         mask: (..., k, N) True = real token.
-        how: 'masked_mean': at each position the mean over the texts that are
-            real there (G = N). 'reference_mean': the sum over all k, divided by k,
-            padding included, as the published code does; the encoder's states at
-            padding count, so a phrase's k texts must be padded together (G = N).
-            'concat': one text after the other (G = k N).
+        how: the method. 'masked_mean': at each position the mean over the texts that
+            have a real token there (G = N). 'reference_mean': at each position the sum
+            over all k texts divided by k, including padding, like the published code;
+            the encoder's states at padding count, so a phrase's k texts must be padded
+            together (G = N). 'concat': one text after the other (G = k N).
 
     Returns:
-        tokens (..., G, E) float32 and mask (..., G), True where any text is real.
-        Positions without a real text are 0 for masked_mean, and not to be read
-        for the others.
+        tokens (..., G, E) float32 and mask (..., G), True where any text has a real
+        token. Positions without a real token are 0 for masked_mean; for the other
+        methods their values have no meaning.
 
     Raises:
-        InputError: for another `how`.
+        InputError: for an unknown `how`.
 
     Source: Action-GPT, arXiv:2211.15603, section 3; G = max n_i.
     """
@@ -50,7 +50,7 @@ def aggregate(
     real: Any = xp.asarray(mask, bool)
     if how == "masked_mean":
         weights = real[..., None].astype(xp.float32)
-        # Padding may hold anything, NaN included.
+        # Padding may hold any value, even NaN.
         total = xp.where(real[..., None], tokens, 0.0).sum(-3)
         return total / xp.maximum(weights.sum(-3), 1.0), real.any(-2)
     if how == "reference_mean":

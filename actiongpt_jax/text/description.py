@@ -1,4 +1,4 @@
-"""One description of a phrase: its fields, its key, and its form in JSON."""
+"""One description of a phrase: its fields, its key and its JSON form."""
 
 import dataclasses
 import hashlib
@@ -9,33 +9,33 @@ from typing import Any
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import prompts
 
-# Writer of a `{phrase: [texts]}` file, which does not say who wrote it.
+# Writer of the texts of a `{phrase: [texts]}` file, which does not name a writer.
 PUBLISHED = "published"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Description:
-    """One text about one phrase, with where it came from.
+    """One text that describes one phrase, with its origin.
 
     Attributes:
-        phrase: what is described.
-        index: its number among the descriptions of this phrase and setting.
+        phrase: the phrase that is described.
+        index: number of the text among those of this phrase and setting.
         text: the description.
-        prompt: name of the prompt function, see `text.prompts`.
-        writer: who wrote it; for a language model, the name by which it was asked.
-        prompt_version: version of the prompt's template, None where unknown.
-        model: the model as returned by its server, None for other writers.
+        prompt: name of the prompt function; see `text.prompts`.
+        writer: name of the writer; for a language model, the name in the request.
+        prompt_version: version of the prompt's template, None if unknown.
+        model: name of the model in the server's answer; None for other writers.
         endpoint: address of the server.
         parameters: sampling parameters that the user set.
-        finish_reason: why the text ended, as the server said.
+        finish_reason: why the text ended, in the server's words.
         usage: token counts of the call, which may have written several texts.
-        time: when it was written, as text.
-        fingerprint: of the server's set-up, where it gives one.
-        template: of a prompt that is not among `text.prompts`.
+        time: time of writing, as text (ISO 8601) or as a number from a file.
+        fingerprint: fingerprint of the server's configuration, if it sends one.
+        template: template of a prompt that is not in `text.prompts`, else None.
         system: system prompt, if one was sent.
-        call: the call itself: its id, and n, seed and limit where it had them.
-        redo: the fault for which an earlier text was replaced.
-        key: identity of the record; made from the fields above if not given.
+        call: id of the call, and its n, seed and token limit if they were sent.
+        redo: the fault for which this text replaced an earlier one.
+        key: identity of the record; computed from the fields above if not given.
     """
 
     phrase: str
@@ -58,7 +58,7 @@ class Description:
     key: str = ""
 
     def __post_init__(self):
-        """Fills in the key."""
+        """Computes the key if it is missing."""
         if not self.key:
             key = make_key(
                 self.endpoint,
@@ -77,7 +77,8 @@ def make_key(*asked: Any) -> str:
     """Returns the hash that identifies what was asked, not what was answered.
 
     Args:
-        asked: JSON values: whom, how, about what, and the number of the text.
+        asked: JSON values: server and model, prompt and parameters, phrase, and the
+            number of the text.
     """
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -85,12 +86,12 @@ def make_key(*asked: Any) -> str:
 def ask_setting(
     version: str | None, parameters: Mapping[str, Any] | None, *more: Any
 ) -> str:
-    """Returns what must be equal in texts that are used together, as JSON.
+    """Returns, as JSON, the settings that must be equal in texts used together.
 
     Args:
         version: version of the prompt.
         parameters: sampling parameters.
-        more: JSON values that must be equal, too.
+        more: further JSON values that must be equal.
     """
     return json.dumps([version, parameters, *more], sort_keys=True)
 
@@ -119,14 +120,14 @@ _KINDS = {
 
 
 def from_json(record: Any, where: str) -> Description:
-    """Makes a description of one parsed JSON value.
+    """Makes a description from one parsed JSON value.
 
     Args:
-        record: what the JSON held.
-        where: file and line, for the error.
+        record: the parsed JSON value.
+        where: file and line, for the error message.
 
     Raises:
-        InputError: naming the field that is missing or of the wrong kind.
+        InputError: if a field is missing or has the wrong type; the message names it.
     """
     if not isinstance(record, dict):
         raise InputError(
@@ -165,7 +166,11 @@ def to_json(record: Description) -> str:
 
 
 def checked(record: Description, where: str) -> Description:
-    """Returns the record; raises InputError if a text cannot be encoded."""
+    """Returns the record after checking its phrase and text.
+
+    Raises:
+        InputError: if the phrase is empty, or a text is not valid Unicode.
+    """
     if not record.phrase.strip():
         raise InputError(f"{where}: the phrase must not be empty")
     for name in ("phrase", "text"):

@@ -1,7 +1,8 @@
 """Descriptions of phrases on disk: JSONL, folders of JSONL, or published JSON.
 
-A JSONL file is append-only: the last record of a key wins, and a last line that a kill
-truncated is reported and left out. The published form is `{phrase: [texts]}`.
+Lines are only appended to a JSONL file. The last record with a key wins; a last line
+that a kill truncated is reported and skipped. The published form is
+`{phrase: [texts]}`.
 """
 
 import json
@@ -28,8 +29,8 @@ class Descriptions(Mapping[str, Sequence[Description]]):
     """All descriptions of a file or folder: phrase -> records in order of index.
 
     Attributes:
-        path: where they were read.
-        truncated: `file:line` of every truncated last line, which was left out.
+        path: the file or folder that was read.
+        truncated: `file:line` of every truncated last line, which was skipped.
     """
 
     def __init__(
@@ -38,7 +39,13 @@ class Descriptions(Mapping[str, Sequence[Description]]):
         path: str | os.PathLike = "",
         truncated: Sequence[str] = (),
     ):
-        """Keeps the last record of every key."""
+        """Keeps the last record of every key.
+
+        Args:
+            records: the records, in the order of the file.
+            path: the file or folder that was read, for error messages.
+            truncated: `file:line` of every truncated last line.
+        """
         self.path = str(path)
         self.truncated = list(truncated)
         by_phrase: dict[str, dict[str, Description]] = {}
@@ -50,11 +57,11 @@ class Descriptions(Mapping[str, Sequence[Description]]):
         }
 
     def __getitem__(self, phrase: str) -> Sequence[Description]:
-        """Returns all records of a phrase, of every prompt and writer."""
+        """Returns all records of a phrase, for every prompt and by every writer."""
         return self._by_phrase[phrase]
 
     def __iter__(self) -> Iterator[str]:
-        """Walks the phrases in the order of the file."""
+        """Iterates over the phrases in the order of the file."""
         return iter(self._by_phrase)
 
     def __len__(self) -> int:
@@ -63,11 +70,11 @@ class Descriptions(Mapping[str, Sequence[Description]]):
 
     @property
     def prompts(self) -> list[str]:
-        """Names of the prompts that occur, in the order of the file."""
+        """Names of the prompts in the file, in the order of the file."""
         return list(dict.fromkeys(r.prompt for rs in self.values() for r in rs))
 
     def writers(self, prompt: str) -> list[str]:
-        """Returns who wrote descriptions for a prompt, in the order of the file."""
+        """Returns the writers of a prompt's descriptions, in the order of the file."""
         return list(
             dict.fromkeys(
                 r.writer for rs in self.values() for r in rs if r.prompt == prompt
@@ -75,7 +82,7 @@ class Descriptions(Mapping[str, Sequence[Description]]):
         )
 
     def texts(self, phrase: str) -> list[str]:
-        """Returns a phrase's texts of the prompt and writer that come first."""
+        """Returns a phrase's texts for the first prompt and writer in the file."""
         records = self[phrase]
         first = records[0].prompt, records[0].writer
         return [r.text for r in records if (r.prompt, r.writer) == first]
@@ -83,28 +90,28 @@ class Descriptions(Mapping[str, Sequence[Description]]):
     def select(
         self, prompt: str | None = None, writer: str | None = None, k: int = 1
     ) -> dict[str, list[Description]]:
-        """Picks the descriptions of one prompt and writer, at least k a phrase.
+        """Selects the descriptions of one prompt and writer, at least k per phrase.
 
         Args:
-            prompt: name of the prompt; None takes the only one there is, of several
-                'detail'.
-            writer: who wrote them; None takes the first writer in the file.
-            k: how many every phrase must have. Empty texts do not count.
+            prompt: name of the prompt; None takes the only prompt in the file, or
+                'detail' if there are several.
+            writer: name of the writer; None takes the first writer in the file.
+            k: number of texts that every phrase must have; empty texts do not count.
 
         Returns:
-            Every phrase of the file -> its records by index, k or more.
+            Every phrase of the file -> its records in order of index, k or more.
 
         Raises:
-            InputError: if prompt or writer do not occur, if a phrase has fewer
-                than k texts, or the same index twice from different settings.
+            InputError: if the prompt or writer does not occur, if a phrase has fewer
+                than k texts, or if it has the same index with different settings.
         """
         known = self.prompts
         if prompt is None:
             prompt = known[0] if len(known) == 1 else DEFAULT_PROMPT
         if prompt not in known:
             raise InputError(
-                f"{self.path} must hold descriptions for the prompt {prompt!r} but has"
-                f" {', '.join(map(repr, known)) or 'none at all'}; choose with --prompt"
+                f"{self.path} has no descriptions for the prompt {prompt!r}, only for"
+                f" {', '.join(map(repr, known)) or 'no prompt'}; choose with --prompt"
             )
         writers = self.writers(prompt)
         writer = writers[0] if writer is None else writer
@@ -127,7 +134,7 @@ class Descriptions(Mapping[str, Sequence[Description]]):
             raise InputError(
                 f"{self.path}: every phrase must have {k} descriptions by {writer!r}"
                 f" for the prompt {prompt!r}, but {len(short)} of {len(chosen)} have"
-                f" fewer: {named}{more}; describe them, or ask for a smaller --k"
+                f" fewer: {named}{more}; describe these phrases, or use a smaller --k"
                 + ("" if len(writers) == 1 else f" or another --writer of {writers}")
             )
         return chosen
@@ -144,7 +151,7 @@ class Descriptions(Mapping[str, Sequence[Description]]):
                 raise InputError(
                     f"{self.path}: description {record.index} of {phrase!r} by"
                     f" {writer!r} occurs with different settings ({_setting(other)} and"
-                    f" {_setting(record)}); keep each setting in a file of its own"
+                    f" {_setting(record)}); keep each setting in its own file"
                 )
             of_index[record.index] = record
         return [of_index[index] for index in sorted(of_index)]
@@ -158,27 +165,30 @@ def read_descriptions(path: str | os.PathLike) -> Descriptions:
     """Reads a JSONL file, a folder of such files, or a published JSON file.
 
     Args:
-        path: `*.jsonl`, a folder whose `*.jsonl` (or else `*.json`) files are
-            merged in the order of their names, or `{phrase: [texts]}` JSON.
+        path: a `*.jsonl` file; or a folder, whose `*.jsonl` files (or `*.json` files,
+            if there are no others) are merged in the order of their names; or a
+            `{phrase: [texts]}` JSON file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        InputError: if a line or value is not a description; a truncated last line is
-            left out and listed in `Descriptions.truncated`.
+        FileNotFoundError: if the file does not exist.
+        InputError: if a line or value is not a description. A truncated last line is
+            skipped and listed in `Descriptions.truncated`.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"no descriptions at {path}; `python -m actiongpt_jax.prepare synthetic`"
-            " writes some, and `python -m actiongpt_jax.describe` asks a language model"
+            f"no descriptions at {path}; make synthetic ones with `python -m"
+            " actiongpt_jax.prepare synthetic`, or ask a language model with `python -m"
+            " actiongpt_jax.describe`"
         )
     files = [path]
     if path.is_dir():
-        # Names that begin with a dot are those of files that are being written.
+        # Files whose names begin with a dot are still being written.
         files = sorted(path.glob("[!.]*.jsonl")) or sorted(path.glob("[!.]*.json"))
         if not files:
             raise InputError(
-                f"the folder {path} must hold *.jsonl files of descriptions, has none"
+                f"the folder {path} must hold *.jsonl files of descriptions, but has no"
+                " such file; give the folder or file that `describe` wrote"
             )
     records: list[Description] = []
     truncated: list[Truncated] = []
@@ -189,7 +199,10 @@ def read_descriptions(path: str | os.PathLike) -> Descriptions:
             published = (from_json(line.value, line.where) for line in lines)
         records += published
     if not records:
-        raise InputError(f"{path} must hold at least one description, has none")
+        raise InputError(
+            f"{path} must hold at least one description, but has none; describe some"
+            " phrases first"
+        )
     return Descriptions(records, path, [line.where for line in truncated])
 
 
@@ -199,8 +212,9 @@ def write_descriptions(
     """Writes records as JSONL; fields that are None are left out.
 
     Args:
-        path: the file; replaced as a whole, so that half of one is never seen.
-        records: in the order in which they shall stand.
+        path: the file to write; it is replaced as a whole, so that a reader never sees
+            half a file.
+        records: the records, in the order of the file.
 
     Returns:
         The path.
@@ -223,12 +237,12 @@ def write_published(
 
 
 def _read_published(file: pathlib.Path) -> list[Description] | None:
-    """Returns the records of a published file, None if it is made of lines."""
+    """Returns the records of a published file; None if the file is JSONL."""
     content = file.read_bytes()
     try:
         document = json.loads(content)
     except ValueError as error:
-        # Lines of JSON are not one document; anything else named .json is broken.
+        # A JSONL file is not one JSON document; any other *.json file is invalid.
         if file.suffix != ".json" or _is_record(content.partition(b"\n")[0]):
             return None
         where = f"{file}:{getattr(error, 'lineno', 1)}"

@@ -1,9 +1,9 @@
-"""Prompt functions: what a language model is asked about a phrase.
+"""Prompt functions: the texts that ask a language model to describe a phrase.
 
 Source: Action-GPT (arXiv:2211.15603) section 3 and its Fig. 5, which compares
-`action`, `person`, `movements` and `detail`; the last is the method, the others say
+`action`, `person`, `movements` and `detail`. The paper uses `detail`; the others yield
 less about the body. Its Fig. 4 shows that the phrase alone (`phrase`) fails.
-`reference` is what the published code sends.
+`reference` is the prompt that the published code sends.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 
 from actiongpt_jax.errors import InputError
 
-# Part of every description's key: raise it when a template changes.
+# This is part of every description's key: raise it when a template changes.
 VERSION = "1"
 DEFAULT = "detail"
 _SLOT = "{phrase}"
@@ -39,7 +39,7 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Settings that belong together; flags given besides win.
+# Settings that belong together; a flag overrides a value of its preset.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # Section 4 of the paper: 140 tokens for the prompt and the answer together.
@@ -50,7 +50,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "top_p": 1.0,
             "total_tokens": 140,
         },
-        # What the published code sends.
+        # The settings of the published code.
         "published": {
             "prompt": "reference",
             "k": 4,
@@ -66,12 +66,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt function, with what is sent around the phrase.
+    """A prompt function.
 
     Attributes:
-        name: one of `TEMPLATES`, or the user's own.
-        template: with `{phrase}` where the phrase goes.
-        system: system prompt, None for none.
+        name: a name in `TEMPLATES`, or one that the user chose.
+        template: the text to send, with `{phrase}` in place of the phrase.
+        system: the system prompt; None sends no system prompt.
     """
 
     name: str
@@ -80,53 +80,54 @@ class Prompt:
 
     @property
     def version(self) -> str:
-        """Changes whenever a word that is sent changes."""
+        """Version that changes whenever a word that is sent changes."""
         own = TEMPLATES.get(self.name) != self.template
         version = _digest(self.template) if own else VERSION
         return version if self.system is None else f"{version}+{_digest(self.system)}"
 
     def fill(self, phrase: str) -> str:
-        """Returns what is asked about a phrase; braces in it stay as they are."""
+        """Returns the prompt for a phrase; braces in the phrase are kept."""
         return self.template.replace(_SLOT, phrase)
 
 
 def make_prompt(spec: str, words: int | None = None) -> Prompt:
-    """Finds a prompt by name, or makes one of a template.
+    """Finds a prompt by its name, or makes one from a template.
 
     Args:
-        spec: a name of `TEMPLATES`, a template with `{phrase}`, or `name=template`.
-        words: asks, in a system prompt, for complete sentences of at most so many
-            words; None sends no system prompt.
+        spec: a name in `TEMPLATES`, a template with `{phrase}`, or `name=template`.
+        words: word limit; a system prompt asks for complete sentences with at most
+            this many words. None sends no system prompt.
 
     Raises:
-        InputError: for an unknown name, or a budget below 1.
+        InputError: for an unknown name, or a word limit below 1.
     """
     if words is not None and words < 1:
-        raise InputError(f"the word budget must be 1 or more, got {words}")
+        raise InputError(f"the word limit (--words) must be 1 or more, got {words}")
     system = None if words is None else complete_sentences(words)
     if _SLOT not in spec:
         if spec not in TEMPLATES:
             raise InputError(
-                f"the prompt must be one of {', '.join(TEMPLATES)}, or a template of"
-                f" your own with {_SLOT} in it, got {spec!r}"
+                f"the prompt must be one of {', '.join(TEMPLATES)}, or your own"
+                f" template that contains {_SLOT}, got {spec!r}"
             )
         return Prompt(spec, TEMPLATES[spec], system)
     named = re.fullmatch(r"([\w-]+)=(.*)", spec, re.DOTALL)
     name, template = named.groups() if named else (f"custom-{_digest(spec)}", spec)
     if TEMPLATES.get(name, template) != template:
         raise InputError(
-            f"a prompt of your own must not be called {name!r}, which is one of"
-            f" {', '.join(TEMPLATES)}; choose another name before the ="
+            f"your own prompt must not be called {name!r}, because the library has a"
+            f" prompt of that name (it has {', '.join(TEMPLATES)}); choose another name"
+            " before the ="
         )
     return Prompt(name, template, system)
 
 
 def complete_sentences(words: int) -> str:
-    """Returns a system prompt against answers that end in the middle.
+    """Returns a system prompt that asks for complete sentences within a word limit.
 
     Args:
-        words: budget; English text has about 1.35 word pieces a word, so that 55
-            words fit CLIP's 77 and 375 DistilBERT's 512.
+        words: word limit. English text has about 1.35 word pieces per word, so 55
+            words fit CLIP's 77 word pieces and 375 words fit DistilBERT's 512.
     """
     return (
         "Answer in one paragraph of plain, complete sentences about the body, its"

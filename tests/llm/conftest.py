@@ -1,4 +1,4 @@
-"""A server that plays OpenAI's, and a key for it."""
+"""Fixtures: a fake OpenAI server, and its key in the environment."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Batch API: submit, status, collect; nothing submitted or taken twice."""
+"""The Batch API: submit, status and collect; nothing is submitted or stored twice."""
 
 import json
 import pathlib
@@ -43,7 +43,7 @@ def counts():
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "responses", "completions"])
-def test_submit_status_collect(endpoint, server, capsys):
+def test_submit_status_and_collect_every_text_once(endpoint, server, capsys):
     server.plan(batch_status="in_progress")
     submit(server, "--endpoint", endpoint, "--max-tokens", 99, "--words", 50)
     count = 12 if endpoint == "responses" else 3
@@ -55,7 +55,9 @@ def test_submit_status_collect(endpoint, server, capsys):
     assert rows[0]["body"]["model"] == MODEL
     batch("status")
     assert "in_progress, 0 of" in capsys.readouterr().out
-    with pytest.raises(JobIncompleteError, match="under way: run collect again"):
+    with pytest.raises(
+        JobIncompleteError, match="still in progress: run collect again"
+    ):
         batch("collect")
     server.plan_again(batch_status="completed")
     batch("collect")
@@ -74,10 +76,10 @@ def test_submit_status_collect(endpoint, server, capsys):
     assert not any(KEY in path.read_text() for path in STATE.parent.iterdir())
 
 
-def test_an_online_run_sees_what_came(server):
+def test_online_run_refuses_pending_and_skips_collected_texts(server):
     server.plan()
     submit(server)
-    with pytest.raises(InputError, match="batches of this cache are under way"):
+    with pytest.raises(InputError, match="batches of this cache are in progress"):
         describe.main(
             ["--phrases", "phrases.txt", "--model", MODEL, "--base-url", server.url]
             + ["--out", "c.jsonl"]
@@ -92,7 +94,7 @@ def test_an_online_run_sees_what_came(server):
     assert len(server.calls) == calls
 
 
-def test_what_is_under_way_is_not_submitted_again(server):
+def test_pending_texts_are_not_submitted_again(server):
     server.plan(batch_status="in_progress")
     submit(server, "--limit", 2)
     submit(server)
@@ -102,10 +104,10 @@ def test_what_is_under_way_is_not_submitted_again(server):
     assert [json.loads(line)["phrase"] for line in wanted.splitlines()] == ["sit"]
 
 
-def test_an_expired_batch_is_collected_partly_and_submitted_again(server, capsys):
+def test_expired_batch_is_collected_and_the_rest_resubmitted(server, capsys):
     server.plan(batch_status="expired", answered=0.67)
     submit(server)
-    with pytest.raises(JobIncompleteError, match="1 batches are under way"):
+    with pytest.raises(JobIncompleteError, match="1 batches are still in progress"):
         batch("collect")
     assert counts() == {"walk": 4, "run": 4}
     assert (
@@ -118,7 +120,7 @@ def test_an_expired_batch_is_collected_partly_and_submitted_again(server, capsys
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_other_ends_leave_gaps(status, server, capsys):
+def test_failed_or_cancelled_batch_leaves_texts_missing(status, server, capsys):
     server.plan(batch_status=status, answered=0.34)
     submit(server)
     with pytest.raises(JobIncompleteError, match="run submit again"):
@@ -131,18 +133,18 @@ def test_other_ends_leave_gaps(status, server, capsys):
     assert counts() == {"walk": 4, "run": 4, "sit": 4}
 
 
-def test_a_kill_between_two_steps_submits_nothing_twice(server):
+def test_kill_between_steps_submits_nothing_twice(server):
     server.plan(batch_status="in_progress")
     submit(server)
     document = json.loads(STATE.read_text())
-    # Killed before the batch's id was noted: the server knows it.
+    # Killed before the id of the batch was stored: the server knows it.
     document["parts"][0]["batch_id"] = None
     STATE.write_text(json.dumps(document))
     with pytest.raises(JobIncompleteError, match="run submit again"):
         batch("status")
     submit(server)
     assert len(server.state()["batches"]) == 1
-    # Killed before the upload was noted: it costs nothing to repeat.
+    # Killed before the upload was stored: repeating it costs nothing.
     document["parts"][0]["input_file_id"] = None
     STATE.write_text(json.dumps(document))
     submit(server)
@@ -150,7 +152,7 @@ def test_a_kill_between_two_steps_submits_nothing_twice(server):
     assert [part["batch_id"] for part in parts] == [None, "batch_1"]
 
 
-def test_a_wrong_address_is_forgotten(server):
+def test_failed_submission_can_be_repeated_at_another_address(server):
     server.plan()
     with pytest.raises(InputError, match="no server answers"):
         submit(server, "--base-url", "http://127.0.0.1:9/v1")
@@ -159,7 +161,7 @@ def test_a_wrong_address_is_forgotten(server):
     assert counts() == {"walk": 4, "run": 4, "sit": 4}
 
 
-def test_a_kill_while_collecting_takes_nothing_twice(server):
+def test_kill_during_collect_stores_nothing_twice(server):
     server.plan()
     submit(server)
     before = STATE.read_text()
@@ -177,7 +179,7 @@ def test_a_kill_while_collecting_takes_nothing_twice(server):
     ("limit", "most", "sizes"),
     [("MAX_REQUESTS", 3, [3, 3, 1]), ("MAX_BYTES", 800, [3, 3, 1])],
 )
-def test_large_jobs_are_split(limit, most, sizes, server, monkeypatch):
+def test_large_jobs_are_split_into_parts(limit, most, sizes, server, monkeypatch):
     server.plan()
     monkeypatch.setattr(batch_state, limit, most)
     phrases = [f"walk {number}" for number in range(7)]
@@ -193,12 +195,12 @@ def test_large_jobs_are_split(limit, most, sizes, server, monkeypatch):
     assert counts() == dict.fromkeys(phrases, 4)
 
 
-def test_no_batch_is_larger_than_openai_takes():
+def test_parts_stay_within_openai_limits():
     request = Request(MODEL, make_prompt("phrase"), k=1)
     many = {f"walk {number}": (0,) for number in range(50_001)}
     parts = BatchState(CACHE).add(request, many)
     assert [part.requests for part in parts] == [50_000, 1]
-    # 210 MB of requests, of 5 MB each.
+    # 42 requests of 5 MB each are 210 MB.
     long = Request(MODEL, make_prompt("x" * 5_000_000 + " {phrase}"), k=1)
     state = BatchState(CACHE)
     parts = state.add(long, {f"walk {number}": (0,) for number in range(42)})
@@ -207,21 +209,21 @@ def test_no_batch_is_larger_than_openai_takes():
     assert 195e6 < max(sizes) <= 200e6
 
 
-def test_what_does_not_go_with_batches(server):
+def test_submit_rejects_costs_redo_and_wrong_address(server):
     server.plan()
     pathlib.Path("prices.json").write_text(
         f'{{"{MODEL}": {{"input": 1, "output": 9}}}}'
     )
     with pytest.raises(InputError, match=r"may cost up to .* --max-cost 0\.001"):
         submit(server, "--max-cost", 0.001, "--prices", "prices.json")
-    with pytest.raises(InputError, match="--redo works online only"):
+    with pytest.raises(InputError, match="--redo works only with --mode online"):
         submit(server, "--redo", "echo")
     with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9"):
         submit(server, "--base-url", "http://127.0.0.1:9/v1")
     assert server.state()["batches"] == {}
 
 
-def test_a_broken_state_is_told(server):
+def test_rejects_invalid_state_files(server):
     STATE.parent.mkdir()
     for content in ("{", "[]", '{"format": 9, "parts": []}'):
         STATE.write_text(content)

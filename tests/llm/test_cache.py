@@ -26,7 +26,7 @@ def keys(path, **options):
         return cache.keys
 
 
-def test_what_is_appended_is_there_at_once(tmp_path):
+def test_appended_records_are_on_disk_at_once(tmp_path):
     path = tmp_path / "c.jsonl"
     with DescriptionCache(path) as cache:
         for record in records():
@@ -36,7 +36,7 @@ def test_what_is_appended_is_there_at_once(tmp_path):
 
 
 @given(st.integers(0, 10**6))
-def test_a_kill_at_any_byte_costs_the_truncated_record_only(tmp_path_factory, at):
+def test_kill_at_any_byte_loses_only_the_truncated_record(tmp_path_factory, at):
     path = tmp_path_factory.mktemp("cache") / "c.jsonl"
     whole = "".join(map(to_json, records())).encode()
     lines = whole.splitlines(keepends=True)
@@ -47,7 +47,7 @@ def test_a_kill_at_any_byte_costs_the_truncated_record_only(tmp_path_factory, at
     assert path.stat().st_size == size
     with DescriptionCache(path) as cache:
         assert len(cache.keys) == kept
-        # Only a line end is missing where the record itself is whole.
+        # A whole record without its line end is not a truncated one.
         ends = [len(b"".join(lines[:i])) for i in range(len(lines) + 1)]
         truncated = size not in ends and size + 1 not in ends
         assert bool(cache.notes) == truncated
@@ -55,7 +55,7 @@ def test_a_kill_at_any_byte_costs_the_truncated_record_only(tmp_path_factory, at
     assert path.read_bytes() == whole
 
 
-def test_zeros_after_a_power_failure_are_a_truncated_line(tmp_path):
+def test_zero_bytes_at_the_end_count_as_truncated_line(tmp_path):
     path = tmp_path / "c.jsonl"
     line = to_json(records()[0]).encode()
     path.write_bytes(line + bytes(50))
@@ -80,7 +80,7 @@ def test_zeros_after_a_power_failure_are_a_truncated_line(tmp_path):
     ],
 )
 @pytest.mark.parametrize("writable", [True, False])
-def test_foreign_files_are_refused_and_left_alone(content, writable, tmp_path):
+def test_foreign_files_are_refused_and_unchanged(content, writable, tmp_path):
     path = tmp_path / "c.jsonl"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"c\.jsonl") as raised:
@@ -88,15 +88,15 @@ def test_foreign_files_are_refused_and_left_alone(content, writable, tmp_path):
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == content
     path.write_bytes(b"")
-    DescriptionCache(path).close()  # the lock was given back
+    DescriptionCache(path).close()  # the lock was released
 
 
-def test_only_jsonl_is_a_cache(tmp_path):
+def test_rejects_files_that_are_not_jsonl(tmp_path):
     with pytest.raises(InputError, match="--from-file"):
         DescriptionCache(tmp_path / "c.json")
 
 
-def test_one_writer(tmp_path):
+def test_second_writer_is_refused(tmp_path):
     path = tmp_path / "c.jsonl"
     with DescriptionCache(path) as cache:
         with pytest.raises(InputError, match="another process is writing"):
@@ -106,7 +106,7 @@ def test_one_writer(tmp_path):
     DescriptionCache(path).close()
 
 
-def test_the_lock_goes_with_a_killed_process(tmp_path):
+def test_kill_releases_the_lock(tmp_path):
     path = tmp_path / "c.jsonl"
     code = (
         "import sys; from actiongpt_jax.llm.cache import DescriptionCache;"
@@ -129,12 +129,12 @@ def test_the_lock_goes_with_a_killed_process(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["c.jsonl"]
 
 
-def test_nothing_written_leaves_no_file(tmp_path):
+def test_unused_cache_leaves_no_file(tmp_path):
     DescriptionCache(tmp_path / "c.jsonl").close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_whole_records(tmp_path):
+def test_full_disk_leaves_only_whole_records(tmp_path):
     path = tmp_path / "c.jsonl"
     # A limit on file size refuses in the middle of a line, as a full disk does.
     code = """
@@ -162,7 +162,7 @@ with DescriptionCache(sys.argv[1]) as cache:
     assert len(keys(path)) == int(count)
 
 
-def test_shards_write_files_of_their_own(tmp_path):
+def test_each_shard_writes_its_own_file(tmp_path):
     folder = tmp_path / "cache"
     for number, phrase in ((1, "walk"), (2, "run")):
         with DescriptionCache(folder, Shard(number, 2)) as cache:
@@ -178,13 +178,13 @@ def test_shards_write_files_of_their_own(tmp_path):
     assert read_descriptions(folder)["walk"][0].text == "Better. 0"
 
 
-def test_a_shard_needs_a_folder(tmp_path):
+def test_shard_needs_a_folder(tmp_path):
     path = tmp_path / "c.jsonl"
     with pytest.raises(InputError, match="must be a folder"):
         DescriptionCache(path, Shard(1, 2))
 
 
-def test_an_empty_text_is_a_gap(tmp_path):
+def test_empty_text_counts_as_missing(tmp_path):
     path = tmp_path / "c.jsonl"
     with DescriptionCache(path) as cache:
         cache.append([Description("walk", 0, " "), Description("walk", 1, "They.")])
@@ -192,7 +192,7 @@ def test_an_empty_text_is_a_gap(tmp_path):
     assert len(keys(path)) == 1
 
 
-def test_all_fields_survive(tmp_path):
+def test_all_fields_are_read_back(tmp_path):
     path = tmp_path / "c.jsonl"
     record = Description(
         "walk",

@@ -1,4 +1,4 @@
-"""The command line `describe` against a server that fails: nothing lost, none twice."""
+"""The command line `describe` with a failing server: no text is lost or paid twice."""
 
 import collections
 import functools
@@ -25,11 +25,11 @@ FAULTS = "429 429:0.02 500 503 reset hang malformed fewer empty".split()
 
 @pytest.fixture(autouse=True)
 def at_home(tmp_path, monkeypatch):
-    """Works in an empty folder and does not wait long after a failure."""
+    """Changes to an empty folder and shortens the waits after failures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     fast = functools.partial(Pace, first_wait=0.01, longest_wait=0.1)
-    monkeypatch.setattr(describe, "Pace", fast)
+    monkeypatch.setattr("actiongpt_jax.llm.pacing.Pace", fast)
 
 
 def write_phrases(count=3):
@@ -39,7 +39,7 @@ def write_phrases(count=3):
 
 
 def flags(server, *more, out="c.jsonl"):
-    """Flags that ask the server; a later flag wins over an earlier one."""
+    """Returns flags for the server; a later flag overrides an earlier one."""
     to = ["--model", MODEL, "--base-url", server.url, "--out", out]
     return ["--phrases", "phrases.txt", *to, *map(str, more)]
 
@@ -57,43 +57,44 @@ def lines(path="c.jsonl"):
     return pathlib.Path(path).read_text().splitlines()
 
 
-def test_a_third_of_the_calls_fails(server):
+def test_no_text_is_lost_if_a_third_of_the_calls_fails(server):
     phrases = write_phrases(300)
     server.plan(rate=1 / 3, kinds=FAULTS, delay=0.002)
-    # Long enough that a busy machine answers in time: only calls that hang may fail.
+    # The time limit is long enough for a busy machine: only calls that hang may fail.
     run(server, "--concurrency", 12, "--timeout", 2)
     state = server.state()
     assert 4 < state["most_running"] <= 12
-    found = texts()
-    assert sorted(found) == sorted(phrases)
-    assert all(len(set(of_phrase)) == 4 for of_phrase in found.values())
-    # Every text that was written was sent whole, and none was sent in vain.
+    by_phrase = texts()
+    assert sorted(by_phrase) == sorted(phrases)
+    assert all(len(set(of_phrase)) == 4 for of_phrase in by_phrase.values())
+    # The texts in the cache are exactly those that the server sent.
     written = [json.loads(line)["text"] for line in lines()]
     assert len(written) == 1200 and sorted(written) == sorted(state["sent"])
-    # Each fault did occur.
+    # Each kind of fault occurred.
     assert {call["outcome"] for call in state["calls"]} >= set(FAULTS)
     calls = len(state["calls"])
     run(server)
     assert len(server.calls) == calls
 
 
-def test_killed_twenty_times(server):
+def test_twenty_kills_lose_no_stored_text(server):
     phrases = write_phrases(300)
     concurrency = 6
     server.plan(delay=0.02, events=True, rate=0.1, kinds=["500", "fewer"])
     context = multiprocessing.get_context("forkserver")
-    # What the command imports after its flags: the kills are to meet it at work.
+    # Modules that the command imports after its flags: the kills should come during
+    # the calls, not during the imports.
     preload = ["batch_steps", "job", "openai_provider", "reports"]
     context.set_forkserver_preload([f"actiongpt_jax.llm.{name}" for name in preload])
     argv = flags(server, "--concurrency", concurrency)
     rng = random.Random(0)
-    asked: list[int] = []  # calls before each kill
-    flushed: list[set[tuple[str, int]]] = []  # what was on disk then
+    asked: list[int] = []  # number of calls before each kill
+    flushed: list[set[tuple[str, int]]] = []  # texts on disk after each kill
     for _ in range(20):
         server.forget_events()
         process = context.Process(target=describe.main, args=(argv,))
         process.start()
-        # Calls begin and end about 700 times in all.
+        # There are about 700 events, at the start and the end of calls.
         for _ in range(rng.randint(1, 30)):
             server.next_event(process.sentinel)
         assert process.pid is not None
@@ -104,7 +105,7 @@ def test_killed_twenty_times(server):
         flushed.append(on_disk())
     run(server, "--concurrency", concurrency)
     assert all(before <= after for before, after in itertools.pairwise(flushed))
-    assert len(set(map(len, flushed))) > 10  # or the kills were not spread
+    assert len(set(map(len, flushed))) > 10  # the kills were spread over the job
     assert on_disk() == {(phrase, index) for phrase in phrases for index in range(4)}
     keys = [json.loads(line)["key"] for line in lines()]
     assert len(keys) == len(set(keys)) == 1200
@@ -114,7 +115,7 @@ def test_killed_twenty_times(server):
         for call in calls[start_of:]:
             phrase = call["prompt"].partition("action ")[2].removesuffix(" in detail")
             assert call["body"].get("n", 1) <= 4 - left[phrase]
-    # Without kills there is a call a phrase, and two more where two texts lacked.
+    # Without kills there is one call per phrase, and two more if two texts are missing.
     good = [call for call in calls if call["outcome"] != "500"]
     fewer = sum(call["outcome"] == "fewer" for call in calls)
     assert len(good) <= 300 + 2 * fewer + 20 * concurrency
@@ -127,7 +128,7 @@ def on_disk():
     return {(r.phrase, r.index) for records in read.values() for r in records}
 
 
-def test_a_server_without_n_is_asked_one_by_one(server):
+def test_server_that_ignores_n_is_asked_one_by_one(server):
     write_phrases(2)
     server.plan(ignores_n=True)
     run(server)
@@ -137,7 +138,7 @@ def test_a_server_without_n_is_asked_one_by_one(server):
     assert len(set(seeds)) == 7
 
 
-def test_more_descriptions_later(server, capsys):
+def test_larger_k_asks_only_for_missing_texts(server, capsys):
     write_phrases(2)
     server.plan()
     run(server, "--k", 2)
@@ -153,7 +154,7 @@ def test_more_descriptions_later(server, capsys):
     assert "warning: c.jsonl has descriptions by" in capsys.readouterr().err
 
 
-def test_a_truncated_line_is_cut_and_asked_again(server, capsys):
+def test_truncated_line_is_cut_and_asked_for_again(server, capsys):
     write_phrases(1)
     server.plan()
     run(server)
@@ -165,7 +166,7 @@ def test_a_truncated_line_is_cut_and_asked_again(server, capsys):
     assert len(lines()) == 4
 
 
-def test_provenance(server):
+def test_records_store_their_origin(server):
     write_phrases(1)
     server.plan()
     run(server, "--k", 1, "--temperature", 0.5, "--param", "top_k=3", "--words", 40)
@@ -181,7 +182,7 @@ def test_provenance(server):
     assert "\n" not in record["text"]
 
 
-def test_a_preset(server):
+def test_preset_sets_parameters_and_flags_override_it(server):
     write_phrases(1)
     server.plan()
     run(
@@ -200,7 +201,7 @@ def test_a_preset(server):
     }
 
 
-def test_the_cost_is_kept(server, capsys):
+def test_max_cost_is_never_exceeded(server, capsys):
     write_phrases(30)
     server.plan(completion_tokens=100)
     prices = {MODEL: {"input": 0.0, "output": 1000.0}}
@@ -213,14 +214,14 @@ def test_the_cost_is_kept(server, capsys):
     assert "$2.8000" in capsys.readouterr().out
     with pytest.raises(InputError, match="--prices"):
         run(server, "--max-cost", 3)
-    # A call that breaks may have been paid for, and counts as if it was.
+    # A call whose connection breaks may have been charged, so it counts as paid.
     server.plan(script=["reset"] * 50, completion_tokens=100)
     with pytest.raises(JobIncompleteError, match="--max-cost 3"):
         run(server, *cost)
     assert len(server.calls) == 7
 
 
-def test_a_long_wait_is_not_waited_for(server):
+def test_long_wait_ends_the_job(server):
     write_phrases(20)
     server.plan(script=["ok", "ok", "429:3600"], delay=0.01)
     with pytest.raises(JobIncompleteError, match=r"come back in 60 minutes.* after 20"):
@@ -231,23 +232,25 @@ def test_a_long_wait_is_not_waited_for(server):
     assert len(lines()) == 80
 
 
-def test_short_waits_are_waited_for_by_all(server):
+def test_short_wait_is_waited_for(server):
     write_phrases(4)
     server.plan(script=["429:0.05"])
     run(server)
     assert len(server.calls) == 5 and len(lines()) == 16
 
 
-def test_what_failed_is_listed(server, capsys):
+def test_failed_phrases_are_listed(server, capsys):
     phrases = write_phrases(3)
     server.plan(script=["ok", "400", "ok"])
-    with pytest.raises(JobIncompleteError, match="4 of 12 descriptions are missing"):
+    with pytest.raises(
+        JobIncompleteError, match="4 of 12 descriptions, for 1 phrases, are missing"
+    ):
         run(server, "--concurrency", 1)
     assert f"failed: {phrases[1]!r}: refused (400" in capsys.readouterr().err
     assert len(lines()) == 8
 
 
-def test_a_hopeless_job_ends(server):
+def test_job_ends_after_twenty_failed_phrases_in_a_row(server):
     write_phrases(60)
     server.plan(script=["400"] * 100)
     with pytest.raises(JobIncompleteError, match="20 phrases failed in a row"):
@@ -255,7 +258,7 @@ def test_a_hopeless_job_ends(server):
     assert len(server.calls) < 60
 
 
-def test_empty_texts_are_not_asked_for_for_ever(server):
+def test_phrase_is_given_up_after_three_empty_answers(server):
     write_phrases(1)
     server.plan(script=["empty"] * 100)
     with pytest.raises(JobIncompleteError):
@@ -264,10 +267,10 @@ def test_empty_texts_are_not_asked_for_for_ever(server):
     assert not pathlib.Path("c.jsonl").exists()
 
 
-def test_calls_a_minute(server):
+def test_calls_per_minute_are_limited(server):
     write_phrases(3)
     server.plan()
-    # 6000 a minute: the wait of 10 ms is taken, a slower pace would be felt here.
+    # 6000 per minute: the code path with a wait of 10 ms runs, but the test stays fast.
     run(server, "--rpm", 6000)
     assert len(server.calls) == 3
     with pytest.raises(InputError, match="--rpm"):
@@ -283,9 +286,12 @@ BAD = {
         ["--base-url", "http://127.0.0.1:9/v1"],
         "no server answers at http://127.0.0.1:9/v1",
     ),
-    "wrong path": (["--base-url", "@/wrong"], "--base-url usually ends in /v1"),
+    "wrong path": (
+        ["--base-url", "@/wrong"],
+        "correct --base-url, which usually ends in /v1",
+    ),
     "retired": (["--model", "davinci-002"], "has been deprecated.*--endpoint chat"),
-    "parameter": (["--temperature", "1"], "does not take 'temperature'"),
+    "parameter": (["--temperature", "1"], "does not accept 'temperature'"),
     "shard": (["--shard", "3/2"], "--shard must be i/n"),
     "step": (["--mode", "batch"], "submit, status and collect"),
     "reason": (["--redo", "bad"], "empty, truncated"),
@@ -296,7 +302,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_sentence_and_the_cache_untouched(case, server):
+def test_bad_input_is_one_sentence_and_cache_unchanged(case, server):
     more, said = BAD[case]
     write_phrases(3)
     error = {"message": "Unsupported parameter: 'temperature'", "param": "temperature"}
@@ -322,7 +328,7 @@ def test_bad_input_is_one_sentence_and_the_cache_untouched(case, server):
         (b" \n\n", "at least one phrase"),
     ],
 )
-def test_bad_phrases(content, said, server):
+def test_rejects_invalid_phrase_files(content, said, server):
     pathlib.Path("phrases.txt").write_bytes(content)
     with pytest.raises(InputError, match=said) as raised:
         run(server)
@@ -330,7 +336,7 @@ def test_bad_phrases(content, said, server):
     assert not pathlib.Path("c.jsonl").exists()
 
 
-def test_phrases_are_those_of_lines(server):
+def test_reads_one_phrase_per_line(server):
     text = "\ufeffwalk\r\n  sit   down \r\n\r\nwalk\nsit down\nélan"
     pathlib.Path("phrases.txt").write_bytes(text.encode())
     server.plan()
@@ -338,7 +344,7 @@ def test_phrases_are_those_of_lines(server):
     assert set(texts()) == {"walk", "sit down", "élan"}
 
 
-def test_a_dry_run_asks_nobody(server, monkeypatch, capsys):
+def test_dry_run_calls_no_server(server, monkeypatch, capsys):
     write_phrases(10)
     server.plan()
     run(server, "--limit", 4)
@@ -350,17 +356,17 @@ def test_a_dry_run_asks_nobody(server, monkeypatch, capsys):
     away = ("--base-url", "http://192.0.2.1/v1", "--prices", "prices.json")
     run(server, *away, "--max-tokens", 100, "--dry-run")
     said = capsys.readouterr().out
-    # Another --max-tokens is another question.
-    assert "descriptions: 40, cached: 0, to ask: 40" in said
+    # With another --max-tokens the cached texts do not count.
+    assert "descriptions: 40, cached: 0, to ask for: 40" in said
     run(server, *away, "--dry-run")
     said = capsys.readouterr().out
-    assert "phrases: 10" in said and "cached: 16, to ask: 24" in said
+    assert "phrases: 10" in said and "cached: 16, to ask for: 24" in said
     assert "requests: 6 to http://192.0.2.1/v1/chat/completions" in said
     assert "$0.004" in said and "walk 4 steps" in said
     assert len(server.calls) == calls and lines() == before
 
 
-def test_shards_make_a_whole(server):
+def test_shards_together_cover_all_phrases(server):
     phrases = write_phrases(20)
     server.plan()
     for number in (1, 2, 3):
@@ -374,7 +380,7 @@ def test_shards_make_a_whole(server):
     assert len(server.calls) == calls
 
 
-def test_import_and_export(monkeypatch, server, capsys):
+def test_import_then_export_returns_the_same_texts(monkeypatch, server, capsys):
     monkeypatch.delenv("OPENAI_API_KEY")
     published = {"walk": ["Legs\nswing.", "b"], "run": ["c", "d"]}
     pathlib.Path("old.json").write_text(json.dumps(published))
@@ -392,10 +398,10 @@ def test_import_and_export(monkeypatch, server, capsys):
     write_phrases(30)
     with pytest.raises(JobIncompleteError, match="60 of 60"):
         describe.main("--phrases phrases.txt --from-file old.json".split())
-    assert capsys.readouterr().err.count("old.json does not have it") == 30
+    assert capsys.readouterr().err.count("old.json does not have this phrase") == 30
 
 
-def test_a_file_of_a_known_model_leaves_its_gaps_to_it(server):
+def test_model_fills_gaps_of_imported_descriptions(server):
     write_phrases(3)
     server.plan()
     pathlib.Path("old.json").write_text('{"walk 0 steps": ["a", "b", "c", "d"]}')
@@ -406,7 +412,7 @@ def test_a_file_of_a_known_model_leaves_its_gaps_to_it(server):
     assert set(texts()) == set(write_phrases(3))
 
 
-def test_redo(server, capsys):
+def test_redo_replaces_faulty_texts(server, capsys):
     write_phrases(2)
     good = "The person lifts the left knee and lowers the foot again."
     server.plan(texts=[good, "Cut in the middle of a long sentence about the legs and"])
@@ -426,7 +432,7 @@ def test_redo(server, capsys):
     assert len(server.calls) == 2
 
 
-def test_redo_of_what_is_not_there(server):
+def test_redo_rejects_unknown_writer(server):
     write_phrases(2)
     server.plan()
     run(server)
@@ -445,7 +451,7 @@ def test_redo_of_duplicates_uses_seeds(server):
     assert len(seeds) == 2 and len(set(texts()["walk 0 steps"])) == 3
 
 
-def test_redo_of_an_imported_cache_by_a_model(server, capsys):
+def test_model_redoes_imported_texts(server, capsys):
     pathlib.Path("old.json").write_text(
         '{"walk": ["Legs and", "Legs are moving here."]}'
     )
@@ -459,7 +465,7 @@ def test_redo_of_an_imported_cache_by_a_model(server, capsys):
     assert len(lines()) == 3
 
 
-def test_diff(server, capsys):
+def test_diff_compares_two_writers(server, capsys):
     write_phrases(2)
     server.plan(models={MODEL: None, "writer-2": None})
     run(server)
@@ -470,17 +476,17 @@ def test_diff(server, capsys):
     assert "walk 1 steps: " in said and f"{MODEL}: 8 texts of 2 phrases" in said
     assert "writer-2: 4 texts of 2 phrases" in said
     describe.main(["--diff", "c.jsonl", "c.jsonl"])
-    assert "100.0% of a phrase's words in common" in capsys.readouterr().out
+    assert "on average 100.0% of the words in common" in capsys.readouterr().out
 
 
-def test_check(server, capsys):
+def test_check_prints_the_shutdown_date(server, capsys):
     server.plan(models={MODEL: "2027-01-14"})
     describe.main(["--check", "--model", MODEL, "--base-url", server.url])
     assert "shuts down on 2027-01-14" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_interrupt_keeps_what_is_under_way(count, server, monkeypatch):
+def test_interrupt_keeps_calls_in_progress(count, server, monkeypatch):
     write_phrases(30)
     server.plan(delay=0.02)
     original = os.fsync
@@ -498,12 +504,12 @@ def test_an_interrupt_keeps_what_is_under_way(count, server, monkeypatch):
     assert len(lines()) == len(server.state()["sent"]) < 120
 
 
-def test_motion_store_and_babel(server, shared_file, tmp_path, capsys):
+def test_reads_phrases_of_motion_store_and_babel(server, shared_file, tmp_path, capsys):
     folder = shared_file("data/minibabel/babel")
     for source, count in ((folder, 20), (folder / "val.json", None)):
         run(server, "--phrases", source, "--dry-run")
-        found = int(capsys.readouterr().out.split()[1].rstrip(","))
-        assert found == count if count else 0 < found <= 20
+        printed = int(capsys.readouterr().out.split()[1].rstrip(","))
+        assert printed == count if count else 0 < printed <= 20
     with pytest.raises(InputError, match="--from-file"):
         run(server, "--phrases", shared_file("data/minibabel/descriptions.json"))
 
@@ -518,7 +524,7 @@ def command(*argv, **environment):
     )
 
 
-def test_exit_codes_and_what_is_shown(server):
+def test_exit_codes_and_output_without_the_key(server):
     write_phrases(2)
     server.plan(script=["ok", "400"])
     gaps = command(*flags(server, "--concurrency", 1))
@@ -542,7 +548,7 @@ def test_exit_codes_and_what_is_shown(server):
         assert not path.is_file() or KEY not in path.read_text()
 
 
-def test_the_key_is_in_no_process_listing(server):
+def test_key_is_not_in_the_command_line(server):
     write_phrases(1)
     server.plan(events=True, script=["hang"])
     process = subprocess.Popen(

@@ -57,21 +57,21 @@ def faults(text, phrase="walk", **fields):
         ),
     ],
 )
-def test_faults(text, fields, reasons):
+def test_finds_the_faults_of_a_text(text, fields, reasons):
     assert faults(text, **fields) == reasons
 
 
-def test_words_of_a_person_are_no_refusal():
+def test_descriptions_with_cannot_or_sorry_are_not_refusals():
     assert faults("The person cannot sit still, so the hands are always busy.") == set()
     assert faults("They look sorry, drop both shoulders and bow the head.") == set()
 
 
-def test_a_long_phrase_may_be_repeated():
+def test_repeating_a_long_phrase_is_no_echo():
     phrase = "walk forward then turn left and sit down on a low chair"
     assert faults(f"To {phrase}, the person takes eight steps.", phrase) == set()
 
 
-def test_duplicates_are_those_of_the_same_phrase_and_writer():
+def test_duplicates_have_the_same_phrase_and_writer():
     again = GOOD.upper()
     found = find_faults(
         [
@@ -84,27 +84,27 @@ def test_duplicates_are_those_of_the_same_phrase_and_writer():
     assert [(f.reason, f.record.index) for f in found] == [("duplicate", 1)]
 
 
-def test_words_and_pieces():
+def test_counts_words_and_estimates_pieces():
     assert count_words("Don't stop: it's 3 o'clock") == 5
     assert count_words("他走路。") == 3
     assert estimate_pieces("") == 2
     assert estimate_pieces("The legs move.") == 6
 
 
-def test_reasons():
+def test_parse_reasons_rejects_unknown_names():
     assert parse_reasons("echo, short") == ["echo", "short"]
     for spec in ("bad", "", "echo,bad"):
         with pytest.raises(InputError, match=", ".join(REASONS)):
             parse_reasons(spec)
 
 
-def test_a_real_cache_is_full_of_faults(shared_file):
+def test_counts_known_faults_of_a_real_cache(shared_file):
     read = read_descriptions(shared_file("data/llm/gpt35_babel_categories.json"))
     records = [record for of_phrase in read.values() for record in of_phrase]
     found = find_faults(records)
     counts = collections.Counter(fault.reason for fault in found)
-    # Counted with grep: texts whose last character is no full stop, and those in
-    # which a full stop stands between two letters.
+    # Counted with grep: texts whose last character is not a full stop, and texts that
+    # have a full stop between two letters.
     assert counts["truncated"] == 830
     assert counts["glued"] > 700
     assert counts["echo"] == 2
@@ -114,13 +114,13 @@ def test_a_real_cache_is_full_of_faults(shared_file):
     assert sum(line.startswith("truncated: ") for line in lines) == 830
 
 
-def test_good_texts_have_no_faults(shared_file):
+def test_minibabel_descriptions_have_only_length_faults(shared_file):
     read = read_descriptions(shared_file("data/minibabel/descriptions.json"))
     records = [record for of_phrase in read.values() for record in of_phrase]
     assert {f.reason for f in find_faults(records)} == {"long-clip"}
 
 
-def test_two_writers_side_by_side():
+def test_compare_lists_common_phrases_and_totals():
     mine = {"walk": [Description("walk", 0, GOOD)], "run": []}
     yours = {
         "walk": [Description("walk", 0, "Legs.")],

@@ -1,4 +1,4 @@
-"""What is sent to a server and what is made of its answers, over real HTTP."""
+"""Requests to a server and the handling of its answers, over real HTTP."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ ONE = Question("walk", (0,))
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
-def test_endpoints(endpoint, server):
+def test_each_endpoint_gets_its_own_request_form(endpoint, server):
     server.plan()
     request = make(
         server, endpoint=endpoint, words=50, parameters={"max_tokens": 9, "top_p": 1.0}
@@ -70,7 +70,7 @@ def test_endpoints(endpoint, server):
     assert budget.spent == pytest.approx((asked + 40 * count) * 1e-6)
 
 
-def test_only_what_the_user_set_is_sent(server):
+def test_sends_only_parameters_the_user_set(server):
     server.plan()
     ask(make(server), ONE, FOUR, Question("walk", (1,), seed=5))
     bodies = [call["body"] for call in server.calls]
@@ -82,7 +82,7 @@ def test_only_what_the_user_set_is_sent(server):
     assert len(bodies[0]["messages"]) == 1
 
 
-def test_limits_have_the_name_the_endpoint_knows(server):
+def test_token_limit_has_the_name_of_the_endpoint(server):
     asked = "x" * 400
     request = make(server, parameters={"total_tokens": 140}, prompt="phrase")
     assert request.body(asked)["max_tokens"] == 40 == 140 - estimate_tokens(asked)
@@ -108,14 +108,14 @@ def test_limits_have_the_name_the_endpoint_knows(server):
     ],
 )
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_refused_parameter_is_named(error, nested, server):
+def test_refused_parameter_is_named(error, nested, server):
     server.plan(refuses={"temperature": {"error": error} if nested else error})
     request = make(server, parameters={"temperature": 0.5, "top_p": 1.0})
-    with pytest.raises(InputError, match="does not take 'temperature'"):
+    with pytest.raises(InputError, match="does not accept 'temperature'"):
         ask(request, ONE)
 
 
-def test_does_without_n_and_seed_where_they_are_refused(server):
+def test_stops_sending_n_and_seed_if_refused(server):
     refuses = {
         name: {"error": {"message": f"Unknown parameter: '{name}'", "param": name}}
         for name in ("n", "seed")
@@ -136,7 +136,7 @@ def test_does_without_n_and_seed_where_they_are_refused(server):
         ("503", TryAgainError, "503"),
         ("reset", TryAgainError, "the connection broke"),
         ("hang", TryAgainError, "no answer within 0.3 s"),
-        ("malformed", TryAgainError, "no JSON"),
+        ("malformed", TryAgainError, "not JSON"),
         ("foreign", TryAgainError, "no choices"),
         ("400", NoAnswerError, "not allowed"),
         ("429:quota", JobIncompleteError, "until it is paid"),
@@ -148,13 +148,13 @@ def test_does_without_n_and_seed_where_they_are_refused(server):
         ),
     ],
 )
-def test_failures(outcome, error, said, server):
+def test_failed_calls_raise_the_right_error(outcome, error, said, server):
     server.plan(script=[outcome])
     with pytest.raises(error, match=said):
         ask(make(server), ONE, timeout=0.3 if outcome == "hang" else 5.0)
 
 
-def test_the_server_says_how_long_to_wait(server):
+def test_reads_the_wait_time_from_the_server(server):
     server.plan(script=["429:1.5"])
     with pytest.raises(TryAgainError) as raised:
         ask(make(server), ONE)
@@ -162,14 +162,14 @@ def test_the_server_says_how_long_to_wait(server):
 
 
 @pytest.mark.parametrize("outcome", ["empty", "fewer"])
-def test_choices_are_counted(outcome, server):
+def test_missing_and_empty_choices_are_reported(outcome, server):
     server.plan(script=[outcome])
     (answer,) = ask(make(server), FOUR)
     assert len(answer.choices) == {"empty": 0, "fewer": 2}[outcome]
     assert answer.reason
 
 
-def test_retired_models(server):
+def test_retired_model_error_suggests_another(server):
     server.plan()
     for name in ("text-davinci-002", "gone"):
         with pytest.raises(InputError, match="has been deprecated.*--model") as raised:
@@ -177,18 +177,18 @@ def test_retired_models(server):
         assert ("--endpoint chat" in str(raised.value)) == (name != "gone")
 
 
-def test_check(server):
+def test_check_model_reports_shutdown_or_other_models(server):
     models = {MODEL: "2027-01-14", "other": None, "timed": 1_799_884_800}
     server.plan(models=models)
     for name in (MODEL, "timed"):
         said = asyncio.run(check_model(make(server, model=name)))
         assert f"model {name}: shuts down on 2027-01-14" in said
     assert "no shutdown" in asyncio.run(check_model(make(server, model="other")))
-    with pytest.raises(InputError, match=rf"has {MODEL}, other"):
+    with pytest.raises(InputError, match=rf"the server has {MODEL}, other"):
         asyncio.run(check_model(make(server, model="absent")))
 
 
-def test_no_server():
+def test_unreachable_server_is_reported():
     request = plain(base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match=r"no server answers at http://127\.0\.0\.1:9"):
         asyncio.run(check_model(request))
@@ -197,7 +197,7 @@ def test_no_server():
     assert raised.value.unreachable
 
 
-def test_the_key_stays_hidden(server, monkeypatch):
+def test_key_never_appears_in_texts_or_errors(server, monkeypatch):
     server.plan(script=["echo"])
     (answer,) = ask(make(server), ONE)
     assert KEY not in answer.choices[0].text and "***" in answer.choices[0].text
@@ -210,7 +210,7 @@ def test_the_key_stays_hidden(server, monkeypatch):
     assert wrong not in repr(vars(OpenAIProvider(make(server))))
 
 
-def test_keys_that_look_like_words_do_not_spoil_texts():
+def test_key_that_is_a_word_is_kept_in_descriptions():
     assert Secret("none").scrub_prose("none of the legs") == "none of the legs"
     assert Secret("none").scrub("wrong key: none") == "wrong key: ***"
     assert Secret("x").scrub("exit") == "exit"
@@ -218,7 +218,7 @@ def test_keys_that_look_like_words_do_not_spoil_texts():
 
 
 @pytest.mark.parametrize("value", ["", " ", "two words", "line\nend", "schlüssel"])
-def test_missing_and_broken_keys(value, server, monkeypatch):
+def test_rejects_missing_and_invalid_api_keys(value, server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", value)
     with pytest.raises(InputError, match="OPENAI_API_KEY") as raised:
         OpenAIProvider(make(server))
@@ -238,13 +238,13 @@ def test_missing_and_broken_keys(value, server, monkeypatch):
         ({"parameters": {"max_tokens": 0}}, "--max-tokens must be 1 or more"),
     ],
 )
-def test_wrong_requests(fields, said):
+def test_rejects_invalid_requests(fields, said):
     with pytest.raises(InputError, match=said) as raised:
         plain(**fields)
     assert "secret" not in str(raised.value)
 
 
-def test_keys_of_descriptions():
+def test_description_key_depends_on_what_is_asked():
     key = plain().key("walk", 0)
     assert plain(k=8, base_url="http://127.0.0.1:9/v1").key("walk", 0) == key
     others = [
@@ -259,19 +259,19 @@ def test_keys_of_descriptions():
     assert len({key, *others}) == 8
 
 
-def test_texts_become_one_line():
+def test_clean_puts_texts_on_one_line():
     assert clean("\n\nLegs.\nArms.\r\n\tHead. ") == "Legs. Arms. Head."
     assert clean("<think>hm\n</think>\nLegs.") == "Legs."
     assert clean("a\x00b\ud83d") == "a b?"
 
 
-def test_the_file_provider_needs_no_key(monkeypatch):
+def test_file_provider_needs_no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     written = [Description("walk", index, f"a\n{index}") for index in range(2)]
     provider = FileProvider(Descriptions(written, "d.json"))
     answer = asyncio.run(provider.ask(FOUR))
     assert [choice.text for choice in answer.choices] == ["a 0", "a 1"]
-    with pytest.raises(NoAnswerError, match="d.json does not have it"):
+    with pytest.raises(NoAnswerError, match="d.json does not have this phrase"):
         asyncio.run(provider.ask(Question("run", (0,))))
     with pytest.raises(NoAnswerError, match="has only 2 texts"):
         asyncio.run(provider.ask(Question("walk", (2,))))
@@ -279,7 +279,7 @@ def test_the_file_provider_needs_no_key(monkeypatch):
         FileProvider(Descriptions(written, "d.json"), "x")
 
 
-def test_prices(tmp_path):
+def test_prices_are_read_and_found_by_prefix(tmp_path):
     path = tmp_path / "prices.json"
     path.write_text(
         '{"m": {"input": 1, "output": 2}, "m-mini": {"input": 0, "output": 1}}'
@@ -297,7 +297,7 @@ def test_prices(tmp_path):
         read_prices(tmp_path / "absent")
 
 
-def test_a_budget_waits_for_what_is_under_way():
+def test_budget_waits_for_calls_in_progress():
     async def run():
         budget = Budget(Price(1.0, 1.0), limit=1.0)
         await budget.reserve(0.6)

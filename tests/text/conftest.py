@@ -1,4 +1,4 @@
-"""Small encoder folders with random weights and a real word-piece vocabulary."""
+"""Fixtures: small encoder folders with random weights and a word-piece vocabulary."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Aggregation against the published one and by its definition."""
+"""Aggregation: compared with the published code and with its definition."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from actiongpt_jax.text.aggregate import aggregate
 
 
 def by_item(array):
-    # The goldens hold the four texts of an item one after the other.
+    # The golden files hold the four texts of an item one after the other.
     return array.reshape(-1, 4, *array.shape[1:])
 
 
@@ -20,11 +20,11 @@ def by_item(array):
     [("masked_mean", "v_aggr_masked_variant"), ("reference_mean", "v_aggr_shipped")],
 )
 @pytest.mark.parametrize("convert", [np.asarray, jnp.asarray])
-def test_as_published(how, name, convert, golden):
+def test_matches_published_aggregation(how, name, convert, golden):
     case = golden("temos_teach/actiongpt_text_encoder_temos")
     hidden, mask = by_item(case["hidden"]), by_item(case["mask"]) > 0
     tokens, union = aggregate(convert(hidden), convert(mask), how)
-    # Means of four float32 numbers: rounding alone.
+    # Means of four float32 numbers differ by rounding alone.
     np.testing.assert_allclose(tokens, case[name], atol=2e-6)
     np.testing.assert_array_equal(union, case["mask_union"] > 0)
     one, one_mask = aggregate(convert(hidden[1]), convert(mask[1]), how)
@@ -40,22 +40,22 @@ def texts():
     return rng.normal(size=(3, 6, 4)).astype(np.float32), mask, lengths
 
 
-def test_masked_mean_by_definition(texts):
+def test_masked_mean_is_mean_of_real_tokens(texts):
     tokens, mask, lengths = texts
     joined, union = aggregate(tokens, mask)
     for n in range(6):
         real = [tokens[i, n] for i in range(3) if n < lengths[i]]
         expected = np.mean(real, 0) if real else np.zeros(4)
-        # Sums of three float32 numbers.
+        # Sums of three float32 numbers differ by rounding alone.
         np.testing.assert_allclose(joined[n], expected, atol=1e-6)
     np.testing.assert_array_equal(union, np.arange(6) < 5)
 
 
 def test_masked_mean_never_reads_padding(texts):
     tokens, mask, _ = texts
-    spoilt = np.where(mask[..., None], tokens, np.nan)
+    with_nan = np.where(mask[..., None], tokens, np.nan)
     expected, _ = aggregate(tokens, mask)
-    np.testing.assert_array_equal(aggregate(spoilt, mask)[0], expected)
+    np.testing.assert_array_equal(aggregate(with_nan, mask)[0], expected)
 
 
 def test_concat_keeps_every_real_token_in_order(texts):
@@ -67,19 +67,19 @@ def test_concat_keeps_every_real_token_in_order(texts):
 
 
 @pytest.mark.parametrize("how", AGGREGATIONS)
-def test_one_text_is_itself(how, texts):
+def test_single_text_is_unchanged(how, texts):
     tokens, mask, lengths = texts
     joined, real = aggregate(tokens[:1], mask[:1], how)
     np.testing.assert_array_equal(joined[real], tokens[0, : lengths[0]])
 
 
 @pytest.mark.parametrize("how", AGGREGATIONS)
-def test_order_jit_vmap_and_gradient(how, texts):
+def test_order_jit_and_vmap_agree_and_gradient_is_finite(how, texts):
     tokens, mask, _ = texts
     batch = jnp.stack([tokens, tokens[::-1]]), jnp.stack([mask, mask[::-1]])
     direct, _ = aggregate(*batch, how)
     mapped, _ = jax.jit(jax.vmap(lambda t, m: aggregate(t, m, how)))(*batch)
-    # Compiled and not: the same sums of three numbers, perhaps fused.
+    # Compiled code may fuse the sums of three numbers: float32 rounding.
     np.testing.assert_allclose(mapped, direct, atol=1e-6)
     if how != "concat":
         np.testing.assert_allclose(direct[0], direct[1], atol=1e-6)
@@ -87,6 +87,6 @@ def test_order_jit_vmap_and_gradient(how, texts):
     assert np.isfinite(gradient).all()
 
 
-def test_unknown_method(texts):
+def test_rejects_unknown_aggregation(texts):
     with pytest.raises(InputError, match="masked_mean, reference_mean, concat"):
         aggregate(texts[0], texts[1], "median")

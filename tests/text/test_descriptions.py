@@ -1,4 +1,4 @@
-"""Descriptions on disk: round trips, merging, selection, and broken files."""
+"""Descriptions on disk: round trips, merging, selection and invalid files."""
 
 import json
 
@@ -48,7 +48,7 @@ def texts_of(descriptions, phrase="walk", **selection):
 
 
 @given(RECORDS)
-def test_round_trip(tmp_path_factory, records):
+def test_records_are_read_back_as_written(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("descriptions") / "d.jsonl"
     write_descriptions(path, records)
     read = read_descriptions(path)
@@ -59,7 +59,7 @@ def test_round_trip(tmp_path_factory, records):
     assert read.truncated == []
 
 
-def test_published_form(tmp_path):
+def test_published_form_is_read_back_as_written(tmp_path):
     published = {"walk": ["They walk.", "Légs."], "phrase": ["x", "y"]}
     path = write_published(tmp_path / "d.json", published)
     assert json.loads(path.read_text()) == published
@@ -67,14 +67,14 @@ def test_published_form(tmp_path):
     assert {p: [r.text for r in rs] for p, rs in chosen.items()} == published
 
 
-def test_real_caches(shared_file):
+def test_reads_real_description_files(shared_file):
     minibabel = read_descriptions(shared_file("data/minibabel/descriptions.json"))
     assert all(len(records) == 4 for records in minibabel.select(k=4).values())
     babel = read_descriptions(shared_file("data/llm/gpt35_babel_categories.json"))
     assert len(babel.select(k=4)) == 219
 
 
-def test_the_last_record_of_a_key_wins(tmp_path):
+def test_last_record_with_a_key_wins(tmp_path):
     path = lines(
         tmp_path / "d.jsonl", record(), record(text="Better."), record(index=1)
     )
@@ -85,7 +85,7 @@ def test_the_last_record_of_a_key_wins(tmp_path):
     assert texts_of(read_descriptions(keyed)) == ["Better."]
 
 
-def test_shards_are_merged(tmp_path):
+def test_files_of_a_folder_are_merged(tmp_path):
     lines(tmp_path / "a.jsonl", record(), record("run"))
     lines(tmp_path / "b.jsonl", record(index=1), record(text="Better."))
     read = read_descriptions(tmp_path)
@@ -121,7 +121,7 @@ def test_truncated_last_line_is_reported(tmp_path):
         ("\n", "at least one description"),
     ],
 )
-def test_wrong_lines_name_file_and_line(content, words, tmp_path):
+def test_invalid_line_error_names_file_and_line(content, words, tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text(content)
     with pytest.raises(InputError, match=words) as raised:
@@ -140,21 +140,21 @@ def test_wrong_lines_name_file_and_line(content, words, tmp_path):
         ("{}", "at least one description"),
     ],
 )
-def test_wrong_published_files(content, words, tmp_path):
+def test_rejects_invalid_published_files(content, words, tmp_path):
     path = tmp_path / "d.json"
     path.write_text(content)
     with pytest.raises(InputError, match=words):
         read_descriptions(path)
 
 
-def test_lines_under_any_name(tmp_path):
+def test_reads_jsonl_under_any_file_name(tmp_path):
     one = lines(tmp_path / "one.json", record())
     two = lines(tmp_path / "two.json", record(), record(index=1))
     assert len(read_descriptions(one)["walk"]) == 1
     assert len(read_descriptions(two)["walk"]) == 2
 
 
-def test_absent_files(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match="actiongpt_jax.describe"):
         read_descriptions(tmp_path / "absent.jsonl")
     with pytest.raises(InputError, match="must hold"):
@@ -174,7 +174,7 @@ def mixed():
     )
 
 
-def test_selection(mixed):
+def test_selects_by_prompt_and_writer(mixed):
     assert texts_of(mixed) == ["a", "b"]
     assert texts_of(mixed, writer="second") == ["c"]
     assert texts_of(mixed, prompt="action") == ["d"]
@@ -190,7 +190,7 @@ def test_selection(mixed):
         ({"k": 3}, r"3 descriptions by 'first'.*1 of 1 have fewer: 'walk' \(2\)"),
     ],
 )
-def test_selection_of_what_is_not_there(selection, words, mixed):
+def test_rejects_selection_without_matches(selection, words, mixed):
     with pytest.raises(InputError, match=words):
         mixed.select(**selection)
 
@@ -202,7 +202,7 @@ def test_empty_texts_do_not_count():
         read.select(k=2)
 
 
-def test_settings_are_not_mixed():
+def test_rejects_mixed_settings():
     warm, cold = ({"temperature": t} for t in (1.0, 0.0))
     read = Descriptions(
         [
@@ -214,7 +214,7 @@ def test_settings_are_not_mixed():
         read.select()
 
 
-def test_prompts_are_those_of_the_paper():
+def test_prompts_match_the_paper():
     assert prompts.make_prompt("detail").fill("act like a {dog}") == (
         "Describe a person's body movements who is performing the action"
         " act like a {dog} in detail"

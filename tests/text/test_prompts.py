@@ -1,4 +1,4 @@
-"""Prompt functions: names, versions, templates of the user, presets."""
+"""Prompt functions: names, versions, user templates and presets."""
 
 import pytest
 from hypothesis import given
@@ -13,19 +13,19 @@ from actiongpt_jax.text.prompts import (
 )
 
 
-def test_the_paper_and_its_published_code_differ_by_a_letter():
+def test_published_prompt_adds_one_letter_to_the_paper_prompt():
     paper, published = make_prompt("detail"), make_prompt("reference")
     assert published.fill("walk") == paper.fill("walk") + "s"
     assert make_prompt("phrase").fill("walk") == "walk"
 
 
 @given(st.text(min_size=1))
-def test_a_phrase_is_put_in_as_it_is(phrase):
+def test_fill_keeps_the_phrase_unchanged(phrase):
     before, after = TEMPLATES["detail"].split("{phrase}")
     assert make_prompt("detail").fill(phrase) == before + phrase + after
 
 
-def test_templates_of_the_user():
+def test_makes_prompts_from_user_templates():
     mine = make_prompt("mine=How does a body do {phrase}? x = 1")
     assert (mine.name, mine.fill("jump")) == ("mine", "How does a body do jump? x = 1")
     unnamed = make_prompt("Tell of {phrase}, {phrase}")
@@ -33,7 +33,7 @@ def test_templates_of_the_user():
     assert unnamed.name == make_prompt("Tell of {phrase}, {phrase}").name
 
 
-def test_the_version_changes_with_every_word_that_is_sent():
+def test_version_changes_with_every_word_that_is_sent():
     specs = [*TEMPLATES, "mine=Do {phrase}", "mine=Do {phrase}!"]
     asked = [make_prompt(spec, words) for spec in specs for words in (None, 40, 50)]
     assert len({(p.name, p.version) for p in asked}) == len(asked)
@@ -49,12 +49,12 @@ def test_the_version_changes_with_every_word_that_is_sent():
         ("detail", 0, "1 or more, got 0"),
     ],
 )
-def test_wrong_prompts(spec, words, said):
+def test_rejects_invalid_prompts(spec, words, said):
     with pytest.raises(InputError, match=said):
         make_prompt(spec, words)
 
 
-def test_presets():
+def test_presets_match_paper_and_published_code():
     paper, published = PRESETS["paper"], PRESETS["published"]
     assert (paper["temperature"], paper["top_p"], paper["k"]) == (0.5, 1, 4)
     assert (paper["total_tokens"], published["max_tokens"]) == (140, 128)

@@ -1,1 +1,1 @@
-"""Embedding stores: descriptions through a pretrained text model, onto the disk."""
+"""Embedding stores: token embeddings of phrases and their descriptions on disk."""

@@ -1,4 +1,4 @@
-"""Writing an embedding store shard by shard, so that a kill costs one shard."""
+"""Writes an embedding store shard by shard, so that a kill loses at most one shard."""
 
 import dataclasses
 import hashlib
@@ -39,8 +39,8 @@ from actiongpt_jax.text.embeddings.shard import (
 )
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 
-# A shard is what is encoded at once: enough texts to sort by length, and, at 768
-# wide and 128 long, below a gigabyte of memory.
+# The texts of a shard are encoded together. This is enough to sort them by length, and
+# at width 768 and length 128 it takes less than a gigabyte of memory.
 _TEXTS_PER_SHARD = 2048
 _PLAN = "plan.json"
 
@@ -58,26 +58,27 @@ def build_embedding_store(
 ) -> dict[str, Any]:
     """Embeds phrases and their descriptions into a new store.
 
-    Finished shards lie in `<out>.partial` and are found again by the next call
-    with the same input; `out` appears as a whole.
+    Finished shards are kept in `<out>.partial`, and the next call with the same input
+    reuses them; `out` appears only when it is complete.
 
     Args:
-        out: the folder to make. If it holds this very store, nothing is done.
-        texts: phrase -> descriptions, at least k or none.
-        encoder: from `encoders.load`.
-        settings: see `Settings`.
-        part: write only this part of a store, in a folder of its own within `out`;
-            all parts are to be given the same `texts`.
-        batch_size: texts through the encoder at once.
-        texts_per_shard: about how many texts a shard covers.
-        on_texts: called with the number of texts done, also those found again.
+        out: the folder to make. If it holds this very store already, nothing is done.
+        texts: phrase -> its descriptions, either none or at least k.
+        encoder: the encoder, from `encoders.load`.
+        settings: settings of the store.
+        part: write only this part of a store, in its own folder within `out`; the
+            calls for all parts must get the same `texts`. None writes a whole store.
+        batch_size: number of texts encoded at once; None asks
+            `encode.default_batch_size`.
+        texts_per_shard: approximate number of texts per shard.
+        on_texts: called with the number of texts that are done, including reused ones.
 
     Returns:
         The content of meta.json.
 
     Raises:
-        InputError: if `out` holds another thing or is being written, or if there
-            are no phrases for the part.
+        InputError: if `out` holds something else or another process is writing it, or
+            if there are no phrases.
     """
     out = pathlib.Path(out)
     if not texts:
@@ -114,7 +115,7 @@ def build_embedding_store(
         write_text(partial / INDEX, totals.index)
         write_json(partial / META, meta)
         publish(partial, out)
-        # After the rename: a kill between the two costs nothing.
+        # The plan is removed after the rename: a kill between the two does no harm.
         (out / _PLAN).unlink()
     return meta
 
@@ -122,7 +123,7 @@ def build_embedding_store(
 def share_of(
     texts: Mapping[str, Sequence[str]], part: Shard | None
 ) -> Mapping[str, Sequence[str]]:
-    """Returns the texts of a part: every n-th phrase.
+    """Returns the texts of a part: every n-th phrase, or all if `part` is None.
 
     Raises:
         InputError: if there are fewer phrases than parts.
@@ -131,8 +132,8 @@ def share_of(
         return texts
     if part.count > len(texts):
         raise InputError(
-            f"--shard i/n must have an n of at most the {len(texts)} phrases, got"
-            f" {part.count}"
+            f"the n of --shard i/n must be at most the number of phrases, {len(texts)},"
+            f" got {part.count}"
         )
     return dict(itertools.islice(texts.items(), part.number - 1, None, part.count))
 
@@ -143,7 +144,7 @@ def count_texts(texts: Mapping[str, Sequence[str]], settings: Settings) -> int:
 
 
 def summary(meta: Mapping[str, Any]) -> str:
-    """Returns two lines about a store: what is in it, and what was cut off."""
+    """Returns two lines about a store: its content, and how many texts were cut."""
     first = f"; first: {meta['first_truncated']!r}" if meta["truncated"] else ""
     return (
         f"{meta['phrases']} phrases, {meta['texts']} texts, {meta['tokens']} token"
@@ -174,8 +175,8 @@ def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
                 on_texts(count_texts(texts, settings))
             return meta
     raise InputError(
-        f"{out} must not exist yet, but holds something else than this command would"
-        " write; remove it or choose another --out"
+        f"{out} must not exist yet, but its content differs from what this command"
+        " would write; delete it or choose another --out"
     )
 
 
@@ -183,7 +184,7 @@ def _resume(partial: pathlib.Path, plan: Mapping[str, Any]) -> None:
     remove_unfinished(partial)
     path, content = partial / _PLAN, json.dumps(plan)
     if not path.is_file() or path.read_text(encoding="utf-8") != content:
-        # Shards of other texts or settings: of no use to this store.
+        # Shards of other texts or settings cannot be reused.
         for old in partial.glob("shard-*"):
             old.unlink()
         write_text(path, content)
@@ -203,7 +204,7 @@ def _shards(texts, settings: Settings, texts_per_shard: int) -> Iterator[list[st
 
 
 class _Totals:
-    """What the shards say of themselves, found again after a kill or not."""
+    """The index and the counts, collected from the metadata of the shards."""
 
     def __init__(self):
         self.index: list[str] = []
@@ -239,12 +240,12 @@ def _meta(plan, encoder: PretrainedEncoder, settings: Settings, totals: _Totals)
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Texts of a store.
+    """The texts and settings of a store.
 
     Attributes:
-        texts: phrase -> its descriptions, none for a phrase that is stored alone.
-        settings: of the store.
-        truncated: `file:line` of last lines that were left out.
+        texts: phrase -> its descriptions; an empty list stores the phrase alone.
+        settings: settings of the store.
+        truncated: `file:line` of truncated last lines, which were skipped.
     """
 
     texts: dict[str, list[str]]
@@ -262,19 +263,21 @@ def gather(
     prompt: str | None = None,
     writer: str | None = None,
 ) -> Inputs:
-    """Chooses descriptions and adds phrases that have none.
+    """Selects the descriptions to embed and adds phrases without descriptions.
 
     Args:
-        descriptions: file or folder of them, None for phrases alone.
-        phrases: more phrases; blanks around them and empty ones do not count.
-        k: descriptions joined per phrase.
-        how: they are joined.
-        each: keep every single description, not the first k only.
-        prompt: that they answer; None takes the only one, of several 'detail'.
-        writer: of them; None takes the first in the file.
+        descriptions: file or folder of descriptions; None for `phrases` alone.
+        phrases: further phrases; spaces around them and empty phrases are ignored.
+        k: number of descriptions joined per phrase.
+        how: how the descriptions are joined, one of `choices.AGGREGATIONS`.
+        each: whether to store every single description too.
+        prompt: name of the prompt; None takes the only prompt in the file, or 'detail'
+            if there are several.
+        writer: name of the writer; None takes the first in the file.
 
     Raises:
-        InputError: if a described phrase has fewer than k, or nothing is there.
+        InputError: if a described phrase has fewer than k descriptions, or if there are
+            no phrases.
     """
     texts: dict[str, list[str]] = {}
     settings = Settings(0, how)
@@ -283,7 +286,7 @@ def gather(
         read = read_descriptions(descriptions)
         truncated = read.truncated
         chosen = read.select(prompt, writer, k)
-        texts = {phrase: [r.text for r in found] for phrase, found in chosen.items()}
+        texts = {phrase: [r.text for r in rs] for phrase, rs in chosen.items()}
         settings = Settings.of(chosen, k, how, each=each)
     for phrase in map(str.strip, phrases):
         if phrase:

@@ -1,4 +1,4 @@
-"""Many texts through an encoder: sorted by length, so that little is padding."""
+"""Encodes many texts in batches of similar length, so that there is little padding."""
 
 import concurrent.futures
 import dataclasses
@@ -14,8 +14,8 @@ from actiongpt_jax.text import aggregate
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder, parallel_calls
 from actiongpt_jax.text.encoders.tokenizer import Pieces
 
-# Batches are padded to multiples of this: at most 64 shapes for 512 positions, and
-# for descriptions of 60 to 110 tokens 4 % fewer tokens to encode than with 16.
+# Lengths are padded to multiples of this. There are at most 64 shapes for 512
+# positions; for descriptions of 60 to 110 tokens, 4 % fewer tokens than with 16.
 _LENGTH_STEP = 8
 
 
@@ -25,7 +25,7 @@ class Embedding:
 
     Attributes:
         tokens: (n, E) float32.
-        pooled: (P,) float32, or None where the encoder has none.
+        pooled: (P,) float32, or None if the encoder has no pooled vector.
     """
 
     tokens: Float[np.ndarray, "n e"]
@@ -46,16 +46,17 @@ def encode_pieces(
 ) -> list[Embedding]:
     """Encodes texts in batches of similar length.
 
-    Batches have a fixed number of rows (a small last one is rounded up to a power
-    of two) and lengths rounded up, so that few shapes are ever compiled; a text's
-    result does not depend on its batch but for rounding.
+    Batches have a fixed number of rows (that of a small last batch is rounded up to a
+    power of two), and their lengths are rounded up, so that few shapes are compiled.
+    Apart from rounding, the result for a text does not depend on its batch.
 
     Args:
-        encoder: from `encoders.load`.
-        pieces: the texts, from its tokenizer.
-        extents: token states to return for each text, at least its own length;
-            those beyond it are the encoder's states at padding. None: its length.
-        batch_size: texts at once; None asks `default_batch_size`.
+        encoder: the encoder, from `encoders.load`.
+        pieces: the texts as word pieces, from the encoder's tokenizer.
+        extents: number of token states to return for each text, at least its own
+            length; states beyond its length are those at padding. None returns as many
+            states as the text has pieces.
+        batch_size: number of texts encoded at once; None asks `default_batch_size`.
         on_batch: called with the number of texts of every finished batch.
 
     Returns:
@@ -64,7 +65,7 @@ def encode_pieces(
     if extents is None:
         extents = [len(text.ids) for text in pieces]
     batch_size = batch_size or default_batch_size()
-    # Longest first: a machine that is too small says so at once.
+    # The longest texts come first, so that a lack of memory shows at once.
     order = sorted(range(len(pieces)), key=lambda i: -extents[i])
     batches = [
         order[start : start + batch_size] for start in range(0, len(order), batch_size)
@@ -105,7 +106,7 @@ def _encode_batch(
     features = encoder.encode(ids, mask)
     tokens = np.asarray(features.tokens)
     pooled = None if features.pooled is None else np.asarray(features.pooled)
-    # Copies: a view would keep the whole padded batch in memory.
+    # A view instead of a copy would keep the whole padded batch in memory.
     return [
         Embedding(
             tokens[row, :extent].copy(), None if pooled is None else pooled[row].copy()
@@ -118,9 +119,9 @@ def group_extents(lengths: Sequence[int], how: str) -> list[int]:
     """Returns how many token states of each of a phrase's k texts are needed.
 
     Args:
-        lengths: word pieces of each text.
-        how: the aggregation. 'reference_mean' adds the states at padding too, up
-            to the longest of the k.
+        lengths: number of word pieces of each text.
+        how: the aggregation; 'reference_mean' includes the states at padding, up to the
+            length of the longest text.
     """
     if how == "reference_mean":
         return [max(lengths)] * len(lengths)
@@ -131,12 +132,13 @@ def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
     """Aggregates the embeddings of a phrase's k texts.
 
     Args:
-        embeddings: of each text, with the extents of `group_extents`.
-        lengths: word pieces of each text.
-        how: see `aggregate.aggregate`.
+        embeddings: the embedding of each text, with the extents of `group_extents`.
+        lengths: number of word pieces of each text.
+        how: the aggregation; see `aggregate.aggregate`.
 
     Returns:
-        Embedding whose tokens are all real; its pooled vector is the mean of the k.
+        Embedding whose tokens are all real; its pooled vector is the mean of the k
+        vectors.
     """
     states = [embedding.tokens for embedding in embeddings]
     longest = max(map(len, states))
@@ -151,21 +153,21 @@ def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
 def embed_texts(
     encoder: PretrainedEncoder, texts: Sequence[str], how: str = aggregate.DEFAULT
 ) -> Embedding:
-    """Embeds the k texts of one phrase, as a store would hold them.
+    """Embeds the k texts of one phrase into the form in which a store holds them.
 
     Args:
-        encoder: from `encoders.load`.
+        encoder: the encoder, from `encoders.load`.
         texts: k descriptions, or the phrase alone.
-        how: the aggregation.
+        how: the aggregation; see `aggregate.aggregate`.
 
     Returns:
         Embedding with tokens (G, E), all real.
 
     Raises:
-        InputError: if there is no text.
+        InputError: if `texts` is empty.
     """
     if not texts:
-        raise InputError("at least one text is needed for an embedding, got none")
+        raise InputError("texts must hold at least one text to embed, got none")
     pieces = encoder.tokenizer(texts)
     lengths = [len(text.ids) for text in pieces]
     embeddings = encode_pieces(encoder, pieces, group_extents(lengths, how))

@@ -1,4 +1,4 @@
-"""From a file of descriptions to an embedding store."""
+"""Makes an embedding store from a file of descriptions."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ def embed_descriptions(
 ) -> dict[str, Any]:
     """Embeds phrases and their descriptions into a store, with a progress bar.
 
-    Stopped and called again with the same input, it continues where it was.
+    If it was stopped, the next call with the same input continues where it was.
 
     Args:
         out: folder of the store to make.
@@ -47,24 +47,24 @@ def embed_descriptions(
         prompt: name of the prompt whose answers are taken; None takes the file's only
             prompt, or 'detail' if there are several.
         writer: writer whose descriptions are taken; None takes the first in the file.
-        part: embed only this part of the phrases, in a folder of its own within `out`;
-            None embeds all.
-        batch_size: texts that go through the encoder at once; None takes 8, on
-            accelerators 128.
+        part: embed only this part of the phrases, in its own folder within `out`; None
+            embeds all phrases.
+        batch_size: number of texts encoded at once; None takes 8 on a CPU and 128 on an
+            accelerator.
 
     Returns:
         The content of the store's meta.json.
 
     Raises:
-        InputError: if a described phrase has fewer than k descriptions, there are no
-            phrases, or `out` holds something else.
+        InputError: if a described phrase has fewer than k descriptions, if there are no
+            phrases, or if `out` holds something else.
         FileNotFoundError: if the descriptions or the encoder do not exist.
     """
     inputs = gather(
         descriptions, phrases, k=k, how=how, each=each, prompt=prompt, writer=writer
     )
     for where in inputs.truncated:
-        print(f"left out {where}: truncated, without a line end", file=sys.stderr)
+        print(f"skipped {where}: the line is truncated", file=sys.stderr)
     texts, settings = inputs.texts, inputs.settings
     if settings.writer is not None:
         print(f"descriptions by {settings.writer!r} for the prompt {settings.prompt!r}")

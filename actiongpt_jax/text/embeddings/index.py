@@ -1,7 +1,7 @@
 """The index of an embedding store: one folder, or the parts that several jobs wrote.
 
-A part is a whole store of its own, `part-00002-of-00004`, with every 4th phrase.
-Jobs share nothing while they write; readers take the parts together.
+A part such as `part-00002-of-00004` is a complete store with every 4th phrase. The jobs
+share nothing while they write; readers open all parts as one store.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ FORMAT = "actiongpt_jax.embeddings"
 VERSION = 1
 META, INDEX = "meta.json", "index.jsonl"
 PARTIAL = ".partial"
-# What parts have of their own; all else in meta.json they share.
+# Fields of meta.json that differ between parts; all other fields are equal.
 SUMS = ("phrases", "texts", "truncated", "cut", "tokens")
 _OWN = (*SUMS, "encoder", "first_truncated", "texts_hash", "part")
 _PART = re.compile(r"part-(\d+)-of-(\d+)(" + re.escape(PARTIAL) + ")?")
@@ -32,15 +32,16 @@ def shard_name(number: int) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """Where a phrase lies.
+    """The place of one phrase in the store.
 
     Attributes:
-        shard: number of its file.
-        row: number within the shard.
-        descriptions: token rows of the aggregate, 0 if it was never described.
-        phrase: token rows of the phrase itself.
+        shard: number of the shard file.
+        row: number of the phrase within the shard.
+        descriptions: number of token rows of the joined descriptions; 0 if the phrase
+            has no descriptions.
+        phrase: number of token rows of the phrase itself.
         each: first row of its single descriptions in the table `each`.
-        singles: number of them.
+        singles: number of its single descriptions.
     """
 
     shard: int
@@ -53,12 +54,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What the files next to the shards say.
+    """The content of meta.json and index.jsonl.
 
     Attributes:
-        meta: everything in meta.json; of parts, their sums.
-        rows: phrase -> where it lies.
-        files: the shards that rows count.
+        meta: the fields of meta.json; for parts, counts are summed over the parts.
+        rows: phrase -> its place.
+        files: the shard files; `Row.shard` is an index into this list.
     """
 
     meta: dict[str, Any]
@@ -70,22 +71,22 @@ def read_store(path: pathlib.Path) -> Content:
     """Reads the index of a store.
 
     Args:
-        path: the folder.
+        path: the folder of the store.
 
     Raises:
-        InputError: if it is another thing, damaged, or lacks a part.
+        InputError: if the folder is not a store, is damaged, or lacks a part.
     """
-    found = find_parts(path)
-    if (path / META).is_file() or not found:
+    finished = find_parts(path)
+    if (path / META).is_file() or not finished:
         return _read_one(path)
-    counts = sorted({part.count for part in found})
+    counts = sorted({part.count for part in finished})
     if len(counts) > 1:
         raise InputError(
             f"{path} mixes parts of runs with {' and '.join(map(str, counts))} shards;"
-            " remove those that are not wanted"
+            " delete all parts but those of one run"
         )
     parts = [Shard(number, counts[0]) for number in range(1, counts[0] + 1)]
-    lacking = [str(part) for part in parts if not found.get(part)]
+    lacking = [str(part) for part in parts if not finished.get(part)]
     if lacking:
         raise InputError(
             f"{path} must hold all {counts[0]} parts, but lacks {len(lacking)}; run the"
@@ -95,7 +96,7 @@ def read_store(path: pathlib.Path) -> Content:
 
 
 def find_parts(path: pathlib.Path) -> dict[Shard, bool]:
-    """Returns the parts in a folder, and whether each is finished."""
+    """Returns the parts in a folder: part -> whether it is finished."""
     parts: dict[Shard, bool] = {}
     for entry in path.iterdir() if path.is_dir() else ():
         if match := _PART.fullmatch(entry.name):
@@ -105,12 +106,12 @@ def find_parts(path: pathlib.Path) -> dict[Shard, bool]:
 
 
 def check_siblings(path: pathlib.Path, part: Shard, meta: dict[str, Any]) -> None:
-    """Checks that a part would fit those that are there.
+    """Checks that a new part fits the existing parts.
 
     Args:
         path: the folder of the parts.
-        part: which is about to be made.
-        meta: what its meta.json is to say; fields may be missing.
+        part: the part that is about to be made.
+        meta: the content planned for its meta.json; fields may be missing.
 
     Raises:
         InputError: if the folder is a whole store, or holds parts of another run.
@@ -120,14 +121,14 @@ def check_siblings(path: pathlib.Path, part: Shard, meta: dict[str, Any]) -> Non
     alien = next((other for other in others if other.count != part.count), None)
     for other, finished in sorted(others.items()):
         if finished and alien is None and other != part:
-            said = read_meta(path / other.name / META)
-            if any(said.get(k) != v for k, v in meta.items() if k not in _OWN):
+            written = read_meta(path / other.name / META)
+            if any(written.get(k) != v for k, v in meta.items() if k not in _OWN):
                 alien = other
     if whole or alien:
         there = alien.name if alien else META
         raise InputError(
-            f"{path} must hold parts of one run only, but has {there} of other texts,"
-            " settings or number of parts; remove it or choose another --out"
+            f"{path} must hold parts of one run only, but has {there} with other texts,"
+            " settings or number of parts; delete it or choose another --out"
         )
 
 
@@ -145,8 +146,8 @@ def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
             if part.meta.get(name) != first.get(name):
                 raise InputError(
                     f"{path} must hold parts of one run, but they differ in {name!r}"
-                    f" ({first.get(name)!r}, {part.meta.get(name)!r}); remove those"
-                    " that are not wanted"
+                    f" ({first.get(name)!r}, {part.meta.get(name)!r}); delete all parts"
+                    " but those of one run"
                 )
         moved.append(
             [
@@ -155,7 +156,8 @@ def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
             ]
         )
         files += part.files
-    # Every n-th phrase went to a part: one of each in turn is the order of the whole.
+    # Part i holds every n-th phrase from the i-th on, so taking one phrase from each
+    # part in turn restores the original order.
     rounds = itertools.chain.from_iterable(itertools.zip_longest(*moved))
     return Content(meta, dict(item for item in rounds if item is not None), files)
 
@@ -169,8 +171,8 @@ def _read_one(path: pathlib.Path) -> Content:
         rows = {name: Row(*place) for name, *place in values}
     except (OSError, TypeError) as error:
         raise InputError(
-            f"{path / INDEX} must list one phrase a line, but cannot be read; make the"
-            " store again"
+            f"{path / INDEX} must list one phrase per line, but cannot be read; make"
+            " the store again"
         ) from error
     if len(rows) != meta["phrases"]:
         raise InputError(
@@ -190,13 +192,20 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
     """Reads a meta.json.
 
     Raises:
-        InputError: if it is of another format or version.
+        InputError: if the file is missing, lacks a field, or has another format or
+            version.
     """
     if not path.is_file():
-        raise InputError(f"{path.parent} must be an embedding store but has no {META}")
+        raise InputError(
+            f"{path.parent} must be an embedding store but has no {META}; give a folder"
+            " that `python -m actiongpt_jax.embed` wrote"
+        )
     meta = read_object(path, "make the store again")
     if meta.get("format") != FORMAT:
-        raise InputError(f"{path} must say `format: {FORMAT}`; it is another thing")
+        raise InputError(
+            f"{path} must have the format {FORMAT!r}, got {meta.get('format')!r}; give"
+            " a folder that `python -m actiongpt_jax.embed` wrote"
+        )
     if meta.get("version") != VERSION:
         raise InputError(
             f"{path} must have version {VERSION}, got {meta.get('version')!r}; make the"
@@ -204,5 +213,5 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
         )
     missing = [field for field in _META_FIELDS if field not in meta]
     if missing:
-        raise InputError(f"{path} must have the fields {missing}; make the store again")
+        raise InputError(f"{path} lacks the fields {missing}; make the store again")
     return meta

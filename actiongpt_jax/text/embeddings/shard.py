@@ -1,4 +1,4 @@
-"""One shard of an embedding store: texts in, a file of ragged tables out."""
+"""Embeds the texts of one shard and writes its file of ragged tables."""
 
 import dataclasses
 import json
@@ -23,15 +23,15 @@ from actiongpt_jax.text.encoders.tokenizer import Pieces
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a store is made of, next to its texts and its encoder.
+    """The settings of a store, apart from its texts and its encoder.
 
     Attributes:
-        k: descriptions in the aggregate; 0 stores phrases only.
-        aggregation: how they are joined.
-        each: also store every single description.
+        k: number of descriptions that are joined; 0 stores phrases only.
+        aggregation: how the descriptions are joined; see `aggregate.aggregate`.
+        each: whether to store every single description too.
         prompt: name of the prompt of the descriptions.
-        prompt_version: its version.
-        writer: who wrote them.
+        prompt_version: version of the prompt.
+        writer: name of the writer of the descriptions.
     """
 
     k: int
@@ -50,7 +50,14 @@ class Settings:
         *,
         each: bool = False,
     ) -> "Settings":
-        """Returns the settings of descriptions from `Descriptions.select`."""
+        """Returns the settings of a store of selected descriptions.
+
+        Args:
+            chosen: phrase -> its descriptions, from `Descriptions.select`.
+            k: number of descriptions that are joined.
+            aggregation: how the descriptions are joined.
+            each: whether to store every single description too.
+        """
         records = [record for of_phrase in chosen.values() for record in of_phrase]
         versions = {r.prompt_version for r in records if r.prompt_version is not None}
         return cls(
@@ -69,12 +76,12 @@ def used_texts(descriptions: Sequence[str], settings: Settings) -> Sequence[str]
 
 
 def num_texts(descriptions: Sequence[str], settings: Settings) -> int:
-    """Returns how many texts of a phrase are encoded, itself included."""
+    """Returns how many texts of a phrase are encoded, including the phrase itself."""
     return 1 + len(used_texts(descriptions, settings))
 
 
 class _Table:
-    """One ragged table of a shard, in pieces."""
+    """One ragged table of a shard, as a list of arrays."""
 
     def __init__(self, width: int):
         self.tokens: list[np.ndarray] = [np.zeros((0, width), np.float16)]
@@ -100,8 +107,8 @@ def _half(tokens: np.ndarray) -> np.ndarray:
         half = tokens.astype(np.float16)
     if not np.isfinite(half).all():
         raise InputError(
-            "the encoder's states must be finite and below 65504 to be stored, but are"
-            " not; choose another encoder"
+            "the encoder's states must be finite and below 65504 to be stored in half"
+            " precision, but are not; choose another encoder"
         )
     return half
 
@@ -117,14 +124,14 @@ def write_shard(
     """Embeds the phrases of one shard and writes its file.
 
     Args:
-        path: the file.
+        path: the file to write.
         texts: phrase -> its descriptions.
-        encoder: from `encoders.load`.
-        settings: see `Settings`.
-        batch_size: texts through the encoder at once.
-        on_texts: called with the number of texts of every batch.
+        encoder: the encoder, from `encoders.load`.
+        settings: settings of the store.
+        batch_size: number of texts encoded at once; None asks `default_batch_size`.
+        on_texts: called with the number of texts of every finished batch.
     """
-    # Each phrase is followed by its descriptions, which its slice selects.
+    # Each phrase is followed by its descriptions; its slice selects the descriptions.
     flat: list[str] = []
     groups: list[slice] = []
     for phrase, descriptions in texts.items():

@@ -1,11 +1,11 @@
-"""Reading token embeddings of phrases from disk, mapped and never loaded whole.
+"""Reads token embeddings of phrases from memory-mapped files, never a whole store.
 
-A store is a folder: `meta.json`, `index.jsonl` with one row per phrase, and shards
-`shard-00000.safetensors`. A shard holds three ragged tables, `descriptions` (the
-aggregate of k), `phrase` (the phrase itself) and `each` (single descriptions), as
-`<table>.tokens` (rows, E) float16, `<table>.offsets` (items + 1) int64 and, where
-the encoder has them, `<table>.pooled` (items, P) float32. Where several jobs wrote
-it, each part is such a folder within it; see `index`.
+A store is a folder with `meta.json`, `index.jsonl` (one row per phrase) and shards
+`shard-00000.safetensors`. A shard holds three ragged tables: `descriptions` (the k
+descriptions joined), `phrase` (the phrase itself) and `each` (single descriptions).
+Each table consists of `<table>.tokens` (rows, E) float16, `<table>.offsets` (items + 1)
+int64 and, if the encoder has pooled vectors, `<table>.pooled` (items, P) float32. In a
+store that several jobs wrote, each part is such a folder; see `index`.
 """
 
 import functools
@@ -27,20 +27,20 @@ class EmbeddingStore:
     """Embeddings of phrases by one encoder.
 
     Attributes:
-        path: the folder.
+        path: the folder of the store.
         encoder: 'minilm', hub id or folder of the encoder.
-        weight_hash: hash of its parameters.
-        width: E of the token embeddings.
-        k: descriptions per phrase in the aggregate; 0 if only phrases are stored.
-        aggregation: how they were joined.
-        prompt: name of the prompt they answer, None without descriptions.
-        prompt_version: its version, None where unknown.
-        writer: who wrote them.
-        meta: everything in meta.json.
+        weight_hash: hash of the encoder's parameters.
+        width: width E of the token embeddings.
+        k: number of descriptions joined per phrase; 0 if only phrases are stored.
+        aggregation: how the descriptions were joined.
+        prompt: name of the prompt of the descriptions; None without descriptions.
+        prompt_version: version of the prompt; None if unknown.
+        writer: name of the writer of the descriptions; None without descriptions.
+        meta: all fields of meta.json.
     """
 
     def __init__(self, path: pathlib.Path, content: Content):
-        """Keeps what was found; `open_embeddings` finds it."""
+        """Stores the path and the index, which `open_embeddings` reads."""
         self.path = path
         self.meta = meta = content.meta
         self._rows = content.rows
@@ -53,7 +53,7 @@ class EmbeddingStore:
         self.prompt: str | None = meta["prompt"]
         self.prompt_version: str | None = meta["prompt_version"]
         self.writer: str | None = meta["writer"]
-        # A bound cache: it goes with the store.
+        # A cache of this object, so that open shards are released with the store.
         self._shard = functools.cache(self._open_shard)
 
     @property
@@ -70,7 +70,7 @@ class EmbeddingStore:
         return phrase in self._rows
 
     def has(self, phrase: str, source: str = "descriptions") -> bool:
-        """Returns whether `tokens(phrase, source)` would be found."""
+        """Returns whether `tokens(phrase, source)` is stored."""
         row = self._rows.get(phrase)
         return row is not None and (source == "phrase" or row.descriptions > 0)
 
@@ -81,18 +81,21 @@ class EmbeddingStore:
     def tokens(
         self, phrase: str, source: str = "descriptions", index: int | None = None
     ) -> Float[np.ndarray, "n e"]:
-        """Returns token embeddings, none of them padding.
+        """Returns the token embeddings of a phrase, without padding.
 
         Args:
-            phrase: what to look up.
-            source: 'descriptions' for the aggregate of k, 'phrase' for its own.
-            index: a single description instead; needs a store made with --each.
+            phrase: the phrase to look up.
+            source: 'descriptions' for the joined descriptions, 'phrase' for the phrase
+                itself.
+            index: number of a single description to return instead; needs a store made
+                with --each. None returns the joined descriptions.
 
         Returns:
             (n, E) float16 view of the file.
 
         Raises:
-            InputError: if it is not stored, with the command that stores it.
+            InputError: if the phrase or description is not stored; the message names
+                the command that stores it.
         """
         tensors, table, item = self._locate(phrase, source, index)
         begin, end = tensors[f"{table}.offsets"][item : item + 2]
@@ -101,30 +104,35 @@ class EmbeddingStore:
     def pooled(
         self, phrase: str, source: str = "descriptions", index: int | None = None
     ) -> Float[np.ndarray, " p"]:
-        """Returns the one vector of a text, of k the mean.
+        """Returns the pooled vector of a text; for k joined texts, the mean.
 
-        Args: as of `tokens`.
+        Args:
+            phrase: the phrase to look up.
+            source: 'descriptions' for the joined descriptions, 'phrase' for the phrase
+                itself.
+            index: number of a single description, like in `tokens`.
 
         Returns:
             (P,) float32 view of the file.
 
         Raises:
-            InputError: if it is not stored or the encoder has no such vector.
+            InputError: if the phrase or description is not stored, or the encoder has
+                no pooled vectors.
         """
         tensors, table, item = self._locate(phrase, source, index)
         if f"{table}.pooled" not in tensors:
             raise InputError(
                 f"the encoder {self.encoder} of {self.path} has no pooled vectors;"
-                " embed with one that has, such as 'minilm'"
+                " embed with an encoder that has, such as 'minilm'"
             )
         return tensors[f"{table}.pooled"][item]
 
     def max_tokens(self, phrases: Iterable[str], source: str = "descriptions") -> int:
-        """Returns the most token rows that any of the phrases has, 0 for none."""
+        """Returns the largest number of token rows of the phrases, 0 for no phrase."""
         return max((self.num_tokens(phrase, source) for phrase in phrases), default=0)
 
     def num_tokens(self, phrase: str, source: str = "descriptions") -> int:
-        """Returns the token rows of a phrase without touching the shards."""
+        """Returns the number of token rows of a phrase; no shard is opened."""
         row = self._find(phrase, source)
         return row.descriptions if source == "descriptions" else row.phrase
 
@@ -135,7 +143,10 @@ class EmbeddingStore:
         if index is None:
             return self._shard(row.shard), source, row.row
         if source != "descriptions":
-            raise InputError("an index picks a description, so source must be that")
+            raise InputError(
+                "an index selects a single description, so source must be"
+                f" 'descriptions', got {source!r}"
+            )
         if not self.meta["each"]:
             raise InputError(
                 f"{self.path} holds no single descriptions of {phrase!r}; make it again"
@@ -154,8 +165,8 @@ class EmbeddingStore:
         if row is None or (source == "descriptions" and not row.descriptions):
             what = "phrase" if row is None else "description of the phrase"
             raise InputError(
-                f"{self.path} must hold every {what} that is asked for, but has none"
-                f" for {phrase!r}; describe it and run `{self._command()}`"
+                f"{self.path} has no {what} {phrase!r}; describe the phrase and run"
+                f" `{self._command()}`"
             )
         return row
 
@@ -168,26 +179,31 @@ class EmbeddingStore:
     def _open_shard(self, number: int) -> dict[str, np.ndarray]:
         path = self._files[number]
         if not path.is_file():
-            raise InputError(f"{path} must be there but is missing; make it again")
+            raise InputError(f"{path} is missing; make the store again")
         return open_tensors(path)[0]
 
 
 def open_embeddings(path: str | os.PathLike) -> EmbeddingStore:
-    """Opens a store; only its index is read.
+    """Opens an embedding store; only its index is read.
 
     Args:
         path: the folder that `python -m actiongpt_jax.embed` wrote.
 
     Raises:
-        FileNotFoundError: with the command that makes one.
-        InputError: if it is another thing, damaged, or lacks a part.
+        FileNotFoundError: if the folder does not exist; the message names the command
+            that makes a store.
+        InputError: if the folder is not a store, is damaged, or lacks a part.
     """
     path = pathlib.Path(path)
     if not path.exists():
         unfinished = path.with_name(path.name + PARTIAL).exists()
         raise FileNotFoundError(
             f"no embedding store at {path}; "
-            + ("it was begun, run the same command again: " if unfinished else "run ")
+            + (
+                "it is unfinished, run the same command again: "
+                if unfinished
+                else "run "
+            )
             + "`python -m actiongpt_jax.embed --descriptions FILE --encoder minilm"
             f" --k 4 --out {path}`"
         )

@@ -1,4 +1,4 @@
-"""Frozen pretrained text models: BERT, DistilBERT, MiniLM and CLIP's text half."""
+"""Frozen pretrained text encoders: BERT, DistilBERT, MiniLM and CLIP's text half."""
 
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder, load
 

@@ -1,7 +1,7 @@
-"""BERT and DistilBERT: one encoder, two ways to name its tensors.
+"""BERT and DistilBERT: one encoder module with two naming schemes for its tensors.
 
 Source: Devlin et al. 2018 (arXiv:1810.04805), Sanh et al. 2019 (arXiv:1910.01108);
-tensor names as in Hugging Face's checkpoints.
+tensor names from Hugging Face's checkpoints.
 """
 
 import json
@@ -26,11 +26,11 @@ class Bert(nn.Module):
 
     Attributes:
         vocab_size: number of word pieces.
-        max_positions: longest text in word pieces.
+        max_positions: length of the longest text, in word pieces.
         sizes: sizes of the stack; `latent_dim` is the width E of the states.
-        num_types: number of sentence types; 0 in DistilBERT, which has none.
+        num_types: number of sentence types; 0 for DistilBERT, which has no types.
         eps: number added to the variance in the norms.
-        pooled: whether the masked mean is a vector that stands for the text.
+        pooled: whether to return the masked mean as a vector for the whole text.
     """
 
     vocab_size: int
@@ -51,11 +51,12 @@ class Bert(nn.Module):
 
         Args:
             input_ids: (B, N) word pieces.
-            mask: (B, N) True = real. No token attends to padding, which has states.
-            token_type_ids: (B, N) sentence types, None for the first type.
+            mask: (B, N) True = real. No token attends to padding, but padding has
+                states too.
+            token_type_ids: (B, N) sentence types; None for the first type.
 
         Returns:
-            tokens (B, N, E), and pooled (B, E) if the encoder has it.
+            tokens (B, N, E), and pooled (B, E) if the field `pooled` is True.
         """
         init, width = nn.initializers.normal(0.02), self.sizes.latent_dim
         word = self.param("word", init, (self.vocab_size, width))
@@ -74,7 +75,7 @@ class Bert(nn.Module):
 def masked_mean(
     tokens: Float[Array, "b n e"], mask: Bool[Array, "b n"]
 ) -> Float[Array, "b e"]:
-    """Returns the mean over the real tokens, as sentence encoders use it."""
+    """Returns the mean over the real tokens, the text vector of sentence encoders."""
     weights = mask[..., None].astype(tokens.dtype)
     return (tokens * weights).sum(1) / jnp.maximum(weights.sum(1), 1.0)
 
@@ -99,9 +100,9 @@ _FIELDS = {
         "ff_size": "hidden_dim",
     },
 }
-# What stands before the index of a layer.
+# The part of a tensor's name before the index of its layer.
 _PREFIX = {"bert": "encoder.layer", "distilbert": "transformer.layer"}
-# Within a layer: our name -> theirs.
+# Names within a layer: this library's name -> name in the checkpoint.
 _LAYERS = {
     "bert": {
         "q": "attention.self.query",
@@ -125,7 +126,7 @@ _LAYERS = {
     },
 }
 ANCHORS = ("embeddings.word_embeddings.weight",)
-# Beginnings of tensor names that are no part of the encoder: heads of its training.
+# Beginnings of the names of tensors outside the encoder: heads used in its training.
 HEADS = (
     "pooler.",
     "cls.",
@@ -142,11 +143,11 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
     """Makes the module that a config.json describes.
 
     Args:
-        config: its content, `model_type` 'bert' or 'distilbert'.
-        where: the file, for the error.
+        config: content of config.json, with `model_type` 'bert' or 'distilbert'.
+        where: path of config.json, for error messages.
 
     Raises:
-        InputError: naming a field that is missing or not supported.
+        InputError: if a field is missing or not supported; the message names it.
     """
     kind = config["model_type"]
     sizes, own = read_sizes(config, _FIELDS[kind], where)
@@ -158,10 +159,10 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
     for key, only in required.items():
         if config.get(key, only) != only:
             raise InputError(
-                f"{where}: the field {key!r} must be {json.dumps(only)}, the only kind"
-                f" supported, got {json.dumps(config[key])}"
+                f"{where}: the field {key!r} must be {json.dumps(only)}, the only value"
+                f" supported, got {json.dumps(config[key])}; use another encoder"
             )
-    # DistilBERT's norms have a fixed epsilon, not a field.
+    # The epsilon of DistilBERT's norms is fixed and not a field of config.json.
     eps = 1e-12
     if kind == "bert":
         eps = read_epsilon(config, "layer_norm_eps", eps, where)
@@ -172,12 +173,12 @@ def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:
     """Takes the module's parameters out of a checkpoint.
 
     Args:
-        module: from `from_config`.
+        module: the module made by `from_config`.
         kind: 'bert' or 'distilbert'.
-        tensors: the checkpoint; what is missing is noted there.
+        tensors: the checkpoint; it records which tensors are missing.
 
     Returns:
-        The tree `params`.
+        The tree `params` of the module.
     """
     width = module.sizes.latent_dim
 

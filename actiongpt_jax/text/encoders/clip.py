@@ -1,6 +1,6 @@
-"""The text half of CLIP: a causal transformer read off at the end of the text.
+"""CLIP's text half: a causal transformer whose state at the end stands for the text.
 
-Source: Radford et al. 2021 (arXiv:2103.00020); tensor names as in Hugging Face's
+Source: Radford et al. 2021 (arXiv:2103.00020); tensor names from Hugging Face's
 checkpoints.
 """
 
@@ -31,24 +31,24 @@ ACTIVATIONS = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
 }
-# Configs older than a fix of the end-of-text rule say 2, a token in the middle of the
-# vocabulary: they mean the highest id of each text.
+# Configs from before a fix of the end-of-text rule say 2, an ordinary token; they mean
+# the highest id in each text.
 _LEGACY_EOS = 2
 
 
-# The text half of ViT-B/32, which config.json files often leave out.
+# The sizes of ViT-B/32's text half, which config.json files often leave out.
 _VIT_B32 = Sizes(latent_dim=512, ff_size=2048, num_layers=12, num_heads=8, dropout=0.0)
 
 
 class ClipText(nn.Module):
-    """States of word pieces, each seeing those before it, and one vector per text.
+    """Causal states of word pieces, and one vector per text.
 
     Attributes:
         vocab_size: number of word pieces.
-        max_positions: longest text in word pieces.
+        max_positions: length of the longest text, in word pieces.
         sizes: sizes of the stack; `latent_dim` is the width E of the states.
-        projection: width P of the text's vector; None for a model without one.
-        eos_id: the piece that ends a text; 2 stands for the highest in each.
+        projection: width P of the text's vector; None for a model without a vector.
+        eos_id: id of the piece that ends a text; 2 means the highest id in each text.
         eps: number added to the variance in the norms.
         activation: key of `ACTIVATIONS`.
     """
@@ -71,10 +71,10 @@ class ClipText(nn.Module):
         """Encodes texts.
 
         Args:
-            input_ids: (B, N) word pieces, each text with its end.
-            mask: (B, N) True = real. Real states do not depend on padding behind
-                them, masked or not; those of padding do.
-            token_type_ids: of other encoders; not used.
+            input_ids: (B, N) word pieces; each text includes its end-of-text piece.
+            mask: (B, N) True = real. States of real pieces do not depend on the padding
+                after them, whether it is masked or not; states of padding do.
+            token_type_ids: sentence types of other encoders; not used.
 
         Returns:
             tokens (B, N, E) after the final norm, and pooled (B, P), the projected
@@ -98,15 +98,15 @@ class ClipText(nn.Module):
 
 
 def end_of_text(input_ids: Int[Array, "b n"], eos_id: int) -> Int[Array, " b"]:
-    """Returns where each text ends.
+    """Returns the position at which each text ends.
 
     Args:
         input_ids: (B, N) word pieces.
-        eos_id: `eos_token_id` of the config.
+        eos_id: the field `eos_token_id` of config.json.
 
     Returns:
-        (B,) first position of that piece or, for 2, of the highest id; 0 if there is
-        none.
+        (B,) first position of that piece, or of the highest id if `eos_id` is 2; 0 if
+        the text does not contain it.
     """
     if eos_id == _LEGACY_EOS:
         return input_ids.argmax(-1)
@@ -122,7 +122,7 @@ _FIELDS = {
     "num_heads": "num_attention_heads",
     "ff_size": "intermediate_size",
 }
-# What a field of the text half is where config.json leaves it out.
+# Values of the fields that config.json leaves out.
 _DEFAULTS = {
     "vocab_size": ClipText.vocab_size,
     "max_position_embeddings": ClipText.max_positions,
@@ -147,10 +147,10 @@ _LAYER = {
 }
 _TEXT = "text_model."
 _WORDS = "embeddings.token_embedding.weight"
-# The prefix `text_model.` stands in models with a projection, not in the bare half.
+# Models with a projection have the prefix `text_model.`, the bare text half has not.
 ANCHORS = (_TEXT + _WORDS, _WORDS)
-# Beginnings of tensor names that are no part of the text half: the image half, and
-# the projection that some files of a bare text half hold.
+# Beginnings of the names of tensors outside the text half: the image half, and the
+# projection that some files of a bare text half contain.
 HEADS = ("vision_model.", "visual_projection.", "logit_scale", "text_projection.")
 
 
@@ -158,11 +158,12 @@ def from_config(config: Mapping[str, Any], where: str) -> ClipText:
     """Makes the module that a config.json describes.
 
     Args:
-        config: its content, `model_type` 'clip' (both halves) or 'clip_text_model'.
-        where: the file, for the error.
+        config: content of config.json, with `model_type` 'clip' (both halves) or
+            'clip_text_model'.
+        where: path of config.json, for error messages.
 
     Raises:
-        InputError: naming a field that is wrong or not supported.
+        InputError: if a field is wrong or not supported; the message names it.
     """
     text = _text_half(config, where) if config["model_type"] == "clip" else config
     text = _DEFAULTS | {k: v for k, v in text.items() if v is not None}
@@ -170,13 +171,13 @@ def from_config(config: Mapping[str, Any], where: str) -> ClipText:
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(
             f"{where}: the field 'hidden_act' must be one of {', '.join(ACTIVATIONS)},"
-            f" got {json.dumps(activation)}"
+            f" got {json.dumps(activation)}; use another encoder"
         )
     eos_id = text["eos_token_id"]
     if not isinstance(eos_id, int) or isinstance(eos_id, bool) or eos_id < 0:
         raise InputError(
             f"{where}: the field 'eos_token_id' must be the id of one word piece, got"
-            f" {json.dumps(eos_id)}"
+            f" {json.dumps(eos_id)}; fetch the file again"
         )
     # The bare text half has no projection.
     bare = config.get("architectures") == ["CLIPTextModel"]
@@ -204,7 +205,7 @@ def _text_half(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         parts.append(part)
     text, older = parts
     if older:
-        # The older field wins, and what it leaves out is at its default.
+        # The older field wins; a value that it leaves out has its default.
         text = text | _DEFAULTS | older
     if config.get("projection_dim") is not None:
         text = text | {"projection_dim": config["projection_dim"]}
@@ -215,12 +216,12 @@ def from_tensors(module: ClipText, kind: str, tensors: Tensors) -> dict[str, Any
     """Takes the module's parameters out of a checkpoint.
 
     Args:
-        module: from `from_config`.
-        kind: of the config; both name their tensors alike.
-        tensors: the checkpoint; what is missing is noted there.
+        module: the module made by `from_config`.
+        kind: `model_type` of the config; both types name their tensors alike.
+        tensors: the checkpoint; it records which tensors are missing.
 
     Returns:
-        The tree `params`.
+        The tree `params` of the module.
     """
     width = module.sizes.latent_dim
     start = _TEXT if _TEXT + _WORDS in tensors else ""

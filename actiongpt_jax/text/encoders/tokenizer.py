@@ -1,4 +1,4 @@
-"""Texts to word pieces, cut at the encoder's limit and counted."""
+"""Splits texts into word pieces, cut at the encoder's limit."""
 
 import dataclasses
 import json
@@ -17,10 +17,10 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pieces:
-    """One text as the encoder sees it.
+    """One text as word pieces.
 
     Attributes:
-        ids: (n,) int32 word pieces, special ones included.
+        ids: (n,) int32 word pieces, including special ones.
         cut: number of pieces dropped beyond the encoder's limit.
     """
 
@@ -29,10 +29,10 @@ class Pieces:
 
 
 class Tokenizer:
-    """Word pieces of texts.
+    """Splits texts into word pieces.
 
     Attributes:
-        limit: most pieces of one text, special ones included.
+        limit: most pieces of one text, including special ones.
         pad_id: the piece that pads a batch.
     """
 
@@ -41,18 +41,18 @@ class Tokenizer:
 
         Args:
             folder: folder with tokenizer.json or a vocabulary.
-            limit: most pieces of one text, special ones included.
-            kind: kind of tokenizer for a folder that has a vocabulary and nothing
-                else; None asks its config.json.
+            limit: most pieces of one text, including special ones.
+            kind: type of the tokenizer in a folder that has only a vocabulary; None
+                takes it from the folder's config.json.
 
         Raises:
-            InputError: if the folder has no tokenizer, or a damaged one.
+            InputError: if the tokenizer is missing or damaged.
         """
         options: dict[str, Any] = {"local_files_only": True}
         if not _check_files(pathlib.Path(folder)) and kind is not None:
             options["tokenizer_type"] = kind
-        # The import takes seconds and models that read a store do not need it. Its
-        # warning that torch is missing is of no use here.
+        # The import takes seconds, and models that read a store do not need it. Its
+        # warning that torch is missing does not matter here.
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
@@ -60,8 +60,9 @@ class Tokenizer:
             loaded: Any = AutoTokenizer.from_pretrained(str(folder), **options)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise InputError(
-                f"{folder} must hold the tokenizer of its weights, but it cannot be"
-                f" loaded ({' '.join(str(error).split())[:120]}); take the whole folder"
+                f"the tokenizer in {folder} cannot be loaded"
+                f" ({' '.join(str(error).split())[:120]}); copy the whole folder of the"
+                " model again"
             ) from error
         self._tokenizer = loaded
         self._folder = folder
@@ -81,22 +82,22 @@ class Tokenizer:
             The pieces of each text.
 
         Raises:
-            InputError: if not one word of the texts is known: the vocabulary belongs
-                to other weights.
+            InputError: if the vocabulary has not one word of the texts and therefore
+                belongs to other weights.
         """
         if not texts:
             return []
-        whole = self._split(texts)
-        long = [i for i, ids in enumerate(whole) if len(ids) > self.limit]
-        pieces = [Pieces(np.asarray(ids, np.int32)) for ids in whole]
+        uncut = self._split(texts)
+        long = [i for i, ids in enumerate(uncut) if len(ids) > self.limit]
+        pieces = [Pieces(np.asarray(ids, np.int32)) for ids in uncut]
         if long:
             short = self._split(
                 [texts[i] for i in long], truncation=True, max_length=self.limit
             )
             for i, ids in zip(long, short, strict=True):
-                cut = len(whole[i]) - len(ids)
+                cut = len(uncut[i]) - len(ids)
                 pieces[i] = Pieces(np.asarray(ids, np.int32), cut)
-        self._check_words(whole)
+        self._check_words(uncut)
         return pieces
 
     def _split(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
@@ -119,18 +120,18 @@ class Tokenizer:
         if sum(piece == unknown for ids in whole for piece in ids) - special == words:
             raise InputError(
                 f"the tokenizer in {self._folder} must know the words of the texts, but"
-                " knows none; use the vocabulary that belongs to the weights"
+                " knows not one of them; use the vocabulary that belongs to the weights"
             )
 
 
 def _check_files(folder: pathlib.Path) -> bool:
     """Returns whether the folder holds more than a bare vocabulary."""
-    # transformers makes an empty vocabulary where there is none, and its parser raises
-    # bare exceptions for damaged files.
+    # transformers makes an empty vocabulary if the file is missing, and its parser
+    # raises bare exceptions for damaged files.
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise InputError(
             f"{folder} must hold a tokenizer ({' or '.join(_VOCABULARIES)}), but does"
-            " not; take the whole folder from the hub"
+            " not; fetch the whole folder from the hub"
         )
     described = False
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -146,7 +147,7 @@ def _check_files(folder: pathlib.Path) -> bool:
     if not described and vocabulary.is_file() and not merges.is_file():
         # Without merges it would split words into letters, silently.
         raise InputError(
-            f"{merges} must be there next to {vocabulary.name}, but is not; take the"
+            f"{merges} must exist next to {vocabulary.name}, but does not; fetch the"
             " whole folder from the hub"
         )
     return described

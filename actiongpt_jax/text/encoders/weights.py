@@ -1,4 +1,4 @@
-"""Weights of a Hugging Face folder: found, stripped of prefixes, and accounted for."""
+"""Reads the weights of a Hugging Face folder and checks that none is left over."""
 
 import json
 import pathlib
@@ -20,22 +20,22 @@ _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 
 class Tensors:
-    """The tensors of a checkpoint, each to be taken once.
+    """The tensors of a checkpoint, each of which is taken once.
 
     Attributes:
-        where: the checkpoint's folder, for errors.
+        where: the checkpoint's folder, for error messages.
     """
 
     def __init__(
         self, where: str, tensors: Mapping[str, np.ndarray], anchors: Sequence[str]
     ):
-        """Removes the prefix of a model within a model.
+        """Removes the prefix that an encoder's names have inside a larger model.
 
         Args:
-            where: the checkpoint's folder.
+            where: the checkpoint's folder, for error messages.
             tensors: name in the file -> array.
-            anchors: possible names of a tensor that every such encoder has. What
-                stands before the first of them that is found is the prefix.
+            anchors: possible names of a tensor that every encoder of the family has.
+                The text before the first anchor that is found is the prefix.
         """
         self.where = where
         prefix = next(
@@ -50,7 +50,7 @@ class Tensors:
         for name, tensor in tensors.items():
             if not name.startswith(prefix):
                 continue
-            # The BERT files of 2018 call a norm's scale gamma and its shift beta.
+            # BERT files of 2018 call the scale of a norm gamma and its shift beta.
             plain = name.removeprefix(prefix)
             plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
             self._left[plain.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
@@ -58,11 +58,16 @@ class Tensors:
         self._misshapen: list[str] = []
 
     def __contains__(self, name: str) -> bool:
-        """Returns whether a tensor is there and not yet taken."""
+        """Returns whether a tensor exists and has not been taken yet."""
         return name in self._left
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Returns a tensor as float32; a missing one is noted and zero."""
+        """Returns a tensor as float32, or zeros if it is missing or has another shape.
+
+        Args:
+            name: name of the tensor, without the prefix.
+            shape: the expected shape.
+        """
         tensor = self._left.pop(name, None)
         if tensor is None:
             self._missing.append(name)
@@ -85,9 +90,9 @@ class Tensors:
         """Returns the parameters of an `Encoder` whose style has `out_in=False`.
 
         Args:
-            prefix: what stands in the file before the number of a layer.
-            names: names in the file of a layer's q, k, v, out, norm1, linear1,
-                linear2 and norm2.
+            prefix: the part of a tensor's name before the number of a layer.
+            names: q, k, v, out, norm1, linear1, linear2 or norm2 of a layer -> its name
+                in the file.
             sizes: sizes of the stack.
         """
         return {
@@ -124,14 +129,15 @@ class Tensors:
         }
 
     def finish(self, heads: Sequence[str]) -> None:
-        """Checks that everything was found and nothing of the encoder is left.
+        """Checks that all tensors were found and that none of the encoder is left.
 
         Args:
-            heads: beginnings of names that are known to be no part of the encoder,
-                which are ignored like names without the encoder's prefix.
+            heads: beginnings of names that do not belong to the encoder. They are
+                ignored, like names without the encoder's prefix.
 
         Raises:
-            InputError: listing missing, unexpected and misshapen tensors separately.
+            InputError: if a tensor is missing, unexpected or has another shape; the
+                message lists the three kinds separately.
         """
         unexpected = [
             name
@@ -141,27 +147,27 @@ class Tensors:
         faults = {
             "missing tensors": self._missing,
             "unexpected tensors": unexpected,
-            "tensors of another shape than config.json says": self._misshapen,
+            "tensors whose shape differs from config.json": self._misshapen,
         }
         listed = [
             f"{what}: {list_names(names)}" for what, names in faults.items() if names
         ]
         if listed:
             raise InputError(
-                f"the weights in {self.where} must be those of its config.json, but"
-                f" have {'; '.join(listed)}; take both files from one model"
+                f"the weights in {self.where} must fit its config.json, but have"
+                f" {'; '.join(listed)}; take both files from the same model"
             )
 
 
 def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Maps a folder's weights, one file or several, into memory.
+    """Maps the weights of a folder, from one file or several, into memory.
 
     Args:
-        folder: folder with model.safetensors, or its index and the files that the
-            index names, or pytorch_model.bin alone.
+        folder: folder with model.safetensors; or with an index and the files that the
+            index names; or with pytorch_model.bin alone.
 
     Returns:
-        name -> array backed by the file.
+        Tensor name -> array backed by the file.
 
     Raises:
         InputError: if there are no weights, or a file is damaged.
@@ -174,16 +180,17 @@ def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
             names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{index} must be JSON with a `weight_map`; fetch the folder again"
+                f"{index} must be JSON with a `weight_map`, but is not; fetch the whole"
+                " model folder again"
             ) from error
         tensors: dict[str, np.ndarray] = {}
         for name in names:
-            # Only the last part of a name is used: a file outside the folder is no
-            # part of the checkpoint.
+            # Only the last part of a name is used, so that no file outside the folder
+            # is read.
             path = folder / pathlib.PurePosixPath(str(name)).name
             if not path.is_file():
                 raise InputError(
-                    f"{index} names {path.name}, which is not there; fetch it again"
+                    f"{index} names {path.name}, which does not exist; fetch it again"
                 )
             tensors.update(open_tensors(path)[0])
         return tensors
@@ -200,6 +207,7 @@ def _read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
         isinstance(tensor, np.ndarray) for tensor in content.values()
     ):
         raise InputError(
-            f"{path} must hold tensors by name and nothing else; take another file"
+            f"{path} must hold a dictionary of tensors by name and nothing else; use"
+            " another file"
         )
     return content

@@ -34,7 +34,7 @@ def run(monkeypatch, *argv):
     return 0
 
 
-def test_makes_a_store_and_says_what_is_in_it(
+def test_embed_writes_a_store_and_prints_its_content(
     published, bert_folder, tmp_path, monkeypatch, capsys
 ):
     out = tmp_path / "store"
@@ -62,7 +62,9 @@ def test_truncated_texts_are_reported(bert_folder, tmp_path, monkeypatch, capsys
     assert len(open_embeddings(out).tokens("walk")) == 40
 
 
-def test_prompt_writer_and_truncated_line(bert_folder, tmp_path, monkeypatch, capsys):
+def test_selects_prompt_and_writer_and_skips_truncated_line(
+    bert_folder, tmp_path, monkeypatch, capsys
+):
     path = tmp_path / "d.jsonl"
     rows = [
         ("detail", "one", "walk forward"),
@@ -90,7 +92,9 @@ def test_prompt_writer_and_truncated_line(bert_folder, tmp_path, monkeypatch, ca
     assert f"{path}:4" in printed.err
 
 
-def test_shards_by_three_jobs_are_one_store(bert_folder, tmp_path, monkeypatch, capsys):
+def test_shards_of_three_jobs_form_one_store(
+    bert_folder, tmp_path, monkeypatch, capsys
+):
     path, out = tmp_path / "d.json", tmp_path / "store"
     path.write_text(json.dumps({f"walk {i}": ["leg", "turns"] for i in range(5)}))
     argv = ("--descriptions", path, "--encoder", bert_folder, "--k", 2, "--out")
@@ -107,7 +111,9 @@ def test_shards_by_three_jobs_are_one_store(bert_folder, tmp_path, monkeypatch, 
     assert "must not exist yet" in capsys.readouterr().err
 
 
-def test_phrases_without_descriptions(published, bert_folder, tmp_path, monkeypatch):
+def test_stores_phrases_without_descriptions(
+    published, bert_folder, tmp_path, monkeypatch
+):
     phrases = tmp_path / "phrases.txt"
     phrases.write_text("walk\n\nturns left\n")
     argv = ("--phrases", phrases, "--encoder", bert_folder)
@@ -130,14 +136,14 @@ def test_phrases_without_descriptions(published, bert_folder, tmp_path, monkeypa
         ({"--batch-size": "0"}, "--batch-size must be 1 or more"),
         ({"--descriptions": "absent.jsonl"}, "absent.jsonl"),
         ({"--descriptions": None}, "give --descriptions FILE"),
-        ({"--encoder": "./absent"}, "'./absent' is no folder"),
+        ({"--encoder": "./absent"}, "'./absent' is not a folder"),
         ({"--encoder": None}, "--encoder"),
         ({"--aggregate": "median"}, "masked_mean"),
         ({"--prompt": "long"}, "'long'"),
         ({"--writer": "nobody"}, "'nobody'"),
         ({"--phrases": "absent.txt"}, "absent.txt"),
         ({"--shard": "3/2"}, "--shard must be i/n"),
-        ({"--shard": "1/3"}, "at most the 2 phrases"),
+        ({"--shard": "1/3"}, "the number of phrases, 2, got 3"),
         ({"--unknown": "1"}, "--unknown"),
     ],
 )
@@ -158,9 +164,11 @@ def test_bad_input_is_one_sentence(
     assert not (tmp_path / "store").exists()
 
 
-def test_offline_hub_id_and_a_file_too_large(published, bert_folder, tmp_path):
-    # A true process: the hub's client reads its environment at import, and a limit
-    # on file sizes stands for a full disk.
+def test_offline_hub_id_and_full_disk_exit_with_one_sentence(
+    published, bert_folder, tmp_path
+):
+    # This needs a process: the hub's client reads its environment at import, and a
+    # limit on file sizes simulates a full disk.
     root = pathlib.Path(__file__).parents[3]
     command = (
         "import resource, sys; from actiongpt_jax import cli, embed;"

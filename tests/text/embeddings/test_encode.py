@@ -1,4 +1,4 @@
-"""Length batching: the same states as one by one, few shapes, little padding."""
+"""Batching by length: equal states to single texts, few shapes, little padding."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from actiongpt_jax.text.embeddings.encode import (
 )
 from tests.text.encoders import clip_folder
 
-# Other batch shapes sum in another order: float32 rounding.
+# Sums in batches of other shapes have another order: float32 rounding.
 ATOL = 2e-5
 
 
@@ -47,14 +47,14 @@ def random_texts(count, seed=0, longest=30):
     return [" ".join(rng.choice(words, rng.integers(1, longest))) for _ in range(count)]
 
 
-def test_batched_by_length_is_one_by_one(encoder, shapes):
+def test_batching_by_length_does_not_change_embeddings(encoder, shapes):
     pieces = encoder.tokenizer(random_texts(45))
     done = []
     batched = encode_pieces(encoder, pieces, batch_size=8, on_batch=done.append)
     assert sum(done) == 45
-    # 40 positions in steps of 8, and a last batch of fewer rows.
+    # Lengths up to 40 in steps of 8, and a last batch with fewer rows.
     assert len({shape for shape, _ in shapes}) <= 6
-    # One shape for all: padding changes nothing, which has a test of its own.
+    # One shape for all texts; another test shows that padding changes nothing.
     for text, embedding in zip(pieces, batched, strict=True):
         length = len(text.ids)
         ids, mask = np.zeros((1, 40), np.int32), np.arange(40)[None] < length
@@ -71,24 +71,24 @@ def test_little_padding_and_few_shapes(encoder, shapes):
     assert len({shape for shape, _ in shapes}) <= 6
     cells = sum(rows * length for (rows, length), _ in shapes)
     real = sum(count for _, count in shapes)
-    # Lengths rounded up to 8 of at most 40, and one batch that is not full.
+    # Lengths of at most 40 are rounded up to multiples of 8, and one batch is not full.
     assert real > 0.8 * cells
 
 
-def test_no_length_beyond_the_limit(tmp_path):
-    # 20 positions are no multiple of 8.
+def test_padded_length_stays_within_the_limit(tmp_path):
+    # The limit of 20 is not a multiple of 8.
     encoder = encoders.load(clip_folder.write_folder(tmp_path / "clip"))
     (long,) = encode_pieces(encoder, encoder.tokenizer(["walk " * 60]))
     assert len(long.tokens) == encoder.limit == 20
 
 
-def test_nothing_to_encode(encoder):
+def test_empty_input_yields_nothing_or_an_error(encoder):
     assert encode_pieces(encoder, []) == []
-    with pytest.raises(InputError, match="at least one text"):
+    with pytest.raises(InputError, match="texts must hold at least one text"):
         embed_texts(encoder, [])
 
 
-def test_masked_mean_of_texts(encoder):
+def test_masked_mean_is_mean_of_single_embeddings(encoder):
     texts = ["walk forward", "jump over it and turns", "kicks"]
     singles = [embed_texts(encoder, [text]) for text in texts]
     joined = embed_texts(encoder, texts)
@@ -113,7 +113,7 @@ def test_reference_mean_pads_the_texts_of_a_phrase_together(encoder):
         together = np.asarray(encoder.encode(ids, mask).tokens).sum(0) / 2
         joined = embed_texts(encoder, texts, "reference_mean")
         np.testing.assert_allclose(joined.tokens, together, atol=ATOL)
-    # Nor does it matter what else is in the batch.
+    # The other texts of the batch do not matter either.
     pieces = encoder.tokenizer([text for texts in phrases for text in texts])
     lengths = [len(text.ids) for text in pieces]
     extents = [
@@ -126,13 +126,13 @@ def test_reference_mean_pads_the_texts_of_a_phrase_together(encoder):
     np.testing.assert_allclose(last.tokens, joined.tokens, atol=ATOL)
 
 
-def test_concat_of_texts(encoder):
+def test_concat_joins_single_embeddings(encoder):
     texts = ["walk forward", "kicks"]
     singles = [embed_texts(encoder, [text]).tokens for text in texts]
     joined = embed_texts(encoder, texts, "concat")
     np.testing.assert_allclose(joined.tokens, np.concatenate(singles), atol=ATOL)
 
 
-def test_without_pooled_vectors(make_folder):
+def test_pooled_is_none_without_pooled_vectors(make_folder):
     encoder = encoders.load(make_folder("distilbert"))
     assert embed_texts(encoder, ["walk", "jump"]).pooled is None

@@ -1,4 +1,4 @@
-"""Parts of a store: written apart, read as one, and told when they do not fit."""
+"""Parts of a store: written separately, read as one, refused if they do not fit."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ TEXTS = {
     "left": ["the left leg", "left", "left leg"],
 }
 SETTINGS = Settings(2, "masked_mean", each=True, prompt="detail", writer="test")
-# Halves, of numbers below 4, from float32 summed in batches of other shapes.
+# Half precision of numbers below 4, and float32 sums in batches of other shapes.
 HALF = 2e-3
 
 
@@ -50,7 +50,7 @@ def build(path, encoder, count, numbers=None, settings=SETTINGS, texts=None):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_parts_are_read_as_the_whole(count, encoder, whole, tmp_path):
+def test_parts_are_read_like_a_whole_store(count, encoder, whole, tmp_path):
     parts = open_embeddings(build(tmp_path / "s", encoder, count))
     assert parts.phrases == whole.phrases
     for name in ("phrases", "texts", "truncated", "cut", "tokens", "first_truncated"):
@@ -63,25 +63,25 @@ def test_parts_are_read_as_the_whole(count, encoder, whole, tmp_path):
         cases += [{}] if TEXTS[phrase] else []
         for case in cases:
             for read in ("tokens", "pooled"):
-                found = getattr(parts, read)(phrase, **case)
+                actual = getattr(parts, read)(phrase, **case)
                 expected = getattr(whole, read)(phrase, **case)
-                assert found.dtype == expected.dtype
+                assert actual.dtype == expected.dtype
                 np.testing.assert_allclose(
-                    found.astype(np.float32), expected, atol=HALF
+                    actual.astype(np.float32), expected, atol=HALF
                 )
 
 
-def test_every_phrase_is_in_one_part():
+def test_every_phrase_is_in_exactly_one_part():
     shares = [share_of(TEXTS, Shard(number, 3)) for number in (1, 2, 3)]
     assert sorted(p for share in shares for p in share) == sorted(TEXTS)
     counts = [count_texts(share, SETTINGS) for share in shares]
     assert sum(counts) == count_texts(TEXTS, SETTINGS)
     assert share_of(TEXTS, None) is TEXTS
-    with pytest.raises(InputError, match="at most the 5 phrases, got 6"):
+    with pytest.raises(InputError, match="the number of phrases, 5, got 6"):
         share_of(TEXTS, Shard(1, 6))
 
 
-def test_a_part_made_twice_is_made_once(encoder, tmp_path):
+def test_finished_part_is_not_written_again(encoder, tmp_path):
     build(tmp_path / "s", encoder, 2)
     path = tmp_path / "s" / Shard(2, 2).name / "meta.json"
     before = path.stat().st_ino
@@ -118,13 +118,13 @@ def test_parts_of_other_runs_are_refused(encoder, tmp_path):
         open_embeddings(path)
 
 
-def test_a_whole_store_gets_no_parts(encoder, tmp_path):
+def test_parts_in_a_whole_store_are_refused(encoder, tmp_path):
     build_embedding_store(tmp_path / "s", TEXTS, encoder, SETTINGS)
     with pytest.raises(InputError, match="but has meta.json"):
         build(tmp_path / "s", encoder, 2)
 
 
-def test_damaged_parts(encoder, tmp_path):
+def test_damaged_parts_are_reported(encoder, tmp_path):
     path = build(tmp_path / "s", encoder, 2)
     meta = path / Shard(1, 2).name / "meta.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"phrases": 9}))

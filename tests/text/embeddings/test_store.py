@@ -1,4 +1,4 @@
-"""The store: what goes in comes out, mapped, resumed after a kill, and guarded."""
+"""The embedding store: content, memory mapping, resuming after a kill, and errors."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
 
-# Halves keep 11 bits of numbers below 8; batching adds float32 rounding.
+# Half precision keeps 11 bits of numbers below 8; batching adds float32 rounding.
 HALF = 4e-3
 TEXTS = {
     "walk": ["walk forward", "the left leg", "and the right leg"],
@@ -48,7 +48,7 @@ def content(folder: pathlib.Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", ["masked_mean", "reference_mean", "concat"])
 @pytest.mark.parametrize("texts_per_shard", [3, 100])
-def test_round_trip(how, texts_per_shard, encoder, tmp_path):
+def test_store_holds_the_embedded_texts(how, texts_per_shard, encoder, tmp_path):
     settings = Settings(2, how, each=True, prompt="detail", prompt_version="1")
     done = []
     build_embedding_store(
@@ -97,7 +97,7 @@ def test_arrays_are_views_of_mapped_files(encoder, tmp_path):
     assert type(base.base).__name__ == "mmap"
 
 
-def test_encoder_without_pooled_vectors(make_folder, tmp_path):
+def test_store_without_pooled_vectors_reports_it(make_folder, tmp_path):
     encoder = encoders.load(make_folder("distilbert"))
     build_embedding_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
     store = open_embeddings(tmp_path / "store")
@@ -106,7 +106,7 @@ def test_encoder_without_pooled_vectors(make_folder, tmp_path):
         store.pooled("walk")
 
 
-def test_phrases_alone(encoder, tmp_path):
+def test_stores_phrases_without_descriptions(encoder, tmp_path):
     phrases = {phrase: [] for phrase in TEXTS}
     build_embedding_store(
         tmp_path / "store", phrases, encoder, Settings(0, "masked_mean")
@@ -117,7 +117,7 @@ def test_phrases_alone(encoder, tmp_path):
         store.tokens("turns")
 
 
-def test_what_is_missing_is_named_with_the_command(encoder, tmp_path):
+def test_missing_entry_error_names_the_command(encoder, tmp_path):
     build_embedding_store(tmp_path / "each", TEXTS, encoder, SETTINGS)
     store = open_embeddings(tmp_path / "each")
     for call in (store.tokens, store.pooled, store.num_tokens):
@@ -141,7 +141,7 @@ def test_truncation_is_counted_over_shards(encoder, tmp_path):
     meta = build_embedding_store(
         tmp_path / "s", texts, encoder, settings, texts_per_shard=1
     )
-    # 40 positions, two of them special.
+    # The limit is 40 pieces, two of them special.
     assert (meta["truncated"], meta["cut"], meta["texts"]) == (2, 12 + 1, 6)
     assert meta["first_truncated"].startswith("jump jump")
 
@@ -163,7 +163,7 @@ build_embedding_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
 
 
 @pytest.mark.parametrize("texts_before", [3, 9])
-def test_killed_and_run_again(texts_before, encoder, tmp_path):
+def test_resume_after_kill_reuses_finished_shards(texts_before, encoder, tmp_path):
     options: dict[str, Any] = {"batch_size": 2, "texts_per_shard": 3}
     build_embedding_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)
     out = tmp_path / "out"
@@ -217,7 +217,7 @@ def test_full_disk_leaves_no_store_and_is_resumed(encoder, tmp_path, monkeypatch
     assert content(out) == content(tmp_path / "whole")
 
 
-def test_a_truncated_file_of_a_kill_is_removed(encoder, tmp_path):
+def test_unfinished_file_of_a_kill_is_removed(encoder, tmp_path):
     partial = tmp_path / "out.partial"
     partial.mkdir()
     (partial / ".new-0123.safetensors").write_bytes(b"truncated")
@@ -229,7 +229,7 @@ def test_a_truncated_file_of_a_kill_is_removed(encoder, tmp_path):
     ]
 
 
-def test_other_settings_do_not_resume(encoder, tmp_path):
+def test_shards_of_other_settings_are_not_reused(encoder, tmp_path):
     partial = tmp_path / "out.partial"
     build_embedding_store(partial, TEXTS, encoder, SETTINGS)
     (partial / "plan.json").write_text(json.dumps({"k": 4}))
@@ -237,7 +237,7 @@ def test_other_settings_do_not_resume(encoder, tmp_path):
     assert open_embeddings(tmp_path / "out").tokens("walk").shape[0] == 4
 
 
-def test_made_twice_is_made_once(encoder, tmp_path):
+def test_finished_store_is_not_written_again(encoder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     first = build_embedding_store(out, TEXTS, encoder, SETTINGS)
@@ -251,13 +251,15 @@ def test_made_twice_is_made_once(encoder, tmp_path):
     assert content(out) == before
 
 
-def test_two_writers(encoder, tmp_path):
+def test_second_writer_is_refused(encoder, tmp_path):
     with locked(tmp_path / "out", "refused"):
         with pytest.raises(InputError, match="another process"):
             build_embedding_store(tmp_path / "out", TEXTS, encoder, SETTINGS)
 
 
-def test_states_too_large_for_halves(make_folder, make_state_dict, tmp_path):
+def test_rejects_states_too_large_for_half_precision(
+    make_folder, make_state_dict, tmp_path
+):
     sd = make_state_dict("bert")
     sd["encoder.layer.1.output.LayerNorm.weight"] *= 1e6
     huge = encoders.load(make_folder("bert", sd))
@@ -265,7 +267,7 @@ def test_states_too_large_for_halves(make_folder, make_state_dict, tmp_path):
         build_embedding_store(tmp_path / "out", TEXTS, huge, SETTINGS)
 
 
-def test_opening_what_is_no_store(encoder, tmp_path):
+def test_rejects_folders_that_are_not_stores(encoder, tmp_path):
     with pytest.raises(FileNotFoundError, match="actiongpt_jax.embed"):
         open_embeddings(tmp_path / "absent")
     (tmp_path / "begun.partial").mkdir()
@@ -293,7 +295,7 @@ def test_opening_what_is_no_store(encoder, tmp_path):
         open_embeddings(out)
 
 
-def test_damaged_shards(encoder, tmp_path):
+def test_damaged_shards_are_reported(encoder, tmp_path):
     out = tmp_path / "out"
     build_embedding_store(out, TEXTS, encoder, SETTINGS)
     shard = out / "shard-00000.safetensors"

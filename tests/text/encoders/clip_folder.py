@@ -1,4 +1,4 @@
-"""A small CLIP folder: random weights, and byte pairs that know a few words."""
+"""Writes a small CLIP folder with random weights and byte pairs for a few words."""
 
 import json
 
@@ -10,7 +10,7 @@ WIDTH, FF_SIZE, NUM_LAYERS, NUM_HEADS, POSITIONS, PROJECTION = 16, 24, 2, 2, 20,
 
 
 def byte_pairs():
-    """Returns (vocabulary, merges) in which each word is one piece."""
+    """Returns (vocabulary, merges) that make each of `WORDS` one piece."""
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [",", "."]
     pieces = letters + [f"{letter}</w>" for letter in letters]
     merges = []

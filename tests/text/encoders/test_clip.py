@@ -1,4 +1,4 @@
-"""CLIP's text half: as published, in every form of its folder, and into a store."""
+"""CLIP's text half: published states, all forms of hub folders, and stores."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ from tests.text.encoders.clip_folder import (
     write_folder,
 )
 
-# Tolerance of the goldens: float32 sums in another order.
+# Tolerance of the golden files: float32 sums in another order.
 ATOL = 2e-5
 IDS = np.array([[80, 5, 6, END, 0, 0, 0], [80, 8, 9, 10, 11, 12, END]])
 ENDS = [3, 6]
@@ -46,7 +46,7 @@ def pooled_of(features):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("rule", ["legacy", "new"])
-def test_encodes_as_published(rule, masked, golden, shared_file):
+def test_matches_published_clip(rule, masked, golden, shared_file):
     case = golden(f"text/clip_text_{rule}")
     encoder = encoders.load(shared_file(f"golden/text/clip_text_tiny_{rule}"))
     mask, end = (case["attention_mask"], "_mask") if masked else (None, "")
@@ -60,7 +60,7 @@ def test_encodes_as_published(rule, masked, golden, shared_file):
 @pytest.mark.parametrize("activation", list(oracle.ACTIVATIONS))
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("eos_id", [2, END])
-def test_agrees_with_float64(activation, masked, eos_id, tmp_path):
+def test_matches_float64_numpy_encoder(activation, masked, eos_id, tmp_path):
     content = config(hidden_act=activation, eos_token_id=eos_id)
     encoder = encoders.load(write_folder(tmp_path / "clip", content=content))
     mask = IDS != 0 if masked else None
@@ -72,13 +72,13 @@ def test_agrees_with_float64(activation, masked, eos_id, tmp_path):
     np.testing.assert_allclose(pooled_of(features), pooled, atol=ATOL)
 
 
-def test_end_of_text_rules():
+def test_finds_end_of_text_by_both_rules():
     ids = jnp.array([[9, 4, 7, 3, 7], [9, 7, 7, 7, 7], [9, 12, 7, 12, 0]])
     np.testing.assert_array_equal(end_of_text(ids, 7), [2, 1, 2])
     np.testing.assert_array_equal(end_of_text(ids, 2), [0, 0, 1])
 
 
-def test_nothing_after_a_token_changes_it(tmp_path):
+def test_later_tokens_do_not_change_earlier_states(tmp_path):
     encoder = encoders.load(write_folder(tmp_path / "clip"))
     changed = IDS.copy()
     changed[:, 4:] = 3
@@ -135,7 +135,7 @@ HUB_FORMS = {
 
 
 @pytest.mark.parametrize("form", list(HUB_FORMS))
-def test_hub_folders_load(form, tmp_path):
+def test_hub_folders_load_with_equal_weights(form, tmp_path):
     weights, content = HUB_FORMS[form]
     plain = encoders.load(write_folder(tmp_path / "plain"))
     sd, changed = weights(state_dict()), content(config())
@@ -148,7 +148,7 @@ def test_hub_folders_load(form, tmp_path):
 
 @pytest.mark.parametrize("form", list(HUB_FORMS))
 @pytest.mark.parametrize("rule", ["legacy", "new"])
-def test_goldens_rewritten_as_hub_folders_load(
+def test_published_vectors_match_in_every_hub_form(
     rule, form, golden, shared_file, tmp_path
 ):
     case = golden(f"text/clip_text_{rule}")
@@ -162,7 +162,7 @@ def test_goldens_rewritten_as_hub_folders_load(
     np.testing.assert_allclose(pooled_of(features), case["text_embeds"], atol=ATOL)
 
 
-def test_torch_file_alone(tmp_path):
+def test_loads_torch_file(tmp_path):
     plain = encoders.load(write_folder(tmp_path / "plain"))
     folder = write_folder(tmp_path / "clip", content=nested(config()))
     (folder / "model.safetensors").unlink()
@@ -176,7 +176,7 @@ def test_torch_file_alone(tmp_path):
     )
 
 
-def test_bare_text_half_has_no_vector(tmp_path):
+def test_bare_text_half_has_no_pooled_vector(tmp_path):
     sd = state_dict()
     del sd["text_projection.weight"]
     content = config(architectures=["CLIPTextModel"])
@@ -211,12 +211,12 @@ def test_faulty_weights_are_listed(tmp_path):
         ({"model_type": "clip", "text_config": 3}, "'text_config'"),
     ],
 )
-def test_unsupported_configs(content, words, tmp_path):
+def test_rejects_unsupported_configs(content, words, tmp_path):
     with pytest.raises(InputError, match=words):
         encoders.load(write_folder(tmp_path / "clip", content=content))
 
 
-def test_official_widths():
+def test_default_sizes_match_vit_b32():
     ids = jax.ShapeDtypeStruct((1, 77), jnp.int32)
     mask = jax.ShapeDtypeStruct((1, 77), bool)
     made: Any = jax.eval_shape(
@@ -231,7 +231,7 @@ def test_official_widths():
     assert count == (49408 + 77) * 512 + 12 * layer + 2 * 512 + 512 * 512 == 63_428_096
 
 
-def test_tokenizer_ends_what_it_cuts(tmp_path):
+def test_cut_text_ends_with_end_of_text(tmp_path):
     encoder = encoders.load(write_folder(tmp_path / "clip"))
     assert encoder.limit == 20
     one, long, empty = encoder.tokenizer(["walk", "jump over the left leg " * 9, ""])
@@ -241,7 +241,7 @@ def test_tokenizer_ends_what_it_cuts(tmp_path):
     assert list(empty.ids) == [END - 1, END]
 
 
-def test_the_real_limit_of_77(tmp_path):
+def test_texts_are_cut_at_77_pieces(tmp_path):
     sd = state_dict()
     positions = "text_model.embeddings.position_embedding.weight"
     sd[positions] = np.resize(sd[positions], (77, sd[positions].shape[1]))
@@ -252,7 +252,7 @@ def test_the_real_limit_of_77(tmp_path):
     assert (len(fits.ids), fits.cut) == (77, 0)
     assert (len(long.ids), long.cut) == (77, 4)
     np.testing.assert_array_equal(long.ids, fits.ids)
-    # What is cut off does not count, and the vector is read at the end of the text.
+    # Cut pieces have no effect, and the vector is read at the end of the text.
     kept, cut = (embed_texts(encoder, [t]) for t in (text, f"{text}, left and right"))
     np.testing.assert_array_equal(pooled_of(cut), pooled_of(kept))
     states, pooled = oracle.encode(sd, NUM_LAYERS, NUM_HEADS, fits.ids[None], [76])
@@ -261,7 +261,7 @@ def test_the_real_limit_of_77(tmp_path):
 
 
 @pytest.mark.parametrize("files", ["vocabulary and merges", "tokenizer.json", "all"])
-def test_folders_of_the_hub_become_stores(files, tmp_path):
+def test_hub_folders_can_embed_a_store(files, tmp_path):
     folder = write_folder(tmp_path / "clip", content=nested(config(eos_token_id=END)))
     written = AutoTokenizer.from_pretrained(folder, tokenizer_type="clip")
     if files != "vocabulary and merges":
@@ -284,14 +284,14 @@ def test_folders_of_the_hub_become_stores(files, tmp_path):
     np.testing.assert_allclose(store.pooled("walk"), pooled[0], atol=ATOL)
 
 
-def test_tokenizer_without_merges(tmp_path):
+def test_rejects_tokenizer_without_merges(tmp_path):
     folder = write_folder(tmp_path / "clip")
     (folder / "merges.txt").unlink()
-    with pytest.raises(InputError, match="merges.txt must be there"):
+    with pytest.raises(InputError, match="merges.txt must exist"):
         _ = encoders.load(folder).tokenizer
 
 
-def test_store_holds_the_mean_of_the_vectors(tmp_path):
+def test_store_holds_the_mean_of_the_pooled_vectors(tmp_path):
     encoder = encoders.load(write_folder(tmp_path / "clip"))
     texts = {
         "walk": ["the person walks forward", "the left leg and the right leg", "leg"],

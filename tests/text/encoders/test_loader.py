@@ -1,4 +1,4 @@
-"""Encoders against the published ones, and hub folders in all their forms."""
+"""BERT encoders: published states, all forms of hub folders, and tokenizers."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ from actiongpt_jax.text.encoders.folder import find_folder
 from tests.conversion.torch_writer import TorchFile, call
 from tests.oracles import bert as oracle
 
-# Tolerance of the goldens' README: float32 sums in another order.
+# The tolerance in the README of the golden files: float32 sums in another order.
 ATOL = 2e-5
 
 
@@ -29,7 +29,7 @@ MASK = IDS != 0
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_encodes_as_published(kind, golden, shared_file):
+def test_matches_published_encoders(kind, golden, shared_file):
     case = golden(f"text/{kind}")
     encoder = encoders.load(shared_file(f"golden/text/{kind}_tiny"))
     ids, mask = case["input_ids"], case["attention_mask"]
@@ -55,7 +55,7 @@ def minilm():
     return encoders.load("minilm")
 
 
-def test_minilm_encodes_as_published(minilm, golden):
+def test_minilm_matches_published_states(minilm, golden):
     case = golden("text/minilm_real")
     phrases = json.loads(str(case["phrases"]))
     mask = case["attention_mask"] > 0
@@ -67,14 +67,14 @@ def test_minilm_encodes_as_published(minilm, golden):
     tokens = np.asarray(features.tokens)
     expected = case["last_hidden_state"]
     np.testing.assert_allclose(tokens[mask], expected[mask], atol=ATOL)
-    # This model's states at padding are ill conditioned: the published ones are
-    # themselves 2e-5 from a float64 computation, ours 3e-5.
+    # This model's states at padding are ill conditioned: the published states differ by
+    # 2e-5 from a float64 computation, and ours by 3e-5.
     np.testing.assert_allclose(tokens, expected, atol=2e-4)
     np.testing.assert_allclose(pooled_of(features), case["mean_pooled"], atol=ATOL)
 
 
 def test_minilm_tokenizer_neither_pads_nor_stops_at_128(minilm):
-    # Its tokenizer.json asks for both.
+    # MiniLM's tokenizer.json asks for both padding and a limit of 128.
     short, long, too_long = minilm.tokenizer(["walk", "walk " * 300, "walk " * 600])
     assert [len(short.ids), len(long.ids), len(too_long.ids)] == [3, 302, 512]
     assert [short.cut, long.cut, too_long.cut] == [0, 0, 90]
@@ -88,7 +88,7 @@ def test_minilm_without_its_package_names_the_command(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_agrees_with_float64(kind, make_folder, make_state_dict):
+def test_matches_float64_numpy_encoder(kind, make_folder, make_state_dict):
     encoder = encoders.load(make_folder(kind))
     expected = oracle.encode(make_state_dict(kind), kind, 2, 2, IDS, MASK)
     features = encoder.encode(IDS, MASK)
@@ -99,7 +99,7 @@ def test_agrees_with_float64(kind, make_folder, make_state_dict):
         np.testing.assert_allclose(pooled_of(features), mean, atol=ATOL)
 
 
-def test_padding_changes_nothing_real(bert_folder):
+def test_padding_does_not_change_real_states(bert_folder):
     encoder = encoders.load(bert_folder)
     wide = np.pad(IDS, ((0, 0), (0, 9)))
     short, long = encoder.encode(IDS, MASK), encoder.encode(wide, wide != 0)
@@ -107,7 +107,7 @@ def test_padding_changes_nothing_real(bert_folder):
     np.testing.assert_allclose(pooled_of(long), pooled_of(short), atol=ATOL)
 
 
-def test_slices_of_a_large_batch_change_nothing(bert_folder, monkeypatch):
+def test_slicing_a_batch_does_not_change_states(bert_folder, monkeypatch):
     encoder = encoders.load(bert_folder)
     ids = np.random.default_rng(0).integers(1, 40, (13, 7))
     mask = np.arange(7) < np.arange(1, 14)[:, None]
@@ -121,7 +121,7 @@ def test_slices_of_a_large_batch_change_nothing(bert_folder, monkeypatch):
 
 
 def hub_forms(kind):
-    """What checkpoints on the hub do to the names of a bare encoder."""
+    """Returns form -> how hub checkpoints of this form rename a bare encoder."""
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
     def renamed(name):
@@ -149,7 +149,7 @@ def hub_forms(kind):
 
 @pytest.mark.parametrize("form", list(hub_forms("bert")))
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_hub_folders_load(kind, form, make_folder, make_state_dict):
+def test_hub_folders_load_with_equal_weights(kind, form, make_folder, make_state_dict):
     plain = encoders.load(make_folder(kind))
     other = encoders.load(
         make_folder(kind, hub_forms(kind)[form](make_state_dict(kind)))
@@ -159,7 +159,7 @@ def test_hub_folders_load(kind, form, make_folder, make_state_dict):
 
 @pytest.mark.parametrize("form", list(hub_forms("bert")))
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_goldens_rewritten_as_hub_folders_load(
+def test_published_states_match_in_every_hub_form(
     kind, form, golden, shared_file, tmp_path
 ):
     case = golden(f"text/{kind}")
@@ -171,7 +171,7 @@ def test_goldens_rewritten_as_hub_folders_load(
     np.testing.assert_allclose(features.tokens, case["last_hidden_state"], atol=ATOL)
 
 
-def test_weights_in_several_files(make_folder, make_state_dict):
+def test_loads_weights_from_several_files(make_folder, make_state_dict):
     sd = make_state_dict("bert")
     folder = make_folder("bert")
     whole = encoders.load(folder)
@@ -201,7 +201,7 @@ def test_half_precision_weights_are_widened(dtype, make_folder, make_state_dict)
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_torch_file_alone(kind, make_folder, make_state_dict):
+def test_loads_torch_file(kind, make_folder, make_state_dict):
     folder = make_folder(kind)
     whole = encoders.load(folder)
     (folder / "model.safetensors").unlink()
@@ -216,7 +216,7 @@ def test_torch_file_alone(kind, make_folder, make_state_dict):
     )
 
 
-def test_torch_file_with_something_else(make_folder):
+def test_rejects_torch_file_without_tensors(make_folder):
     folder = make_folder()
     (folder / "model.safetensors").unlink()
     path = folder / "pytorch_model.bin"
@@ -228,7 +228,9 @@ def test_torch_file_with_something_else(make_folder):
         encoders.load(folder)
 
 
-def test_faulty_weights_are_listed_apart(make_folder, make_state_dict):
+def test_missing_unexpected_and_misshapen_weights_are_listed(
+    make_folder, make_state_dict
+):
     sd = make_state_dict("bert")
     del sd["encoder.layer.1.output.dense.bias"]
     sd["encoder.layer.2.output.dense.bias"] = np.zeros(16, np.float32)
@@ -252,13 +254,13 @@ def test_faulty_weights_are_listed_apart(make_folder, make_state_dict):
         ({"position_embedding_type": "relative_key"}, "'position_embedding_type'"),
     ],
 )
-def test_unsupported_configs(changes, words, make_folder):
+def test_rejects_unsupported_configs(changes, words, make_folder):
     with pytest.raises(InputError, match=words):
         encoders.load(make_folder("bert", **changes))
 
 
-def test_folders_that_are_none(tmp_path, make_folder):
-    with pytest.raises(InputError, match="is no folder"):
+def test_rejects_invalid_model_folders(tmp_path, make_folder):
+    with pytest.raises(InputError, match="is not a folder"):
         encoders.load(tmp_path / "absent")
     with pytest.raises(InputError, match="config.json"):
         encoders.load(tmp_path)
@@ -276,7 +278,7 @@ def test_folders_that_are_none(tmp_path, make_folder):
         encoders.load(folder)
 
 
-def test_hub_id_fetches_only_what_is_read(monkeypatch, make_folder):
+def test_hub_id_fetches_only_needed_files(monkeypatch, make_folder):
     huggingface_hub = pytest.importorskip("huggingface_hub")
     folder = make_folder("distilbert")
     asked = []
@@ -308,7 +310,7 @@ def test_hub_id_without_network_says_how_to_give_a_folder(monkeypatch):
     assert "\n" not in str(raised.value)
 
 
-def test_ids_and_lengths_out_of_range(bert_folder):
+def test_rejects_ids_and_lengths_out_of_range(bert_folder):
     encoder = encoders.load(bert_folder)
     with pytest.raises(InputError, match="word pieces"):
         encoder.encode(np.array([[2, 9999]]))
@@ -316,7 +318,7 @@ def test_ids_and_lengths_out_of_range(bert_folder):
         encoder.encode(np.ones((1, 41), int))
 
 
-def test_tokenizer_faults(make_folder):
+def test_rejects_missing_damaged_and_foreign_tokenizers(make_folder):
     folder = make_folder()
     (folder / "vocab.txt").unlink()
     with pytest.raises(InputError, match="must hold a tokenizer"):
@@ -330,7 +332,7 @@ def test_tokenizer_faults(make_folder):
         encoders.load(folder).tokenizer(["walk forward", "jump"])
 
 
-def test_texts_are_cut_at_a_word_piece_and_counted(bert_folder):
+def test_long_texts_are_cut_at_a_word_piece(bert_folder):
     tokenizer = encoders.load(bert_folder).tokenizer
     fits, long, empty = tokenizer(["walk forward", "jump " * 100, ""])
     assert (fits.cut, len(fits.ids)) == (0, 4)
