@@ -17,19 +17,19 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("prepare", __doc__)
     kinds = parser.add_subparsers(
-        dest="kind", required=True, help="what to do; each has its own --help"
+        dest="kind", required=True, help="what to do; each choice has its own --help"
     )
 
     def kind(name: str, about: str):
         return kinds.add_parser(name, allow_abbrev=False, help=about, description=about)
 
-    babel = kind("babel", "make a store of AMASS motion with BABEL labels")
+    babel = kind("babel", "make a store from AMASS motion and BABEL labels")
     add = babel.add_argument
-    add("--amass", required=True, help="folder with the sets of AMASS")
+    add("--amass", required=True, help="folder that contains AMASS's sets")
     add("--babel", required=True, help="folder with train.json and val.json")
-    add("--spelling", help="JSON {word: its right spelling}, applied to labels")
-    add("--strict", action="store_true", help="stop at the first file with a fault")
-    synthetic = kind("synthetic", "make a store of the built-in corpus")
+    add("--spelling", help="JSON {misspelt word: correct word} for labels")
+    add("--strict", action="store_true", help="stop at the first faulty file")
+    synthetic = kind("synthetic", "make a store from the built-in corpus")
     add = synthetic.add_argument
     add("--sequences", type=int, default=512, help="number of sequences")
     add("--seed", type=int, default=0, help="seed of the corpus")
@@ -39,16 +39,21 @@ def make_parser() -> cli.Parser:
     add = kind("windows", "list the phrases of MotionCLIP's windows").add_argument
     add("store", help="folder of a motion store")
     add("--out", required=True, help="text file to write, one phrase per line")
-    add("--compat", choices=("reference",), help="join labels by 'and', as published")
-    add("--frames", type=int, default=NUM_FRAMES, help="frames of a window")
-    add("--clip-frames", type=int, default=CLIP_FRAMES, help="frames of a clip")
+    add("--compat", choices=("reference",), help="join labels with 'and', as published")
+    add("--frames", type=int, default=NUM_FRAMES, help="number of frames of a window")
+    add(
+        "--clip-frames",
+        type=int,
+        default=CLIP_FRAMES,
+        help="number of frames of a clip",
+    )
     check = kind("check", "report the quality of stores or motion files")
     check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, makes what they ask for, prints a report."""
+    """Runs the chosen subcommand and prints its report."""
     args = make_parser().parse_args(argv)
 
     from actiongpt_jax.data import babel, motion_faults, phrases, store_builder

@@ -15,15 +15,15 @@ from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import task_of
 from tests import golden_files
 
-# Parity is measured in float32 with full-precision products; on CPUs this is the
-# default, on GPUs it switches TF32 off.
+# Parity is compared in float32 with full-precision products. On CPUs this is the
+# default; on GPUs it switches TF32 off.
 jax.config.update("jax_default_matmul_precision", "highest")
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config):
-    """Lets all processes of a test run share compiled programs."""
+    """Lets all processes of a test run share one cache of compiled programs."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set in pytest-xdist's workers
         folder = tempfile.TemporaryDirectory(prefix="actiongpt_jax_tests_")
         config.add_cleanup(folder.cleanup)
@@ -41,13 +41,16 @@ def _require(path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def shared_file():
-    """Returns `path(relative)` below ../shared; skips the test where it is absent."""
+    """Returns `path(relative)` of a file below ../shared; skips the test if absent."""
     return lambda relative: _require(SHARED / relative)
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """Returns `load('temos_teach/rotations')` -> dict of arrays; skips if absent."""
+    """Returns `load(name)` -> dict of a golden file's arrays; skips the test if absent.
+
+    A name is a path below ../shared/golden, such as 'temos_teach/rotations'.
+    """
 
     def load(name: str) -> dict[str, np.ndarray]:
         return golden_files.load(name, _require(SHARED / "golden" / f"{name}.npz"))
@@ -57,7 +60,7 @@ def golden():
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory):
-    """Returns (motion store, embedding store) of twelve built-in sequences."""
+    """Returns the folders of a motion and a text store of 12 built-in sequences."""
     folder = tmp_path_factory.mktemp("stores")
     motion, text = folder / "motion", folder / "text"
     build_synthetic_store(motion, 12)
@@ -67,9 +70,9 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def train_debug(stores, tmp_path_factory):
-    """Returns `train_debug("temos:debug", *flags)` -> workdir, two steps of one layer.
+    """Returns `train_debug("temos:debug", *flags)` -> workdir of a trained model.
 
-    Flags come last, so they can override these settings.
+    It trains one layer for two steps; `flags` can override these settings.
     """
     motion, text = stores
 

@@ -1,1 +1,1 @@
-"""Motion files, labels and batches on the host."""
+"""Motion files, labels and motion stores on the host, and batches made from them."""

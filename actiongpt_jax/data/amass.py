@@ -1,4 +1,4 @@
-"""AMASS motion files: reading with every known trap, resampling, writing.
+"""Reads AMASS motion files, corrects their known faults, and resamples them.
 
 Source: AMASS (Mahmood et al. 2019, arXiv:1904.03278), its SMPL+H G files.
 """
@@ -24,25 +24,27 @@ from actiongpt_jax.data.amass_fields import (
 from actiongpt_jax.errors import InputError
 
 NUM_JOINTS = 22
-# First joint of each hand in SMPL-H's 52 joints (left and right index finger's
-# root), which stands for the whole hand in the 24-joint SMPL body.
+# First joint of each hand among SMPL-H's 52 joints (root of the left and of the right
+# index finger); it represents the whole hand in the 24-joint SMPL body.
 HAND_JOINTS = (22, 37)
-# Frame indices this close to a source frame are that frame, not a mixture.
+# A result frame this close to a source frame, in frames of the source, copies it
+# instead of being interpolated.
 _SAME_FRAME = 1e-6
 
 
 @dataclasses.dataclass
 class AmassFile:
-    """One AMASS file as it lies on the disk, checked.
+    """The checked content of one AMASS file, not resampled.
 
     Attributes:
-        poses: (N, 156) axis-angle of SMPL-H's 52 joints, radians.
+        poses: (N, 156) axis-angle rotations of SMPL-H's 52 joints, radians.
         trans: (N, 3) metres, z-up.
         fps: true frames per second.
-        fps_file: what the file says; differs where the file is known to be wrong.
-        gender: 'male', 'female', 'neutral' or whatever else the file says.
-        betas: (B,) body shape.
-        sha256: of the file, hexadecimal.
+        fps_file: frames per second stated in the file; differs from `fps` if the file
+            is known to be wrong.
+        gender: 'male', 'female', 'neutral' or any other text found in the file.
+        betas: (B,) body shape parameters.
+        sha256: hash of the file, hexadecimal.
     """
 
     poses: np.ndarray
@@ -64,13 +66,14 @@ def read_amass(path: str | os.PathLike) -> AmassFile:
     """Reads one SMPL-H motion file; Python objects in it are never unpickled.
 
     Args:
-        path: of a `*_poses.npz`.
+        path: a `*_poses.npz` file.
 
     Returns:
         The checked fields at the file's own frame rate.
 
     Raises:
-        InputError: one sentence with file, field and what to do.
+        InputError: if the file is missing or damaged, or a field is invalid; the
+            message names the file, the field and the remedy.
     """
     path = pathlib.Path(path)
     fields = ("poses", "trans", "betas", "gender", *RATE_FIELDS)
@@ -97,8 +100,9 @@ def resample(
 ) -> tuple[Float[np.ndarray, "t j 3"], Float[np.ndarray, "t 3"]]:
     """Resamples a motion in time; frame k of the result is at k / fps seconds.
 
-    Result frames that fall on a source frame are copied. Between two, rotations
-    are interpolated along the shortest arc (slerp) and translation linearly.
+    A result frame that coincides with a source frame is a copy of it. Between source
+    frames, rotations are interpolated along the shortest arc (slerp) and translations
+    linearly.
 
     Args:
         rotations: (N, J, 3) axis-angle, radians.
@@ -129,17 +133,17 @@ def resample(
 def _slerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
     turn_start = Rotation.from_rotvec(start.reshape(-1, 3).astype(np.float64))
     turn_end = Rotation.from_rotvec(end.reshape(-1, 3).astype(np.float64))
-    # A rotation vector of scipy's is never longer than pi: the shortest arc.
+    # `as_rotvec` returns angles of at most pi, so this is the shortest arc.
     arc = (turn_start.inv() * turn_end).as_rotvec().reshape(start.shape)
     part = Rotation.from_rotvec((weight * arc).reshape(-1, 3))
     return (turn_start * part).as_rotvec().reshape(start.shape)
 
 
-# A rate this close (relative) to a whole number is that number: 120.00004577 is
-# how some files store 120. Over ten minutes the difference is below 6 ms.
+# A rate is rounded if the relative difference is below this: some files store 120 as
+# 120.00004577. Over ten minutes the difference amounts to less than 6 ms.
 _WHOLE_RATE = 1e-5
-# Published names of one set, one row each. The first two are those of BABEL's
-# `feat_p` (TEACH's list); a third is what the AMASS site calls it today.
+# The published names of each set, one set per row. The first two names are those in
+# BABEL's `feat_p` (TEACH's list); the third is the name on the AMASS site today.
 SETS = (
     ("ACCAD",),
     ("BMLrub", "BioMotionLab_NTroje"),
@@ -165,21 +169,22 @@ _NAMES = {name: names for names in SETS for name in names}
 
 
 def locate(root: str | os.PathLike, feat_p: str) -> pathlib.Path:
-    """Finds the file of a BABEL `feat_p`, whichever set names the disk uses.
+    """Finds the file of a BABEL `feat_p` under any published name of its set.
 
-    BABEL names the set twice (`KIT/KIT/...`, `BMLrub/BioMotionLab_NTroje/...`);
-    disks have one of the names or both, or `root` is the set's folder itself.
+    BABEL writes the set's name twice (`KIT/KIT/...`,
+    `BMLrub/BioMotionLab_NTroje/...`). On disk, the path may contain one of the names
+    or both, or `root` may be the set's folder itself.
 
     Args:
-        root: folder with AMASS's sets.
-        feat_p: path as BABEL writes it.
+        root: folder that contains AMASS's sets.
+        feat_p: path of the file in BABEL's notation.
 
     Returns:
         Path of an existing file.
 
     Raises:
-        InputError: if there is no such file; says so when the SMPL-X variant of
-            it lies there instead.
+        InputError: if there is no such file; the message says so if only its SMPL-X
+            variant exists.
     """
     candidates = [pathlib.Path(root, path) for path in _spellings(feat_p)]
     for path in candidates:
@@ -193,12 +198,13 @@ def locate(root: str | os.PathLike, feat_p: str) -> pathlib.Path:
                 f"{other.name}; download the SMPL+H G files of this set"
             )
     raise InputError(
-        f"{feat_p} must lie below {root}, got no file under any name of its set; "
+        f"{feat_p} must lie below {root}, but it was not found there; "
         "download that set's SMPL+H G files from the AMASS site or leave it out"
     )
 
 
 def _spellings(feat_p: str) -> list[pathlib.PurePath]:
+    """Returns the relative paths at which the file may lie, most likely first."""
     parts = pathlib.PurePosixPath(feat_p).parts
     names = _NAMES.get(parts[0], parts[:1])
     doubled = len(parts) > 2 and (parts[1] in names or parts[0] not in _NAMES)
@@ -211,14 +217,15 @@ def _spellings(feat_p: str) -> list[pathlib.PurePath]:
 
 
 def true_fps(path: str | os.PathLike, fps_file: float) -> float:
-    """Corrects the frame rate of the AMASS files known to state a wrong one.
+    """Returns the true frame rate of an AMASS file; some files state a wrong one.
 
     Args:
-        path: of the file, below the folder of its set.
-        fps_file: the rate that the file states.
+        path: path of the file, including the folder of its set.
+        fps_file: frames per second stated in the file.
 
     Returns:
-        The rate to believe; whole where the file's is whole but for rounding.
+        The true frames per second; a stated rate that differs from a whole number
+        only by rounding is rounded.
 
     Source: TEACH's preparation of AMASS.
     """

@@ -1,4 +1,4 @@
-"""Reading npz files that may be damaged, with one sentence for every fault."""
+"""Reads and checks the fields of AMASS npz files; each fault has its error message."""
 
 import hashlib
 import io
@@ -13,21 +13,21 @@ from actiongpt_jax.shapes import check_shape
 
 Arrays = dict[str, np.ndarray]
 
-COLUMNS = {"smplh": 156, "smplx": 165}  # of poses: three for each joint
-# AMASS records at 30 to 250 Hz; beyond these limits the field is a mistake.
+COLUMNS = {"smplh": 156, "smplx": 165}  # columns of `poses`: three for each joint
+# AMASS is recorded at 30 to 250 Hz; a value beyond these limits is a mistake.
 FPS_LIMITS = (5.0, 1000.0)
 RATE_FIELDS = ("mocap_framerate", "mocap_frame_rate")
 
 
 def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, str]:
-    """Reads the named fields of an npz; absent ones are left out.
+    """Reads the named fields of an npz file; fields that it lacks are left out.
 
     Args:
-        path: of the file.
-        fields: names to read; nothing else in the file is touched.
+        path: the file to read.
+        fields: names of the fields to read; no other field is decoded.
 
     Returns:
-        The arrays by name, and the file's sha256 in hexadecimal.
+        The arrays by field name, and the file's sha256 in hexadecimal.
 
     Raises:
         InputError: if the file is missing or damaged, or a field needs unpickling.
@@ -52,7 +52,7 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
                 if field in archive.files:
                     arrays[field] = archive[field]
                     if not isinstance(arrays[field], np.ndarray):
-                        raise ValueError("a member that is no array file")
+                        raise ValueError(f"{field} is not an npy array")
     except InputError:
         raise
     except _BROKEN_ARCHIVE + _BROKEN_ARRAY as error:
@@ -68,7 +68,7 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
     return arrays, hashlib.sha256(content).hexdigest()
 
 
-# What zipfile and numpy raise on damaged bytes.
+# The exceptions that zipfile and numpy raise on damaged bytes.
 _BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 _BROKEN_ARRAY = (EOFError, OSError, KeyError, MemoryError, OverflowError, ValueError)
 
@@ -76,7 +76,7 @@ _BROKEN_ARRAY = (EOFError, OSError, KeyError, MemoryError, OverflowError, ValueE
 def poses_and_trans(
     path: pathlib.Path, arrays: Arrays, columns: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Checks and returns poses (N, one of `columns`) and trans (N, 3), N > 0.
+    """Returns poses (N, one of `columns`) and trans (N, 3), checked; N > 0.
 
     Raises:
         InputError: for a missing field, wrong type or shape, NaN or infinity.
@@ -84,7 +84,7 @@ def poses_and_trans(
     for field in ("poses", "trans"):
         if field not in arrays:
             raise InputError(
-                f"{path} must hold the field {field}, got none; "
+                f"{path} must hold the field {field}, but it is missing; "
                 "use AMASS's SMPL+H G motion files"
             )
         if arrays[field].dtype.kind not in "fiu":
@@ -103,7 +103,9 @@ def poses_and_trans(
     axes, remedy = f"{len(poses)} 3", "download the file again"
     check_shape(f"{path}: trans", trans, axes, remedy=remedy)
     if len(poses) == 0:
-        raise InputError(f"{path}: poses must have frames, got 0; leave the file out")
+        raise InputError(
+            f"{path}: poses must have at least 1 frame, got 0; leave the file out"
+        )
     poses, trans = (
         a if a.dtype.kind == "f" else a.astype(float) for a in (poses, trans)
     )
@@ -113,7 +115,7 @@ def poses_and_trans(
 
 
 def require_finite(path: pathlib.Path, field: str, array: np.ndarray) -> None:
-    """Raises InputError naming the first frame of `array` that is not finite."""
+    """Raises InputError, naming the first frame, if `array` has NaN or infinity."""
     finite = np.isfinite(array).reshape(len(array), -1).all(-1)
     if not finite.all():
         raise InputError(
@@ -124,10 +126,10 @@ def require_finite(path: pathlib.Path, field: str, array: np.ndarray) -> None:
 
 
 def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
-    """Returns the stated frames per second, under either of its two names.
+    """Returns the stated frames per second, stored under either of two field names.
 
     Raises:
-        InputError: if there is none, or it is no number within `FPS_LIMITS`.
+        InputError: if the field is missing or is not one number within `FPS_LIMITS`.
     """
     field = next((name for name in RATE_FIELDS if name in arrays), None)
     if field is None:
@@ -149,17 +151,17 @@ def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
 
 
 def word(value: np.ndarray | str) -> str:
-    """Returns text that may be stored as bytes or, in SSM_synced, as an array."""
+    """Returns a text field as str; it may be bytes or, in SSM_synced, an array."""
     array = np.asarray(value).reshape(-1)
     word = array[0] if array.size else "neutral"
     return word.decode("latin-1") if isinstance(word, bytes) else str(word)
 
 
 def betas(path: pathlib.Path, arrays: Arrays) -> np.ndarray:
-    """Returns the (B,) float32 body shape, 16 zeros where the file has none.
+    """Returns the (B,) float32 body shape; 16 zeros if the file lacks it.
 
     Raises:
-        InputError: if they are no finite numbers.
+        InputError: if the values are not finite numbers.
     """
     values = np.asarray(arrays.get("betas", np.zeros(16))).reshape(-1)
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():

@@ -1,6 +1,6 @@
-"""BABEL's labels for AMASS: reading and checking its json.
+"""Reads and checks BABEL's JSON files, which label AMASS recordings.
 
-Source: BABEL (Punnakkal et al. 2021, arXiv:2106.09696), version 1.0's json.
+Source: BABEL (Punnakkal et al. 2021, arXiv:2106.09696), format of version 1.0.
 """
 
 import dataclasses
@@ -13,20 +13,20 @@ from actiongpt_jax.files.jsonl import read_object
 
 FPS = 30.0
 _REMEDY = "repair or download the file again"
-_LIMIT_SECONDS = 1e6  # no recording has a label beyond; also bars NaN and infinity
+_LIMIT_SECONDS = 1e6  # no recording is as long; also rejects NaN and infinity
 
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """What BABEL says about one recording.
+    """BABEL's entry for one recording.
 
     Attributes:
-        name: BABEL's id.
+        name: BABEL's id of the recording.
         split: 'train', 'val' or 'test'.
-        feat_p: path of the AMASS file as BABEL writes it.
-        duration: seconds, or None where BABEL does not say.
-        labels: (phrase, start, end) in seconds; start and end are None for a
-            label of the whole recording.
+        feat_p: path of the AMASS file in BABEL's notation.
+        duration: seconds, or None if BABEL does not state it.
+        labels: (phrase, start, end), times in seconds; start and end are None for
+            a label of the whole recording.
     """
 
     name: str
@@ -39,50 +39,51 @@ class Annotation:
 def read_babel(
     folder: str | os.PathLike, spelling: dict[str, str] | None = None
 ) -> list[Annotation]:
-    """Reads train.json, val.json and test.json of a folder, those that exist.
+    """Reads those of train.json, val.json and test.json that exist in a folder.
 
-    Other files (`extra_*.json`) are not read, and test.json is left out where its
-    labels are withheld, as in BABEL's own release. Phrases are BABEL's `proc_label`.
+    Other files (`extra_*.json`) are not read. test.json is ignored if its labels are
+    withheld, as in BABEL's own release. Phrases are BABEL's `proc_label`.
 
     Args:
-        folder: with the json files.
-        spelling: word -> its right spelling, applied to each word of a phrase.
+        folder: folder with the JSON files.
+        spelling: misspelt word -> correct word, applied to each word of a phrase.
 
     Returns:
-        All annotations, split after split, in the files' order.
+        All annotations, split after split, in the order of the files.
 
     Raises:
-        InputError: for malformed json or another schema; names file, id, label.
+        InputError: if no file exists, or a file is malformed JSON or has another
+            schema; the message names the file, the id and the label.
     """
     folder = pathlib.Path(folder)
     files = [folder / f"{split}.json" for split in SPLITS]
     files = [path for path in files if path.is_file()]
     if not files:
         raise InputError(
-            f"{folder} must hold train.json, val.json or test.json, got none of them; "
+            f"{folder} must hold train.json, val.json or test.json, but has none; "
             "give the folder of BABEL's release (babel_v1.0_release)"
         )
-    found: dict[str, Annotation] = {}
+    annotations: dict[str, Annotation] = {}
     for path in files:
         for name, entry in read_object(path, _REMEDY).items():
-            if name in found:
+            if name in annotations:
                 raise InputError(
-                    f"{path}: id {name} must occur in one split, got it in "
-                    f"{found[name].split}.json too; remove one of them"
+                    f"{path}: id {name} must occur in one split, but it also occurs "
+                    f"in {annotations[name].split}.json; remove one of them"
                 )
-            found[name] = _annotation(path, name, entry, spelling or {})
-    test = [annotation for annotation in found.values() if annotation.split == "test"]
+            annotations[name] = _annotation(path, name, entry, spelling or {})
+    test = [entry for entry in annotations.values() if entry.split == "test"]
     if not any(annotation.labels for annotation in test):
         for annotation in test:
-            del found[annotation.name]
-    return list(found.values())
+            del annotations[annotation.name]
+    return list(annotations.values())
 
 
 def read_spelling(path: str | os.PathLike) -> dict[str, str]:
-    """Reads a json object {word: its right spelling}.
+    """Reads a JSON object {misspelt word: correct word}.
 
     Raises:
-        InputError: for malformed json or anything else in it.
+        InputError: if the file is malformed JSON or holds anything else.
     """
     table = read_object(path, _REMEDY)
     for word, right in table.items():
@@ -97,12 +98,12 @@ def label_frames(
     """Converts the labels of a recording from seconds to frames at `FPS`.
 
     Args:
-        annotation: what BABEL says about the recording.
-        num_frames: the recording's length; labels are cut there.
+        annotation: BABEL's entry for the recording.
+        num_frames: number of frames of the recording; labels are clipped to it.
 
     Returns:
         The labels in the order of the annotation (field `sequence` is 0), and a
-        sentence for each label of which no frame is left.
+        sentence for each label that is left out because no frame of it remains.
     """
     labels, notes = [], []
     for phrase, start_t, end_t in annotation.labels:
@@ -127,10 +128,10 @@ def _annotation(path, name, entry, spelling) -> Annotation:
     feat_p = entry.get("feat_p")
     valid = isinstance(feat_p, str) and feat_p.endswith(".npz")
     valid = valid and not {"..", "/"} & set(pathlib.PurePosixPath(feat_p).parts)
-    _require(valid, f"{where}, feat_p", "a relative path of an npz", feat_p)
+    _require(valid, f"{where}, feat_p", "a relative path of an npz file", feat_p)
     duration = entry.get("dur")
     valid = duration is None or _is_number(duration)
-    _require(valid, f"{where}, dur", "seconds", duration)
+    _require(valid, f"{where}, dur", "a number of seconds", duration)
     labels = []
     for field in ("frame_ann", "seq_ann"):
         block = entry.get(field)

@@ -1,4 +1,4 @@
-"""A motion of the SMPL body in memory, and as a file in AMASS's layout."""
+"""A motion of the SMPL body in memory, and its file format, which is AMASS's."""
 
 import collections
 import dataclasses
@@ -37,8 +37,8 @@ class Motion:
         translation: (T, 3) float32 metres; pelvis = translation + rest pelvis.
         fps: frames per second.
         text: the phrases, in order of time.
-        lengths: frames of each phrase; sums to T.
-        hands: (T, 2, 3) axis-angle of SMPL-H joints 22 and 37, or None.
+        lengths: number of frames of each phrase; they sum to T.
+        hands: (T, 2, 3) axis-angle of SMPL-H joints 22 and 37; None for hands at rest.
     """
 
     rotations: np.ndarray
@@ -50,7 +50,7 @@ class Motion:
 
     @property
     def caption(self) -> str:
-        """The phrases in one line."""
+        """The phrases, joined to one line."""
         return ", then ".join(self.text)
 
     def _repr_html_(self) -> str:
@@ -60,11 +60,12 @@ class Motion:
 def save_motion(
     path: str | os.PathLike, motion: Motion, layout: str = "smplh"
 ) -> pathlib.Path:
-    """Writes a motion as an AMASS-layout npz that any AMASS reader opens.
+    """Writes a motion as an npz file in AMASS's layout, which any AMASS reader opens.
 
     Args:
-        path: of the file to write, ending in `.npz`; replaced as a whole.
-        motion: what to write.
+        path: the file to write, ending in `.npz`; an existing file is replaced
+            atomically.
+        motion: the motion to write.
         layout: 'smplh' for AMASS's 156 columns; 'smplx' for the 165 (22 body
             joints, jaw and eyes, hands) that Blender's SMPL-X add-on reads.
 
@@ -72,7 +73,8 @@ def save_motion(
         The path.
 
     Raises:
-        InputError: for another layout or suffix, wrong shapes or NaN.
+        InputError: if the layout or the suffix is unknown, a shape is wrong, or a
+            value is NaN or infinite.
     """
     path = pathlib.Path(path)
     check_choice("layout", layout, COLUMNS)
@@ -114,14 +116,14 @@ def save_motions(
     layout: str = "smplh",
     name: str | None = None,
 ) -> list[pathlib.Path]:
-    """Writes motions as `<name>_<number>.npz` into a folder, which is made if missing.
+    """Writes motions as `<name>_<number>.npz` into a folder, created if missing.
 
     Args:
-        folder: folder of the files; a file of the same name is replaced.
-        motions: motions to write.
+        folder: the folder for the files; a file of the same name is replaced.
+        motions: the motions to write.
         layout: columns of the poses; see `save_motion`.
-        name: first part of every file's name; None takes each motion's caption, and
-            motions whose captions give the same name are numbered together.
+        name: first part of every file name; None derives it from each motion's
+            caption. Motions with the same first part are numbered from 0.
 
     Returns:
         The paths, in the order of the motions.
@@ -142,16 +144,17 @@ def save_motions(
 
 
 def load_motion(path: str | os.PathLike) -> Motion:
-    """Reads a motion of `save_motion`, or any AMASS file, at its own frame rate.
+    """Reads a motion file of `save_motion` or AMASS, without resampling it.
 
     Args:
-        path: of an npz with 156 (SMPL-H) or 165 (SMPL-X) columns of poses.
+        path: an npz file with 156 (SMPL-H) or 165 (SMPL-X) columns of poses.
 
     Returns:
-        The motion; `hands` is None where the file's hands are at rest.
+        The motion; `hands` is None if the hands are at rest throughout.
 
     Raises:
-        InputError: one sentence with file, field and what to do.
+        InputError: if the file is missing or damaged, or a field is invalid; the
+            message names the file, the field and the remedy.
     """
     path = pathlib.Path(path)
     fields = ("poses", "trans", "text", "lengths", *RATE_FIELDS)
@@ -163,8 +166,8 @@ def load_motion(path: str | os.PathLike) -> Motion:
     lengths = np.atleast_1d(arrays.get("lengths", np.zeros(0, np.int64)))
     if lengths.size and (lengths.dtype.kind not in "iu" or lengths.sum() != len(poses)):
         raise InputError(
-            f"{path}: lengths must be whole frames that add up to {len(poses)}; "
-            "write the file again"
+            f"{path}: lengths must be whole numbers that add up to the file's "
+            f"{len(poses)} frames; write the file again"
         )
     return Motion(
         rotations=joints[:, :NUM_JOINTS],

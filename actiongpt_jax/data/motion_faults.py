@@ -1,4 +1,4 @@
-"""Faults of recorded motion and of its labels, found before training on them."""
+"""Finds faults in recorded motion and its labels before they are trained on."""
 
 import dataclasses
 import os
@@ -14,23 +14,24 @@ from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry.kinematics import place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22
 
-# Turn within 1/30 s that no body makes: 2400 degrees a second. Elbows of baseball
-# pitchers, the fastest turn measured in sport, reach about 2300.
+# A larger turn within 1/30 s is a fault: 1.4 rad is 2400 degrees per second. The
+# elbows of baseball pitchers, the fastest turn measured in sport, reach about 2300.
 JUMP_RADIANS = 1.4
-MAX_SPEED = 15.0  # metres a second; a sprinter's foot comes near it
+MAX_SPEED = 15.0  # metres per second; a sprinter's foot comes close to it
 FEET = (10, 11)
-# The lowest foot is on the floor in at least this share of the frames.
+# Percentile of the lowest foot's height that is taken as the floor: a foot is assumed
+# to touch the floor in at least this percentage of the frames.
 FLOOR_PERCENTILE = 5.0
 _SHOWN_ROWS, _SHOWN_JUMPS = 40, 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Jump:
-    """A turn within one frame.
+    """An implausibly large turn of a joint from one frame to the next.
 
     Attributes:
         frame: the frame after the turn.
-        joint: its name.
+        joint: name of the joint that turns.
         radians: how far the joint turned.
     """
 
@@ -41,20 +42,22 @@ class Jump:
 
 @dataclasses.dataclass(frozen=True)
 class SequenceQuality:
-    """What is odd about one recording, at 30 fps.
+    """The faults found in one recording, and its label coverage.
 
     Attributes:
-        name: of the recording.
-        jumps: where the root turns, or a bone swings, by over `JUMP_RADIANS`.
-        twists: where a joint turns as far about its own bone: no joint moves, but
-            the skin and the rotation features do. Common at wrists and shoulders
-            fitted to markers or Euler angles.
+        name: name of the recording.
+        jumps: frames at which the root turns, or a bone swings, by more than
+            `JUMP_RADIANS` within 1/30 s.
+        twists: frames at which a joint turns as far about its own bone: no joint
+            position changes, but the skin and the rotation features do. Common at
+            wrists and shoulders fitted to markers or Euler angles.
         fast_frames: frames in which a joint is faster than `MAX_SPEED`.
-        top_speed: of any joint, metres a second.
+        top_speed: highest speed of any joint, metres per second.
         floor: height of the lowest foot joint when it stands, metres.
-        gap_frames: frames without label, in a recording with labelled stretches.
+        gap_frames: number of frames without a label, in a recording that has
+            labelled stretches.
         gaps: number of stretches of such frames.
-        overlap_frames: frames with more than one label.
+        overlap_frames: number of frames with more than one label.
         overlaps: number of pairs of labels that share frames.
     """
 
@@ -77,17 +80,17 @@ def check_motion(
     name: str = "",
     labels: Sequence[Label] = (),
 ) -> SequenceQuality:
-    """Looks for faults in one recording.
+    """Finds the faults in one recording.
 
     Args:
         rotations: (T, 22, 3) axis-angle, radians, z-up.
         translation: (T, 3) metres.
-        fps: frames per second; limits are per second or per 1/30 s.
-        name: put into the result.
-        labels: of the recording; only labelled stretches are looked at.
+        fps: frames per second of the recording; the limits are scaled to it.
+        name: name of the recording, copied to the result.
+        labels: labels of the recording; those of kind 'sequence' are ignored.
 
     Returns:
-        What was found.
+        The faults and the label coverage.
     """
     turns = Rotation.from_rotvec(np.reshape(rotations, (-1, 3)).astype(np.float64))
     matrices = turns.as_matrix().reshape(len(rotations), -1, 3, 3)
@@ -107,7 +110,7 @@ def check_motion(
 
 
 def check_store(store: MotionStore) -> list[SequenceQuality]:
-    """Looks for faults in every recording of a store, one at a time."""
+    """Finds the faults in every recording of a store, one recording at a time."""
     rows = tqdm.tqdm(store.sequences, desc="check", unit="file", mininterval=0.5)
     return [
         check_motion(
@@ -118,7 +121,7 @@ def check_store(store: MotionStore) -> list[SequenceQuality]:
 
 
 def format_quality(found: Sequence[SequenceQuality]) -> str:
-    """Lays out the faults for the terminal, the worst recordings first."""
+    """Formats the faults for the terminal, recordings with the largest jumps first."""
     floors = np.array([row.floor for row in found])
     jumping = sorted(
         (row for row in found if row.jumps),
@@ -156,19 +159,19 @@ def format_quality(found: Sequence[SequenceQuality]) -> str:
 
 
 def save_quality(found: Iterable[SequenceQuality], path: str | os.PathLike) -> None:
-    """Writes every recording's row as json, replacing the file as a whole."""
+    """Writes one row per recording as JSON; an existing file is replaced atomically."""
     write_json(path, [dataclasses.asdict(row) for row in found])
 
 
 def _bones() -> np.ndarray:
-    """(22, 3) unit direction of the bone that a joint moves, in its own frame.
+    """Returns (22, 3) unit direction of the bone each joint moves, in its own frame.
 
-    Joints without child continue the bone that ends in them.
+    A joint without children takes the direction of the bone that ends in it.
     """
     offsets = np.array(SMPL22.offsets)
     bones = offsets.copy()
     for child, parent in reversed(list(enumerate(SMPL22.parents))):
-        if parent >= 0:  # the first of several children wins: the spine's, not arms
+        if parent >= 0:  # of several children the first counts: the spine, not arms
             bones[parent] = offsets[child]
     return bones / np.linalg.norm(bones, axis=-1, keepdims=True)
 
@@ -176,12 +179,13 @@ def _bones() -> np.ndarray:
 def _turns(
     matrices: np.ndarray, limit: float
 ) -> tuple[tuple[Jump, ...], tuple[Jump, ...]]:
+    """Returns the jumps and the twists of over `limit` radians from frame to frame."""
     before, after = matrices[:-1], matrices[1:]
     trace = np.einsum("tjab,tjab->tj", before, after)
     angle = np.arccos(np.clip((trace - 1) / 2, -1, 1))
     bones = np.einsum("tjab,jb->tja", matrices, _bones())
     swing = np.arccos(np.clip((bones[:-1] * bones[1:]).sum(-1), -1, 1))
-    swing[:, 0] = angle[:, 0]  # the pelvis has no bone of its own
+    swing[:, 0] = angle[:, 0]  # any turn of the pelvis moves the whole body
     jumps = _rows(angle, swing > limit)
     return jumps, _rows(angle, (angle > limit) & (swing <= limit))
 

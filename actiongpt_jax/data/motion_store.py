@@ -1,9 +1,10 @@
-"""The motion store: flat memory-mapped arrays and two tables, in one folder.
+"""The motion store: a folder with flat memory-mapped arrays and two tables.
 
 A store of N frames holds `rotations.npy` (N, 22, 3), `translation.npy` (N, 3),
 optionally `hands.npy` (N, 2, 3), all float32; `sequences.jsonl` and
 `labels.jsonl` with one row per sequence and per label; `meta.json` and
-`report.json`. Reading needs no memory beyond the two tables.
+`report.json`. Only the two tables are held
+in memory.
 """
 
 import dataclasses
@@ -30,17 +31,17 @@ class Sequence:
     """One recording in the store.
 
     Attributes:
-        name: unique in the store (BABEL's id).
+        name: name of the recording, unique in the store (BABEL's id).
         start: first frame in the flat arrays.
-        length: frames.
+        length: number of frames.
         split: 'train', 'val' or 'test'.
-        source: file it was read from, below the folder given to `prepare`.
-        sha256: of that file.
-        fps_source: frames per second of that file.
-        fps: frames per second here.
-        duration: seconds of the source, frames / fps_source.
-        gender: of the body that the source was fitted with.
-        betas: shape of that body.
+        source: path of the source file, relative to the folder given to `prepare`.
+        sha256: hash of the source file, hexadecimal.
+        fps_source: frames per second of the source file.
+        fps: frames per second in the store.
+        duration: duration of the source in seconds, its frames / fps_source.
+        gender: gender of the body model that the source was fitted with.
+        betas: shape parameters of that body model.
     """
 
     name: str
@@ -58,13 +59,13 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """What happens in some frames of a sequence.
+    """A phrase and the frames of a sequence that it describes.
 
     Attributes:
         sequence: row of the sequence in the store's table.
         start: first frame, within the sequence.
         end: one past the last frame.
-        phrase: the words.
+        phrase: what happens in these frames.
         kind: 'frame' for a labelled stretch, 'sequence' for the whole recording.
     """
 
@@ -77,16 +78,16 @@ class Label:
 
 @dataclasses.dataclass(frozen=True)
 class MotionStore:
-    """An opened store; the arrays are maps of the files, read on access.
+    """An opened store; its arrays are memory maps, read from the files on access.
 
     Attributes:
-        path: the folder.
+        path: folder of the store.
         rotations: (N, 22, 3) float32 axis-angle, radians, parent-relative.
         translation: (N, 3) float32 metres, z-up.
         hands: (N, 2, 3) float32 axis-angle of SMPL-H joints 22 and 37, or None.
         sequences: one row per recording.
-        labels: one row per label, in the order of their source.
-        meta: what the store was made from and how.
+        labels: one row per label, in the order of the source.
+        meta: content of `meta.json`: frame rate, settings and a hash of the inputs.
     """
 
     path: pathlib.Path
@@ -104,7 +105,7 @@ class MotionStore:
 
     @functools.cached_property
     def labels_by_sequence(self) -> list[list[Label]]:
-        """The labels of each sequence, in the order of their source."""
+        """The labels of each sequence, in the order of the source."""
         rows: list[list[Label]] = [[] for _ in self.sequences]
         for label in self.labels:
             rows[label.sequence].append(label)
@@ -114,17 +115,17 @@ class MotionStore:
         """Reads the frames of one sequence.
 
         Args:
-            sequence: row in the table.
+            sequence: row of the sequence in the table.
 
         Returns:
-            Maps of rotations (T, 22, 3) and translation (T, 3).
+            Memory-mapped rotations (T, 22, 3) and translation (T, 3).
         """
         row = self.sequences[sequence]
         frames = slice(row.start, row.start + row.length)
         return self.rotations[frames], self.translation[frames]
 
     def report(self) -> dict[str, Any]:
-        """Reads what `prepare` reported when it made the store."""
+        """Reads the report that was written when the store was made."""
         return read_object(self.path / "report.json", _REMEDY)
 
 
@@ -132,8 +133,10 @@ def open_store(path: str | os.PathLike) -> MotionStore:
     """Opens a motion store without reading its frames.
 
     Raises:
-        FileNotFoundError: if there is no store; says which command makes one.
-        InputError: if its files do not fit together.
+        FileNotFoundError: if there is no store; the message names the command that
+            makes one.
+        InputError: if a file of the store is missing, damaged or inconsistent with
+            the others.
     """
     path = pathlib.Path(path)
     if not (path / "meta.json").is_file():
@@ -190,11 +193,11 @@ def _map_array(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{path} must be an array file, got a damaged one; {_REMEDY}"
+            f"{path} must be a valid npy file, but it is damaged; {_REMEDY}"
         ) from error
     if array.shape != shape or array.dtype != np.float32:
         raise InputError(
-            f"{path} must hold float32 {shape} as the table of sequences says, got "
+            f"{path} must hold float32 {shape} to match sequences.jsonl, got "
             f"{array.dtype} {array.shape}; {_REMEDY}"
         )
     return array

@@ -1,4 +1,4 @@
-"""Phrases to describe: of a motion store, BABEL's json, or a text file."""
+"""Reads the phrases to describe from a motion store, BABEL's JSON or a text file."""
 
 import os
 import pathlib
@@ -15,25 +15,25 @@ _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def read_phrases(path: str | os.PathLike) -> list[str]:
-    """Reads phrases; runs of blanks count as one, and a phrase is listed once.
+    """Reads the distinct phrases of a source; runs of white space become one blank.
 
     Args:
         path: a motion store, BABEL's folder or one of its train.json, val.json and
-            test.json, or a text file with a phrase a line.
+            test.json, or a text file with one phrase per line.
 
     Returns:
         The phrases in the order of the source.
 
     Raises:
         FileNotFoundError: if there is nothing at the path.
-        InputError: if a line is not UTF-8 or has control characters, or if there
-            is no phrase; names the line.
+        InputError: if a line is not UTF-8 or has control characters (the message
+            names the line), or if there is no phrase.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(
             f"no phrases at {path}; give a motion store (`python -m actiongpt_jax."
-            "prepare` makes one), BABEL's json, or a text file with a phrase a line"
+            "prepare` makes one), BABEL's JSON, or a text file with one phrase per line"
         )
     phrases: Iterable[str]
     if path.is_dir() and (path / "meta.json").is_file():
@@ -44,15 +44,15 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
         if path.stem not in SPLITS:
             raise InputError(
                 f"{path} must be BABEL's train.json, val.json or test.json, or a text"
-                " file of another ending with a phrase a line; a {phrase: [texts]}"
-                " file goes to --from-file"
+                " file with one phrase per line and another ending; pass a"
+                " {phrase: [texts]} file with --from-file"
             )
         phrases = _of_babel(path.parent, (path.stem,))
     else:
         phrases = _lines(path)
     unique = list(dict.fromkeys(joined for p in phrases if (joined := _join(p))))
     if not unique:
-        raise InputError(f"{path} must hold at least one phrase, has none")
+        raise InputError(f"{path} must hold at least one phrase, but it has none")
     return unique
 
 
@@ -63,21 +63,21 @@ def write_window_phrases(
     clip_frames: int = windows.CLIP_FRAMES,
     window_text: str = "covering",
 ) -> str:
-    """Writes the phrases of MotionCLIP's windows, which are then to be described.
+    """Writes the phrases of MotionCLIP's windows to a text file for `describe`.
 
     Args:
         out: text file to write, one phrase per line.
-        store: folder of a motion store.
-        num_frames: frames of a window.
-        clip_frames: frames of the clips that windows are cut from.
+        store: folder of the motion store.
+        num_frames: number of frames of a window.
+        clip_frames: number of frames of the clips that windows are cut from.
         window_text: 'covering' names a window by the phrase that covers most of it,
             'reference' joins all labels of a window by " and ".
 
     Returns:
-        One line that says what was written and how to go on.
+        One line that says what was written and which command to run next.
 
     Raises:
-        InputError: if no clip has as many labelled frames.
+        InputError: if no clip has a window that can be named.
     """
     clips = windows.clips(
         open_store(store),
@@ -87,8 +87,8 @@ def write_window_phrases(
     )
     if not clips:
         raise InputError(
-            f"motion store {store} has no clip with {num_frames} labelled frames "
-            f"out of {clip_frames}; take shorter windows with --frames"
+            f"motion store {store} has no clip of {clip_frames} frames with a labelled "
+            f"window of {num_frames}; choose shorter windows with --frames"
         )
     phrases = windows.phrases(clips)
     pathlib.Path(out).write_text("".join(f"{phrase}\n" for phrase in phrases))
@@ -127,7 +127,7 @@ def _lines(path: pathlib.Path) -> list[str]:
         for position, character in enumerate(phrase, start=1):
             if unicodedata.category(character) in _FORBIDDEN:
                 raise InputError(
-                    f"{path}:{number} must be plain text with a phrase a line, got"
+                    f"{path}:{number} must be plain text with one phrase per line, got"
                     f" the control character U+{ord(character):04X} at position"
                     f" {position}; remove it"
                 )

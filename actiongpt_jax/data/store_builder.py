@@ -1,4 +1,4 @@
-"""Making a motion store of motion files and their labels."""
+"""Builds a motion store from motion files and their labels."""
 
 import dataclasses
 import os
@@ -38,35 +38,37 @@ def build_motion_store(
     settings: dict[str, Any] | None = None,
     extra_files: dict[str, pathlib.Path] | None = None,
 ) -> dict[str, Any]:
-    """Makes a motion store of the annotated recordings.
+    """Builds a motion store from the annotated recordings.
 
-    One recording is in memory at a time. A run that was stopped is continued; a
-    store that is already made of the same input is left as it is.
+    One recording is in memory at a time. An interrupted run is continued; a store that
+    was already built from the same input is left unchanged.
 
     Args:
-        amass_folder: with AMASS's sets.
-        annotations: of `read_babel`.
+        amass_folder: folder that contains AMASS's sets.
+        annotations: the recordings to store, as returned by `read_babel`.
         out: folder of the store.
-        strict: stop at the first recording that cannot be read, instead of
-            leaving it out and saying so in the report.
-        settings: noted in the store's `meta.json`.
+        strict: whether to stop at the first recording that cannot be read instead of
+            leaving it out and listing it in the report.
+        settings: JSON values to record in the store's `meta.json`.
         extra_files: name in the store -> file to copy into it.
 
     Returns:
-        The report, also in the store's `report.json`.
+        The report, which is also written to the store's `report.json`.
 
     Raises:
-        InputError: if nothing can be read, or `out` holds something else.
+        InputError: if no recording can be read, or `out` holds anything else.
     """
     root = pathlib.Path(amass_folder)
     if not root.is_dir():
-        raise InputError(f"{root} must be the folder with AMASS's sets, got no folder")
+        raise InputError(
+            f"{root} must be the folder that contains AMASS's sets, but is not a folder"
+        )
     jobs = {annotation.name: _Job(root, annotation) for annotation in annotations}
     plan = {name: job.key for name, job in jobs.items()}
     if (pathlib.Path(out) / "meta.json").is_file():
         store = open_store(out)
         if store.meta.get("inputs") == digest(plan):
-            print(f"{out} is already made of this input", file=sys.stderr)
+            print(f"{out} was already made from this input", file=sys.stderr)
             return store.report()
     with StoreWriter(out, plan, settings, fps=FPS) as writer:
         if writer.done or writer.dropped:
@@ -94,31 +96,34 @@ def build_motion_store(
 
 
 def check_paths(paths: Iterable[str | os.PathLike]) -> list[SequenceQuality]:
-    """Checks the quality of stores, motion files, or folders of motion files.
+    """Finds the faults in motion stores, motion files or folders of motion files.
 
-    Files of a folder that cannot be read are named on stderr and left out.
+    Unreadable files in a folder are skipped and named on stderr.
+
+    Returns:
+        The faults of each recording.
 
     Raises:
-        InputError: if a named file, or everything in the folders, is unreadable.
+        InputError: if a given file is unreadable, or the folders have no readable file.
     """
-    found: list[SequenceQuality] = []
+    recordings: list[SequenceQuality] = []
     for path in map(pathlib.Path, paths):
         if (path / "meta.json").is_file():
-            found += check_store(open_store(path))
+            recordings += check_store(open_store(path))
         elif path.is_dir():
             files = (f for f in sorted(path.rglob("*.npz")) if f.name != "shape.npz")
             for file in files:
                 try:
-                    found.append(_check_file(file))
+                    recordings.append(_check_file(file))
                 except InputError as error:
                     print(f"skipped: {error}", file=sys.stderr)
         else:
-            found.append(_check_file(path))
-    if not found:
+            recordings.append(_check_file(path))
+    if not recordings:
         raise InputError(
             "the paths must hold a store or a readable AMASS npz, got none; check them"
         )
-    return found
+    return recordings
 
 
 def _check_file(path: pathlib.Path) -> SequenceQuality:
@@ -129,7 +134,7 @@ def _check_file(path: pathlib.Path) -> SequenceQuality:
 
 
 class _Job:
-    """One recording to store, and a key that changes when its input does."""
+    """One recording to store, and a key that changes when its input changes."""
 
     def __init__(self, root: pathlib.Path, annotation: Annotation):
         self.annotation = annotation
@@ -146,12 +151,12 @@ class _Job:
         self.key = digest(state)
 
     def read(self) -> tuple[Sequence, dict[str, np.ndarray], list[Label], list[str]]:
-        """Reads, checks and resamples it; what `StoreWriter.add` takes."""
+        """Reads and resamples the recording; returns the input of `StoreWriter.add`."""
         if self.path is None:
             raise self.error or InputError(f"{self.annotation.feat_p} must exist")
         if not self.annotation.labels:
             raise InputError(
-                f"id {self.annotation.name} must have a label to be of use, got none"
+                f"id {self.annotation.name} must have at least one label, got none"
             )
         file = amass.read_amass(self.path)
         seconds, notes = len(file.poses) / file.fps, []
@@ -162,15 +167,16 @@ class _Job:
             )
         if abs(file.fps - file.fps_file) > 1:
             notes.append(
-                f"{self.source} says {file.fps_file:g} fps, which is known to be "
-                f"wrong; {file.fps:g} is used"
+                f"{self.source} states {file.fps_file:g} fps, which is known to be "
+                f"wrong; {file.fps:g} fps is used"
             )
         stated = self.annotation.duration
-        # BABEL rounds; a wrong rate or another take differs by more than this.
+        # BABEL rounds durations; a wrong rate or another take differs by more.
         if stated is not None and abs(stated - seconds) > max(0.5, 0.05 * stated):
             notes.append(
                 f"{self.source} lasts {seconds:.2f} s but BABEL's id "
-                f"{self.annotation.name} says {stated:.2f} s; is it the same file?"
+                f"{self.annotation.name} says {stated:.2f} s; check that it "
+                "is the right file"
             )
         joints, translation = amass.resample(file.rotations, file.trans, file.fps, FPS)
         labels, dropped = label_frames(self.annotation, len(joints))
@@ -198,15 +204,15 @@ class _Job:
 def make_report(
     store: MotionStore, notes: list[str], skipped: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """Counts what is in a store.
+    """Counts the recordings, labels and training items of a store.
 
     Args:
-        store: the store.
+        store: the store to count.
         notes: sentences about single recordings.
-        skipped: recordings left out: name, source and reason.
+        skipped: the recordings left out, each {name, source, reason}.
 
     Returns:
-        Counts by split, and what was passed in.
+        The counts, in all and by split, with `notes` and `skipped` added.
     """
     limits = f"{segments.MIN_FRAMES}-{segments.MAX_FRAMES} frames"
     splits: dict[str, dict[str, float]] = {}
@@ -216,8 +222,8 @@ def make_report(
         if not rows:
             continue
         frames = sum(store.sequences[i].length for i in rows)
-        found = segments.segments(store, split)
-        total += len(found)
+        actions = segments.segments(store, split)
+        total += len(actions)
         with_sequence = segments.segments(store, split, "frame+sequence")
         labels = [label for i in rows for label in store.labels_by_sequence[i]]
         pairs = segments.pairs(store, split)
@@ -228,10 +234,10 @@ def make_report(
                 label.kind == "frame" and segments.is_action(label.phrase)
                 for label in labels
             ),
-            f"segments ({limits})": len(found),
+            f"segments ({limits})": len(actions),
             "segments with sequence labels": len(with_sequence),
             f"pairs ({limits})": len(pairs),
-            "phrases": len(segments.phrases(found)),
+            "phrases": len(segments.phrases(actions)),
             "phrases with sequence labels": len(segments.phrases(with_sequence)),
         }
     rates: dict[str, int] = {}
@@ -252,7 +258,7 @@ def make_report(
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """Lays out a report for the terminal; every skipped recording has a line."""
+    """Formats a report for the terminal, with one line per skipped recording."""
     splits = report["splits"]
     lines = [f"{'':32}" + "".join(f"{split:>10}" for split in splits)]
     for row in next(iter(splits.values()), {}):

@@ -1,4 +1,4 @@
-"""Writing a motion store: one recording at a time, resumable, seen only whole."""
+"""Writes a motion store by recordings; resumable, and visible only when complete."""
 
 import contextlib
 import dataclasses
@@ -34,17 +34,19 @@ from actiongpt_jax.files.atomic import (
 )
 from actiongpt_jax.files.jsonl import Line, append_lines, read_lines, repair_end
 
-_HEADER_BYTES = 128  # of every array file, so that it can be rewritten at the end
+_HEADER_BYTES = (
+    128  # of each npy file; the final header, written at the end, has this size too
+)
 
 
 class StoreWriter:
     """Builds a store in `.NAME.partial` next to its path and renames it at the end.
 
-    A journal holds one line per finished recording, written after its frames. A
-    run that was killed is continued by the next one: a truncated last line, frames
-    beyond the last whole line, and everything from the first recording on whose
-    key has changed are dropped. A block that fails, also by a full disk, leaves
-    no store, and its partial folder for the next run.
+    A journal holds one line per finished recording, written after its frames. The next
+    run continues a killed one. It drops a truncated last line of the journal, frames
+    that no complete line covers, and all recordings from the first whose key has
+    changed. If the `with` block fails, for example because the disk is full, there is
+    no store, but the partial folder stays for the next run.
 
         with StoreWriter(path, plan) as writer:
             for name in plan:
@@ -53,9 +55,9 @@ class StoreWriter:
             writer.commit(make_report)
 
     Attributes:
-        done: names of the recordings that an earlier run added or skipped, then
-            also of those of this run.
-        dropped: how many recordings of an earlier run were thrown away.
+        done: names of the recordings added or skipped so far, in this run or an
+            earlier one that it continues.
+        dropped: number of recordings of an earlier run that were discarded.
     """
 
     def __init__(
@@ -66,13 +68,13 @@ class StoreWriter:
         *,
         fps: float = 30.0,
     ):
-        """Names the store; nothing is written before the block is entered.
+        """Prepares a writer; nothing is written before the `with` block is entered.
 
         Args:
-            path: folder of the store; must not exist, or be empty.
-            plan: name of every recording, in order -> a key that changes when
-                what would be stored of it changes.
-            settings: kept in `meta.json`; json values only.
+            path: folder of the store; it must not exist yet or must be empty.
+            plan: name of every recording, in order -> a key that changes when the
+                data to store for it changes.
+            settings: JSON values to record in `meta.json`.
             fps: frames per second of all recordings.
         """
         self.path = pathlib.Path(os.path.abspath(path))
@@ -87,17 +89,18 @@ class StoreWriter:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "StoreWriter":
-        """Locks and opens the partial folder, continuing what lies in it."""
+        """Locks and opens the partial folder; continues a run that was interrupted."""
         if self.path.exists() and not (
             self.path.is_dir() and not any(self.path.iterdir())
         ):
             raise InputError(
-                f"{self.path} must not exist yet, got one made from other input or "
-                "settings; remove it or choose another --out"
+                f"{self.path} must be empty or missing, but it holds other files or a "
+                "store made from other input or settings; remove it or choose another "
+                "--out"
             )
         refusal = (
-            f"{self.path} must be written by one process, got another one at work on"
-            " it; wait for it or choose another --out"
+            f"{self.path} must be written by one process, but another process is"
+            " writing it; wait for that process or choose another --out"
         )
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked(self.path, refusal))
@@ -111,7 +114,7 @@ class StoreWriter:
         return self
 
     def __exit__(self, *exception) -> None:
-        """Closes the files; what is not committed stays for the next run."""
+        """Closes the files; uncommitted recordings stay for the next run."""
         self._stack.close()
 
     def add(
@@ -124,10 +127,10 @@ class StoreWriter:
         """Appends one recording.
 
         Args:
-            sequence: its row; `start` is filled in here.
+            sequence: row of the recording; `start` is filled in here.
             arrays: rotations (T, 22, 3), translation (T, 3), hands (T, 2, 3).
-            labels: its labels; `sequence` is filled in here.
-            notes: sentences for the report.
+            labels: labels of the recording; `sequence` is filled in here.
+            notes: sentences about the recording for the report.
         """
         checksum = 0
         for name, shape in COLUMNS.items():
@@ -155,7 +158,7 @@ class StoreWriter:
         self._num_sequences += 1
 
     def skip(self, name: str, source: str, reason: str) -> None:
-        """Notes for the report that a recording is left out."""
+        """Records that a recording is left out, for the report."""
         self._log({"name": name, "skipped": {"source": source, "reason": reason}})
 
     def commit(
@@ -166,16 +169,16 @@ class StoreWriter:
         """Completes the store and makes it visible.
 
         Args:
-            make_report: gets the finished store, all notes and all skipped
-                recordings ({name, source, reason}), and returns what
-                `report.json` shall hold.
-            extra_files: name in the store -> file to copy there.
+            make_report: function of the finished store, all notes and all skipped
+                recordings ({name, source, reason}) that returns the content of
+                `report.json`.
+            extra_files: name in the store -> file to copy into it.
 
         Returns:
             The report.
 
         Raises:
-            InputError: if nothing was added; names the first reasons.
+            InputError: if no recording was added; the message gives the first reasons.
         """
         notes, skipped = self._write_tables()
         if not self._num_sequences:
@@ -209,6 +212,7 @@ class StoreWriter:
         return {name: self.partial / f"{name}.npy" for name in COLUMNS}
 
     def _recover(self) -> None:
+        """Brings the partial folder to the state after its last intact recording."""
         self.partial.mkdir(exist_ok=True)
         size = self._replay() if self._journal_path.exists() else 0
         kept = {self._journal_path, *self._arrays.values()} if size else ()
@@ -226,13 +230,13 @@ class StoreWriter:
                 os.truncate(path, end)
 
     def _replay(self) -> int:
-        """Reads the journal; returns how many of its bytes are good."""
+        """Reads the journal; returns the number of its bytes that are valid."""
         repair_end(self._journal_path)
         lines = self._read_journal()
         paths = self._arrays.values()
         head = next(lines, None)
         whole = head is not None and all(path.exists() for path in paths)
-        # The head decides what every line means; the settings are only noted.
+        # The head defines the format of the lines; the settings do not affect it.
         if head is None or head.value != self._head or not whole:
             self.dropped = sum(1 for _ in lines)
             return 0
@@ -256,7 +260,7 @@ class StoreWriter:
         return read_lines(self._journal_path, f"remove {self.partial} to start over")
 
     def _take(self, entry: dict[str, Any], blocks: list[Any]) -> bool:
-        """Counts a recording whose frames are as they were written."""
+        """Counts a recording and returns True if its frames match its checksum."""
         length, checksum = entry["sequence"]["length"], 0
         for block, shape in zip(blocks, COLUMNS.values(), strict=True):
             data = block.read(length * _frame_bytes(shape))
@@ -301,7 +305,7 @@ def _append(path: pathlib.Path):
 
 
 def digest(value: Any) -> str:
-    """Hashes json values: sha256 in hexadecimal."""
+    """Returns the sha256 of a JSON value, in hexadecimal."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
@@ -310,7 +314,7 @@ def _frame_bytes(shape: tuple[int, ...]) -> int:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """The npy format's header; numpy leaves room in it for any number of frames."""
+    """Returns an npy header; numpy pads it to one size for any number of frames."""
     head = io.BytesIO()
     fields = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(head, fields)

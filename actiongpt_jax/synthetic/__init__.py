@@ -1,5 +1,6 @@
 """The built-in corpus: motion, phrases and descriptions made by a program.
 
-`corpus` writes it. `moves_*` animate a `take`, `rig` turns its controls into rotations,
-`sequence` joins takes; `phrases`, `words_*` and `texts` are the language.
+`corpus` writes the files. The moves in `moves_*` animate the controls of a `take`,
+`rig` turns controls into rotations, and `sequence` joins takes. `phrases`, `words` and
+`texts` make the phrases and their descriptions.
 """

@@ -1,8 +1,8 @@
 """The built-in corpus: procedural motion with phrases, in AMASS and BABEL layout.
 
-A folder of it reads like the real thing, so that everything downstream is tried and
-shown without a download. Sequences are two to five actions of one person; every join
-is blended, some joins are labelled `transition`, some touch, some overlap.
+The files are read like the real data, so everything that uses them can be tried and
+shown without a download. A sequence is two to five actions of one person. All joins are
+blended: some are labelled `transition`; at the others, the labels touch or overlap.
 """
 
 import os
@@ -28,21 +28,22 @@ VAL_SHARE = 0.25
 SUBSET = "SYNTHETIC"
 PEOPLE = {"train": 12, "val": 5}
 FRAMERATES = (30.0, 30.0, 30.0, 30.0, 30.0, 60.0, 60.0, 120.0)
-SEQUENCE_LABEL_SHARE = 0.08  # of the sequences: one action, no frame labels
+SEQUENCE_LABEL_SHARE = 0.08  # share of sequences with one action and no frame labels
 SPLITS = ("train", "val")
 
 
 def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
-    """Writes the corpus: AMASS npz files, BABEL json, descriptions, held-out phrases.
+    """Writes the corpus: AMASS npz files, BABEL JSON, descriptions, held-out phrases.
 
-    The same arguments give the same bytes. A quarter of the sequences is the
-    validation split, other people than in training; the held-out phrases of
-    `held_out_phrases` (also in `held_out.json`) occur only there. Descriptions do not
-    depend on the arguments.
+    The same arguments give the same bytes. A quarter of the sequences is the validation
+    split, with other people than the training split. The phrases of `held_out_phrases`
+    (also in `held_out.json`) occur only in the validation split. The descriptions do
+    not depend on the arguments.
 
     Args:
-        folder: gets `amass/SYNTHETIC/<person>/*_poses.npz`, `babel/{train,val}.json`,
-            `descriptions.jsonl` and `held_out.json`; made if missing.
+        folder: the folder to write, created if missing. It receives
+            `amass/SYNTHETIC/<person>/*_poses.npz`, `babel/{train,val}.json`,
+            `descriptions.jsonl` and `held_out.json`.
         num_sequences: number of sequences in both splits together, at least 2.
         seed: seed of all random numbers, 0 or more.
 
@@ -51,7 +52,7 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
     """
     if num_sequences < 2:
         raise InputError(
-            "the synthetic corpus must have at least 2 sequences (one of each split),"
+            "the synthetic corpus must have at least 2 sequences (one for each split),"
             f" got {num_sequences}; raise --sequences"
         )
     if seed < 0:
@@ -76,28 +77,29 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
 def build_synthetic_store(
     out: str | os.PathLike, num_sequences: int, seed: int = 0
 ) -> dict[str, Any]:
-    """Makes the store of the built-in corpus, through the readers of real data.
+    """Makes the motion store of the built-in corpus with the readers for real data.
 
     The corpus itself is written next to the store and removed afterwards. Its files
-    other than motion and labels (descriptions, held-out phrases) move into the store.
+    other than motion and labels (descriptions, held-out phrases) are copied into the
+    store.
 
     Args:
         out: folder of the store.
-        num_sequences: number of sequences of all splits together.
-        seed: of the corpus.
+        num_sequences: number of sequences in all splits together.
+        seed: seed of the corpus.
 
     Returns:
         The report of `data.store_builder.build_motion_store`.
 
     Raises:
-        InputError: if a number is out of its range, or `out` holds something else.
+        InputError: if a number is out of its range, or `out` holds anything else.
     """
     out = pathlib.Path(os.path.abspath(out))
     settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
     if (out / "meta.json").is_file():
         store = open_store(out)
         if store.meta.get("settings") == settings:
-            print(f"{out} is already made", file=sys.stderr)
+            print(f"{out} was already made", file=sys.stderr)
             return store.report()
     folder = out.parent / f".{out.name}.corpus"
     shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +124,7 @@ def _write_split(folder, split, count, first, rng):
     people = [draw_person(rng) for _ in range(PEOPLE[split])]
     seen = [phrase for phrase in load_phrases() if not phrase.held_out]
     held_out = [phrase for phrase in load_phrases() if phrase.held_out]
-    # Held-out phrases are few: twice as many of each leaves a figure to report.
+    # Held-out phrases are few; each is used twice as often, for sounder statistics.
     phrases = seen if split == "train" else seen + 2 * held_out
     deck = _shuffled(phrases, rng)
     annotations = {}
@@ -142,14 +144,14 @@ def _write_split(folder, split, count, first, rng):
 
 
 def _shuffled(phrases, rng):
-    """Yields phrases without end; none comes twice before each has come once."""
+    """Yields phrases endlessly, in rounds of all phrases in random order."""
     while True:
         for i in reversed(rng.permutation(len(phrases))):
             yield phrases[i]
 
 
 def _chain(phrases: list[Phrase]) -> list[Phrase]:
-    """Puts what starts on a chair first, after what ends on one if that is there."""
+    """Moves a phrase that starts on a chair to the front, or after one that sits."""
     from_chair = [phrase for phrase in phrases if phrase.seated[0]]
     to_chair = [phrase for phrase in phrases if phrase.seated[1]]
     others = [phrase for phrase in phrases if not any(phrase.seated)]
@@ -174,7 +176,7 @@ def _write_npz(path, sequence, rng):
 
 
 def _annotation(sid, feat_p, sequence, alone, rng):
-    """One entry of a BABEL json; frame labels stand in no order, as in BABEL."""
+    """Returns one entry of a BABEL file; frame labels are unordered, as in BABEL."""
     seconds = seconds_of(len(sequence.rotations), sequence.fps)
     first = next(label for label in sequence.labels if label.text != "transition")
     frame_ann = None

@@ -1,7 +1,7 @@
-"""Moves of the arms; they lie over any move of the legs.
+"""Moves of the arms, which can be added to any move of the legs.
 
-Every move is a function of (take, side) that writes into the take; `side` is 0 for
-left, 1 for right and means nothing to moves without sides.
+Every move is a function of (take, side) that changes the controls of the take; `side`
+is 0 for left, 1 for right, and is ignored by moves without sides.
 """
 
 import numpy as np
@@ -22,12 +22,12 @@ from actiongpt_jax.synthetic.take import ARM_POSES, Take, smooth, visit, visit_p
 
 
 def _one_arm(keys):
-    """A move that leads the arm of its side through poses."""
+    """Returns a move that takes the arm of its side through poses."""
     return lambda take, side: take.arm(side, keys)
 
 
 def _both_arms(keys):
-    """A move that leads both arms through poses."""
+    """Returns a move that takes both arms through poses."""
     return lambda take, side: take.arms(keys)
 
 
@@ -47,7 +47,7 @@ def wave_both(take: Take, side: int):
 
 
 def punch(take: Take, side: int):
-    """From a guard before the face, one fist shoots forward and comes back."""
+    """Strikes with one fist from a guard in front of the face, and returns to it."""
     hit = ((-0.25, 0.06, 0.96), (0.6, -1.0, 0.0))
     guard = {0.22: "guard", 0.36: "guard", 0.5: hit, 0.68: "guard"}
     take.arm(side, {0.0: "hang", **guard, 1.0: "hang"})
@@ -58,7 +58,7 @@ def punch(take: Take, side: int):
 
 
 def box(take: Take, side: int):
-    """Punches left and right in turn out of a guard."""
+    """Punches left and right in turn from a guard."""
     take.arms(visit("guard", 0.15, 0.88))
     beat = take.beat(1.1, 0.15, 0.9)
     reach = np.array((-0.15, 0.03, 0.5))
@@ -72,7 +72,7 @@ def box(take: Take, side: int):
 
 
 def throw(take: Take, side: int):
-    """Draws the hand back behind the head, whips it over the shoulder, follows on."""
+    """Draws a hand back behind the head, throws over the shoulder, follows through."""
     swing = {0.2: "~aside", 0.4: "windup", 0.56: "release", 0.72: "follow"}
     take.arm(side, {0.0: "hang", **swing, 1.0: "hang"})
     take.arm(1 - side, {0.05: "hang", 0.36: "forward", 0.62: "thigh", 1.0: "hang"})
@@ -85,7 +85,7 @@ def throw(take: Take, side: int):
 
 
 def bowl(take: Take, side: int):
-    """Swings a straight arm from behind to the front, low, the torso bent."""
+    """Swings a straight arm low from back to front, with the torso bent forward."""
     front = ((-0.1, -0.3, 0.9), (0.5, -0.8, -0.3))
     take.arm(side, {0.05: "hang", 0.4: "swing_back", 0.62: front, 1.0: "hang"})
     take.torso[:, PITCH] += take.curve({0.05: 0, 0.45: 0.65, 0.65: 0.5, 1.0: 0})
@@ -107,7 +107,7 @@ def arm_circles(take: Take, side: int):
 
 
 def clap(take: Take, side: int):
-    """Brings the palms together before the chest again and again."""
+    """Brings the palms together in front of the chest repeatedly."""
     take.arms(visit("clap_shut", 0.18, 0.85))
     beat = 0.5 - 0.5 * np.cos(2 * np.pi * 1.7 * take.person.pace * take.t)
     shut, apart = (np.array(ARM_POSES[name][0]) for name in ("clap_shut", "clap_open"))
@@ -137,7 +137,7 @@ def salute(take: Take, side: int):
 
 
 def knock(take: Take, side: int):
-    """Holds a fist up in front and taps forward with it."""
+    """Holds a fist up in front of the body and taps forward with it."""
     take.arm(side, visit("knock", 0.25, 0.8))
     take.hands[:, side, AHEAD] += 0.1 * take.beat(2.4, 0.25, 0.8)
     take.torso[:, PITCH] += 0.06 * take.hold(0.25, 0.8)

@@ -1,7 +1,7 @@
 """Moves that travel: walking, running, sidestepping, turning, sneaking.
 
-Every move is a function of (take, side) that writes into the take; `side` is 0 for
-left, 1 for right and means nothing to moves without sides.
+Every move is a function of (take, side) that changes the controls of the take; `side`
+is 0 for left, 1 for right, and is ignored by moves without sides.
 """
 
 import numpy as np
@@ -28,28 +28,29 @@ def travel(
     high_steps: tuple[int, ...] = (),
     gather: bool = False,
 ):
-    """Walks, runs or turns by steps.
+    """Walks, runs or turns with steps.
 
     Args:
-        take: the take to write into.
-        side: the foot that starts.
-        speed: metres a second at pace and size 1.
+        take: the take to change.
+        side: side of the foot that starts.
+        speed: metres per second at pace and size 1.
         half_period: seconds from step to step at pace 1.
         direction: direction of travel relative to the heading, radians.
         turn: change of the heading over the whole way, radians.
-        height: how high the swinging foot rises, metres.
-        flight: seconds a swing outlasts the half period; negative: both feet stand.
-        arms: multiplies the person's arm swing.
-        push: how far the heel rises before a swing, radians.
-        high_steps: numbers of the steps that clear an obstacle.
-        gather: the second foot is drawn up to the first and not past it.
+        height: height to which the swinging foot rises, metres.
+        flight: seconds by which a swing is longer than the half period, so that both
+            feet are off the floor; if negative, both feet stand for as long.
+        arms: factor of the person's arm swing.
+        push: angle by which the heel rises before a swing, radians.
+        high_steps: numbers of the steps that clear an obstacle, counted from 0.
+        gather: whether the second foot stops next to the first instead of passing it.
     """
     person, t = take.person, take.t
     count = max(2, round(take.seconds * person.pace / half_period))
-    lead = 0.12  # seconds: the first heel takes its time to rise
+    lead = 0.12  # seconds before the first step, in which the heel rises
     half = (take.seconds - max(flight, 0.0) - 0.03 - lead) / count
 
-    # The path of the body, at a speed that starts and ends with 0.
+    # The path of the body; its speed starts and ends at 0.
     ramp = smooth(t / (1.6 * half)) * smooth((take.seconds - t) / (1.6 * half))
     progress = np.cumsum(ramp)
     take.heading += turn * (progress / progress[-1])
@@ -66,7 +67,7 @@ def travel(
         end = lead + (number + 1) * half + double / 2 + max(flight, 0.0)
         if number == 0:
             start += 0.05
-        # A foot lands where the body will be in the middle of its stance.
+        # A foot lands where the body will be halfway through the foot's stance.
         after = min(end + max(2 * half - (end - start), 0.0) / 2, take.seconds)
         if gather and foot != side:
             after = end - 0.25 * half
@@ -78,7 +79,7 @@ def travel(
 
 
 def _sway(take, side, ramp, phase, arms, speed):
-    """Pelvis, torso and arms in time with the steps."""
+    """Moves pelvis, torso and arms in time with the steps."""
     first, person = OUT[side], take.person
     swing = min(1.0, abs(speed)) * ramp
     take.shift[:, ACROSS] -= 0.025 * first * np.sin(phase) * ramp
@@ -86,7 +87,7 @@ def _sway(take, side, ramp, phase, arms, speed):
     take.pelvis[:, TURN] += 0.07 * first * np.cos(phase) * swing
     take.torso[:, TURN] -= 0.14 * first * np.cos(phase) * swing * arms
     for arm in BOTH:
-        # The foot is most forward when its swing ends, and so is the other arm.
+        # A foot is farthest forward when its swing ends, and so is the opposite arm.
         sign = 1.0 if arm == side else -1.0
         ahead = sign * person.arm_swing * arms * np.cos(phase) * swing
         take.hands[:, arm, AHEAD] += ahead
@@ -94,12 +95,12 @@ def _sway(take, side, ramp, phase, arms, speed):
 
 
 def run(take: Take, side: int, speed: float):
-    """Runs or jogs: flight between the steps, bent elbows, a lean forward."""
+    """Runs or jogs, with flight between the steps, bent elbows and a forward lean."""
     _run(take, side, speed, lean=0.05 * speed, height=0.16 + 0.06 * speed)
 
 
 def jog_in_place(take: Take, side: int):
-    """Jogs on the spot; the arms swing although nothing travels."""
+    """Jogs on the spot with swinging arms."""
     _run(take, side, speed=0.0, lean=0.05, height=0.24)
     swing = np.sin(2 * np.pi * take.t / 0.72 * take.person.pace) * take.hold(0.15, 0.85)
     take.hands[:, :, AHEAD] += 0.25 * OUT * swing[:, None]
@@ -114,14 +115,14 @@ def _run(take, side, speed, lean, height):
 
 
 def march(take: Take, side: int):
-    """Walks stiffly with high knees and straight, far swinging arms."""
+    """Walks stiffly with high knees and widely swinging straight arms."""
     travel(take, side, speed=0.7, half_period=0.55, height=0.32, arms=2.6, push=0.3)
     take.torso[:, PITCH] -= 0.06 * smooth(take.u / 0.2)
     take.hands[:, :, UP] -= 0.04
 
 
 def sneak(take: Take, side: int):
-    """Walks bent down, slowly, with high careful steps."""
+    """Walks slowly and bent forward, with high, careful steps."""
     held = take.hold(0.2, 0.85)
     take.shift[:, UP] -= 0.2 * held
     take.torso[:, PITCH] += 0.55 * held
@@ -140,13 +141,13 @@ def tiptoe(take: Take, side: int):
 
 
 def sidestep(take: Take, side: int):
-    """Steps sideways, the body facing the same way."""
+    """Steps sideways without turning the body."""
     way = OUT[side] * np.pi / 2
     travel(take, side, 0.42, half_period=0.48, direction=way, arms=0.2, gather=True)
 
 
 def _turning(turn: float, **how):
-    """A move that turns `turn` radians to its side while it travels."""
+    """Returns a move that turns by `turn` radians to its side while it travels."""
 
     def move(take: Take, side: int):
         amount = turn * OUT[side]
@@ -156,7 +157,7 @@ def _turning(turn: float, **how):
 
 
 def _either_foot(move, **how):
-    """A move that starts with whichever foot."""
+    """Returns a move that starts with a foot drawn at random."""
     return lambda take, side: move(take, int(take.rng.integers(2)), **how)
 
 

@@ -1,7 +1,7 @@
 """Moves of the legs and the pelvis: jumps, squats, kneeling, sitting, kicks.
 
-Every move is a function of (take, side) that writes into the take; `side` is 0 for
-left, 1 for right and means nothing to moves without sides.
+Every move is a function of (take, side) that changes the controls of the take; `side`
+is 0 for left, 1 for right, and is ignored by moves without sides.
 """
 
 import functools
@@ -24,11 +24,11 @@ from actiongpt_jax.synthetic.rig import (
 )
 from actiongpt_jax.synthetic.take import Take, smooth, visit
 
-PELVIS_ON_CHAIR = 0.5  # metres
+PELVIS_ON_CHAIR = 0.5  # height of the pelvis when seated, metres
 
 
 def jump(take: Take, side: int, forward: float = 0.0, crouch: float = 0.28):
-    """Crouches, swings the arms, flies with both feet, lands in the knees."""
+    """Crouches, swings the arms, jumps with both feet and lands with bent knees."""
     size, seconds = take.person.size, take.seconds
     flight = (0.42 if not forward else 0.36) * np.sqrt(size)
     off = 0.45 * seconds
@@ -71,7 +71,7 @@ def hop(take: Take, side: int):
         take.leap((begin, off, off + flight, begin + period), 0.08, tiptoe=0.03)
         advance = smooth((take.t - off + 0.1) / (flight + 0.2))
         take.path[:, 0] += 0.14 * take.person.size * advance
-    # The feet land on the finished path.
+    # The feet land on the path, so they are added after all hops have moved it.
     for off in offs:
         after = take.seconds if off == offs[-1] else off + flight + 0.1
         take.swing(side, off, off + flight, after, toes_up=0.0)
@@ -171,7 +171,7 @@ def _seat(take, down, lean):
 
 
 def kick(take: Take, side: int):
-    """Draws up the knee and snaps the shin forward."""
+    """Raises the knee and kicks the shin forward."""
     top = 1.45 * take.person.size
     _free_leg(take, side, 0.16, 0.9)
     leg = take.leg[:, side]
@@ -187,7 +187,7 @@ def kick(take: Take, side: int):
 
 
 def kick_side(take: Take, side: int):
-    """Draws up the knee and drives the foot out to the side."""
+    """Raises the knee and kicks the foot out to the side."""
     top = 1.15 * take.person.size
     _free_leg(take, side, 0.16, 0.9)
     leg = take.leg[:, side]
@@ -223,7 +223,7 @@ def balance(take: Take, side: int):
 
 
 def _free_leg(take, side, start, end):
-    """Hands a leg to its angles, and the weight to the other, from u = start to end."""
+    """Poses a leg by its angles, standing on the other, from u = start to end."""
     rise, fall = (take.u - start) / 0.13, (end - take.u) / 0.13
     take.lift[:, side] = smooth(rise) * smooth(fall)
     _stand_on(take, 1 - side, start, end)

@@ -1,7 +1,7 @@
-"""Moves of the torso and the head; they lie over any move of the legs.
+"""Moves of the torso and the head, which can be added to any move of the legs.
 
-Every move is a function of (take, side) that writes into the take; `side` is 0 for
-left, 1 for right and means nothing to moves without sides.
+Every move is a function of (take, side) that changes the controls of the take; `side`
+is 0 for left, 1 for right, and is ignored by moves without sides.
 """
 
 from actiongpt_jax.synthetic.rig import ACROSS, AHEAD, LEAN, OUT, PITCH, TURN, UP
@@ -42,7 +42,7 @@ def stretch_up(take: Take, side: int):
 
 
 def bend_side(take: Take, side: int):
-    """Bends the torso to a side; the arm of the other side goes over the head."""
+    """Bends the torso to a side; the opposite arm goes over the head."""
     over = ((-0.3, 0.9, 0.05), (1.0, 0.3, 0.1))
     take.arm(1 - side, visit_past("side", over, 0.44, 0.64))
     take.arm(side, visit("hip", 0.4, 0.66, start=0.05))
@@ -80,7 +80,7 @@ def shake_head(take: Take, side: int):
 
 
 def twist(take: Take, side: int):
-    """Turns the torso left and right, elbows bent, hands before the chest."""
+    """Turns the torso left and right, elbows bent, hands in front of the chest."""
     chest = ((-0.18, -0.15, 0.5), (1.0, 0.0, -0.1))
     take.arms(visit(chest, 0.18, 0.85))
     take.torso[:, TURN] += 0.75 * take.person.size * take.beat(0.8, 0.1, 0.92)

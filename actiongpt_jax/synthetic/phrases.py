@@ -1,4 +1,4 @@
-"""The phrases of the built-in corpus: `phrases.toml`, read and checked."""
+"""Reads and checks the phrases of the built-in corpus, `phrases.toml`."""
 
 import dataclasses
 import functools
@@ -16,15 +16,17 @@ FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Phrase:
-    """One action phrase.
+    """One action phrase and how to perform it.
 
     Attributes:
         text: the phrase.
-        parts: (move, side) pairs; the first may be of the whole body, the others lie
-            over it. Side is 0 left, 1 right, None where the move has none.
+        parts: (move, side) pairs. The first may move the whole body; the others are
+            added on top of it. Side is 0 for left, 1 for right, None for moves without
+            a side.
         seconds: shortest and longest duration at pace 1.
         categories: BABEL's coarse action categories.
-        held_out: never in the training split, though its moves are.
+        held_out: whether the phrase is kept out of the training split; its moves are
+            trained.
     """
 
     text: str
@@ -35,12 +37,12 @@ class Phrase:
 
     @property
     def sides(self) -> set[int]:
-        """The sides its parts name."""
+        """The sides that the parts name."""
         return {side for _, side in self.parts if side is not None}
 
     @property
     def seated(self) -> tuple[bool, bool]:
-        """Whether it starts and whether it ends on a chair."""
+        """Whether the action starts on a chair, and whether it ends on one."""
         names = {name for name, _ in self.parts}
         return "rise" in names, "sit" in names
 
@@ -50,7 +52,7 @@ def load_phrases() -> tuple[Phrase, ...]:
     """Reads all phrases of the corpus, in the order of `phrases.toml`.
 
     Raises:
-        InputError: as `parse_phrases`.
+        InputError: as in `parse_phrases`.
     """
     return parse_phrases(read_packaged("phrases.toml"))
 
@@ -59,12 +61,15 @@ def parse_phrases(text: str) -> tuple[Phrase, ...]:
     """Parses and checks a table of phrases.
 
     Args:
-        text: TOML as in `phrases.toml`, whose head explains the fields.
+        text: TOML like `phrases.toml`, whose head explains the fields.
+
+    Returns:
+        The phrases in the order of the table.
 
     Raises:
-        InputError: if it is not TOML, or if a field is missing, unknown or out of its
-            range, or a move has no words or not the side that they need; names the
-            phrase.
+        InputError: if it is not TOML; if a field is missing, unknown or out of its
+            range; or if a move has no words, or lacks the side that its words need. The
+            message names the phrase.
     """
     rows = parse_toml(text, "phrases.toml")
     return tuple(_phrase(name, row) for name, row in rows.items())
@@ -80,17 +85,17 @@ def _phrase(text, row):
             isinstance(value, kind) for value in values
         ):
             raise InputError(
-                f"{field} of {where} must be a list of {plural}, is {values!r}"
+                f"{field} of {where} must be a list of {plural}, got {values!r}"
             )
     seconds = tuple(row["seconds"])
     if len(seconds) != 2 or not 0 < seconds[0] <= seconds[1]:
         raise InputError(
-            f"seconds of {where} must be the shortest and the longest duration, are"
+            f"seconds of {where} must be the shortest and the longest duration, got"
             f" {row['seconds']}"
         )
     held_out = row.get("held_out", False)
     if not isinstance(held_out, bool):
-        raise InputError(f"held_out of {where} must be true or false, is {held_out!r}")
+        raise InputError(f"held_out of {where} must be true or false, got {held_out!r}")
     parts = tuple(_part(move, where) for move in row["moves"])
     return Phrase(text, parts, seconds, tuple(row["categories"]), held_out)
 
@@ -105,25 +110,25 @@ def _part(move, where):
     if side not in (SIDES if sided else ("",)):
         raise InputError(
             f"the move {name!r} of {where} must {'' if sided else 'not '}be followed by"
-            f" left or right, is {move!r}"
+            f" left or right, got {move!r}"
         )
     return name, SIDES.index(side) if sided else None
 
 
 @functools.cache
 def held_out_phrases() -> tuple[str, ...]:
-    """The phrases that occur in the validation split only.
+    """Returns the phrases that occur only in the validation split.
 
-    For benchmarks of composition: every part of each occurs, on some side, in training.
+    They test composition: every move of theirs occurs, on some side, in training.
     """
     return tuple(phrase.text for phrase in load_phrases() if phrase.held_out)
 
 
 @functools.cache
 def opaque_phrases() -> tuple[str, ...]:
-    """The held-out phrases with some word that occurs in no training phrase.
+    """Returns the held-out phrases with a word that no training phrase has.
 
-    A model of phrases has only the text encoder to tell it what they mean.
+    A model trained on phrases knows their meaning only through the text encoder.
     """
     trained = {
         word

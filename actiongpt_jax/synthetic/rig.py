@@ -1,9 +1,9 @@
-"""The puppet behind the synthetic corpus: controls in, SMPL rotations out.
+"""The animation rig of the synthetic corpus: turns controls into SMPL rotations.
 
-An animator's controls (where the pelvis, the hands and the feet are, how the
-torso and the head lean) are turned into parent-relative rotations by closed-form
-two-bone inverse kinematics, all frames at once. Feet win over everything else: the
-pelvis is lowered until both planted feet can stay where they are.
+An animator's controls (positions of the pelvis, the hands and the feet, angles of the
+torso and the head) become parent-relative rotations by closed-form two-bone inverse
+kinematics, for all frames at once. Planted feet take precedence: the pelvis is lowered
+until both legs reach them.
 
 Index 0 is the left side, 1 the right. "Out" means away from the body's middle.
 """
@@ -22,7 +22,7 @@ OUT = np.array([1.0, -1.0])  # +x is left, so "out" is +x on the left side
 OFFSETS = np.array(SMPL22.offsets)
 BALL_HEIGHT = 0.02  # metres from the floor to the joint in the ball of a flat foot
 STAND_HEIGHT = 0.925  # metres from the floor to the pelvis, knees just unlocked
-REACH = 0.99  # planted legs never stretch further: a locked knee snaps
+REACH = 0.99  # share of full length that a planted leg uses: a locked knee jerks
 HIP, KNEE, ANKLE, BALL = (1, 2), (4, 5), (7, 8), (10, 11)
 COLLAR, SHOULDER, ELBOW, WRIST = (13, 14), (16, 17), (18, 19), (20, 21)
 SPINE = ((3, 0.35), (6, 0.35), (9, 0.3))  # share of the torso's bend in each joint
@@ -31,7 +31,7 @@ KNEE_AXIS = np.array([1.0, 0.0, 0.0])  # positive takes the shin backwards
 ELBOW_AXES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
 ARM_LENGTH = float(np.linalg.norm(OFFSETS[18]) + np.linalg.norm(OFFSETS[20]))
 
-# Axes of the controls: of three angles, of a position, and of a free leg.
+# Indices of the three angles, of a position, and of the angles of a free leg.
 PITCH, TURN, LEAN = 0, 1, 2
 ACROSS, UP, AHEAD = 0, 1, 2
 FLEXION, ABDUCTION, FOLD, POINT = 0, 1, 2, 3
@@ -39,22 +39,24 @@ FLEXION, ABDUCTION, FOLD, POINT = 0, 1, 2, 3
 
 @dataclasses.dataclass
 class Controls:
-    """Everything except the feet and the path, for T frames.
+    """The controls of T frames, except the path and the feet.
 
-    Angles are radians. Three of them are (pitch forward, turn to the left, lean to the
-    right), applied in the order turn * pitch * lean.
+    Angles are in radians. Three angles are (pitch forward, turn to the left, lean to
+    the right), combined as turn * pitch * lean.
 
     Attributes:
-        shift: (T, 3) metres (left, up, forward) of the pelvis from where it stands.
-        pelvis: (T, 3) angles.
-        torso: (T, 3) angles.
-        head: (T, 3) angles.
+        shift: (T, 3) metres (left, up, forward) of the pelvis from its place when
+            standing.
+        pelvis: (T, 3) angles of the pelvis.
+        torso: (T, 3) angles of the torso.
+        head: (T, 3) angles of the head.
         hands: (T, 2, 3) arm lengths (out, up, forward) from the shoulder, in the
             chest's frame.
-        elbows: (T, 2, 3) direction that the elbow points to, in the same frame.
+        elbows: (T, 2, 3) direction in which the elbow points, in the same frame.
         wrists: (T, 2) angle in the plane of the palm.
         shoulders: (T, 2) angle by which a shoulder is raised.
-        lift: (T, 2) 1 hands a leg over from its footprint to the angles of `leg`.
+        lift: (T, 2) weight from 0, the leg follows its foot in `Track`, to 1, it
+            follows the angles in `leg`.
         leg: (T, 2, 4) angles: hip flexion, hip abduction, knee flexion, pointed foot.
         heel: (T, 2) angle by which the heel is raised.
     """
@@ -74,13 +76,13 @@ class Controls:
 
 @dataclasses.dataclass
 class Track(Controls):
-    """The controls of T frames, with the path and the feet in world coordinates.
+    """All controls of T frames, with the path and the feet in world coordinates.
 
     Attributes:
         path: (T, 2) ground position of the body, metres.
-        heading: (T,) radians, 0 looks along +x of the world, positive to the left.
+        heading: (T,) radians; 0 faces along +x of the world, positive turns left.
         ball: (T, 2, 3) position of the balls of the feet.
-        foot_yaw: (T, 2) radians.
+        foot_yaw: (T, 2) heading of the feet, radians.
         foot_pitch: (T, 2) radians, positive raises the heel.
         contact: (T, 2) True where the foot is planted.
     """
@@ -112,7 +114,7 @@ def join(tracks: list[Track]) -> Track:
 
 
 def about(axis: int, angle: np.ndarray) -> np.ndarray:
-    """Matrices (..., 3, 3) of rotations by `angle` (...) about x, y or z (0, 1, 2)."""
+    """Returns (..., 3, 3) rotations by `angle` (...) about axis 0, 1, 2 (x, y, z)."""
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.zeros((*np.shape(angle), 3, 3))
     first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -124,14 +126,14 @@ def about(axis: int, angle: np.ndarray) -> np.ndarray:
 
 
 def bend(angles: np.ndarray) -> np.ndarray:
-    """Matrices of (pitch, turn, lean) angles (..., 3)."""
+    """Returns (..., 3, 3) rotations by (pitch, turn, lean) angles (..., 3)."""
     return (
         about(1, angles[..., 1]) @ about(0, angles[..., 0]) @ about(2, angles[..., 2])
     )
 
 
 def facing(heading: np.ndarray) -> np.ndarray:
-    """Matrices from the y-up body frame to the z-up world, looking along `heading`."""
+    """Returns rotations from the y-up body frame to the z-up world at `heading`."""
     body_to_world = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     return about(2, heading) @ body_to_world
 
@@ -165,24 +167,24 @@ def solve(
 
 
 def _pelvis(track, root, ankles, fps):
-    """(T, 3) where the pelvis is wanted, lowered so that planted legs reach."""
-    wanted = np.einsum("tij,tj->ti", facing(track.heading), track.shift)
-    wanted[:, :2] += track.path
-    wanted[:, 2] += STAND_HEIGHT
+    """Returns the (T, 3) pelvis position, lowered so that planted legs reach."""
+    pelvis = np.einsum("tij,tj->ti", facing(track.heading), track.shift)
+    pelvis[:, :2] += track.path
+    pelvis[:, 2] += STAND_HEIGHT
     deficit = np.zeros(len(track))
     for side in BOTH:
         reach = REACH * _longest(OFFSETS[KNEE[side]], OFFSETS[ANKLE[side]], KNEE_AXIS)
-        hip = wanted + root @ OFFSETS[HIP[side]]
+        hip = pelvis + root @ OFFSETS[HIP[side]]
         away = np.sum((ankles[:, side, :2] - hip[:, :2]) ** 2, axis=-1)
         highest = ankles[:, side, 2] + np.sqrt(np.maximum(reach**2 - away, 0.01))
         short = np.where(track.contact[:, side], hip[:, 2] - highest, 0.0)
         deficit = np.maximum(deficit, short)
-    # A maximum over the smoothing window first: the smooth curve stays above.
+    # Smoothing the windowed maximum keeps the curve above the deficit.
     radius = max(1, round(0.1 * fps))
     deficit = maximum_filter1d(deficit, 2 * radius + 1, mode="nearest")
     deficit = gaussian_filter1d(deficit, radius / 2, mode="nearest", radius=radius)
-    wanted[:, 2] -= deficit
-    return wanted
+    pelvis[:, 2] -= deficit
+    return pelvis
 
 
 def _solve_leg(track, side, local, pelvis, foot, ankle):
@@ -194,7 +196,7 @@ def _solve_leg(track, side, local, pelvis, foot, ankle):
     free = about(2, OUT[side] * abduction) @ about(0, -flexion)
     free_ankle = (free @ (thigh + (about(0, fold) @ shin))[..., None])[..., 0]
     planted_ankle = np.einsum("tji,tj->ti", root, ankle - pelvis) - OFFSETS[hip]
-    # The knee points between the foot and the body.
+    # The knee points halfway between the directions of the foot and of the body.
     ahead = facing(track.foot_yaw[:, side])[..., 2] + facing(track.heading)[..., 2]
     ahead = np.einsum("tji,tj->ti", root, ahead / 2)
     local[:, hip], angle = two_bone(
@@ -210,7 +212,7 @@ def _solve_leg(track, side, local, pelvis, foot, ankle):
     turn = Rotation.from_matrix(np.swapaxes(flat, -1, -2) @ about(0, point)).as_rotvec()
     local[:, toe] = flat @ Rotation.from_rotvec(weight * turn).as_matrix()
     raised = track.foot_pitch[:, side] + track.heel[:, side]
-    local[:, BALL[side]] = about(0, -0.8 * np.maximum(raised, 0.0))  # toes stay flat
+    local[:, BALL[side]] = about(0, -0.8 * np.maximum(raised, 0.0))  # flat toes
 
 
 def _solve_arm(track, side, local):
@@ -243,15 +245,15 @@ def two_bone(
     """Bends a limb of two bones so that its end meets the target.
 
     Args:
-        target: (T, 3) from the limb's first joint, in its parent's frame; what lies
-            beyond reach is drawn in smoothly.
-        hint: (T, 3) direction in which the middle joint shall point.
+        target: (T, 3) position of the limb's end from its first joint, in the frame of
+            that joint's parent. Targets beyond reach are moved closer smoothly.
+        hint: (T, 3) direction in which the middle joint should point.
         upper: (3,) rest offset of the middle joint.
-        lower: (3,) rest offset of the end.
-        axis: (3,) unit hinge at rest; a positive turn bends the limb.
+        lower: (3,) rest offset of the limb's end from the middle joint.
+        axis: (3,) unit hinge axis at rest; a positive turn bends the limb.
 
     Returns:
-        (T, 3, 3) rotation of the first joint, (T,) hinge angle, radians.
+        (T, 3, 3) rotation of the first joint and (T,) hinge angle in radians.
     """
     straight, swing, along = _hinge(upper, lower, axis)
     longest = _longest(upper, lower, axis)
@@ -269,7 +271,10 @@ def two_bone(
 
 
 def _hinge(upper, lower, axis):
-    """(straight angle, amplitude, part along the axis) of upper . R lower."""
+    """Returns (straight angle, amplitude, part along the axis) of upper . R lower.
+
+    R turns by an angle about the axis; the product is largest at the straight angle.
+    """
     along = (upper @ axis) * (lower @ axis)
     cos_part = upper @ lower - along
     sin_part = upper @ np.cross(axis, lower)
@@ -282,7 +287,7 @@ def _longest(upper, lower, axis):
 
 
 def _frame(first, second):
-    """Orthonormal columns (first, second made orthogonal to it, their product)."""
+    """Returns orthonormal columns: along first, towards second, their cross product."""
     first = first / np.linalg.norm(first, axis=-1, keepdims=True)
     second = second - np.sum(first * second, axis=-1, keepdims=True) * first
     second = second / np.linalg.norm(second, axis=-1, keepdims=True)

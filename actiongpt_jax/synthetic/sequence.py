@@ -1,7 +1,8 @@
-"""Sequences of the synthetic corpus: actions one after the other, blended.
+"""Sequences of the synthetic corpus: several actions in succession, blended.
 
-Every join is smooth: the pose either eases over in a transition of its own or the
-second action takes the offset with it and lets it fade. Feet stay where they stand.
+Every join is smooth. Either a transition between the actions eases from one pose to the
+other, or the offset between them fades out during the second action. Planted feet do
+not slide.
 """
 
 import dataclasses
@@ -19,8 +20,8 @@ from actiongpt_jax.synthetic.phrases import Phrase
 from actiongpt_jax.synthetic.take import Person, Take, jitter, smooth
 
 MOVES = GAITS | LEG_MOVES | ARM_MOVES | TRUNK_MOVES
-TRANSITION_SHARE = 0.6  # of the joins, labelled
-# Amplitude of the small movements of each control, in its own unit.
+TRANSITION_SHARE = 0.6  # share of joins with a labelled transition
+# Amplitude of the small idle movements of each control, in the unit of the control.
 FIDGETS = {
     "torso": 0.015,
     "head": 0.03,
@@ -33,7 +34,7 @@ FIDGETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A phrase and when it happens, in seconds."""
+    """A phrase with its start and end in seconds."""
 
     text: str
     start: float
@@ -48,7 +49,7 @@ class SyntheticSequence:
     Attributes:
         rotations: (T, 22, 3) parent-relative axis-angle; joint 0 is global.
         translation: (T, 3) metres, z-up.
-        contact: (T, 2) True where the left, right foot is planted.
+        contact: (T, 2) True where the left or right foot is planted.
         fps: frames per second.
         labels: actions and transitions, in order of time.
     """
@@ -66,10 +67,13 @@ def make_action(
     """Performs one phrase from the origin, looking along +x.
 
     Args:
-        phrase: what to do.
-        person: who does it; its pace sets the duration.
+        phrase: the phrase to perform.
+        person: style of the person; the pace sets the duration.
         rng: random numbers of this performance.
         fps: frames per second.
+
+    Returns:
+        The controls of all frames.
     """
     person = jitter(person, rng)
     seconds = rng.uniform(*phrase.seconds) / person.pace
@@ -82,12 +86,12 @@ def make_action(
 def make_sequence(
     phrases: list[Phrase], person: Person, rng: np.random.Generator, fps: float = 30.0
 ) -> SyntheticSequence:
-    """Performs phrases one after the other, from a random place and heading.
+    """Performs phrases in succession, starting at a random place and heading.
 
     Args:
-        phrases: what to do, in order; a phrase that starts on a chair must come first
-            or after one that ends on a chair.
-        person: who does it.
+        phrases: the phrases to perform, in order; a phrase that starts on a chair must
+            come first or after one that ends on a chair.
+        person: style of the person.
         rng: random numbers of this performance.
         fps: frames per second.
     """
@@ -100,7 +104,7 @@ def make_sequence(
         if pieces:
             blend = max(2, round(rng.uniform(0.35, 0.6) * fps))
             before = pieces[-1]
-            # Getting up from a chair without a word for it takes a labelled while.
+            # Getting up from a chair, if no phrase says so, is a longer transition.
             if before.shift[-1, rig.UP] < -0.3 and not phrase.seated[0]:
                 blend = max(blend, round(0.9 * fps))
                 labelled = True
@@ -131,15 +135,15 @@ def _label(text, start, end, fps, categories):
 
 
 def seconds_of(frame: int, fps: float) -> float:
-    """Time of a frame in full milliseconds, never before it.
+    """Returns the time of a frame in seconds, rounded up to a millisecond.
 
-    Readers cut times down to frames; a time rounded down would lose one.
+    Readers round times down to frames; a time rounded down would lose a frame.
     """
     return math.ceil(round(1000 * frame / fps, 6)) / 1000
 
 
 def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:
-    """Moves a track from the origin to a place and heading."""
+    """Returns a track moved from the origin to a place and heading."""
     cos, sin = np.cos(heading), np.sin(heading)
     turn = np.array([[cos, sin], [-sin, cos]])  # for rows
     ball = track.ball.copy()
@@ -154,7 +158,7 @@ def _placed(track: rig.Track, place: np.ndarray, heading: float) -> rig.Track:
 
 
 def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
-    """Stands where `before` ends and eases into the pose in which `after` starts."""
+    """Returns a track that stands still and eases from `before` to `after`."""
 
     def still(pose):
         return np.stack([pose] * frames)
@@ -167,14 +171,14 @@ def _transition(before: rig.Track, after: rig.Track, frames: int) -> rig.Track:
 
 
 def _blend_in(before: rig.Track, after: rig.Track, frames: int) -> None:
-    """Lets the offset between two actions fade over the first frames of the second."""
+    """Fades out the offset between two actions in the first frames of the second."""
     for name in rig.CONTROLS:
         values = getattr(after, name)[:frames]
         values[:] = _eased(name, getattr(before, name)[-1], values)
 
 
 def _eased(name, start, values):
-    """Eases from `start` into moving `values`; hands go round the shoulder."""
+    """Eases from `start` into `values`; hands move on an arc about the shoulder."""
     share = smooth((np.arange(len(values)) + 1) / (len(values) + 1))
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     if name != "hands":
@@ -188,7 +192,7 @@ def _eased(name, start, values):
 
 
 def _fidget(track: rig.Track, rng: np.random.Generator, fps: float) -> None:
-    """Adds the slow, small movements that everybody makes, even when standing."""
+    """Adds the slow, small movements that people make even when standing still."""
     t = np.arange(len(track))[:, None] / fps
     for name, size in FIDGETS.items():
         values = getattr(track, name)

@@ -1,6 +1,6 @@
-"""One action in the making: a time line, a person, controls and footfalls.
+"""A take: the time line, person, controls and steps of one action being animated.
 
-A take starts and ends at rest with both feet next to each other under the body; in
+A take starts and ends at rest, with both feet next to each other under the body. In
 between, moves (`moves_gaits`, `moves_legs`, `moves_arms`, `moves_trunk`) write its
 controls.
 """
@@ -24,8 +24,8 @@ from actiongpt_jax.synthetic.rig import (
 GRAVITY = 9.81
 
 Pose = tuple[tuple[float, float, float], tuple[float, float, float]]
-# Where a hand goes (out, up, forward; arm lengths from the shoulder, chest frame) and
-# where the elbow points then. "hang" is the person's own.
+# Position of a hand (out, up, forward; arm lengths from the shoulder, chest frame) and
+# direction of the elbow. The pose "hang" is not listed: it depends on the person.
 ARM_POSES: dict[str, Pose] = {
     "hip": ((0.06, -0.58, 0.08), (1.0, 0.0, -0.5)),
     "forward": ((-0.08, 0.0, 0.97), (0.5, -1.0, 0.0)),
@@ -58,16 +58,16 @@ ARM_POSES: dict[str, Pose] = {
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """How one person moves.
+    """The style in which one person moves.
 
     Attributes:
-        pace: multiplies speeds and frequencies.
-        size: multiplies how large movements are.
+        pace: factor of speeds and frequencies.
+        size: factor of the extent of movements.
         stance: half the distance between the feet, metres.
         turnout: how far the feet point outwards, radians.
         lean: (pitch, turn, lean) of the torso at rest, radians.
         nod: (pitch, turn, lean) of the head at rest, radians.
-        hang: (out, up, forward) of a hand at rest, arm lengths.
+        hang: (out, up, forward) position of a hand at rest, arm lengths.
         arm_swing: how far a hand swings forward with a step, arm lengths.
         bounce: how far the pelvis rises and sinks with a step, metres.
     """
@@ -84,7 +84,7 @@ class Person:
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """Draws a person's style."""
+    """Draws the style of a person at random."""
     return Person(
         pace=rng.uniform(0.85, 1.12),
         size=rng.uniform(0.82, 1.1),
@@ -99,7 +99,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def jitter(person: Person, rng: np.random.Generator) -> Person:
-    """The same person on another occasion: pace and size change by up to 8 %."""
+    """Returns the person on another occasion: pace and size vary by up to 8 %."""
     return dataclasses.replace(
         person,
         pace=person.pace * rng.uniform(0.92, 1.08),
@@ -109,7 +109,17 @@ def jitter(person: Person, rng: np.random.Generator) -> Person:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One swing of a foot: times in seconds, place in metres, angles in radians."""
+    """One step of a foot; times in seconds, lengths in metres, angles in radians.
+
+    Attributes:
+        start: time at which the foot leaves the floor.
+        end: time at which it lands.
+        place: ground position at which the ball of the foot lands.
+        yaw: heading of the foot after landing.
+        height: height to which the foot rises.
+        push: angle by which the heel rises before the foot leaves the floor.
+        toes_up: angle by which the toes are raised before landing.
+    """
 
     start: float
     end: float
@@ -121,7 +131,7 @@ class Step:
 
 
 def smooth(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, and a curve with level ends and no jerks between."""
+    """Returns 0 below 0, 1 above 1, and in between a smooth curve with level ends."""
     x = np.clip(x, 0.0, 1.0)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
@@ -129,24 +139,24 @@ def smooth(x: np.ndarray) -> np.ndarray:
 def visit(
     pose: str | Pose, rise: float, fall: float, start: float = 0.0, end: float = 1.0
 ) -> dict[float, str | Pose]:
-    """Keys for `Take.arm` to a pose, held from u = rise to u = fall, and back."""
+    """Returns keys for `Take.arm`: a pose held from u = rise to u = fall, and back."""
     return {start: "hang", rise: pose, fall: pose, end: "hang"}
 
 
 def visit_past(
     via: str, pose: str | Pose, rise: float, fall: float
 ) -> dict[float, str | Pose]:
-    """The same as `visit`, both ways past the pose `via`."""
+    """Returns keys as `visit` does, passing the pose `via` on both ways."""
     back = {0.5 * (fall + 1.0): f"~{via}", 1.0: "hang"}
     return {0.02: "hang", 0.02 + 0.5 * rise: f"~{via}", rise: pose, fall: pose, **back}
 
 
 class Take(Controls):
-    """The controls of one action in its own frame: starts at 0, looking along +x.
+    """The controls of one action, which starts at the origin, facing along +x.
 
     Attributes:
-        t: (T,) seconds.
-        u: (T,) the same from 0 to 1.
+        t: (T,) time of each frame, seconds.
+        u: (T,) time of each frame as a fraction of the duration, from 0 to 1.
         seconds: duration.
         person: who performs the action.
         rng: random numbers of this performance.
@@ -157,7 +167,7 @@ class Take(Controls):
     def __init__(
         self, seconds: float, fps: float, person: Person, rng: np.random.Generator
     ):
-        """Makes a take in which the person just stands."""
+        """Makes a take in which the person stands still."""
         frames = max(2, round(seconds * fps))
         pair = np.ones((frames, 2, 1))
         super().__init__(
@@ -182,25 +192,26 @@ class Take(Controls):
         self.steps: tuple[list[Step], list[Step]] = ([], [])
 
     def curve(self, keys: Mapping[float, float], scale: float = 1.0) -> np.ndarray:
-        """(T,) smooth curve through {u: value} keys, level before and after."""
+        """Returns a (T,) smooth curve through {u: value}, constant outside the keys."""
         times, values = list(keys), scale * np.array(list(keys.values()))
         return PchipInterpolator(times, values)(np.clip(self.u, times[0], times[-1]))
 
     def hold(self, rise: float, fall: float) -> np.ndarray:
-        """(T,) that rises to 1 until u = rise, and from u = fall sinks again."""
+        """Returns (T,) weights that reach 1 at u = rise and fall after u = fall."""
         return smooth(self.u / rise) * smooth((1 - self.u) / (1 - fall))
 
     def beat(self, hertz: float, start: float, end: float) -> np.ndarray:
-        """(T,) sine of the person's pace that fades in and out at u = start, end."""
+        """Returns a (T,) sine at the person's pace, faded at u = start and u = end."""
         fade = smooth((self.u - start) / 0.12) * smooth((end - self.u) / 0.12)
         seconds = self.t - start * self.seconds
         return fade * np.sin(2 * np.pi * hertz * self.person.pace * seconds)
 
     def arm(self, side: int, keys: Mapping[float, str | Pose]) -> None:
-        """Leads a hand through poses: {u: name of ARM_POSES or (hand, elbow)}.
+        """Moves a hand through poses: {u: name in ARM_POSES or (hand, elbow)}.
 
-        Between two keys the hand eases from one to the other and rests at each; it
-        passes one marked "~" without a rest. "hang" is what the arm did before.
+        Between two keys, the hand eases from one pose to the other. It stops at each
+        pose, except those whose name begins with "~". The pose "hang" is the motion
+        that the arm had before this call.
         """
         times = list(keys)
         passing = [str(pose).startswith("~") for pose in keys.values()]
@@ -217,12 +228,12 @@ class Take(Controls):
         self.hands[:, side], self.elbows[:, side] = total[:, :3], total[:, 3:]
 
     def arms(self, keys: Mapping[float, str | Pose]) -> None:
-        """Leads both hands through the same poses, mirrored; see `arm`."""
+        """Moves both hands through the same poses, mirrored; see `arm`."""
         for side in BOTH:
             self.arm(side, keys)
 
     def _arm_pose(self, side, pose):
-        """(T, 6) hand and elbow of a pose."""
+        """Returns (T, 6) hand position and elbow direction of a pose."""
         if isinstance(pose, str):
             pose = pose.removeprefix("~")
             if pose == "hang":
@@ -232,11 +243,11 @@ class Take(Controls):
         rest = np.array(self.person.hang)
         length = np.linalg.norm(hand)
         hand = rest + min(self.person.size, 1.05) * (np.array(hand) - rest)
-        hand *= length / np.linalg.norm(hand)  # a straight arm stays straight
+        hand *= length / np.linalg.norm(hand)  # so that a straight arm stays straight
         return np.tile(np.concatenate([hand, elbow]), (len(self.t), 1))
 
     def stance(self, side: int, at: float) -> tuple[tuple[float, float], float]:
-        """Place and yaw of a foot that stands under the body at `at` seconds."""
+        """Returns place and yaw of a foot under the body at time `at`, seconds."""
         heading = float(np.interp(at, self.t, self.heading))
         centre = [float(np.interp(at, self.t, self.path[:, i])) for i in (0, 1)]
         ahead = 0.065  # the balls of the feet are ahead of the pelvis
@@ -246,15 +257,15 @@ class Take(Controls):
     def swing(
         self, side: int, start: float, end: float, at: float, ahead=0.0, out=0.0, **how
     ) -> None:
-        """Moves a foot to a place off its stance.
+        """Adds a step to the stance of a foot, or to a place next to it.
 
         Args:
-            side: which foot.
-            start: when it leaves the floor, seconds.
-            end: when it lands, seconds.
-            at: time of the body's position that the stance belongs to, seconds.
-            ahead: metres in front of the stance.
-            out: metres further out than the stance.
+            side: 0 for the left foot, 1 for the right.
+            start: time at which the foot leaves the floor, seconds.
+            end: time at which the foot lands, seconds.
+            at: time at which the body is over the stance, seconds.
+            ahead: distance of the place in front of the stance, metres.
+            out: distance of the place outwards from the stance, metres.
             **how: `height`, `push` and `toes_up` of the `Step`.
         """
         place, yaw = self.stance(side, at)
@@ -263,7 +274,7 @@ class Take(Controls):
         self.steps[side].append(Step(start, end, place, yaw, **how))
 
     def step(self, side: int, start: float, end: float, **how) -> None:
-        """The same as `swing` with times in u; the stance is that of the end."""
+        """Adds a step as `swing` does, with times in u and the stance of its end."""
         start, end = start * self.seconds, end * self.seconds
         self.swing(side, start, end, end, **how)
 
@@ -272,12 +283,12 @@ class Take(Controls):
     ) -> None:
         """Moves the pelvis through a jump: crouch, ballistic flight, landing.
 
-        The feet that fly need a `swing` from take-off to landing.
+        The feet that leave the floor need a `swing` from take-off to landing.
 
         Args:
             times: start of the crouch, take-off, landing and end, seconds.
             crouch: how far the pelvis sinks, metres.
-            tiptoe: height of the pelvis over standing at take-off, metres.
+            tiptoe: height of the pelvis at take-off above standing height, metres.
         """
         start, off, land, end = times
         speed = GRAVITY * (land - off) / 2
@@ -291,7 +302,7 @@ class Take(Controls):
         self.shift[inside, UP] += spline(self.t[inside])
 
     def finish(self) -> Track:
-        """Lays out the footfalls and returns the controls."""
+        """Returns all controls, with the feet computed from the steps."""
         left, right = (self._footfalls(side) for side in BOTH)
         ball, yaw, pitch, contact = (
             np.stack(pair, 1) for pair in zip(left, right, strict=True)
@@ -307,7 +318,7 @@ class Take(Controls):
         )
 
     def _footfalls(self, side):
-        """Ball, yaw, pitch and contact of one foot; see `rig.Track`."""
+        """Returns ball, yaw, pitch and contact of one foot; see `rig.Track`."""
         place, angle = self.stance(side, 0.0)
         ball = np.tile([*place, BALL_HEIGHT], (len(self.t), 1))
         yaw, pitch = np.full(len(self.t), angle), np.zeros(len(self.t))
@@ -331,7 +342,7 @@ class Take(Controls):
 
 
 def _offset(place, heading, ahead, left):
-    """The place `ahead` and `left` metres from a place for someone who looks ahead."""
+    """Returns the place `ahead` and `left` metres from a place, facing `heading`."""
     return (
         place[0] + ahead * np.cos(heading) - left * np.sin(heading),
         place[1] + ahead * np.sin(heading) + left * np.cos(heading),

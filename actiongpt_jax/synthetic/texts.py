@@ -1,9 +1,9 @@
-"""Descriptions of the synthetic phrases, from a grammar: no language model.
+"""Writes descriptions of the synthetic phrases with a grammar, not a language model.
 
-A description is put together from what each move of the phrase says about each limb
-(`words.toml`), with choices of wording and an order of its own. A held-out phrase is
-made of moves that are seen in training, and so is its description. The writer's name
-says where a text comes from.
+A description combines the sentences that the phrase's moves have about each limb
+(`words.toml`), with random wording and order. The moves of a held-out phrase occur in
+training, and so do the sentences of its description. The writer's name in a record
+marks the text as synthetic.
 """
 
 import re
@@ -17,7 +17,7 @@ from actiongpt_jax.text import prompts
 from actiongpt_jax.text.description import Description
 
 WRITER, TERSE_WRITER = "synthetic", "synthetic-terse"
-MIN_WORDS, MAX_WORDS = 40, 80  # of the paper's prompt
+MIN_WORDS, MAX_WORDS = 40, 80  # length of a description in the paper's prompt
 ORDERS = (
     ("legs", "feet", "torso", "arms", "rest", "head", "pace"),
     ("feet", "legs", "arms", "rest", "torso", "head", "pace"),
@@ -25,7 +25,7 @@ ORDERS = (
     ("arms", "rest", "torso", "legs", "feet", "pace", "head"),
     ("torso", "legs", "feet", "pace", "arms", "rest", "head"),
 )
-# What is said of a limb that no move mentions, most telling first.
+# Sentences for limbs that no move mentions, the most informative first.
 QUIET = {
     "arms": "The arms [hang loosely|hang relaxed|stay relaxed] at the sides.",
     "head": "The head [stays level|is held level], the eyes [looking|turned] ahead.",
@@ -53,14 +53,14 @@ ENDS = (
 
 
 def describe(phrase: Phrase) -> list[Description]:
-    """Writes all descriptions of a phrase; always the same ones.
+    """Writes all descriptions of a phrase; deterministic.
 
     Args:
-        phrase: what to describe.
+        phrase: the phrase to describe.
 
     Returns:
-        8 of the prompt `detail` by the writer `synthetic`, 4 of each of the three
-        poorer prompts, and 4 of `detail` by the writer `synthetic-terse`.
+        8 descriptions for the prompt `detail` by the writer `synthetic`, 4 for each of
+        the three less detailed prompts, and 4 for `detail` by `synthetic-terse`.
     """
     records = []
     for writer, prompt, count, write in _JOBS:
@@ -83,7 +83,7 @@ def describe(phrase: Phrase) -> list[Description]:
                 endpoint="synthetic",
                 parameters={},
                 finish_reason="stop",
-                time="1970-01-01T00:00:00Z",  # the same bytes every time
+                time="1970-01-01T00:00:00Z",  # constant, for the same bytes every time
             )
             for index, text in enumerate(texts)
         ]
@@ -107,10 +107,10 @@ def _detail(phrase, rng):
 
 def _movements(phrase, rng):
     sentences = _limbs(phrase)
-    # The limbs in which the phrase shows: those that its moves name.
+    # The limbs that the phrase's moves mention.
     named = set().union(*(load_words()[name] for name, _ in _acts(phrase)))
     shows = [limb for limb in LIMBS if limb in named - {"rest", "pace"}]
-    # Every limb is drawn for itself, so that their number varies.
+    # The order is drawn again for each limb, so that the number of limbs varies.
     keep = [limb for limb in LIMBS if limb in rng.permutation(shows)[:2]]
     spoken = {name: _choose(sentences[name], rng) for name in keep}
     opener = _opener(phrase, rng)
@@ -153,12 +153,12 @@ _JOBS = (
 
 
 def _acts(phrase):
-    """The parts of a phrase without `stand`, which is no action."""
+    """Returns the parts of a phrase except `stand`, which is not an action."""
     return [part for part in phrase.parts if part[0] != "stand"]
 
 
 def _limbs(phrase):
-    """Limb -> template; a later part's words replace an earlier part's."""
+    """Returns limb -> template; a later part of the phrase replaces an earlier one."""
     sentences = {}
     for name, side in phrase.parts:
         words = load_words()[name]
@@ -188,7 +188,7 @@ def _sided(template, side):
 
 
 def _choose(template, rng):
-    """Settles every `[a|b]` of a template."""
+    """Replaces every `[a|b]` of a template by a random choice."""
 
     def pick(match):
         options = match.group(1).split("|")

@@ -1,4 +1,4 @@
-"""The words of the built-in corpus: `words.toml`, read and checked."""
+"""Reads and checks the words of the built-in corpus, `words.toml`."""
 
 import functools
 import importlib.resources
@@ -8,20 +8,21 @@ from typing import Any
 
 from actiongpt_jax.errors import InputError
 
-# What may be said of a limb, in the usual order; `rest` is about the other arm.
+# The fields with a sentence about a part of the body, in the usual order; `rest` is
+# about the other arm and `pace` about the rhythm.
 LIMBS = ("legs", "feet", "torso", "arms", "rest", "head", "pace")
 REQUIRED = ("gist", "idea", "terse")
 
 
 @functools.cache
 def load_words() -> dict[str, dict[str, str]]:
-    """Reads what the corpus says about each move.
+    """Reads the sentence templates of each move.
 
     Returns:
         Move -> field -> template; the head of `words.toml` explains the fields.
 
     Raises:
-        InputError: as `parse_words`.
+        InputError: as in `parse_words`.
     """
     return parse_words(read_packaged("words.toml"))
 
@@ -30,21 +31,21 @@ def parse_words(text: str) -> dict[str, dict[str, str]]:
     """Parses and checks a table of words.
 
     Args:
-        text: TOML as in `words.toml`.
+        text: TOML like `words.toml`, whose head explains the fields.
 
     Returns:
         Move -> field -> template.
 
     Raises:
-        InputError: if it is not TOML, or if a field is missing, unknown or not a
-            template; names the move and the field.
+        InputError: if it is not TOML, or if a field is missing, unknown or not a valid
+            template; the message names the move and the field.
     """
     words = parse_toml(text, "words.toml")
     for move, fields in words.items():
         if not {*REQUIRED} <= {*fields} <= {*REQUIRED, *LIMBS}:
             raise InputError(
                 f"[{move}] in words.toml must have {', '.join(REQUIRED)} and may have"
-                f" {', '.join(LIMBS)}; it has {', '.join(fields)}"
+                f" {', '.join(LIMBS)}, got {', '.join(fields)}"
             )
         for field, template in fields.items():
             plain = str(template).replace("{side}", "")
@@ -53,7 +54,7 @@ def parse_words(text: str) -> dict[str, dict[str, str]]:
             if not isinstance(template, str) or re.search(r"[\[\]{}|]", plain):
                 raise InputError(
                     f"{field} of [{move}] in words.toml must be text with no brackets"
-                    " other than {side} and, except in terse, [a|b]; it is"
+                    " other than {side} and, except in terse, [a|b], got"
                     f" {template!r}"
                 )
     return words
@@ -70,10 +71,10 @@ def parse_toml(text: str, name: str) -> dict[str, dict[str, Any]]:
 
     Args:
         text: the TOML.
-        name: name of the file, for errors.
+        name: name of the file, for error messages.
 
     Raises:
-        InputError: if it is something else.
+        InputError: if it is not TOML, or a top-level value is not a table.
     """
     try:
         tables = tomllib.loads(text)
@@ -81,5 +82,5 @@ def parse_toml(text: str, name: str) -> dict[str, dict[str, Any]]:
         raise InputError(f"{name} is not valid TOML: {error}") from error
     for key, table in tables.items():
         if not isinstance(table, dict):
-            raise InputError(f"{key!r} in {name} must be a table, is {table!r}")
+            raise InputError(f"{key!r} in {name} must be a table, got {table!r}")
     return tables

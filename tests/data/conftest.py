@@ -1,4 +1,4 @@
-"""A small corpus in AMASS and BABEL layout, made on the spot."""
+"""Fixtures that write a small corpus in AMASS and BABEL layout."""
 
 import json
 
@@ -8,9 +8,9 @@ import pytest
 
 @pytest.fixture
 def write_npz():
-    """Returns `write(path, seed=0, num_frames=60, fps=30, **changes)`.
+    """Returns `write(path, seed=0, num_frames=60, fps=30, **changes)` -> path.
 
-    A change to None leaves the field out.
+    `changes` replaces fields of the file; None leaves the field out.
     """
 
     def write(path, seed=0, num_frames=60, fps=30.0, **changes):
@@ -34,8 +34,8 @@ def write_npz():
 def make_corpus(tmp_path, write_npz):
     """Returns `make(count)` -> (amass folder, babel folder) with `count` recordings.
 
-    Recording i is `CMU/CMU/s/{i}_poses.npz`, id `{i}`, 2 to 2.5 s of two labels; the
-    last one is the validation split.
+    Recording i is `CMU/CMU/s/{i}_poses.npz`, has id `{i}`, lasts 2 to 2.5 s and has two
+    labels. The last one is the validation split.
     """
 
     def make(count=3):

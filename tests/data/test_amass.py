@@ -11,7 +11,7 @@ from actiongpt_jax.data.amass import SETS, locate, read_amass, resample, true_fp
 from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.errors import InputError
 
-# float32 keeps a rotation vector (at most pi long) to 2.4e-7 per component.
+# float32 rounds the components of a rotation vector (at most pi long) by up to 2.4e-7.
 ROTATION_ATOL = 1e-6
 
 
@@ -19,8 +19,8 @@ def matrix(rotvec):
     return Rotation.from_rotvec(np.reshape(rotvec, (-1, 3)).astype(np.float64))
 
 
-def oracle(rotations, translation, fps_source, fps):
-    """Plain loop: quaternion slerp by its textbook formula, linear translation."""
+def resample_in_a_loop(rotations, translation, fps_source, fps):
+    """Resamples frame by frame with textbook quaternion slerp, in float64."""
     out_r, out_t, k = [], [], 0
     while k / fps <= (len(rotations) - 1) / fps_source + 1e-9:
         x = k * fps_source / fps
@@ -49,12 +49,12 @@ def oracle(rotations, translation, fps_source, fps):
     num_frames=st.integers(1, 25),
     fps=st.sampled_from([12.5, 24.0, 25.0, 29.97, 30.0, 59.94, 60.0, 100.0, 120.0]),
 )
-def test_resample_equals_oracle(seed, num_frames, fps):
+def test_resample_equals_quaternion_slerp_in_a_loop(seed, num_frames, fps):
     rng = np.random.default_rng(seed)
     rotations = rng.uniform(-3, 3, (num_frames, 2, 3))
     translation = rng.standard_normal((num_frames, 3))
     got_r, got_t = resample(rotations, translation, fps)
-    want_r, want_t = oracle(rotations, translation, fps, 30.0)
+    want_r, want_t = resample_in_a_loop(rotations, translation, fps, 30.0)
     assert got_r.shape == (len(want_r), 2, 3) and got_r.dtype == np.float32
     got_r = matrix(got_r).as_matrix().reshape(want_r.shape)
     np.testing.assert_allclose(got_r, want_r, atol=ROTATION_ATOL)
@@ -64,7 +64,7 @@ def test_resample_equals_oracle(seed, num_frames, fps):
 @pytest.mark.parametrize("ratio", [1, 2, 4])
 def test_resample_by_a_whole_factor_copies_frames(ratio):
     rng = np.random.default_rng(0)
-    # Longer than pi too: a copied frame keeps its own vector.
+    # Some vectors are longer than pi; copied frames must keep them unchanged.
     rotations = rng.uniform(-4, 4, (41, 24, 3)).astype(np.float32)
     translation = rng.standard_normal((41, 3)).astype(np.float32)
     got_r, got_t = resample(rotations, translation, 30.0 * ratio)
@@ -86,7 +86,7 @@ def test_resample_keeps_time(fps):
     assert seconds[-1] - 1 / 30 < at[-1] <= seconds[-1]
 
 
-def test_resample_takes_the_short_way_round():
+def test_resample_takes_the_shortest_arc():
     rotations = np.array([[[0.2, 0, 0]], [[2 * np.pi - 0.2, 0, 0]]])
     got, _ = resample(rotations, np.zeros((2, 3)), 15.0)
     np.testing.assert_allclose(got[1, 0], 0, atol=ROTATION_ATOL)
@@ -101,7 +101,7 @@ def test_resample_takes_the_short_way_round():
         {"gender": np.array("female"), "dmpls": np.array([{}], object)},
     ],
 )
-def test_gender_is_text_however_it_is_stored(tmp_path, write_npz, changes):
+def test_reads_gender_stored_as_text_bytes_or_array(tmp_path, write_npz, changes):
     file = read_amass(write_npz(tmp_path / "a_poses.npz", **changes))
     assert file.gender == "female"
     assert file.rotations.shape == (60, 24, 3)
@@ -116,7 +116,7 @@ def test_joints_and_hands_come_from_their_columns(tmp_path, write_npz):
     np.testing.assert_array_equal(file.rotations[:, 23], poses[:, 111:114])
 
 
-def test_frame_rate_under_either_name(tmp_path, write_npz):
+def test_reads_frame_rate_under_either_name(tmp_path, write_npz):
     path = write_npz(
         tmp_path / "a_poses.npz",
         mocap_framerate=None,
@@ -142,7 +142,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_files_that_are_no_archives(tmp_path, kind):
+def test_rejects_files_that_are_not_archives(tmp_path, kind):
     content, words = BROKEN[kind]
     path = tmp_path / "a_poses.npz"
     if content is not None:
@@ -154,7 +154,7 @@ def test_files_that_are_no_archives(tmp_path, kind):
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.floats(0, 1, exclude_max=True), flip=st.none() | st.floats(0, 1))
-def test_truncated_or_damaged_archives(tmp_path_factory, cut, flip):
+def test_rejects_truncated_or_damaged_archives(tmp_path_factory, cut, flip):
     buffer = io.BytesIO()
     poses, trans = np.ones((40, 156)), np.ones((40, 3))
     np.savez(buffer, poses=poses, trans=trans, mocap_framerate=30.0)
@@ -171,12 +171,12 @@ def test_truncated_or_damaged_archives(tmp_path_factory, cut, flip):
         file = read_amass(path)
     except InputError as error:
         assert str(path) in str(error)
-    else:  # a byte that nothing reads, such as a date in the archive's directory
+    else:  # the byte is unused, such as a date in the archive's directory
         np.testing.assert_array_equal(file.poses, 1)
         np.testing.assert_array_equal(file.trans, 1)
 
 
-def test_single_array_and_foreign_zip(tmp_path):
+def test_rejects_single_array_and_foreign_zip(tmp_path):
     path = tmp_path / "a_poses.npz"
     with open(path, "wb") as file:
         np.save(file, np.ones((40, 156)))
@@ -229,7 +229,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faulty_fields_get_one_sentence(tmp_path, write_npz, fault):
+def test_faulty_fields_raise_one_sentence(tmp_path, write_npz, fault):
     changes, words = FAULTS[fault]
     path = write_npz(tmp_path / "a_poses.npz", **changes)
     with pytest.raises(InputError, match=words) as error:
@@ -253,7 +253,7 @@ def test_faulty_fields_get_one_sentence(tmp_path, write_npz, fault):
         ),
     ],
 )
-def test_locate_knows_every_spelling(tmp_path, write_npz, feat_p, on_disk):
+def test_locate_finds_every_spelling(tmp_path, write_npz, feat_p, on_disk):
     path = write_npz(tmp_path / on_disk)
     write_npz(tmp_path / "SFU" / "other" / "a_poses.npz")
     assert locate(tmp_path, feat_p) == path
@@ -269,7 +269,7 @@ def test_locate_names_what_is_missing(tmp_path, write_npz):
 
 @pytest.mark.parametrize("layout", ["smplh", "smplx"])
 @pytest.mark.parametrize("with_hands", [False, True])
-def test_generated_motion_round_trip(tmp_path, layout, with_hands):
+def test_save_and_load_motion_round_trip(tmp_path, layout, with_hands):
     rng = np.random.default_rng(1)
     motion = Motion(
         rotations=rng.standard_normal((40, 22, 3)).astype(np.float32),
@@ -326,7 +326,7 @@ def test_generated_motion_is_an_amass_file(tmp_path):
         ),
     ],
 )
-def test_save_motion_refuses(tmp_path, motion, layout, name, words):
+def test_save_motion_rejects_invalid_motion(tmp_path, motion, layout, name, words):
     with pytest.raises(InputError, match=words):
         save_motion(tmp_path / name, motion, layout)
     assert not list(tmp_path.iterdir())

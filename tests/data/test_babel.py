@@ -30,20 +30,20 @@ def test_reads_every_split_in_order_and_nothing_else(write):
     test = {"8": {"feat_p": "KIT/KIT/b_poses.npz"}, "6": entry()}
     write(test, "test")
     folder = write("no json at all", "extra_train")
-    found = read_babel(folder)
-    assert [(a.name, a.split) for a in found] == [
+    annotations = read_babel(folder)
+    assert [(a.name, a.split) for a in annotations] == [
         ("7", "train"),
         ("3", "train"),
         ("9", "val"),
         ("8", "test"),
         ("6", "test"),
     ]
-    assert found[0].labels == (
+    assert annotations[0].labels == (
         ("run", 1.0, 2.0),
         ("walk", 0.0, 1.5),
         ("all", None, None),
     )
-    assert found[2].labels == () and found[3].duration is None
+    assert annotations[2].labels == () and annotations[3].duration is None
 
 
 def test_a_split_with_withheld_labels_is_left_out(write):
@@ -54,14 +54,14 @@ def test_a_split_with_withheld_labels_is_left_out(write):
 def test_spelling_is_corrected_word_by_word(write, tmp_path):
     folder = write({"1": entry([("walk  foward forwards ", 0, 1)])})
     (tmp_path / "words.json").write_text('{"foward": "forward"}')
-    found = read_babel(folder, read_spelling(tmp_path / "words.json"))
-    assert found[0].labels[0][0] == "walk forward forwards"
+    annotations = read_babel(folder, read_spelling(tmp_path / "words.json"))
+    assert annotations[0].labels[0][0] == "walk forward forwards"
     (tmp_path / "words.json").write_text('{"foward": 1}')
     with pytest.raises(InputError, match="foward"):
         read_spelling(tmp_path / "words.json")
 
 
-def test_label_frames_cuts_at_the_ends(write):
+def test_label_frames_clips_to_the_recording(write):
     labels = [
         ("run", 1.05, 9.0),
         ("before", -1.0, 0.5),
@@ -112,7 +112,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faulty_json_gets_one_sentence(write, fault):
+def test_faulty_json_raises_one_sentence(write, fault):
     content, words = FAULTS[fault]
     folder = write({"1": entry()}, "train")
     write(content, "val")
@@ -122,18 +122,18 @@ def test_faulty_json_gets_one_sentence(write, fault):
     assert "\n" not in str(error.value)
 
 
-def test_other_encoding(tmp_path):
+def test_rejects_json_that_is_not_utf8(tmp_path):
     (tmp_path / "train.json").write_bytes('{"é": 1}'.encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
         read_babel(tmp_path)
 
 
-def test_an_id_is_in_one_split(write):
+def test_rejects_an_id_in_two_splits(write):
     write({"1": entry()}, "train")
     with pytest.raises(InputError, match="val.json: id 1 .*train.json"):
         read_babel(write({"1": entry()}, "val"))
 
 
-def test_folder_without_babel(tmp_path):
+def test_rejects_a_folder_without_babel_json(tmp_path):
     with pytest.raises(InputError, match="train.json, val.json or test.json"):
         read_babel(tmp_path)

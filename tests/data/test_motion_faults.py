@@ -15,9 +15,9 @@ from actiongpt_jax.data.store_builder import check_paths
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
 
-# Turns the rest pose upright: SMPL's body has y up, the world z.
+# Turns the rest pose upright: up is y in SMPL's body frame and z in the world.
 UPRIGHT = Rotation.from_euler("x", 90, degrees=True)
-STANDING = 0.9  # metres; puts the toes of the rest pose near z = 0
+STANDING = 0.9  # height that puts the toes of the rest pose near z = 0, metres
 
 
 @pytest.fixture
@@ -31,51 +31,51 @@ def standing():
     return rotations.astype(np.float32), translation.astype(np.float32)
 
 
-def test_nothing_is_found_in_quiet_standing(standing):
-    found = check_motion(*standing)
-    assert not (found.jumps or found.twists or found.fast_frames)
-    assert abs(found.floor) < 0.1 and found.top_speed < 1
+def test_quiet_standing_has_no_faults(standing):
+    quality = check_motion(*standing)
+    assert not (quality.jumps or quality.twists or quality.fast_frames)
+    assert abs(quality.floor) < 0.1 and quality.top_speed < 1
 
 
 @pytest.mark.parametrize("joint", range(22))
-def test_every_joint_that_flips_is_found(standing, joint):
+def test_finds_the_flip_of_every_joint(standing, joint):
     rotations, translation = standing
     flip = Rotation.from_rotvec([0, 0, 1.6] if joint != 18 else [0, 1.6, 0])
     turned = Rotation.from_rotvec(rotations[30:, joint]) * flip
     rotations[30:, joint] = turned.as_rotvec()
-    found = check_motion(rotations, translation)
-    (jump,) = found.jumps + found.twists
+    quality = check_motion(rotations, translation)
+    (jump,) = quality.jumps + quality.twists
     assert (jump.frame, jump.joint) == (30, SMPL22.names[joint])
     assert abs(jump.radians - 1.6) < 0.02  # rounded to 0.01, plus the sway
     if joint == 0:
-        assert found.jumps
+        assert quality.jumps
 
 
-def test_turning_about_the_own_bone_is_a_twist(standing):
+def test_turn_of_a_joint_about_its_own_bone_is_a_twist(standing):
     rotations, translation = standing
     bone = np.array(SMPL22.offsets[18]) / np.linalg.norm(SMPL22.offsets[18])
     rotations[:, 16] = 0
     rotations[40:, 16] = 2.5 * bone
-    found = check_motion(rotations, translation)
-    assert not found.jumps
-    assert [(j.frame, j.joint, j.radians) for j in found.twists] == [
+    quality = check_motion(rotations, translation)
+    assert not quality.jumps
+    assert [(j.frame, j.joint, j.radians) for j in quality.twists] == [
         (40, "left_shoulder", 2.5)
     ]
 
 
-def test_equal_rotations_of_other_vectors_are_no_jump(standing):
+def test_equivalent_rotation_vectors_are_not_a_jump(standing):
     rotations, translation = standing
     angle = np.linalg.norm(rotations[30:, 5], axis=-1, keepdims=True)
     rotations[30:, 5] *= (angle - 2 * np.pi) / angle
     assert not check_motion(rotations, translation).jumps
 
 
-def test_fast_frames(standing):
+def test_finds_fast_frames(standing):
     rotations, translation = standing
     translation[20:, 0] += 0.6  # 18 m/s for one frame
     translation[40:, 1] += 0.4  # 12 m/s
-    found = check_motion(rotations, translation)
-    assert found.fast_frames == (20,) and 17.5 < found.top_speed < 18.5
+    quality = check_motion(rotations, translation)
+    assert quality.fast_frames == (20,) and 17.5 < quality.top_speed < 18.5
 
 
 def test_floor_is_where_the_feet_stand(standing):
@@ -86,26 +86,26 @@ def test_floor_is_where_the_feet_stand(standing):
     assert check_motion(rotations, translation).floor == pytest.approx(low + 0.5)
 
 
-def test_gaps_and_overlaps(standing):
+def test_counts_gaps_and_overlaps_of_labels(standing):
     labels = [
         Label(0, 30, 50, "b", "frame"),
         Label(0, 5, 35, "a", "frame"),
         Label(0, 0, 60, "all", "sequence"),
     ]
-    found = check_motion(*standing, labels=labels)
-    assert (found.gaps, found.gap_frames) == (2, 15)
-    assert (found.overlaps, found.overlap_frames) == (1, 5)
-    found = check_motion(*standing, labels=labels[2:])
-    assert (found.gaps, found.gap_frames) == (0, 0)
+    quality = check_motion(*standing, labels=labels)
+    assert (quality.gaps, quality.gap_frames) == (2, 15)
+    assert (quality.overlaps, quality.overlap_frames) == (1, 5)
+    quality = check_motion(*standing, labels=labels[2:])
+    assert (quality.gaps, quality.gap_frames) == (0, 0)
 
 
-def test_one_frame(standing):
+def test_one_frame_has_no_faults(standing):
     rotations, translation = standing
-    found = check_motion(rotations[:1], translation[:1])
-    assert not found.jumps and found.top_speed == 0
+    quality = check_motion(rotations[:1], translation[:1])
+    assert not quality.jumps and quality.top_speed == 0
 
 
-def test_report_of_many(standing, tmp_path):
+def test_report_lists_faulty_recordings_and_saves_all(standing, tmp_path):
     rotations, translation = standing
     good = check_motion(rotations, translation, name="good")
     rotations[30:, 4, 0] += 2
@@ -120,37 +120,37 @@ def test_report_of_many(standing, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["quality.json"]
 
 
-def test_flawed_recordings_are_found_out(shared_file):
-    found = check_paths([shared_file("data/flawed")])
-    assert len(found) == 3
-    assert all(row.jumps for row in found)
+def test_finds_jumps_in_every_flawed_recording(shared_file):
+    quality = check_paths([shared_file("data/flawed")])
+    assert len(quality) == 3
+    assert all(row.jumps for row in quality)
 
 
-def test_few_alarms_on_real_recordings(shared_file):
+def test_real_recordings_have_few_faults(shared_file):
     folder, jumps, twists, floors = shared_file("data/minibabel/amass"), [], [], []
     for path in sorted(folder.rglob("*_poses.npz")):
         file = read_amass(path)
         rotations, translation = resample(file.rotations, file.trans, file.fps)
-        found = check_motion(rotations[:, :22], translation)
-        assert not found.fast_frames
-        floors.append(found.floor)
-        if found.jumps:
+        quality = check_motion(rotations[:, :22], translation)
+        assert not quality.fast_frames
+        floors.append(quality.floor)
+        if quality.jumps:
             jumps.append(path)
-        if found.twists:
+        if quality.twists:
             twists.append(path)
-    # True ones: a wrist's bone swings 1.8 and 2.4 rad within one frame. The twists
-    # are those of HDM05's wrists and shoulders, by 1.4 to 3.1 rad.
+    # These faults are real: the bone of a wrist swings by 1.8 and 2.4 rad within one
+    # frame; HDM05's wrists and shoulders twist by 1.4 to 3.1 rad.
     assert len(floors) == 231 and len(jumps) == 3 and len(twists) == 45
     assert all("HDM05" in path.parts for path in twists + jumps)
     assert min(floors) > -0.06 and max(floors) < 0.18
 
 
-def test_check_of_files_and_folders(tmp_path, write_npz, capsys):
+def test_check_paths_reads_files_and_folders(tmp_path, write_npz, capsys):
     good = write_npz(tmp_path / "a" / "good_poses.npz")
     write_npz(tmp_path / "a" / "bad_poses.npz", poses=None)
     (tmp_path / "a" / "shape.npz").write_bytes(b"")
-    (found,) = check_paths([tmp_path / "a"])
-    assert found.name == str(good)
+    (quality,) = check_paths([tmp_path / "a"])
+    assert quality.name == str(good)
     assert "bad_poses.npz" in capsys.readouterr().err
     with pytest.raises(InputError, match="bad_poses"):
         check_paths([tmp_path / "a" / "bad_poses.npz"])

@@ -131,7 +131,7 @@ def test_an_interrupted_run_is_continued(tmp_path, damage):
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
-def test_changed_input_is_read_anew_from_there_on(tmp_path):
+def test_changed_recording_and_all_later_ones_are_read_again(tmp_path):
     with StoreWriter(tmp_path / "store", PLAN | {"r1": "old"}) as writer:
         fill(writer, range(3))
     with StoreWriter(tmp_path / "store", PLAN) as writer:
@@ -151,7 +151,7 @@ def test_skipped_recordings_reach_the_report(tmp_path):
     assert got["skipped"] == [row]
 
 
-def test_nothing_to_store_leaves_nothing(tmp_path):
+def test_no_readable_recording_leaves_no_files(tmp_path):
     with StoreWriter(tmp_path / "store", PLAN) as writer:
         writer.skip("r0", "CMU/0_poses.npz", "it is broken")
         with pytest.raises(InputError, match="it is broken"):
@@ -160,7 +160,7 @@ def test_nothing_to_store_leaves_nothing(tmp_path):
 
 
 class FullDisk:
-    """A file on a disk that has room for `room` more bytes."""
+    """A file on a disk with `room` bytes of free space."""
 
     room = 0
 
@@ -200,9 +200,9 @@ def test_a_full_disk_leaves_no_store_and_loses_nothing(tmp_path, monkeypatch, ro
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
-def test_one_writer_at_a_time(tmp_path):
+def test_rejects_a_second_writer(tmp_path):
     with StoreWriter(tmp_path / "store", PLAN):
-        with pytest.raises(InputError, match="another one at work"):
+        with pytest.raises(InputError, match="another process is writing it"):
             with StoreWriter(tmp_path / "store", PLAN):
                 pass
 
@@ -217,7 +217,7 @@ def test_existing_folders_are_not_overwritten(tmp_path):
     assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
 
 
-def test_opening_says_what_is_wrong(tmp_path):
+def test_open_store_names_the_faulty_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="actiongpt_jax.prepare babel"):
         open_store(tmp_path)
     build(tmp_path / "store")

@@ -57,7 +57,7 @@ def error_line(stderr):
     return line
 
 
-def test_minibabel(shared_file, tmp_path, run):
+def test_store_of_minibabel_has_its_recordings_and_labels(shared_file, tmp_path, run):
     data = shared_file("data/minibabel")
     out = tmp_path / "store"
     code, text, _ = run(*command(data / "amass", data / "babel", out, "--check"))
@@ -76,7 +76,7 @@ def test_minibabel(shared_file, tmp_path, run):
     assert len(segments(store, "train", min_frames=14)) == 373
     assert len(segments(store, "val")) == 134
     assert len(phrases(segments(store))) == 11
-    # The reference counts the frame of the cut twice over: one more pair fits.
+    # Where the reference cuts, one more pair is within the limits.
     assert len(pairs(store, "train")) == 270
     assert len(pairs(store, "train", cut="reference")) == 271
     assert len(pairs(store, "val")) == len(pairs(store, "val", cut="reference")) == 90
@@ -96,7 +96,7 @@ def test_minibabel(shared_file, tmp_path, run):
             )
 
 
-def test_a_finished_store_is_left_alone(make_corpus, tmp_path, run, monkeypatch):
+def test_finished_store_is_not_written_again(make_corpus, tmp_path, run, monkeypatch):
     folders, out = make_corpus(), tmp_path / "store"
     assert run(*command(*folders, out))[0] == 0
     before = contents(out)
@@ -110,7 +110,8 @@ def test_a_finished_store_is_left_alone(make_corpus, tmp_path, run, monkeypatch)
     assert contents(out) == before
 
 
-# In units of writes: each recording takes four (three arrays, then the journal).
+# Kills the process after a number of writes; each recording takes four (three arrays,
+# then the journal).
 KILL = """
 import os, signal, sys
 from actiongpt_jax import cli, prepare
@@ -131,7 +132,7 @@ cli.run(prepare.main)
     ("writes", "finished"),
     [(0, 0), (5, 1), (11, 2), (16, 4), (6 * 4, 6), (6 * 4 + 2, 6)],
 )
-def test_killed_runs_continue(
+def test_killed_runs_are_continued(
     make_corpus, tmp_path, run, monkeypatch, writes, finished
 ):
     folders = make_corpus(6)
@@ -162,7 +163,7 @@ def subprocess_env():
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_one_bad_file_among_good_ones(make_corpus, tmp_path, run, strict):
+def test_bad_files_are_skipped_unless_strict(make_corpus, tmp_path, run, strict):
     amass_folder, babel_folder = make_corpus(4)
     bad = amass_folder / "CMU/s/1_poses.npz"
     bad.write_bytes(bad.read_bytes()[:5000])
@@ -194,7 +195,7 @@ def test_one_bad_file_among_good_ones(make_corpus, tmp_path, run, strict):
         ({"trans": np.array([{}], object)}, "never unpickled"),
     ],
 )
-def test_only_bad_files_end_with_two(tmp_path, write_npz, run, changes, words):
+def test_exits_with_2_if_all_files_are_bad(tmp_path, write_npz, run, changes, words):
     (tmp_path / "amass").mkdir()
     if changes is not None:
         write_npz(tmp_path / "amass/CMU/a_poses.npz", **changes)
@@ -230,7 +231,7 @@ def test_bad_labels_stop_before_anything_is_written(make_corpus, tmp_path, run):
         (["babel", "--amass", "/no", "--babel", "/no", "--out", "x"], "train.json"),
     ],
 )
-def test_faulty_command_lines(run, arguments, words):
+def test_faulty_command_lines_name_the_argument(run, arguments, words):
     code, _, stderr = run(*arguments)
     assert code == 2 and words in error_line(stderr)
 
@@ -241,7 +242,7 @@ def test_folder_of_motion_must_exist(make_corpus, tmp_path, run):
     assert code == 2 and str(tmp_path / "no") in error_line(stderr)
 
 
-def test_a_disk_that_takes_no_more(make_corpus, tmp_path, run):
+def test_run_on_a_full_disk_is_continued(make_corpus, tmp_path, run):
     folders, out = make_corpus(6), tmp_path / "store"
     limited = (
         "import resource; from actiongpt_jax import cli, prepare;"
@@ -259,7 +260,9 @@ def test_a_disk_that_takes_no_more(make_corpus, tmp_path, run):
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_doubtful_files_are_noted(make_corpus, tmp_path, run, write_npz):
+def test_notes_wrong_durations_and_corrects_frame_rates(
+    make_corpus, tmp_path, run, write_npz
+):
     amass_folder, babel_folder = make_corpus(2)
     write_npz(amass_folder / "CMU/s/1_poses.npz", num_frames=300)
     feat_p = "SSMsynced/SSM_synced/20160930_50032/a_poses.npz"
@@ -273,10 +276,10 @@ def test_doubtful_files_are_noted(make_corpus, tmp_path, run, write_npz):
     assert "lasts 10.00 s but BABEL's id 1 says" in text
     store = open_store(tmp_path / "store")
     assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 60.0 - 1]
-    assert store.sequences[2].length == 60  # 117 / 59 s at 30 fps, and the first
+    assert store.sequences[2].length == 60  # the first frame and 117 / 59 s at 30 fps
 
 
-def test_windows_are_listed_for_describe(stores, tmp_path, run):
+def test_windows_lists_phrases_for_describe(stores, tmp_path, run):
     store = open_store(stores[0])
     listed = {}
     for compat in ([], ["--compat", "reference"]):
@@ -295,7 +298,7 @@ def test_windows_are_listed_for_describe(stores, tmp_path, run):
         assert any(label.startswith(first) for label in labels)
 
 
-def test_windows_longer_than_any_clip(stores, tmp_path, run):
+def test_windows_longer_than_any_clip_are_rejected(stores, tmp_path, run):
     out = tmp_path / "phrases.txt"
     lengths = ["--frames", "5000", "--clip-frames", "5000"]
     code, _, error = run("windows", str(stores[0]), "--out", str(out), *lengths)

@@ -1,4 +1,4 @@
-"""The written corpus: splits, labels, files, determinism."""
+"""The files of the built-in corpus: splits, labels, layout and determinism."""
 
 import json
 import pathlib
@@ -46,7 +46,7 @@ def npz_of(folder, entry):
     return folder / "amass" / subset / rest
 
 
-def test_number_of_phrases(corpus):
+def test_splits_have_many_phrases(corpus):
     train = phrases_of(annotations(corpus, "train"))
     val = phrases_of(annotations(corpus, "val"))
     assert len(train | val) >= 64
@@ -76,7 +76,7 @@ def test_moves_of_held_out_phrases_occur_in_training(corpus):
                 assert made_of.get(name, {name}) <= moves
 
 
-def test_opaque_phrases_have_a_word_of_their_own():
+def test_opaque_phrases_have_a_word_that_is_not_trained():
     trained = " ".join(phrase.text for phrase in load_phrases() if not phrase.held_out)
     assert {"act like a frog", "surrender", "sulk"} <= set(opaque_phrases())
     assert "walk backwards with the arms crossed" not in opaque_phrases()
@@ -86,7 +86,7 @@ def test_opaque_phrases_have_a_word_of_their_own():
     assert 8 <= len(opaque_phrases()) < len(held_out_phrases()) - 8
 
 
-def test_held_out_phrases_change_nothing_of_the_training_split(tmp_path, monkeypatch):
+def test_held_out_phrases_do_not_change_the_training_split(tmp_path, monkeypatch):
     fewer = tuple(
         phrase for phrase in load_phrases() if phrase.text not in opaque_phrases()
     )
@@ -121,7 +121,7 @@ def test_files_have_the_amass_layout(corpus):
     assert len(list((corpus / "amass").rglob("*.npz"))) == 160
 
 
-def test_labels_look_like_babel(corpus):
+def test_labels_have_the_babel_layout(corpus):
     touching = overlapping = transitions = unsorted = sequence_only = 0
     numbers = set()
     for split in ("train", "val"):
@@ -153,7 +153,7 @@ def test_labels_look_like_babel(corpus):
     assert min(touching, overlapping, transitions, unsorted, sequence_only) > 3
 
 
-def test_splits_have_people_of_their_own(corpus):
+def test_splits_share_no_people(corpus):
     people = {
         split: {entry["feat_p"].split("/")[2] for entry in entries.values()}
         for split in ("train", "val")
@@ -163,7 +163,7 @@ def test_splits_have_people_of_their_own(corpus):
     assert not people["train"] & people["val"]
 
 
-def test_starts_anywhere_looking_anywhere(corpus):
+def test_sequences_start_at_random_places_and_headings(corpus):
     places, headings = [], []
     for entry in annotations(corpus, "val").values():
         with np.load(npz_of(corpus, entry)) as file:
@@ -184,7 +184,7 @@ def test_descriptions_cover_every_phrase(corpus):
     assert len(terse) == len(load_phrases())
 
 
-def test_same_seed_same_bytes_other_seed_other_motion(tmp_path):
+def test_same_seed_gives_same_bytes_and_other_seed_other_motion(tmp_path):
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
         write_corpus(tmp_path / name, 5, seed)
     one, two, other = (files_of(tmp_path / name) for name in ("one", "two", "other"))
@@ -196,13 +196,13 @@ def test_same_seed_same_bytes_other_seed_other_motion(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "seed"), [(1, 0), (0, 0), (4, -1)])
-def test_bad_numbers_are_named(tmp_path, number, seed):
+def test_bad_numbers_raise(tmp_path, number, seed):
     with pytest.raises(InputError, match="at least 2 sequences|seed must be 0"):
         write_corpus(tmp_path / "corpus", number, seed)
     assert not (tmp_path / "corpus").exists()
 
 
-def test_the_store_is_made_by_the_readers_of_real_data(tmp_path, monkeypatch):
+def test_store_is_complete_reproducible_and_made_only_once(tmp_path, monkeypatch):
     out = tmp_path / "new" / "store"
     report = build_synthetic_store(out, 3, 7)
     assert report["sequences"] == 3

@@ -1,4 +1,4 @@
-"""The synthetic motions do what their phrases say, on planted feet and smoothly."""
+"""Synthetic motions do what their phrases say, smoothly and with planted feet."""
 
 import functools
 
@@ -11,7 +11,7 @@ from actiongpt_jax.synthetic import rig
 from actiongpt_jax.synthetic.phrases import load_phrases
 from actiongpt_jax.synthetic.sequence import make_action, make_sequence
 from actiongpt_jax.synthetic.take import draw_person
-from tests.oracles import kinematics as oracle
+from tests.oracles import kinematics as kinematics_oracle
 
 FPS = 30.0
 BY_TEXT = {phrase.text: phrase for phrase in load_phrases()}
@@ -24,7 +24,9 @@ def joints_of(rotations, translation):
     matrices = matrices.reshape(-1, 22, 3, 3)
     return np.stack(
         [
-            oracle.forward_kinematics(pose, place, SMPL22.parents, SMPL22.offsets)
+            kinematics_oracle.forward_kinematics(
+                pose, place, SMPL22.parents, SMPL22.offsets
+            )
             for pose, place in zip(matrices, translation, strict=True)
         ]
     )
@@ -32,7 +34,7 @@ def joints_of(rotations, translation):
 
 @functools.cache
 def perform(text, seed=0):
-    """(track, rotations, joints) of one phrase from the origin, looking along +x."""
+    """Returns (track, rotations, joints) of a phrase, from the origin, facing +x."""
     rng = np.random.default_rng([seed, 77])
     track = make_action(BY_TEXT[text], draw_person(rng), rng, FPS)
     rotations, translation = rig.solve(track, FPS)
@@ -40,7 +42,7 @@ def perform(text, seed=0):
 
 
 def turns(rotations):
-    """(T - 1, 22) angle of every joint from frame to frame."""
+    """Returns (T - 1, 22) angles of every joint from frame to frame."""
     count = len(rotations)
     poses = Rotation.from_rotvec(rotations.reshape(-1, 3))
     steps = poses[:-22].inv() * poses[22:]
@@ -51,12 +53,12 @@ ALL = pytest.mark.parametrize("text", BY_TEXT)
 
 
 @ALL
-def test_feet_are_planted_and_nothing_is_under_the_floor(text):
+def test_feet_are_planted_and_no_joint_is_under_the_floor(text):
     track, _, joints = perform(text)
     for side in (LEFT, RIGHT):
         planted = track.contact[:, side]
         ball = joints[planted, rig.BALL[side]]
-        # Inverse kinematics is exact where the leg reaches: rounding only.
+        # Inverse kinematics is exact if the leg reaches, so only rounding remains.
         np.testing.assert_allclose(ball, track.ball[planted, side], atol=1e-6)
         both = planted[1:] & planted[:-1]
         steps = np.diff(joints[:, rig.BALL[side], :2], axis=0)[both]
@@ -68,8 +70,8 @@ def test_feet_are_planted_and_nothing_is_under_the_floor(text):
 @ALL
 def test_moves_smoothly_and_ends_at_rest(text):
     track, rotations, joints = perform(text)
-    # The fastest joints of the recorded motion this was compared with: 13 m/s and
-    # 67 degrees a frame at the 75th percentile of its sequences.
+    # In recorded motion, the fastest joint reaches 13 m/s and 67 degrees per frame at
+    # the 75th percentile of the sequences.
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * FPS
     assert speed.max() < 10.0
     assert np.degrees(turns(rotations).max()) < 60.0
@@ -84,7 +86,7 @@ def test_moves_smoothly_and_ends_at_rest(text):
 @ALL
 def test_knees_and_elbows_bend_the_right_way(text):
     _, rotations, _ = perform(text)
-    # A straight limb of the skeleton is a few degrees off its rest pose.
+    # A straight limb deviates from the rest pose of the skeleton by a few degrees.
     assert rotations[:, rig.KNEE, 0].min() > -0.15
     assert rotations[:, rig.ELBOW[LEFT], 1].max() < 0.15
     assert rotations[:, rig.ELBOW[RIGHT], 1].min() > -0.15
@@ -119,7 +121,7 @@ def test_the_named_limb_rises(text, joint, side, seed):
 
 
 @pytest.mark.parametrize("side", SIDE)
-def test_directions_and_sides(side):
+def test_actions_go_to_the_named_side(side):
     which, sign = SIDE[side], 1.0 if side == "left" else -1.0
     other = 1 - which
     for text, least in (
@@ -152,7 +154,7 @@ def test_directions_and_sides(side):
     assert ahead[which] > ahead[other] + 0.1
 
 
-def test_whole_body_actions():
+def test_whole_body_actions_do_what_they_say():
     assert perform("walk forward")[0].path[-1, 0] > 1.0
     assert perform("walk backwards")[0].path[-1, 0] < -0.5
     assert perform("jump forward")[0].path[-1, 0] > 0.4
@@ -174,12 +176,12 @@ def test_whole_body_actions():
 
 
 def speed_of(text):
-    """Mean m/s over some people."""
+    """Returns the mean speed over four people, m/s."""
     runs = [perform(text, seed)[0] for seed in range(4)]
     return np.mean([abs(run.path[-1, 0]) / (len(run) / FPS) for run in runs])
 
 
-def test_paces_are_ordered():
+def test_faster_gaits_travel_faster():
     order = ["walk slowly", "walk forward", "walk quickly", "jog", "run"]
     speeds = [speed_of(text) for text in order]
     assert speeds == sorted(speeds) and speeds[-1] > 2 * speeds[1]
@@ -193,7 +195,7 @@ def test_people_differ_in_pace_and_size():
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0, 120.0])
-def test_sequences_are_blended_and_keep_their_feet(fps):
+def test_sequences_are_blended_and_keep_feet_planted(fps):
     texts = (
         "raise both arms",
         "walk and turn left",
@@ -208,8 +210,8 @@ def test_sequences_are_blended_and_keep_their_feet(fps):
         joints = joints_of(sequence.rotations, sequence.translation)
         speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps
         assert speed.max() < 10.0
-        # Across a join as within an action: no step in the velocity. Recorded motion
-        # reaches 100 m/s^2 in half of its sequences.
+        # The velocity has no steps, neither at joins nor within actions. Recorded
+        # motion reaches 100 m/s^2 in half of the sequences.
         assert np.abs(np.diff(joints, 2, axis=0)).max() * fps**2 < 200.0
         assert turns(sequence.rotations).max() * fps < np.radians(60.0 * 30.0)
         for side in (LEFT, RIGHT):
@@ -222,7 +224,7 @@ def test_sequences_are_blended_and_keep_their_feet(fps):
         assert ends[-1] == pytest.approx(len(joints) / fps, abs=1e-3)
 
 
-def test_standing_legs_carry_the_body_between_the_feet():
+def test_standing_body_is_above_the_middle_of_the_feet():
     _, _, joints = perform("applaud")
     feet = joints[:, rig.BALL, :2].mean(axis=1)
     assert np.linalg.norm(joints[:, 0, :2] - feet, axis=-1).max() < 0.15

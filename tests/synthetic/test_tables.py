@@ -1,4 +1,4 @@
-"""The tables of words and phrases: what is wrong with one is named."""
+"""Parsing the tables of words and phrases, with errors that name the entry."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_reads_phrases():
     [
         ({"side": '"left"'}, "unknown fields: side"),
         ({"moves": '"stand"'}, "moves of 'say hello'.*must be a list of names"),
-        ({"moves": None}, "moves of 'say hello'.*is None"),
+        ({"moves": None}, "moves of 'say hello'.*got None"),
         ({"moves": '["fly"]'}, "the move 'fly' of 'say hello'.*no words"),
         ({"moves": '["wave"]'}, "must be followed by left or right"),
         ({"moves": '["wave up"]'}, "must be followed by left or right"),

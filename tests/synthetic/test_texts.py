@@ -1,4 +1,4 @@
-"""The grammar's descriptions: numbers, lengths, wording, and which side they name."""
+"""Descriptions written by the grammar: number, length, wording and sides."""
 
 import os
 import pathlib
@@ -53,7 +53,7 @@ def test_texts_are_sentences_of_the_promised_length(phrase):
 
 
 @ALL
-def test_poorer_prompts_and_the_terse_writer_say_less(phrase):
+def test_less_detailed_prompts_and_the_terse_writer_write_less(phrase):
     def mean(*setting):
         found = texts(phrase, *setting)
         return sum(len(text.split()) for text in found) / len(found)
@@ -66,25 +66,25 @@ def test_poorer_prompts_and_the_terse_writer_say_less(phrase):
 
 
 @pytest.mark.parametrize("phrase", ONE_SIDED, ids=lambda phrase: phrase.text)
-def test_the_side_of_the_phrase_is_the_side_of_the_text(phrase):
+def test_descriptions_name_only_the_side_of_the_phrase(phrase):
     (side,) = phrase.sides
     named, other = SIDES[side], SIDES[1 - side]
     for record in BY_PHRASE[phrase.text]:
-        if record.prompt == "action":  # says nothing of the body
+        if record.prompt == "action":  # does not mention the body
             continue
         words = re.findall(r"[a-z]+", record.text.lower())
         assert words.count(named) > 0, record.text
         assert words.count(other) == 0, record.text
-    # The phrase itself never says the other side either.
+    # The phrase itself does not name the other side either.
     assert other not in phrase.text.split()
 
 
-def test_the_same_texts_every_time():
+def test_descriptions_are_the_same_every_time():
     for phrase in PHRASES[::10]:
         assert describe(phrase) == BY_PHRASE[phrase.text]
 
 
-def test_every_move_has_words_and_every_word_a_move():
+def test_moves_and_words_have_the_same_names():
     assert set(load_words()) == set(MOVES)
 
 
@@ -102,7 +102,7 @@ def test_held_out_descriptions_use_only_words_of_training_phrases():
     assert not unseen
 
 
-def test_some_phrases_say_nothing_of_the_body():
+def test_some_phrases_do_not_mention_the_body():
     body = set(
         "arm arms hand hands leg legs knee head torso toes walk jump kick".split()
     )

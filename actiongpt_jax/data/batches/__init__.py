@@ -1,1 +1,1 @@
-"""Batches of labelled motion: segments, pairs and windows, planned and loaded ahead."""
+"""Batches of segments, pairs and windows of labelled motion, loaded in advance."""

@@ -1,4 +1,4 @@
-"""What every kind of batch shares: rows of a plan, read from memory-mapped stores."""
+"""Base class of all batches: reads the items of a plan from memory-mapped stores."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
@@ -18,14 +18,14 @@ Item = TypeVar("Item", bound=Segment | Pair | Clip)
 
 
 class ItemBatches(Generic[Item]):
-    """Reads stretches of motion and their texts.
+    """Reads batches of motion stretches with their texts.
 
-    Nothing is kept between batches: memory does not grow with the stores. Subclasses
-    say what a batch is made of.
+    Nothing is kept between batches, so memory does not grow with the stores. Subclasses
+    define the content of a batch.
 
     Attributes:
-        plan: which items make which batch.
-        items: the items of the plan, in its order.
+        plan: assigns items to batches.
+        items: the items, in the order of the plan.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class ItemBatches(Generic[Item]):
         """Opens the stores' arrays.
 
         Args:
-            store: holds the motions.
-            items: the items of the plan, in its order.
-            embeddings: holds the texts of the items.
-            plan: which items make which batch.
-            source: 'descriptions' or 'phrase'.
-            process_index: this process p of P loads rows [p B / P, (p + 1) B / P).
-            process_count: P.
+            store: motion store of the items.
+            items: the items, in the order of the plan.
+            embeddings: embedding store with the texts of the items.
+            plan: assigns items to batches.
+            source: which texts to use, 'descriptions' or 'phrase'.
+            process_index: p; this process of P loads rows [p B / P, (p + 1) B / P).
+            process_count: P, number of processes.
 
         Raises:
-            InputError: if the batch does not divide among processes.
+            InputError: if the batch size is not a multiple of the process count.
         """
         if plan.batch_size % process_count:
             raise InputError(
@@ -62,7 +62,7 @@ class ItemBatches(Generic[Item]):
         self.items = items
         self._embeddings = embeddings
         self._source = source
-        # Plain views: slicing np.memmap itself makes a costly object each time.
+        # Plain views, because each slice of an np.memmap creates a costly object.
         self._rotations = np.asarray(store.rotations)
         self._translation = np.asarray(store.translation)
         self._hands = None if store.hands is None else np.asarray(store.hands)
@@ -73,7 +73,7 @@ class ItemBatches(Generic[Item]):
         self._rows = slice(process_index * rows, (process_index + 1) * rows)
 
     def load(self, step: int) -> dict[str, np.ndarray]:
-        """Returns the raw batch of a global step: the rows of this process."""
+        """Returns this process's rows of the raw batch of a global step."""
         items, shape = self.plan.batch(step)
         index = np.arange(items.size, dtype=np.int32)[self._rows]
         items = items[self._rows]
@@ -86,20 +86,20 @@ class ItemBatches(Generic[Item]):
     def read_motion(
         self, starts: np.ndarray, lengths: np.ndarray, frames: int, hands: bool = False
     ) -> dict[str, np.ndarray]:
-        """Reads motions and pads them.
+        """Reads motions and pads them to one length.
 
         Args:
-            starts: (B,) first frames, as rows of the store's arrays.
-            lengths: (B,) frames to read; 0 = filler row.
-            frames: T.
-            hands: read the hands too, as joints 22 and 23.
+            starts: (B,) first frame of each motion, as a row of the store's arrays.
+            lengths: (B,) number of frames to read; 0 for a filler row.
+            frames: T, the padded length.
+            hands: whether to read the hands too, as joints 22 and 23.
 
         Returns:
             rotations (B, T, 22 or 24, 3), translation (B, T, 3) and lengths (B,)
-            int32. Padded frames repeat the last real one; filler rows are the rest
+            int32. Padded frames repeat the last real one; filler rows hold the rest
             pose.
         """
-        # Fresh arrays: on a CPU a device array may share memory with its source.
+        # New arrays every time: on a CPU a device array may share their memory.
         joints = _BODY_JOINTS + 2 * hands
         rotations = np.empty((lengths.size, frames, joints, 3), np.float32)
         translation = np.empty((lengths.size, frames, 3), np.float32)

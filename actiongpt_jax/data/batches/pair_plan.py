@@ -1,24 +1,25 @@
-"""Which pairs of actions make which batch: bucketed by two lengths."""
+"""Assigns pairs of actions to batches by their two lengths."""
 
 import numpy as np
 
 from actiongpt_jax.data.batches.plan import MULTIPLE, Plan, check_lengths
 from actiongpt_jax.shapes import round_up
 
-# Rounds in which every item is offered one exchange; after so many, a pair of items
-# of one group is hardly more often together than any two that could be.
+# Number of rounds in which every item is offered one exchange. After this many, two
+# items of one initial group share a batch hardly more often than any other two.
 _ROUNDS = 32
 
 
 class PairPlan(Plan):
-    """Batches of items of two lengths.
+    """Batches of items that have two lengths each.
 
-    The items are divided once into groups of whole batches that share a shape (see
-    `divide`). In each epoch, items of different groups change places where each fits
-    the other's shape: it is not always the same ones that meet, while the number of
-    batches of each shape, and with it the padding, stays as it is.
+    The items are divided once into groups of whole batches that share a shape; see
+    `divide`. In each epoch, items of different groups are exchanged if each fits the
+    other's shape. The items that share a batch thus vary, while the number of batches
+    of each shape, and with it the padding, stays the same.
 
-    Attributes: those of `Plan`; lengths (n, 2), shapes at most `max_shapes` pairs.
+    Attributes: those of `Plan`; lengths is (n, 2), shapes has at most `max_shapes`
+    pairs.
     """
 
     def __init__(
@@ -30,22 +31,22 @@ class PairPlan(Plan):
         *,
         shuffle: bool = True,
     ):
-        """Plans.
+        """Divides the items into groups and counts the batches.
 
         Args:
-            lengths: (n, 2) frames of the first action, and of the second with the
-                transition before it.
-            batch_size: B.
-            seed: not negative.
-            max_shapes: how many pairs of padded lengths there may be.
+            lengths: (n, 2) number of frames of the first action, and of the second
+                including the transition before it.
+            batch_size: B, number of rows of a batch.
+            seed: seed of the order of items and batches, 0 or more.
+            max_shapes: largest number of pairs of padded lengths.
             shuffle: False leaves items in their groups, in the order given.
 
         Raises:
-            InputError: if there is no item, or a number is out of range.
+            InputError: if there are no items or a number is out of range.
         """
         super().__init__(batch_size, seed, max_shapes, shuffle)
         self.lengths = check_lengths(lengths, axes=2)
-        # Fillers need no frame: they fit everywhere.
+        # Filler rows have no frames, so they fit any shape.
         fillers = np.zeros((-len(self.lengths) % batch_size, 2), np.int64)
         self._padded = np.concatenate([self.lengths, fillers])
         groups = divide(self._padded, batch_size, max_shapes)
@@ -73,7 +74,7 @@ class PairPlan(Plan):
         return table[sequence], frames[sequence]
 
     def _exchange(self, slots: np.ndarray, order: np.ndarray) -> None:
-        """Offers the slots at even places of `order` those that follow them."""
+        """Exchanges items of neighbouring slots in `order` if both fit."""
         a, b = order[: order.size // 2 * 2].reshape(-1, 2).T
         fits = (self._padded[slots[a]] <= self._tops[self._group[b]]).all(1)
         fits &= (self._padded[slots[b]] <= self._tops[self._group[a]]).all(1)
@@ -84,17 +85,17 @@ class PairPlan(Plan):
 def divide(lengths: np.ndarray, batch_size: int, max_groups: int) -> list[np.ndarray]:
     """Divides items into groups of whole batches, with few padded frames.
 
-    Starts from one group and keeps making the cut that saves most: through items
-    ordered by their first length, their second, or the sum of both, between whole
-    batches. (The best of all divisions is out of reach.)
+    Starts from one group and repeatedly makes the cut that saves the most frames. A cut
+    separates whole batches of a group whose items are ordered by their first length,
+    their second, or the sum. (Finding the optimal division would take too long.)
 
     Args:
-        lengths: (n, 2) frames, n a multiple of the batch size.
-        batch_size: B.
-        max_groups: how many groups there may be.
+        lengths: (n, 2) number of frames; n is a multiple of the batch size.
+        batch_size: B, number of rows of a batch.
+        max_groups: largest number of groups.
 
     Returns:
-        Rows of each group.
+        The item numbers of each group.
     """
     groups = [np.arange(len(lengths))]
     cuts = [_best_cut(lengths, batch_size)]
@@ -112,7 +113,7 @@ def divide(lengths: np.ndarray, batch_size: int, max_groups: int) -> list[np.nda
 def _best_cut(
     lengths: np.ndarray, batch_size: int
 ) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
-    """Returns the frames that the best cut of one group saves, and its two parts."""
+    """Returns how many frames the best cut of a group saves, and its two parts."""
     count = len(lengths)
     whole = count * int(_top(lengths).sum())
     best, parts = 0, (np.arange(count), np.arange(0))
@@ -134,5 +135,5 @@ def _best_cut(
 
 
 def _top(lengths: np.ndarray) -> np.ndarray:
-    """Returns the (2,) padded lengths that hold all of (n, 2) lengths."""
+    """Returns the (2,) smallest padded lengths that fit all of the (n, 2) lengths."""
     return round_up(lengths.max(0), MULTIPLE)

@@ -1,4 +1,4 @@
-"""Work done in the background, ahead of who needs it."""
+"""Loads items in a background thread, ahead of their consumer."""
 
 import collections
 import concurrent.futures
@@ -14,17 +14,17 @@ def prefetch(
 ) -> Generator[Loaded, None, None]:
     """Yields `load(step)` for each step, computed ahead in one background thread.
 
-    An exception in `load` is raised at the item it belongs to. When the consumer
-    stops (close, an exception, garbage collection), the load under way ends and
-    the thread with it.
+    An exception in `load` is raised at the item that it belongs to. When the consumer
+    stops (by closing, an exception or garbage collection), the thread ends after the
+    load in progress.
 
     Args:
-        load: called in order, one call at a time.
-        steps: may be endless.
-        depth: how many items may be ahead of the consumer.
+        load: function of a step, called in order and once at a time.
+        steps: arguments for `load`; may be infinite.
+        depth: largest number of items to load ahead of the consumer.
 
     Yields:
-        What `load` returned, in the order of `steps`.
+        The results of `load`, in the order of `steps`.
     """
     executor = concurrent.futures.ThreadPoolExecutor(1, "prefetch")
     ahead: collections.deque[concurrent.futures.Future[Loaded]] = collections.deque()

@@ -1,4 +1,4 @@
-"""From stores to what a model of one phrase and one motion is trained on.
+"""Batches of single actions, for training TEMOS and the retrieval evaluator.
 
 A raw batch (`SegmentBatches.load`, numpy, this process's rows) has
 
@@ -6,13 +6,13 @@ A raw batch (`SegmentBatches.load`, numpy, this process's rows) has
 |---|---|---|
 | rotations | (B, T, 22, 3) float32 | axis-angle, radians |
 | translation | (B, T, 3) float32 | metres |
-| lengths | (B,) int32 | real frames; 0 = filler row |
+| lengths | (B,) int32 | number of real frames; 0 = filler row |
 | tokens | (B, N, E) float16 | aggregated text tokens |
-| token_lengths | (B,) int32 | real tokens |
+| token_lengths | (B,) int32 | number of real tokens |
 | index | (B,) int32 | row in the global batch |
 | item | (B,) int32 | row in the list of segments; -1 = filler row |
 
-and `model_batch` turns it, on the device, into features and masks.
+and `model_batch` turns a raw batch into features and masks, on the device.
 """
 
 import functools
@@ -36,14 +36,14 @@ from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.shapes import round_up
 from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
-# Tensor cores want multiples of 8; on a CPU it costs nothing measurable.
+# Tensor cores work best with multiples of 8; on a CPU the cost is not measurable.
 _TOKEN_MULTIPLE = 8
 
 TextItem = TypeVar("TextItem", bound=Segment | Pair)
 
 
 def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str) -> int:
-    """Returns the tokens of the longest of the phrases, rounded up to a multiple of 8.
+    """Returns the number of tokens of the longest text, rounded up to a multiple of 8.
 
     Raises:
         InputError: if the store lacks one of the phrases.
@@ -56,8 +56,8 @@ class TokenBatches(ItemBatches[TextItem]):
     """Batches whose texts are token embeddings.
 
     Attributes: those of `ItemBatches`, and
-        frames: (n,) whole length of each item.
-        num_tokens: N, the same for every batch, so that text adds no shapes.
+        frames: (n,) number of frames of each item, both actions of a pair together.
+        num_tokens: N, the same for every batch, so that texts add no shapes to compile.
     """
 
     def __init__(
@@ -70,28 +70,30 @@ class TokenBatches(ItemBatches[TextItem]):
         num_tokens: int | None = None,
         **options: Any,
     ):
-        """Checks that every phrase is there, before any step.
+        """Opens the stores and checks that every phrase has tokens.
 
         Args:
-            store: holds the motions.
+            store: motion store of the items.
             items: segments or pairs, in the order of the plan.
-            embeddings: holds the phrases' tokens.
-            plan: made of the items' lengths.
-            num_tokens: N; None takes the longest phrase's, rounded up to 8.
+            embeddings: embedding store with the phrases' tokens.
+            plan: plan made from the items' lengths.
+            num_tokens: N; None takes that of the longest phrase, rounded up to a
+                multiple of 8.
             options: source, process_index and process_count; see `ItemBatches`.
 
         Raises:
-            InputError: if plan and items differ, a phrase is missing or longer than
-                `num_tokens`, or the batch does not divide among processes.
+            InputError: if the plan does not match the items, a phrase is missing or
+                longer than `num_tokens`, or the batch size is not a multiple of the
+                process count.
         """
         self.frames = np.array([item.end - item.start for item in items])
         if not np.array_equal(
             self.frames, plan.lengths.reshape(len(plan.lengths), -1).sum(1)
         ):
             raise InputError(
-                f"the plan must be made of the items' lengths, got "
+                f"the plan must be made from the items' lengths, got "
                 f"{len(plan.lengths)} in the plan for {len(items)} items; pass the "
-                "frames of each item, and to a plan of pairs those of both actions"
+                "frames of each item, and for pairs those of both actions"
             )
         super().__init__(store, items, embeddings, plan, **options)
         needed = padded_tokens(embeddings, phrases(items), self._source)
@@ -104,7 +106,7 @@ class TokenBatches(ItemBatches[TextItem]):
         self._starts = self._sequence_starts + [item.start for item in items]
 
     def load_motion(self, items: np.ndarray, frames: int) -> dict[str, np.ndarray]:
-        """Reads the motions of (B,) items, -1 = filler row; see `read_motion`."""
+        """Reads the motions of (B,) items; -1 is a filler row. See `read_motion`."""
         lengths = np.where(items < 0, 0, self.frames[items])
         return self.read_motion(self._starts[items], lengths, frames)
 
@@ -114,26 +116,26 @@ class TokenBatches(ItemBatches[TextItem]):
         """Reads the tokens of each row's phrase; None = filler row.
 
         Returns:
-            (B, N, E) float16 tokens, 0 where there are no more, and (B,) int32 how
-            many are real.
+            (B, N, E) float16 tokens, padded with 0, and (B,) int32 number of real
+            tokens.
         """
         shape = (len(row_phrases), self.num_tokens, self._embeddings.width)
         tokens = np.empty(shape, np.float16)
         lengths = np.zeros(len(row_phrases), np.int32)
         for row, phrase in enumerate(row_phrases):
             if phrase is not None:
-                found = self._embeddings.tokens(phrase, self._source)
-                lengths[row] = len(found)
-                tokens[row, : len(found)] = found
+                real = self._embeddings.tokens(phrase, self._source)
+                lengths[row] = len(real)
+                tokens[row, : len(real)] = real
             tokens[row, lengths[row] :] = 0
         return tokens, lengths
 
 
 class SegmentBatches(TokenBatches[Segment]):
-    """Batches of single actions; see the table above.
+    """Raw batches of segments, as in the table at the top of this module.
 
-    Attributes and arguments: those of `TokenBatches`; items are segments, their plan
-    a `BatchPlan`.
+    Attributes and arguments: those of `TokenBatches`; the items are segments and the
+    plan is a `BatchPlan`.
     """
 
     def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
@@ -148,7 +150,7 @@ class SegmentBatches(TokenBatches[Segment]):
 
 
 class NamedSegmentBatches(SegmentBatches):
-    """`SegmentBatches` with text_id (B,) int32, equal for equal texts; -1 = filler."""
+    """`SegmentBatches` with a text_id (B,) int32 per phrase; -1 = filler row."""
 
     @functools.cached_property
     def _text_ids(self) -> np.ndarray:
@@ -163,17 +165,18 @@ class NamedSegmentBatches(SegmentBatches):
 def model_batch(
     raw: Mapping[str, jax.Array], normalizer: Normalizer, heading: str = "yaw"
 ) -> dict[str, jax.Array]:
-    """Turns a raw batch into what models and losses read; pure, for use under jit.
+    """Turns a raw batch into the input of models and losses; pure, for use under jit.
 
     Args:
         raw: at least rotations, translation, lengths, tokens, token_lengths.
-        normalizer: of the 135 features.
-        heading: 'yaw' or 'reference', see `features.rot_velocity.encode`.
+        normalizer: normalizer of the 135 features.
+        heading: how to measure the heading, 'yaw' or 'reference'; see
+            `features.rot_velocity.encode`.
 
     Returns:
         features (B, T, 135) float32, normalised, 0 where padded; frame_mask
         (B, T) bool; tokens (B, N, E) float32; token_mask (B, N) bool; text_id (B,)
-        where there is one.
+        if `raw` has it.
     """
     features = encode_features(raw["rotations"], raw["translation"], heading)
     frame_mask = mask_of(raw["lengths"], features.shape[1])
@@ -190,15 +193,15 @@ def model_batch(
 def fit_features(batches: TokenBatches, heading: str = "yaw") -> Normalizer:
     """Fits a normalizer to the real frames of all items, in one pass.
 
-    The order is not the seed's and every process reads all rows: the result is the
-    same for all seeds and in all processes.
+    The order does not depend on the seed and every process reads all rows, so the
+    result is the same for all seeds and in all processes.
 
     Args:
-        batches: of the training split.
-        heading: 'yaw' or 'reference'.
+        batches: batches of the training split.
+        heading: how to measure the heading, 'yaw' or 'reference'.
 
     Returns:
-        Mean and standard deviation of the 135 features.
+        A normalizer with mean and standard deviation of the 135 features.
     """
     plan = BatchPlan(batches.frames, batches.plan.batch_size, 0, 4, shuffle=False)
     encode = jax.jit(encode_features, static_argnames="heading")
@@ -219,7 +222,7 @@ def fit_features(batches: TokenBatches, heading: str = "yaw") -> Normalizer:
 def encode_features(
     rotations: Float[Array, "b t j 3"], translation: Float[Array, "b t 3"], heading: str
 ) -> Float[Array, "b t f"]:
-    """Returns the features, not normalised, of axis-angle rotations; see `load`."""
+    """Returns the features of a raw batch's motion, before normalisation."""
     if heading not in ("yaw", "reference"):
         raise InputError(f"heading must be 'yaw' or 'reference', got {heading!r}")
     return rot_velocity.encode(
@@ -231,5 +234,5 @@ def encode_features(
 
 
 def mask_of(lengths: Int[Array, " b"], size: int) -> Bool[Array, "b t"]:
-    """Returns (B, size), True at the first `lengths` places of each row."""
+    """Returns (B, size) bool, True at the first `lengths` places of each row."""
     return jnp.arange(size) < lengths[:, None]

@@ -1,6 +1,6 @@
-"""Which stretches of a motion store are training items: segments and pairs.
+"""Lists the training items of a motion store: segments and pairs of actions.
 
-Source: TEACH (arXiv:2209.04066), its `seg` and `separate_pairs` data sets.
+Source: TEACH (arXiv:2209.04066), data sets `seg` and `separate_pairs`.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ class Span(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """One action.
+    """One labelled action in a sequence.
 
     Attributes:
         key: '<sequence name>-<index of the label in its sequence>'.
         sequence: row of the sequence in the store.
         start: first frame within the sequence.
-        end: one past the last.
-        phrase: what is done.
+        end: one past the last frame.
+        phrase: phrase of the action.
     """
 
     key: str
@@ -48,15 +48,16 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two actions in succession.
+    """Two successive actions in a sequence.
 
     Attributes:
         key: '<sequence name>-<index of the pair in its sequence>'.
         sequence: row of the sequence in the store.
         start: first frame within the sequence.
-        end: one past the last; the sum of `lengths` after `start`.
-        lengths: frames of first action, transition (often 0), second action.
-        phrases: what is done first and second.
+        end: one past the last frame, start + sum(lengths).
+        lengths: number of frames of the first action, of the transition (often 0)
+            and of the second action.
+        phrases: phrases of the first and the second action.
     """
 
     key: str
@@ -74,35 +75,34 @@ def segments(
     min_frames: int = MIN_FRAMES,
     max_frames: int = MAX_FRAMES,
 ) -> list[Segment]:
-    """Lists the actions of a split.
+    """Lists the labelled actions of a split.
 
     Args:
-        store: where to look.
-        split: 'train', 'val' or 'test'; None for all.
-        labels: 'frame' takes labelled stretches; 'frame+sequence' also takes each
-            sequence that has no labelled stretch as a whole, once for every one
-            of its labels.
-        min_frames: shortest segment.
-        max_frames: longest segment.
+        store: the motion store.
+        split: 'train', 'val' or 'test'; None for all splits.
+        labels: 'frame' uses labelled stretches; 'frame+sequence' also uses every
+            sequence without labelled stretches as a whole, once per label.
+        min_frames: number of frames of the shortest segment.
+        max_frames: number of frames of the longest segment.
 
     Returns:
-        In the order of the store; rest poses and transitions are left out.
+        The segments in the order of the store, without rest poses and transitions.
     """
     check_choice("labels", labels, LABELS)
-    found = []
+    items = []
     for sequence in sequences_of(store, split):
         rows = store.labels_by_sequence[sequence]
         spans = _spans(rows, "frame")
         if not spans and labels == "frame+sequence":
             spans = _spans(rows, "sequence")
         name = store.sequences[sequence].name
-        found += [
+        items += [
             Segment(f"{name}-{index}", sequence, *span)
             for index, span in enumerate(spans)
             if is_action(span.phrase)
             and min_frames <= span.end - span.start <= max_frames
         ]
-    return found
+    return items
 
 
 def pairs(
@@ -113,21 +113,20 @@ def pairs(
     *,
     cut: Cut = "middle",
 ) -> list[Pair]:
-    """Lists the pairs of actions of a split.
+    """Lists the pairs of successive actions of a split.
 
     Args:
-        store: where to look.
-        split: 'train', 'val' or 'test'; None for all.
-        min_frames: least frames of the first action, and of the second with the
-            transition before it.
-        max_frames: most frames of either.
-        cut: 'middle' cuts overlapping actions in the middle of their overlap;
-            'reference' cuts where TEACH does; see `cut_pair`.
+        store: the motion store.
+        split: 'train', 'val' or 'test'; None for all splits.
+        min_frames: smallest number of frames of the first action, and of the second
+            including the transition before it.
+        max_frames: largest number of frames of each.
+        cut: where to cut overlapping actions, 'middle' or 'reference'; see `cut_pair`.
 
     Returns:
-        In the order of the store.
+        The pairs in the order of the store.
     """
-    found = []
+    items = []
     for sequence in sequences_of(store, split):
         spans = _spans(store.labels_by_sequence[sequence], "frame")
         name = store.sequences[sequence].name
@@ -135,7 +134,7 @@ def pairs(
             lengths = cut_pair(parts, cut)
             if is_accepted(lengths, min_frames, max_frames):
                 first, last = parts[0], parts[-1]
-                found.append(
+                items.append(
                     Pair(
                         key=f"{name}-{index}",
                         sequence=sequence,
@@ -145,41 +144,41 @@ def pairs(
                         phrases=(first.phrase, last.phrase),
                     )
                 )
-    return found
+    return items
 
 
 def phrases(items: Iterable[Segment | Pair]) -> list[str]:
     """Returns the distinct phrases of segments or pairs, sorted."""
-    found = set()
+    distinct = set()
     for item in items:
-        found.update(item.phrases if isinstance(item, Pair) else (item.phrase,))
-    return sorted(found)
+        distinct.update(item.phrases if isinstance(item, Pair) else (item.phrase,))
+    return sorted(distinct)
 
 
 def is_action(phrase: str) -> bool:
-    """Whether a label names an action: no rest pose and no transition."""
+    """Returns whether a label is an action, not a rest pose or a transition."""
     return phrase != TRANSITION and phrase not in REST_POSES
 
 
 def pair_spans(spans: Sequence[Span]) -> list[tuple[Span, ...]]:
-    """Finds actions that follow each other in one sequence.
+    """Finds the pairs of successive actions in one sequence.
 
-    Two actions follow each other if they touch or overlap in part; with a labelled
-    transition between them, if both touch or overlap the transition.
+    Two actions are successive if they touch or partly overlap, or if both touch or
+    overlap a labelled transition between them.
 
     Args:
-        spans: the labelled stretches, in any order.
+        spans: labelled stretches of the sequence, in any order.
 
     Returns:
-        (first, second) or (first, transition, second) tuples. Of several labels
-        with the same frames the last one counts.
+        (first, second) or (first, transition, second) tuples. Of several labels with
+        the same frames, the last is used.
     """
     named = {
         (span.start, span.end): span
         for span in sorted(spans, key=lambda span: span[:2])
         if span.phrase not in REST_POSES
     }
-    found: dict[tuple, tuple[Span, ...]] = {}
+    pairs_by_frames: dict[tuple, tuple[Span, ...]] = {}
     for x in named.values():
         before = [s for s in named.values() if s.start < x.start <= s.end < x.end]
         after = [s for s in named.values() if x.start < s.start <= x.end < s.end]
@@ -189,21 +188,21 @@ def pair_spans(spans: Sequence[Span]) -> list[tuple[Span, ...]]:
             candidates = [(b, x) for b in before if b.phrase != TRANSITION]
             candidates += [(x, a) for a in after if a.phrase != TRANSITION]
         for parts in candidates:
-            found.setdefault(tuple(part[:2] for part in parts), parts)
-    return list(found.values())
+            pairs_by_frames.setdefault(tuple(part[:2] for part in parts), parts)
+    return list(pairs_by_frames.values())
 
 
 def cut_pair(parts: tuple[Span, ...], cut: Cut = "middle") -> tuple[int, int, int]:
-    """Divides the frames of a pair among first action, transition and second.
+    """Divides the frames of a pair among first action, transition and second action.
 
     Args:
-        parts: a tuple of `pair_spans`.
-        cut: 'middle' cuts in the middle of an overlap. 'reference' counts the
-            boundary frame to the first action, and cuts overlapping pairs as far
-            beyond the first action's end as the middle lies before it.
+        parts: the spans of the pair, a tuple returned by `pair_spans`.
+        cut: 'middle' cuts in the middle of an overlap. 'reference' assigns the boundary
+            frame to the first action, and cuts overlapping pairs after the first
+            action's end, by as much as the middle of the overlap lies before it.
 
     Returns:
-        Frames of the three; they add up to last end - first start.
+        The three numbers of frames, whose sum is the last end - the first start.
     """
     first, last = parts[0], parts[-1]
     boundary = 1 if cut == "reference" else 0
@@ -224,7 +223,10 @@ def is_accepted(
     min_frames: int = MIN_FRAMES,
     max_frames: int = MAX_FRAMES,
 ) -> bool:
-    """Whether both parts of a pair, the second with its transition, fit."""
+    """Returns whether both lengths of a pair are within the limits.
+
+    The transition counts towards the second action.
+    """
     first, transition, second = lengths
     return (
         min_frames <= first <= max_frames
@@ -237,10 +239,10 @@ def _spans(rows, kind: str) -> list[Span]:
 
 
 def sequences_of(store: MotionStore, split: str | None) -> list[int]:
-    """Returns the rows of the sequences of a split, of all for None.
+    """Returns the rows of a split's sequences in the store; None selects all splits.
 
     Raises:
-        InputError: if the store has no such split.
+        InputError: if the store does not have the split.
     """
     known = sorted({row.split for row in store.sequences})
     if split is not None and split not in known:

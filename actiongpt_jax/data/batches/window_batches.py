@@ -1,4 +1,4 @@
-"""From stores to what MotionCLIP is trained on: windows with one vector of text.
+"""Batches of windows with one pooled text vector each, for training MotionCLIP.
 
 A raw batch (`WindowBatches.load`, numpy, this process's rows) has
 
@@ -7,13 +7,13 @@ A raw batch (`WindowBatches.load`, numpy, this process's rows) has
 | rotations | (B, T, 24, 3) float32 | axis-angle, radians; both hands last |
 | translation | (B, T, 3) float32 | metres |
 | lengths | (B,) int32 | T; 0 = filler row |
-| text | (B, P) float32 | pooled vector of the text, of k texts the mean |
-| image | (B, P) float32 | of a picture of the clip; only where there are pictures |
-| turn | (B,) float32 | radians about the vertical; only where windows are turned |
+| text | (B, P) float32 | pooled vector of the text; the mean if there are k texts |
+| image | (B, P) float32 | embedding of the clip's picture; only if images are given |
+| turn | (B,) float32 | radians about the vertical; only if windows are turned |
 | index | (B,) int32 | row in the global batch |
 | item | (B,) int32 | row in the list of clips; -1 = filler row |
 
-and `pose_batch` turns it, on the device, into poses and masks.
+and `pose_batch` turns a raw batch into poses and masks, on the device.
 """
 
 import os
@@ -46,10 +46,10 @@ from actiongpt_jax.text.embeddings.store import EmbeddingStore
 
 
 class WindowBatches(ItemBatches[Clip]):
-    """Batches of windows with the vector of their text; see the table above.
+    """Raw batches of windows, as in the table at the top of this module.
 
     Attributes: those of `ItemBatches`, and
-        text_width: P of the pooled vectors.
+        text_width: P, width of the pooled vectors.
     """
 
     def __init__(
@@ -64,23 +64,25 @@ class WindowBatches(ItemBatches[Clip]):
         turn: bool = False,
         **options: Any,
     ):
-        """Checks that every phrase is there, before any step.
+        """Opens the stores and checks that every phrase has a pooled vector.
 
         Args:
-            store: holds the motions.
-            clips: items of the plan, in its order.
-            embeddings: holds the phrases' pooled vectors.
-            plan: of one length, that of a window, for each clip.
-            seed: of the windows, which are drawn again in each epoch; None takes
-                the middle one of each clip.
+            store: motion store of the clips.
+            clips: the items, in the order of the plan.
+            embeddings: embedding store with the phrases' pooled vectors.
+            plan: plan made from the window's length, repeated for each clip.
+            seed: seed of the windows, which are drawn again in each epoch; None takes
+                the middle window of each clip.
             images: (P,) embedding of each clip's picture; see `read_images`.
-            turn: turn each drawn window by an angle of its own, another one in each
-                epoch: which way somebody faced in the studio says nothing.
+            turn: whether to turn each drawn window about the vertical by a random
+                angle, another one in each epoch, because the direction that somebody
+                faced in the studio carries no information.
             options: source, process_index and process_count; see `ItemBatches`.
 
         Raises:
-            InputError: if clips and plan differ, the batch does not divide among
-                processes, a phrase has no pooled vector, or one of another width.
+            InputError: if the plan does not match the clips, the batch size is not a
+                multiple of the process count, a phrase has no pooled vector, or the
+                images have another width than the texts.
         """
         if len(clips) != plan.lengths.size or len(set(plan.lengths.tolist())) != 1:
             raise InputError(
@@ -91,7 +93,7 @@ class WindowBatches(ItemBatches[Clip]):
             )
         super().__init__(store, clips, embeddings, plan, **options)
         widths = {len(self._text(phrase)) for phrase in phrases(clips)}
-        (self.text_width,) = widths  # a store is of one encoder
+        (self.text_width,) = widths  # one store, one text encoder
         if images is not None and any(len(v) != self.text_width for v in images):
             width = next(len(v) for v in images if len(v) != self.text_width)
             raise InputError(
@@ -103,7 +105,7 @@ class WindowBatches(ItemBatches[Clip]):
         self._drawn = (0, *self._draw(0))
 
     def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
-        # One assignment: a second thread sees either epoch whole.
+        # A single assignment, so that another thread never sees half an update.
         cached = self._drawn
         if cached[0] != epoch:
             self._drawn = cached = (epoch, *self._draw(epoch))
@@ -131,7 +133,7 @@ class WindowBatches(ItemBatches[Clip]):
         return self._embeddings.pooled(phrase, self._source)
 
     def _draw(self, epoch: int) -> tuple[list[tuple[int, str]], np.ndarray]:
-        """Returns window and turn of every clip."""
+        """Returns the window and the turn of every clip."""
         if self._seed is None:
             return middle_windows(self.items), np.zeros(len(self.items), np.float32)
         return (
@@ -143,17 +145,19 @@ class WindowBatches(ItemBatches[Clip]):
 def pose_batch(
     raw: Mapping[str, jax.Array], align: Align = "none", displacement: str = "pelvis"
 ) -> dict[str, jax.Array]:
-    """Turns a raw batch into what models and losses read; pure, for use under jit.
+    """Turns a raw batch into the input of models and losses; pure, for use under jit.
 
     Args:
-        raw: at least rotations, translation, lengths and text; a `turn` where there
-            is one comes before `align`.
-        align: 'none', 'yaw' or 'full'; see `features.pose6d.encode`.
-        displacement: 'pelvis' or 'reference'; see `features.pose6d.encode`.
+        raw: at least rotations, translation, lengths and text. A `turn` in it is
+            applied before `align`.
+        align: which rotation of the first frame to remove, 'none', 'yaw' or 'full';
+            see `features.pose6d.encode`.
+        displacement: how to encode the translation, 'pelvis' or 'reference'; see
+            `features.pose6d.encode`.
 
     Returns:
         poses (B, T, 150) float32, 0 where padded; frame_mask (B, T) bool; text
-        (B, P); image (B, P) where there is one.
+        (B, P); image (B, P) if `raw` has it.
     """
     rotations, translation = axis_angle_to_matrix(raw["rotations"]), raw["translation"]
     if "turn" in raw:
@@ -172,24 +176,24 @@ def pose_batch(
 
 
 def read_images(path: str | os.PathLike, clips: Sequence[Clip]) -> list[np.ndarray]:
-    """Maps the embeddings of clips' pictures into memory.
+    """Memory-maps the embeddings of the clips' pictures.
 
     Args:
-        path: of the file.
-        clips: whose pictures.
+        path: safetensors file with one vector per clip, named by the clip's key.
+        clips: the clips to read.
 
     Returns:
-        (P,) arrays in the order of the clips.
+        One (P,) array per clip, in the order of the clips.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        InputError: if it is damaged, lacks a clip, or holds other shapes or types.
+        FileNotFoundError: if the file does not exist.
+        InputError: if it is damaged, lacks a clip, or has wrong shapes or types.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no image embeddings at {path}; give a safetensors file with one CLIP "
-            "image vector per clip of the motion store, or none at all"
+            "image vector per clip of the motion store, or no path"
         )
     tensors, _ = open_tensors(path)
     missing = [clip.key for clip in clips if clip.key not in tensors]

@@ -1,10 +1,10 @@
-"""Windows of equal length out of longer clips, and what is done in them.
+"""Windows of equal length from longer clips, and their phrases.
 
-A sequence is cut into clips (100 frames); an item of training is a clip, of which a
-window (60 frames) is taken, beginning somewhere else in every epoch. What the text
-says is what is done in the window that was drawn.
+A sequence is cut into clips (100 frames). A training item is a clip, from which a
+window (60 frames) is drawn, at another place in every epoch. The text describes what
+happens in the drawn window.
 
-Source: MotionCLIP (arXiv:2203.08063), its data set.
+Source: MotionCLIP (arXiv:2203.08063), data set.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ from actiongpt_jax.errors import InputError, check_choice
 
 NUM_FRAMES = 60
 CLIP_FRAMES = 100
-# Keep the draws of windows and turns apart from those of the order of batches.
+# Random streams of windows and of turns, distinct from that of the order of batches.
 _STREAM, _TURN_STREAM = 1, 2
 
 
 class Run(NamedTuple):
-    """Windows of the same phrase that begin one frame after each other.
+    """Windows with the same phrase whose starts are consecutive frames.
 
     Attributes:
-        start: first frame, within the sequence, of the first of them.
-        count: how many they are.
-        phrase: what is done in them.
+        start: first frame of the first window, within the sequence.
+        count: number of windows.
+        phrase: phrase of the windows.
     """
 
     start: int
@@ -39,12 +39,12 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A stretch of a sequence, and the windows that may be taken of it.
+    """A stretch of a sequence, and the windows that can be taken from it.
 
     Attributes:
         key: '<sequence name>-<index of the clip in its sequence>'.
         sequence: row of the sequence in the store.
-        runs: the windows, ascending.
+        runs: the windows, in ascending order of their starts.
     """
 
     key: str
@@ -53,11 +53,11 @@ class Clip:
 
     @property
     def num_windows(self) -> int:
-        """How many windows may be taken."""
+        """Number of windows that can be taken from the clip."""
         return sum(run.count for run in self.runs)
 
     def window(self, number: int) -> tuple[int, str]:
-        """Returns first frame and phrase of one of the `num_windows` windows."""
+        """Returns first frame and phrase of window `number`, counted from 0."""
         for run in self.runs:
             if number < run.count:
                 return run.start + number, run.phrase
@@ -74,31 +74,32 @@ def clips(
     *,
     window_text: str = "covering",
 ) -> list[Clip]:
-    """Lists the clips of a split that have a window with something to say.
+    """Lists the clips of a split that have at least one window with a phrase.
 
     With `window_text` 'covering', a window's phrase is the action that covers most of
-    it. Windows are left out that are labelled for less than half, or in which a
-    transition or rest pose takes more time than the action.
+    it. A window is left out if less than half of it is labelled, or if transitions and
+    rest poses cover more of it than the action.
+
+    With 'reference', a window's phrase joins all its labels, sorted, with " and ";
+    where labels overlap, a later one replaces an earlier one. Every window with a label
+    is kept, and the end of a sequence that does not fill a clip is left out.
 
     Args:
-        store: where to look.
-        split: 'train', 'val' or 'test'; None for all.
-        labels: 'frame' takes labelled stretches; 'frame+sequence' also the labels
-            of a sequence that has no labelled stretch, for all of its frames.
-        num_frames: of a window.
-        clip_frames: of a clip. What is left of a sequence is a clip too, if a
-            window fits.
-        window_text: 'covering', or 'reference', which joins all labels of a window,
-            sorted, with " and ", a later label hiding an earlier one where they
-            overlap; keeps every window with a label; leaves out what does not fill a
-            clip.
+        store: the motion store.
+        split: 'train', 'val' or 'test'; None for all splits.
+        labels: 'frame' uses labelled stretches; 'frame+sequence' also uses the labels
+            of sequences without labelled stretches, for all their frames.
+        num_frames: number of frames of a window.
+        clip_frames: number of frames of a clip. With 'covering', the end of a sequence
+            may be a shorter clip if a window fits into it.
+        window_text: how to name a window, 'covering' or 'reference'.
 
     Returns:
-        In the order of the store.
+        The clips in the order of the store.
 
     Raises:
-        InputError: for an unknown `labels`, `window_text` or split, or windows longer
-            than clips.
+        InputError: if `labels`, `window_text` or `split` is unknown, or windows are
+            longer than clips.
     """
     check_choice("labels", labels, LABELS)
     if window_text not in ("covering", "reference"):
@@ -107,13 +108,13 @@ def clips(
         )
     if not 2 <= num_frames <= clip_frames:
         raise InputError(
-            f"a window must have 2 to {clip_frames} frames, those of a clip, got "
-            f"{num_frames}; take longer clips or shorter windows"
+            f"a window must have 2 to {clip_frames} frames, the length of a clip, got "
+            f"{num_frames}; choose longer clips or shorter windows"
         )
     reference = window_text == "reference"
     shortest = clip_frames if reference else num_frames
     name_windows = _joined if reference else _most_covering
-    found = []
+    items = []
     for sequence in sequences_of(store, split):
         row, rows = store.sequences[sequence], store.labels_by_sequence[sequence]
         spans = [label for label in rows if label.kind == "frame"]
@@ -125,27 +126,27 @@ def clips(
                 continue
             names = name_windows(spans, start, length, num_frames)
             if runs := tuple(_runs(names, start)):
-                found.append(Clip(f"{row.name}-{index}", sequence, runs))
-    return found
+                items.append(Clip(f"{row.name}-{index}", sequence, runs))
+    return items
 
 
 def phrases(items: Iterable[Clip]) -> list[str]:
-    """Returns the distinct phrases of all windows of clips, sorted."""
+    """Returns the distinct phrases of all windows of the clips, sorted."""
     return sorted({run.phrase for clip in items for run in clip.runs})
 
 
 def draw_windows(items: Sequence[Clip], seed: int, epoch: int) -> list[tuple[int, str]]:
-    """Draws a window of every clip, any one as likely as another.
+    """Draws one window of every clip, all windows of a clip with equal probability.
 
-    What is drawn for a clip depends on seed, epoch and its place in the list only.
+    The draw for a clip depends only on seed, epoch and the clip's place in the list.
 
     Args:
         items: the clips.
-        seed: of the run, not negative.
+        seed: seed of the run, 0 or more.
         epoch: 0, 1, ...
 
     Returns:
-        First frame, within the sequence, and phrase, for each.
+        (first frame within the sequence, phrase) of each clip's window.
     """
     draws = _draw_bits(len(items), seed, epoch, _STREAM)
     return [
@@ -155,7 +156,7 @@ def draw_windows(items: Sequence[Clip], seed: int, epoch: int) -> list[tuple[int
 
 
 def draw_turns(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Draws an angle for each of `count` clips, as `draw_windows` does.
+    """Draws an angle for each of `count` clips, reproducibly as in `draw_windows`.
 
     Returns:
         (count,) float32 radians in [0, 2 pi].
@@ -165,18 +166,18 @@ def draw_turns(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def _draw_bits(count: int, seed: int, epoch: int, stream: int) -> np.ndarray:
-    # Raw bits, which no version of numpy will change: see `BatchPlan`.
+    # numpy guarantees that raw bits stay the same across versions.
     bits = np.random.Philox(np.random.SeedSequence([seed, epoch, stream]))
     return bits.random_raw(count)
 
 
 def middle_windows(items: Sequence[Clip]) -> list[tuple[int, str]]:
-    """Returns the middle one of the windows of every clip, as `draw_windows` does."""
+    """Returns (first frame, phrase) of the middle window of every clip."""
     return [clip.window(clip.num_windows // 2) for clip in items]
 
 
 def _runs(names: list[str | None], start: int) -> Iterable[Run]:
-    """Joins equal neighbours; None is no window."""
+    """Joins neighbouring windows with equal names; a window named None is left out."""
     first = 0
     for i in range(1, len(names) + 1):
         if i == len(names) or names[i] != names[first]:
@@ -189,12 +190,14 @@ def _most_covering(
     spans: Sequence[Label], start: int, length: int, num_frames: int
 ) -> list[str | None]:
     """Names each window of a clip after the action that covers most of it."""
+    # The actions in the clip, in the order of the sequence's labels.
     order = dict.fromkeys(s.phrase for s in spans)
     spans = _within(spans, start, length)
     here = {s.phrase for s in spans if is_action(s.phrase)}
     actions = [phrase for phrase in order if phrase in here]
     if not actions:
         return [None] * (length - num_frames + 1)
+    # Mark the frames of each action, of any label, and of transitions and rest poses.
     rows = np.zeros((len(actions) + 2, length), bool)
     *acts, labelled, pauses = rows
     for span in spans:
@@ -202,8 +205,9 @@ def _most_covering(
         labelled[frames] = True
         row = acts[actions.index(span.phrase)] if is_action(span.phrase) else pauses
         row[frames] = True
+    # Name each window after the action with the most frames in it.
     *counts, labelled, pauses = _in_windows(rows, num_frames)
-    best = np.argmax(counts, 0)  # of equals the first label of the sequence
+    best = np.argmax(counts, 0)  # if several are equal, the first in `order`
     most = np.max(counts, 0)
     kept = (2 * labelled >= num_frames) & (most > 0) & (most >= pauses)
     return [actions[b] if k else None for b, k in zip(best, kept, strict=True)]
@@ -212,10 +216,10 @@ def _most_covering(
 def _joined(
     spans: Sequence[Label], start: int, length: int, num_frames: int
 ) -> list[str | None]:
-    """Names each window of a clip after all labels in it.
+    """Names each window of a clip after all its labels.
 
-    # DIFFERS: frames without a label add nothing; published texts begin with
-    # " and " there.
+    # DIFFERS: frames without a label add nothing to the text; in the published code
+    # they make it begin with " and ".
     """
     spans = _within(spans, start, length)
     names = sorted({span.phrase for span in spans})
@@ -237,6 +241,6 @@ def _within(spans: Sequence[Label], start: int, length: int) -> list[Label]:
 
 
 def _in_windows(rows: np.ndarray, num_frames: int) -> np.ndarray:
-    """Counts the True of (n, length) rows in every window: (n, windows)."""
+    """Returns (n, windows) counts of True in every window of (n, length) rows."""
     sums = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), -1)
     return sums[:, num_frames:] - sums[:, :-num_frames]

@@ -1,4 +1,4 @@
-"""What the batches of segments and of pairs are tested with."""
+"""Example data and helpers for the tests of segment and pair batches."""
 
 import numpy as np
 
@@ -20,14 +20,14 @@ def random_normalizer():
 
 
 def stretches(store, lengths, seed=0):
-    """Returns (sequence, start, end) of stretches anywhere in a store's sequences."""
+    """Returns (sequence, start, end) of random stretches of the given lengths."""
     rng = np.random.default_rng(seed)
-    found = []
+    rows = []
     for length in map(int, lengths):
         sequence = int(rng.integers(len(store.sequences)))
         start = int(rng.integers(store.sequences[sequence].length - length + 1))
-        found.append((sequence, start, start + length))
-    return found
+        rows.append((sequence, start, start + length))
+    return rows
 
 
 def epoch_of(plan, epoch):
@@ -36,7 +36,7 @@ def epoch_of(plan, epoch):
 
 
 def assert_processes_load_the_whole_batch(make_batches, count, steps):
-    """Compares `make_batches()` with those of each of `count` processes."""
+    """Asserts that `count` processes together load the rows of one process."""
     whole = make_batches()
     parts = [make_batches(process_index=p, process_count=count) for p in range(count)]
     for step in range(steps):

@@ -1,4 +1,4 @@
-"""Motions and texts in memory for the tests of batches."""
+"""Fixtures: a motion store and an embedding store for the tests of batches."""
 
 import pathlib
 
@@ -16,7 +16,7 @@ def row(name, start, length):
 
 @pytest.fixture(scope="session")
 def store():
-    """Two sequences of 150 and 250 frames."""
+    """A motion store in memory with two sequences, of 150 and 250 frames."""
     rng = np.random.default_rng(1)
     n = 400
     rotations = np.cumsum(0.03 * rng.standard_normal((n, 22, 3)), 0) + [0.9, 0.4, 0.2]
@@ -34,5 +34,5 @@ def store():
 
 @pytest.fixture(scope="session")
 def embeddings(tmp_path_factory):
-    """The texts of `PHRASES`, letter by letter."""
+    """An embedding store of the texts in `PHRASES`, with one token per letter."""
     return embed_letters(tmp_path_factory.mktemp("text") / "letters", PHRASES)

@@ -1,4 +1,4 @@
-"""A text encoder without weights, and the stores of texts that it makes."""
+"""A text encoder without weights, and embedding stores made with it."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ WIDTH = 6
 
 
 class LetterTokenizer(Tokenizer):
-    """One piece per letter."""
+    """Splits a text into one piece per letter."""
 
     def __init__(self):
         self.limit, self.pad_id = 1000, 0
@@ -23,7 +23,7 @@ class LetterTokenizer(Tokenizer):
 
 
 class Letters(PretrainedEncoder):
-    """A vector per letter, and where asked for the first one for the whole text."""
+    """Encodes each letter as a vector; the pooled vector is the first letter's."""
 
     tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]
     weight_hash = "none"  # pyright: ignore[reportAssignmentType]
@@ -39,7 +39,7 @@ class Letters(PretrainedEncoder):
 
 
 def embed_letters(out, texts, k=1, pooled=False):
-    """Returns a store of phrase -> texts."""
+    """Returns an embedding store of `texts`, phrase -> list of texts."""
     settings = Settings(k=k, aggregation="masked_mean")
     build_embedding_store(out, texts, Letters(pooled), settings)
     return open_embeddings(out)

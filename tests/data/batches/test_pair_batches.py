@@ -1,4 +1,4 @@
-"""Raw batches of pairs, and what TEACH is given of them."""
+"""Raw batches of pairs, and the model batches that TEACH is trained on."""
 
 import dataclasses
 import functools
@@ -29,17 +29,17 @@ from tests.data.batches.letters import WIDTH
 from tests.oracles import features as feature_oracle
 from tests.oracles import rotations as rotation_oracle
 
-# Features of order 1 in float32 against float64.
+# Features of magnitude 1, compared in float32 with float64.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
 
 
 def make_pairs(store, lengths):
-    """Pairs of the given (first, transition, second) frames anywhere in the store."""
-    names, found = list(PHRASES), []
+    """Returns random pairs with the given (first, transition, second) frames."""
+    names, items = list(PHRASES), []
     for i, (sequence, start, end) in enumerate(stretches(store, map(sum, lengths))):
         phrases = names[i % 3], names[(i // 3 + i + 1) % 3]
-        found.append(Pair(f"p{i}", sequence, start, end, lengths[i], phrases))
-    return found
+        items.append(Pair(f"p{i}", sequence, start, end, lengths[i], phrases))
+    return items
 
 
 def make_batches(
@@ -50,7 +50,7 @@ def make_batches(
     return PairBatches(store, items, embeddings, plan, **options), items
 
 
-# Two shapes: each is compiled alone.
+# Only two shapes, because each takes a compilation.
 SHORT = [(20, 0, 9), (12, 4, 8), (17, 3, 5), (9, 0, 12), (20, 1, 11), (5, 0, 4)]
 LENGTHS = SHORT + [(16, 8, 20), (20, 0, 28), (18, 5, 15), (15, 9, 16), (11, 0, 27)]
 
@@ -70,7 +70,7 @@ PART = st.tuples(st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
     st.integers(0, 30),
 )
 @settings(deadline=None, max_examples=50)
-def test_raw_batch_is_the_pairs_and_the_texts_of_both_actions(
+def test_raw_batch_holds_pairs_and_texts_of_both_actions(
     store, embeddings, lengths, batch_size, source, step
 ):
     batches, pairs = make_batches(store, embeddings, lengths, batch_size, source=source)
@@ -118,13 +118,13 @@ def frames_of(store, pair):
 
 
 def features_of(store, pair, heading):
-    """Features of the whole pair, turned once, in float64."""
+    """Returns float64 features of the whole pair, in the heading of its first frame."""
     motion = frames_of(store, pair)
     matrices = [
         [rotation_oracle.axis_angle_to_matrix(joint) for joint in frame]
         for frame in motion[0]
     ]
-    # What the published code takes for the heading is 0 for a body that faces -y.
+    # The heading of the published code is 0 for a body that faces -y.
     yaw = float(motion[0][0, 0, 2]) - np.pi / 2 if heading == "reference" else None
     return feature_oracle.rot_velocity(matrices, motion[1], yaw)
 
@@ -152,7 +152,7 @@ def test_both_actions_are_stretches_of_one_motion(store, embeddings, heading):
     assert seen == len(pairs)
 
 
-def test_the_second_action_goes_on_from_the_first(store, embeddings):
+def test_second_action_starts_with_the_velocity_of_the_first(store, embeddings):
     batches, pairs = make_batches(store, embeddings, LENGTHS)
     raw = batches.load(0)
     batch = jax.device_get(convert()(raw, IDENTITY))
@@ -162,13 +162,13 @@ def test_the_second_action_goes_on_from_the_first(store, embeddings):
     _, translation = store.frames(pair.sequence)
     step = np.linalg.norm(translation[start, :2] - translation[start - 1, :2])
     velocity = batch["features_1"][b, 0, 1:3]
-    # A motion by itself starts with velocity 0; this one arrives from somewhere.
+    # A separate motion would start with velocity 0; this one continues the first.
     assert step > 1e-3
     np.testing.assert_allclose(np.linalg.norm(velocity), step, rtol=1e-4)
     assert not batch["features_0"][b, 0, 1:3].any()
 
 
-def test_what_is_padded_has_no_influence(store, embeddings):
+def test_padding_does_not_change_the_model_batch(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS)
     for step in range(batches.plan.batches_per_epoch):
         raw = batches.load(step)
@@ -186,7 +186,7 @@ def test_what_is_padded_has_no_influence(store, embeddings):
             np.testing.assert_array_equal(dirty[name], array)
 
 
-def test_masks_and_filler_rows(store, embeddings):
+def test_padding_and_filler_rows_are_masked_and_zero(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16, max_shapes=1)
     raw = batches.load(0)
     batch = jax.device_get(convert()(raw, SEVEN_AND_TWO))
@@ -218,7 +218,7 @@ def test_masks_and_filler_rows(store, embeddings):
         assert not batch[f"tokens_{i}"][~texts].any()
 
 
-def test_an_epoch_compiles_once_per_shape(store, embeddings):
+def test_raw_batches_have_one_shape_per_padded_lengths(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS, max_shapes=2)
     shapes = set()
     for step in range(2 * batches.plan.batches_per_epoch):
@@ -235,7 +235,7 @@ def test_processes_together_load_the_whole_batch(store, embeddings, count):
     assert_processes_load_the_whole_batch(make, count, steps=4)
 
 
-def test_action_lengths():
+def test_action_lengths_add_the_transition_to_the_second_action():
     pairs = [
         Pair("p", 0, 10, 45, (20, 5, 10), ("sit", "walk")),
         Pair("q", 0, 0, 30, (12, 0, 18), ("walk", "sit")),
@@ -244,7 +244,7 @@ def test_action_lengths():
     assert action_lengths([]).shape == (0, 2)
 
 
-def test_bad_input_is_named_before_any_step(store, embeddings):
+def test_bad_input_raises_before_any_step(store, embeddings):
     pairs = make_pairs(store, LENGTHS)
     plan = PairPlan(action_lengths(pairs), 4, 0)
     with pytest.raises(InputError, match="both actions"):
@@ -253,7 +253,7 @@ def test_bad_input_is_named_before_any_step(store, embeddings):
         PairBatches(store, pairs, embeddings, plan, process_count=3)
     with pytest.raises(InputError, match="num_tokens"):
         PairBatches(store, pairs, embeddings, plan, num_tokens=8)
-    # A phrase that only second actions have.
+    # The unknown phrase occurs only in a second action.
     last = pairs[-1]
     unknown = dataclasses.replace(last, phrases=("sit", "fly"))
     with pytest.raises(InputError, match="'fly'"):

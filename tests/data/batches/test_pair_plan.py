@@ -1,4 +1,4 @@
-"""Groups of pairs that share two padded lengths, and who meets whom in them."""
+"""Groups of pairs that share two padded lengths, and their mixing in each epoch."""
 
 import collections
 import itertools
@@ -24,14 +24,14 @@ BATCH_SIZES = st.integers(1, 40)
 
 
 def padded_frames(groups, lengths):
-    """Frames of all rows when each group has the shape that holds its items."""
+    """Returns the frames of all rows if each group is padded to its longest items."""
     tops = [[math.ceil(n / 4) * 4 for n in lengths[g].max(0)] for g in groups]
     return sum(len(g) * sum(top) for g, top in zip(groups, tops, strict=True))
 
 
 @given(LENGTHS, BATCH_SIZES, st.integers(1, 16), st.integers(0, 5), st.booleans())
 @settings(deadline=None)
-def test_every_pair_comes_once_an_epoch_in_a_shape_that_holds_it(
+def test_every_pair_occurs_once_per_epoch_in_a_shape_that_fits(
     lengths, batch_size, max_shapes, epoch, shuffle
 ):
     plan = PairPlan(lengths, batch_size, 7, max_shapes, shuffle=shuffle)
@@ -51,7 +51,7 @@ def test_every_pair_comes_once_an_epoch_in_a_shape_that_holds_it(
 
 @given(LENGTHS, BATCH_SIZES)
 @settings(deadline=None)
-def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
+def test_shapes_and_padding_are_the_same_in_every_epoch(lengths, batch_size):
     plan = PairPlan(lengths, batch_size, 3)
     counts = [
         collections.Counter(shape for _, shape in epoch_of(plan, epoch))
@@ -63,7 +63,7 @@ def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
     assert plan.padding == pytest.approx(1 - lengths.sum() / frames)
 
 
-def test_pairs_that_fit_several_shapes_meet_all_others_that_do():
+def test_pairs_that_fit_several_shapes_change_batches():
     short, tall, wide = [(20, 20)] * 3 + [(27, 20)] * 3, (25, 100), (100, 24)
     plan = PairPlan(np.array(short + [tall] * 5 + [wide] * 5), 8, 0, max_shapes=2)
     assert plan.shapes == ((28, 100), (100, 24))
@@ -73,14 +73,14 @@ def test_pairs_that_fit_several_shapes_meet_all_others_that_do():
             met |= set(itertools.combinations(sorted(items.tolist()), 2))
             for item in items.tolist():
                 places[item].add(shape)
-    # Any 3 of the 6 short ones may be in either batch: that one pair of them has not
-    # met in 40 epochs has chance 15 * 0.6^40 = 2e-8.
+    # Any 3 of the 6 short ones may be in either batch. The probability that two of them
+    # are never in the same batch in 40 epochs is 15 * 0.6^40 = 2e-8.
     assert [len(places[item]) for item in range(16)] == [2] * 6 + [1] * 10
     never = set(itertools.product(range(6, 11), range(11, 16)))
     assert met == set(itertools.combinations(range(16), 2)) - never
 
 
-def test_few_meet_again_in_the_next_epoch():
+def test_epochs_batch_pairs_differently():
     lengths = np.random.default_rng(0).integers(15, 200, (2000, 2))
     plan = PairPlan(lengths, 16, 0)
     met = [
@@ -91,13 +91,15 @@ def test_few_meet_again_in_the_next_epoch():
         }
         for epoch in (0, 1)
     ]
-    # 125 batches of at most 16 shapes: by chance alone about an eighth do.
+    # With 125 batches of at most 16 shapes, about an eighth would meet again by chance.
     assert len(met[0] & met[1]) < 0.25 * len(met[0])
 
 
 @given(LENGTHS, st.integers(1, 8), st.integers(1, 10))
 @settings(deadline=None)
-def test_groups_are_whole_batches_and_each_cut_pays(lengths, batch_size, max_groups):
+def test_groups_are_whole_batches_and_each_cut_saves_frames(
+    lengths, batch_size, max_groups
+):
     lengths = np.pad(lengths, ((0, -len(lengths) % batch_size), (0, 0)))
     costs, counts = [], []
     for limit in range(1, max_groups + 1):
@@ -124,9 +126,7 @@ def test_groups_are_whole_batches_and_each_cut_pays(lengths, batch_size, max_gro
     st.sampled_from([0, 1]),
 )
 @settings(deadline=None)
-def test_one_cut_is_the_best_there_is_where_one_action_varies(
-    varying, batch_size, axis
-):
+def test_single_cut_is_optimal_if_one_length_varies(varying, batch_size, axis):
     lengths = np.full((len(varying), 2), 9)
     lengths[:, axis] = varying
     lengths = np.pad(lengths, ((0, -len(lengths) % batch_size), (0, 0)))
@@ -141,7 +141,7 @@ def test_one_cut_is_the_best_there_is_where_one_action_varies(
     assert padded_frames(divide(lengths, batch_size, 2), lengths) == best
 
 
-def test_no_cut_is_made_that_saves_nothing():
+def test_divide_makes_no_cut_without_savings():
     assert PairPlan(np.full((100, 2), 8), 16, 0).shapes == ((8, 8),)
     assert len(divide(np.full((4, 2), 8), 1, 16)) == 1
 
@@ -159,7 +159,7 @@ def test_order_without_shuffling_is_as_given_and_repeats():
     ]
 
 
-def test_batch_larger_than_the_data():
+def test_batch_larger_than_the_data_has_filler_rows():
     plan = PairPlan(np.array([(20, 30), (30, 41), (9, 9)]), 16, 0)
     items, shape = plan.batch(12)
     assert shape == (32, 44)
@@ -167,7 +167,7 @@ def test_batch_larger_than_the_data():
     assert plan.batches_per_epoch == 1
 
 
-def test_changing_a_returned_batch_changes_no_later_one():
+def test_changing_a_returned_batch_does_not_change_later_ones():
     plan = PairPlan(np.arange(1, 81).reshape(40, 2), 4, 0)
     before = plan.batch(3)[0].copy()
     plan.batch(3)[0][:] = -5
@@ -185,7 +185,7 @@ def test_changing_a_returned_batch_changes_no_later_one():
         (np.array([(3, 4)]), {"seed": -1}, "seed"),
     ],
 )
-def test_bad_input_is_named(lengths, options, message):
+def test_bad_input_raises(lengths, options, message):
     with pytest.raises(InputError, match=message):
         PairPlan(lengths, **({"batch_size": 4, "seed": 0} | options))
 

@@ -1,4 +1,4 @@
-"""Bucket edges and the order of items."""
+"""Choice of bucket edges, and the items and order of batches."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ SMALL = st.lists(st.integers(1, 48), min_size=1, max_size=20).map(np.array)
 
 
 def frames_of_batches(lengths, edges, batch_size):
-    """Padded frames of one row, summed over batches, by playing the rules through."""
+    """Returns the frames of one row, summed over batches, by simulating the rules."""
     waiting, total = -len(lengths) % batch_size, 0
     lower = 0
     for edge in edges:
@@ -33,7 +33,7 @@ def frames_of_batches(lengths, edges, batch_size):
 
 @given(SMALL, st.integers(1, 6), st.integers(1, 3))
 @settings(deadline=None)
-def test_edges_are_the_best_there_are(lengths, batch_size, max_shapes):
+def test_edges_are_optimal(lengths, batch_size, max_shapes):
     edges = choose_edges(lengths, max_shapes, batch_size=batch_size)
     candidates = sorted({math.ceil(x / 4) * 4 for x in lengths})
     best = min(
@@ -47,7 +47,7 @@ def test_edges_are_the_best_there_are(lengths, batch_size, max_shapes):
     assert all(edge % 4 == 0 for edge in edges)
 
 
-def test_no_edge_is_chosen_that_saves_nothing():
+def test_no_edge_is_chosen_without_savings():
     assert choose_edges(np.array([5, 20, 90]), batch_size=16) == (92,)
     assert choose_edges(np.full(100, 8), batch_size=16) == (8,)
 
@@ -60,7 +60,7 @@ def test_edges_of_very_different_lengths_are_found_in_bounded_memory():
 
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 5), st.booleans())
 @settings(deadline=None)
-def test_every_item_comes_once_an_epoch_in_a_bucket_that_holds_it(
+def test_every_item_occurs_once_per_epoch_in_a_bucket_that_fits(
     lengths, batch_size, epoch, shuffle
 ):
     plan = BatchPlan(lengths, batch_size, 7, shuffle=shuffle)
@@ -79,7 +79,7 @@ def test_every_item_comes_once_an_epoch_in_a_bucket_that_holds_it(
 
 @given(LENGTHS, st.integers(1, 40))
 @settings(deadline=None)
-def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
+def test_shapes_and_padding_are_the_same_in_every_epoch(lengths, batch_size):
     plan = BatchPlan(lengths, batch_size, 3)
     for epoch in range(3):
         frames = sorted(frames for _, frames in epoch_of(plan, epoch))
@@ -91,9 +91,7 @@ def test_shapes_and_padding_are_those_of_every_epoch(lengths, batch_size):
 @pytest.mark.parametrize("kind", [BatchPlan, PairPlan])
 @given(PAIRS, st.integers(1, 40), st.integers(0, 2**40), st.data())
 @settings(deadline=None)
-def test_any_step_is_the_same_without_the_steps_before_it(
-    kind, lengths, batch_size, seed, data
-):
+def test_steps_do_not_depend_on_earlier_calls(kind, lengths, batch_size, seed, data):
     lengths = lengths[:, 0] if kind is BatchPlan else lengths
     plan = kind(lengths, batch_size, seed)
     steps = data.draw(st.lists(st.integers(0, 5 * plan.batches_per_epoch), max_size=8))
@@ -114,7 +112,7 @@ def test_order_depends_on_seed_and_epoch(kind, axes):
     assert (first != np.stack([i for i, _ in epoch_of(other, 0)])).any()
 
 
-def test_which_items_share_a_batch_and_which_move_up_changes():
+def test_epochs_move_different_items_to_the_longer_bucket():
     lengths = np.repeat([20, 100], [24, 24])
     plan = BatchPlan(lengths, 16, 0)
     assert plan.shapes == (20, 100)
@@ -123,7 +121,8 @@ def test_which_items_share_a_batch_and_which_move_up_changes():
         for items, frames in epoch_of(plan, epoch):
             if frames == 100:
                 moved |= set(items[lengths[items] == 20].tolist())
-    # 8 of 24 move in each of 20 epochs: one that never does has chance 3e-4.
+    # 8 of 24 items move in each of 20 epochs; an item never moves with probability
+    # 3e-4.
     assert len(moved) >= 20
 
 
@@ -144,7 +143,7 @@ def test_fillers_are_spread_over_the_shortest_bucket():
     assert fillers == {20: [2, 2, 2], 200: [0]}
 
 
-def test_batch_larger_than_the_data():
+def test_batch_larger_than_the_data_has_filler_rows():
     plan = BatchPlan(np.array([20, 30, 41]), 16, 0)
     items, frames = plan.batch(12)
     assert frames == 44
@@ -152,7 +151,7 @@ def test_batch_larger_than_the_data():
     assert plan.batches_per_epoch == 1
 
 
-def test_given_edges_are_kept():
+def test_given_edges_are_used_and_checked():
     plan = BatchPlan(np.array([20, 30, 41]), 1, 0, edges=(32, 64, 128))
     assert plan.shapes == (32, 64)
     with pytest.raises(InputError, match="longest item"):
@@ -161,7 +160,7 @@ def test_given_edges_are_kept():
         BatchPlan(np.array([20]), 1, 0, edges=(64, 32))
 
 
-def test_changing_a_returned_batch_changes_no_later_one():
+def test_changing_a_returned_batch_does_not_change_later_ones():
     plan = BatchPlan(np.arange(1, 40), 4, 0)
     before = plan.batch(3)[0].copy()
     plan.batch(3)[0][:] = -5
@@ -172,6 +171,6 @@ def test_changing_a_returned_batch_changes_no_later_one():
     ("lengths", "batch_size", "message"),
     [([], 4, "at least one item"), ([3, 0], 4, "item 1"), ([3], 0, "batch_size")],
 )
-def test_bad_input_is_named(lengths, batch_size, message):
+def test_bad_input_raises(lengths, batch_size, message):
     with pytest.raises(InputError, match=message):
         BatchPlan(np.array(lengths), batch_size, 0)

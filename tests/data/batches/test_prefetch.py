@@ -1,4 +1,4 @@
-"""Work ahead in a thread: order, errors, and the thread's end."""
+"""Loading ahead in a thread: order, errors, and the end of the thread."""
 
 import gc
 import itertools
@@ -8,7 +8,7 @@ import pytest
 
 from actiongpt_jax.data.batches.prefetch import prefetch
 
-# Only a bound for a test that would hang otherwise; nothing is measured.
+# Seconds after which a test fails that would hang otherwise; nothing is measured.
 PATIENCE = 60
 
 
@@ -24,7 +24,7 @@ def test_results_come_in_order(depth):
     assert not workers()
 
 
-def test_no_steps():
+def test_no_steps_yield_nothing():
     assert list(prefetch(str, [])) == []
 
 
@@ -77,7 +77,7 @@ def test_an_error_in_the_steps_is_raised():
     assert not workers()
 
 
-def test_closing_ends_the_thread_after_the_load_under_way():
+def test_closing_ends_the_thread_after_the_load_in_progress():
     entered, release = threading.Event(), threading.Event()
     begun, finished = [], []
 
@@ -101,7 +101,7 @@ def test_closing_ends_the_thread_after_the_load_under_way():
     assert list(results) == []
 
 
-def test_losing_the_consumer_ends_the_thread():
+def test_thread_ends_if_the_consumer_fails_or_is_deleted():
     def consume():
         for step in prefetch(lambda step: step, itertools.count()):
             if step == 5:
@@ -120,7 +120,7 @@ def test_losing_the_consumer_ends_the_thread():
     assert not workers()
 
 
-def test_one_that_is_never_started_starts_no_thread():
+def test_unused_generator_starts_no_thread():
     results = prefetch(lambda step: step, range(3))
     assert not workers()
     del results

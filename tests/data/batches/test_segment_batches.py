@@ -1,4 +1,4 @@
-"""Raw batches from stores, and what models are given of them."""
+"""Raw batches of segments, and the model batches made from them."""
 
 import functools
 import json
@@ -35,13 +35,13 @@ from tests.data.batches.cases import (
 )
 from tests.data.batches.letters import WIDTH, embed_letters
 
-# Rounding of float32 where XLA fuses differently for different shapes: a few units
-# in the last place of numbers up to about 3.
+# float32 rounding differs because XLA fuses differently for different shapes: by a few
+# units in the last place of numbers up to about 3.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=2e-6, atol=2e-6)
 
 
 def make_segments(store, lengths):
-    """Segments of the given lengths anywhere in the store's sequences."""
+    """Returns random segments with the given lengths."""
     names = list(PHRASES)
     return [
         Segment(f"s{i}", sequence, start, end, names[i % 3])
@@ -55,7 +55,7 @@ def make_batches(store, embeddings, lengths, batch_size=4, seed=0, **options):
     return SegmentBatches(store, segments, embeddings, plan, **options), segments
 
 
-# Few different ones: each is compiled alone.
+# Only three distinct lengths, because each takes a compilation.
 LENGTHS = [20, 41, 20, 41, 90, 20, 90, 41, 20, 20, 41]
 
 
@@ -66,7 +66,7 @@ LENGTHS = [20, 41, 20, 41, 90, 20, 90, 41, 20, 20, 41]
     st.integers(0, 30),
 )
 @settings(deadline=None, max_examples=50)
-def test_raw_batch_is_the_segments_and_their_text(
+def test_raw_batch_holds_segments_and_their_texts(
     store, embeddings, lengths, batch_size, source, step
 ):
     batches, segments = make_batches(
@@ -105,7 +105,7 @@ def test_raw_batch_is_the_segments_and_their_text(
         np.testing.assert_array_equal(raw["tokens"][i, :m], tokens)
 
 
-def test_number_of_tokens_is_one_for_the_data_set(store, embeddings):
+def test_all_batches_have_the_same_number_of_tokens(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS)
     longest = max(len(embeddings.tokens(phrase)) for phrase in PHRASES)
     assert batches.num_tokens % 8 == 0
@@ -155,9 +155,7 @@ def encode_alone(rotations, translation, heading):
 
 
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
-def test_features_of_real_frames_are_those_of_the_segment_alone(
-    store, embeddings, heading
-):
+def test_features_equal_those_of_each_segment_alone(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
     convert = jax.jit(model_batch, static_argnames="heading")
     seen = 0
@@ -174,7 +172,7 @@ def test_features_of_real_frames_are_those_of_the_segment_alone(
     assert seen == len(segments)
 
 
-def test_headings_differ(store, embeddings):
+def test_headings_give_different_features(store, embeddings):
     raw = make_batches(store, embeddings, LENGTHS)[0].load(0)
     convert = jax.jit(model_batch, static_argnames="heading")
     yaw = convert(raw, IDENTITY)["features"]
@@ -185,7 +183,7 @@ def test_headings_differ(store, embeddings):
 
 
 @pytest.mark.parametrize("longer", [1, 60])
-def test_the_bucket_does_not_change_features(store, embeddings, longer):
+def test_padded_length_does_not_change_features(store, embeddings, longer):
     batches, _ = make_batches(store, embeddings, LENGTHS)
     convert = jax.jit(model_batch)
     normalizer = random_normalizer()
@@ -234,7 +232,7 @@ def test_an_epoch_compiles_once_per_shape(store, embeddings):
 
 
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
-def test_fit_features_sees_every_real_frame_once(store, embeddings, heading):
+def test_fit_features_uses_every_real_frame_once(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
     alone = [
         encode_alone(*frames_of(store, segment), heading=heading)
@@ -259,7 +257,7 @@ def test_fit_features_is_the_same_for_every_seed_and_process(store, embeddings):
     np.testing.assert_array_equal(first.std, second.std)
 
 
-def test_bad_input_is_named_before_any_step(store, embeddings):
+def test_bad_input_raises_before_any_step(store, embeddings):
     segments = make_segments(store, LENGTHS)
     plan = BatchPlan(np.array(LENGTHS), 4, 0)
     with pytest.raises(InputError, match="items' lengths"):
@@ -277,7 +275,7 @@ def test_bad_input_is_named_before_any_step(store, embeddings):
 
 @pytest.fixture(scope="module")
 def minibabel(shared_file, tmp_path_factory):
-    """Stores of motions and of letters of the real corpus."""
+    """The motion store of minibabel and an embedding store of its descriptions."""
     folder = shared_file("data/minibabel")
     out = tmp_path_factory.mktemp("minibabel")
     store_builder.build_motion_store(

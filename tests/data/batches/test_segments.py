@@ -19,7 +19,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
 
-# Two of the reference's own spelling corrections, which its extraction applies.
+# Two of the spelling corrections that the reference's extraction applies.
 SPELLING = {"righthand": "right hand", "foward": "forward"}
 
 
@@ -80,7 +80,7 @@ def span(start, end, phrase="walk"):
         ((span(0, 50), span(40, 60), span(44, 90)), (47, 0, 43), (48, 0, 42)),
     ],
 )
-def test_where_pairs_are_cut(parts, correct, reference):
+def test_cut_pair_divides_frames_as_specified(parts, correct, reference):
     assert cut_pair(parts) == correct
     assert cut_pair(parts, "reference") == reference
 
@@ -124,7 +124,7 @@ def test_order_of_labels_does_not_matter(spans, random):
 
 @pytest.fixture
 def store(tmp_path, write_npz):
-    """12 s of three labelled recordings and one with labels of the whole only."""
+    """Four recordings of 12 s; recording 2 has only labels of the whole."""
     labels = {
         "0": (
             ("run", 1.0, 3.0),
@@ -158,7 +158,7 @@ def test_segments_of_a_store(store):
     assert [s.phrase for s in segments(store, max_frames=40)] == ["walk"]
 
 
-def test_labels_of_whole_recordings_join_where_there_are_no_others(store):
+def test_sequence_labels_are_used_if_there_are_no_frame_labels(store):
     added = segments(store, "train", "frame+sequence")[3:]
     assert [(s.key, s.sequence, s.start, s.end, s.phrase) for s in added] == [
         ("2-0", 2, 0, 360, "dance"),
@@ -180,7 +180,7 @@ def test_pairs_of_a_store(store):
     assert phrases(got.values()) == ["run", "sit", "walk"]
 
 
-def test_unknown_choices_are_named(store):
+def test_rejects_unknown_split_and_labels(store):
     with pytest.raises(InputError, match="'test'"):
         segments(store, "test")
     with pytest.raises(InputError, match="frame, frame"):

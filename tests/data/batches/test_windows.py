@@ -1,4 +1,4 @@
-"""Windows of clips: which there are, what is drawn, what is loaded."""
+"""Windows of clips: how they are listed, drawn and loaded."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ from tests.data.batches.letters import WIDTH, embed_letters
 
 
 def make_store(lengths, labels, hands=True, seed=0):
-    """A store in memory; `labels` are (sequence, start, end, phrase[, kind])."""
+    """Returns a store in memory; labels are (sequence, start, end, phrase[, kind])."""
     rng = np.random.default_rng(seed)
     n = sum(lengths)
     ends = list(itertools.accumulate(lengths))
@@ -55,7 +55,7 @@ def make_store(lengths, labels, hands=True, seed=0):
 
 
 def all_windows(found):
-    """{(sequence, first frame): phrase} of every window."""
+    """Returns {(sequence, first frame): phrase} of every window."""
     return {
         (clip.sequence, clip.window(i)[0]): clip.window(i)[1]
         for clip in found
@@ -64,7 +64,7 @@ def all_windows(found):
 
 
 def named_by_hand(spans, start, num_frames):
-    """The phrase of one window, frame by frame, or None."""
+    """Returns the phrase of one window, counted frame by frame, or None."""
     cover, labelled, pauses = {}, 0, 0
     for frame in range(start, start + num_frames):
         here = [s for s in spans if s.start <= frame < s.end]
@@ -90,9 +90,9 @@ SPANS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 45), SPANS, st.integers(2, 12))
-# A tie in the second clip, between actions whose order the first one tells.
+# A tie in the second clip, between actions whose order depends on the first clip.
 @example(17, [(0, 1, "jump"), (0, 16, "walk"), (0, 16, "jump")], 2)
-def test_windows_are_named_after_what_covers_most_of_them(length, spans, num_frames):
+def test_windows_are_named_after_the_action_that_covers_most(length, spans, num_frames):
     spans = [(0, a, min(a + n, length), p) for a, n, p in spans if a < length]
     store = make_store([length], spans)
     found = clips(store, num_frames=num_frames, clip_frames=15)
@@ -107,7 +107,7 @@ def test_windows_are_named_after_what_covers_most_of_them(length, spans, num_fra
     assert phrases(found) == sorted(set(expected.values()))
 
 
-def test_clips_of_the_default_size():
+def test_clips_have_the_default_size():
     labels = [(i, 0, 300, "walk") for i in range(3)]
     store = make_store([250, 59, 165], labels)
     found = clips(store)
@@ -125,7 +125,7 @@ def test_clips_of_the_default_size():
         found[-1].window(6)
 
 
-def test_labels_of_whole_sequences_count_where_there_is_no_other():
+def test_sequence_labels_are_used_if_there_are_no_frame_labels():
     labels = [
         (0, 0, 80, "exercise", "sequence"),
         (1, 0, 80, "exercise", "sequence"),
@@ -139,9 +139,9 @@ def test_labels_of_whole_sequences_count_where_there_is_no_other():
     assert [clip.sequence for clip in clips(store, labels="frame")] == [1]
 
 
-def test_published_number_of_windows_and_their_draws(golden):
+def test_number_of_windows_and_draws_equal_published_ones(golden):
     case = golden("motionclip/dataset")
-    assert case["skipped_first_sequence"]  # which is not copied
+    assert case["skipped_first_sequence"]  # a fault that we do not copy
     lengths = case["seq_lens"][1:].tolist()
     labels = [(i, 0, n, "walk") for i, n in enumerate(lengths)]
     found = clips(make_store(lengths, labels), window_text="reference")
@@ -154,7 +154,7 @@ def test_published_number_of_windows_and_their_draws(golden):
 
 
 def published_labels(shared_file):
-    """Returns (name, BABEL entry, frames at 30 fps, painted phrase of each)."""
+    """Yields (name, BABEL entry, frames at 30 fps, published phrase of each frame)."""
     path = shared_file("golden/motionclip/amass_parser.json")
     content = json.loads(path.read_text())
     out = content["out"]["amass/train"]
@@ -163,7 +163,7 @@ def published_labels(shared_file):
         yield vid, content["babel"][f"CMU/{subject}/{name}.npz"], n, painted
 
 
-def test_published_painting_of_labels(shared_file):
+def test_reference_texts_equal_published_ones(shared_file):
     for vid, entry, n, painted in published_labels(shared_file):
         frames = entry["frame_ann"] or {"labels": []}
         rows = [
@@ -176,7 +176,7 @@ def test_published_painting_of_labels(shared_file):
             clips(store, num_frames=5, clip_frames=n, window_text="reference")
         )
         for start in range(n - 4):
-            # What is published lacks a blank, and has empty labels in it.
+            # The published texts lack a blank before "and" and have empty labels.
             names = {
                 part for p in painted[start : start + 5] for part in p.split("and ")
             }
@@ -184,7 +184,7 @@ def test_published_painting_of_labels(shared_file):
             assert found.get((0, start)) == expected, (vid, start)
 
 
-def test_published_choice_of_joints(golden, tmp_path):
+def test_joints_equal_published_ones(golden, tmp_path):
     case = golden("motionclip/amass_parser_theta")
     joints = np.array([*range(amass.NUM_JOINTS), *amass.HAND_JOINTS])
     columns = (3 * joints[:, None] + np.arange(3)).ravel()
@@ -207,7 +207,7 @@ def test_published_choice_of_joints(golden, tmp_path):
         np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
-def test_reference_joins_labels_of_which_later_ones_hide_earlier_ones():
+def test_reference_joins_labels_and_later_ones_hide_earlier_ones():
     labels = [(0, 0, 20, "walk"), (0, 8, 30, "jump"), (0, 30, 40, "transition")]
     store = make_store([60], labels)
     found = all_windows(
@@ -236,7 +236,7 @@ def found(store):
     return clips(store)
 
 
-def test_draws_depend_on_seed_epoch_and_place_only(found):
+def test_draws_depend_only_on_seed_epoch_and_place(found):
     draws = draw_windows(found, 3, 5)
     assert draws == draw_windows(found, 3, 5)
     assert draws[:4] == draw_windows(found[:4], 3, 5)
@@ -246,13 +246,13 @@ def test_draws_depend_on_seed_epoch_and_place_only(found):
         assert known[clip.sequence, start] == phrase
 
 
-def test_every_window_is_as_likely_as_another(found):
+def test_windows_are_drawn_uniformly(found):
     clip, epochs = found[0], 4000
     assert clip.num_windows == 41 and len(clip.runs) == 2
     starts = [draw_windows([clip], 1, e)[0][0] for e in range(epochs)]
     counts = np.bincount(starts, minlength=41)
-    # Chi-squared of 40 degrees of freedom; beyond 90 in 1 of 10^5 cases, but the
-    # draws are the same every time.
+    # Chi-squared with 40 degrees of freedom exceeds 90 in 1 of 10^5 cases; the draws
+    # are the same every time.
     assert ((counts - epochs / 41) ** 2 / (epochs / 41)).sum() < 90
 
 
@@ -305,7 +305,7 @@ def test_batches_hold_the_drawn_windows(store, found, embeddings):
 
 
 @pytest.mark.parametrize("turn", [False, True])
-def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
+def test_batches_do_not_depend_on_order_of_reading_or_process(
     store, found, embeddings, turn
 ):
     plan = plan_of(found)
@@ -325,7 +325,7 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_read(
     assert_processes_load_the_whole_batch(make, 2, len(steps))
 
 
-def test_turned_windows_face_anywhere_and_move_as_before(store, found, embeddings):
+def test_turned_windows_are_rotated_about_the_vertical(store, found, embeddings):
     straight, turned = (
         WindowBatches(store, found, embeddings, plan_of(found), seed=9, turn=turn)
         for turn in (False, True)
@@ -333,7 +333,7 @@ def test_turned_windows_face_anywhere_and_move_as_before(store, found, embedding
     count = 2 * turned.plan.batches_per_epoch
     raws = [turned.load(step) for step in range(count)]
     angles = [a for raw in raws for a in raw["turn"][raw["item"] >= 0]]
-    # Every window has an angle of its own, in every epoch.
+    # Every window has a different angle in every epoch.
     assert len({float(a) for a in angles}) == 2 * len(found)
     assert min(angles) >= 0
     assert max(angles) <= np.float32(2 * np.pi)
@@ -345,7 +345,8 @@ def test_turned_windows_face_anywhere_and_move_as_before(store, found, embedding
     )
     c, s = np.cos(float(raw["turn"][0])), np.sin(float(raw["turn"][0]))
     matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    # Two rows of the root's matrix, and the way: from the left in the world.
+    # The turn multiplies the displacement and the root's matrix from the left; two rows
+    # of the matrix are stored.
     root = before[:, :6].reshape(-1, 2, 3)
     root = np.concatenate([root, np.cross(root[:, :1], root[:, 1:])], 1)
     expected = (matrix @ root)[:, :2].reshape(-1, 6)
@@ -363,7 +364,7 @@ def test_validation_is_not_turned(store, found, embeddings):
     assert "turn" not in batches.load(0)
 
 
-def test_validation_takes_the_middle(store, found, embeddings):
+def test_validation_takes_the_middle_window(store, found, embeddings):
     plan = plan_of(found, shuffle=False)
     batches = WindowBatches(store, found, embeddings, plan, seed=None, source="phrase")
     raw = batches.load(0)
@@ -376,7 +377,7 @@ def test_validation_takes_the_middle(store, found, embeddings):
     )
 
 
-def test_no_hands_is_hands_at_rest(embeddings):
+def test_missing_hands_are_at_rest(embeddings):
     store = make_store([100], [(0, 0, 100, "walk")], hands=False)
     found = clips(store)
     raw = WindowBatches(store, found, embeddings, plan_of(found, 1), seed=0).load(0)
@@ -384,7 +385,7 @@ def test_no_hands_is_hands_at_rest(embeddings):
 
 
 @pytest.mark.parametrize("displacement", ["pelvis", "reference"])
-def test_model_batch(store, embeddings, displacement):
+def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
     # 58 frames are padded to 60, and 7 windows to 8.
     found = clips(store, num_frames=58, clip_frames=300)
     plan = BatchPlan(np.full(len(found), 58), 4, 0)
@@ -409,14 +410,14 @@ def test_model_batch(store, embeddings, displacement):
                 align="yaw",
                 displacement=displacement,
             )
-            # Fused differently for another shape: a few units in the last place.
+            # XLA fuses differently for another shape: a few units in the last place.
             np.testing.assert_allclose(
                 batch["poses"][row, :length], expected, atol=2e-6
             )
     assert fillers == -len(found) % 4
 
 
-def test_pictures(store, found, embeddings, tmp_path):
+def test_images_are_read_by_clip_and_checked(store, found, embeddings, tmp_path):
     path = tmp_path / "pictures.safetensors"
     vectors = {
         clip.key: np.full(WIDTH, i, np.float16) for i, clip in enumerate(found)
@@ -446,8 +447,8 @@ def test_pictures(store, found, embeddings, tmp_path):
         read_images(tmp_path / "nothing", found)
 
 
-def test_bad_input(store, found, embeddings, tmp_path):
-    with pytest.raises(InputError, match="2 to 100 frames, those of a clip, got 101"):
+def test_bad_input_raises(store, found, embeddings, tmp_path):
+    with pytest.raises(InputError, match="2 to 100 frames, the length of a clip.*101"):
         clips(store, num_frames=101)
     with pytest.raises(InputError, match="labels must be one of frame"):
         clips(store, labels="words")
