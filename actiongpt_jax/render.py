@@ -1,11 +1,12 @@
-"""Shows motions as pictures, videos or pages, and writes them for other tools.
+"""Renders motions as pictures, videos or web pages, or exports them to other tools.
 
 python -m actiongpt_jax.render motions/*.npz --out motions.html
 python -m actiongpt_jax.render walk.npz --out walk.mp4
 
-The ending of --out decides: .png (poses over time, one row per motion), .gif, .mp4
-(motions side by side), .html (an interactive page in one file); of a single motion also
-.glb, .bvh, .npz and .json. Motions are npz files as `generate` and AMASS write them.
+The suffix of --out selects the format: .png (poses over time, one row per motion),
+.gif and .mp4 (motions side by side), .html (an interactive page in one file). A single
+motion can also be written as .glb, .bvh, .npz or .json. The inputs are npz files in the
+format of `generate` or of AMASS.
 """
 
 import pathlib
@@ -21,21 +22,31 @@ def make_parser() -> cli.Parser:
     parser = cli.command_parser("render", __doc__)
     add = parser.add_argument
     add("motions", nargs="+", metavar="MOTION", help="npz file with poses and trans")
-    add("--out", required=True, help="file to write; its ending decides what")
+    add("--out", required=True, help="file to write; its suffix selects the format")
     title = "title of a motion, once per motion in order (default: file names)"
     add("--title", action="append", help=title)
-    add("--figure", choices=FIGURES, default="skeleton", help="figure in .gif and .mp4")
-    add("--body", help="body model (SMPL-H's model.npz): its mesh in .gif and .mp4")
-    add("--size", type=int, default=480, help="pixels of one motion in .gif and .mp4")
+    add(
+        "--figure",
+        choices=FIGURES,
+        default="skeleton",
+        help="how the body is drawn in .gif and .mp4",
+    )
+    add("--body", help="body model (SMPL-H's model.npz) to draw in .gif and .mp4")
+    add(
+        "--size",
+        type=int,
+        default=480,
+        help="width of one motion in .gif and .mp4, pixels",
+    )
     add("--fps", type=float, default=30.0, help="frames per second of .gif and .mp4")
     add("--poses", type=int, default=9, help="poses per row of the .png, 2 to 40")
-    add("--descriptions", help="file of descriptions, shown on demand in the .html")
-    add("--layout", choices=COLUMNS, default="smplh", help="columns of the .npz")
+    add("--descriptions", help="file of descriptions that the .html shows on demand")
+    add("--layout", choices=COLUMNS, default="smplh", help="column layout of the .npz")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads motions, writes the one file."""
+    """Reads the motions and writes them to one file."""
     args = make_parser().parse_args(argv)
 
     from actiongpt_jax.data.motion import load_motion

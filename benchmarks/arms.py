@@ -1,9 +1,9 @@
-"""Arms of an experiment: train what is missing, judge it, one line for each.
+"""Trains and evaluates the arms of an experiment, with one result line per arm.
 
 An arm is a model trained on one kind of text. Its embedding store lies in the folder
-of texts under a name that says what it is (`minilm-k4`, `minilm-k4-terse`,
-`minilm-k4-action`), its runs and their figures in the folder of results: what is
-there is taken as it is.
+--text-dir under a name made of its settings (`minilm-k4`, `minilm-k4-terse`,
+`minilm-k4-action`); its runs and their metrics lie in the folder --out. Stores, runs
+and metrics that exist are used without recomputing them.
 """
 
 import argparse
@@ -36,17 +36,17 @@ MODELS = ("motionclip", "temos", "teach")
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What is trained.
+    """A model and the kind of text that it is trained on.
 
     Attributes:
-        row: its name in the table.
-        model: motionclip, temos or teach.
-        source: 'descriptions' or 'phrase'.
-        k: descriptions of a text.
-        encoder: of texts; None takes that of the flags.
-        aggregation: how k become one.
-        writer: of the descriptions, None for the first of the file.
-        prompt: that they answer.
+        row: name of the arm in the table.
+        model: 'motionclip', 'temos' or 'teach'.
+        source: text that the model reads, 'descriptions' or 'phrase'.
+        k: number of descriptions per phrase.
+        encoder: name of the text encoder; None takes that of the flags.
+        aggregation: how the embeddings of k descriptions are combined into one.
+        writer: writer of the descriptions; None takes the first one in the file.
+        prompt: name of the prompt that the descriptions answer.
     """
 
     row: str
@@ -59,23 +59,23 @@ class Arm:
     prompt: str = PROMPT
 
     def labels(self, encoder: str) -> list[str]:
-        """Returns what tells its texts from others, the encoder's name first."""
-        found = [encoder.rstrip("/").rsplit("/")[-1], f"k{self.k}"]
-        found += [self.writer] if self.writer else []
-        found += [self.prompt] if self.prompt != PROMPT else []
-        found += [self.aggregation] if self.aggregation != AGGREGATE else []
-        return found
+        """Returns the parts of the embedding store's name, the encoder's name first."""
+        labels = [encoder.rstrip("/").rsplit("/")[-1], f"k{self.k}"]
+        labels += [self.writer] if self.writer else []
+        labels += [self.prompt] if self.prompt != PROMPT else []
+        labels += [self.aggregation] if self.aggregation != AGGREGATE else []
+        return labels
 
 
 def make_parser(
     doc: str | None, out: str, built_in: bool = False
 ) -> argparse.ArgumentParser:
-    """Returns a parser with the flags that all such scripts share.
+    """Returns a parser with the flags that all scripts with arms share.
 
     Args:
-        doc: of the script.
-        out: where runs go unless it is said.
-        built_in: whether there are data where none are named.
+        doc: docstring of the script, for its help.
+        out: default folder of the runs.
+        built_in: whether the script uses built-in data if no --data is given.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,39 +83,48 @@ def make_parser(
     add = parser.add_argument
     add("--data", required=not built_in, help="motion store")
     add("--text-dir", required=not built_in, help="folder of embedding stores")
-    add("--descriptions", help="file to make stores from that are missing")
-    add("--encoder", default="distilbert-base-uncased", help="of TEMOS and TEACH")
+    add("--descriptions", help="file to make missing embedding stores from")
+    add(
+        "--encoder",
+        default="distilbert-base-uncased",
+        help="text encoder of TEMOS and TEACH",
+    )
     add(
         "--clip-encoder",
         default="openai/clip-vit-base-patch32",
-        help="of MotionCLIP; any with a vector for each text, such as minilm",
+        help="text encoder of MotionCLIP, with one vector per text, such as minilm",
     )
-    add("--config", default="", help="words of the configs, such as demo or debug")
-    add("--budget", type=int, default=1000, help="training steps of each run")
-    add("--seeds", type=int, nargs="+", default=[0])
-    add("--split", default="val", help="to judge on")
-    add("--limit", type=int, help="so many motions of it")
-    add("--samples", type=int, default=1, help="motions of each text")
-    add("--evaluator", metavar="WORKDIR", help="says how motions fit their texts")
+    add("--config", default="", help="variant of the configs, such as demo or debug")
+    add("--budget", type=int, default=1000, help="training steps per run")
+    add("--seeds", type=int, nargs="+", default=[0], help="one run per seed and arm")
+    add("--split", default="val", help="split to evaluate on")
+    add("--limit", type=int, help="number of motions of the split to evaluate")
+    add("--samples", type=int, default=1, help="motions generated per text")
+    add(
+        "--evaluator",
+        metavar="WORKDIR",
+        help="run of a retrieval evaluator, which adds R-precision and FID",
+    )
     add("--out", default=out, help="folder of the runs")
     add("--save", help="write the results to this file as well")
     return parser
 
 
 def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Trains and judges arms, and prints a line for each.
+    """Trains and evaluates arms, and prints a line for each.
 
     Returns:
-        The lines, see `summary`, or under `missing` what to do to have its texts. After
-        a model's first arm a line for each of the baselines, which train nothing.
+        One line per arm: the figures of `summary`, or under `missing` the commands that
+        make the arm's texts. The first arm of each model is followed by one line per
+        baseline, which needs no training.
 
     Raises:
-        InputError: where an arm has its texts and still cannot be trained or judged.
+        InputError: if an arm has its texts but cannot be trained or evaluated.
     """
     lines, known = [], {}
     for arm in arms:
         line: dict[str, Any] = {"row": arm.row, "model": arm.model, "text": arm.source}
-        own = [line]
+        arm_lines = [line]
         try:
             text = _text(arm, args)
         except _NoTextError as error:
@@ -124,26 +133,28 @@ def run(arms: Iterable[Arm], args: argparse.Namespace) -> list[dict[str, Any]]:
             first = arm.model not in known
             if first:
                 known[arm.model] = training_phrases(_config(arm, text, 0, args))
-            found = [_judged(arm, text, seed, args, first) for seed in args.seeds]
-            made = {"steps": args.budget, "seeds": args.seeds}
-            line |= {**made, **summary(found, known[arm.model])}
+            results = [
+                _train_and_evaluate(arm, text, seed, args, first) for seed in args.seeds
+            ]
+            setup = {"steps": args.budget, "seeds": args.seeds}
+            line |= {**setup, **summary(results, known[arm.model])}
             for name in BASELINES if first else ():
-                others = [one["baselines"][name] for one in found]
+                others = [one["baselines"][name] for one in results]
                 label = f"{arm.model} {name.replace('_', ' ')}"
                 about = {"row": label, "model": arm.model, "text": "none"}
                 about |= {"steps": 0, "seeds": args.seeds}
-                own.append({**about, **summary(others, known[arm.model])})
-        for line in own:
+                arm_lines.append({**about, **summary(others, known[arm.model])})
+        for line in arm_lines:
             print(json.dumps(line), flush=True)
-        lines += own
+        lines += arm_lines
         jax.clear_caches()
     return lines
 
 
-def beside_paper(
+def add_paper_figures(
     lines: list[dict[str, Any]], published: Mapping[Any, tuple[float | None, ...]]
 ) -> list[dict[str, Any]]:
-    """Adds the paper's figures to lines, by row, or by model and text."""
+    """Adds the paper's figures to lines, matched by row or by (model, text)."""
     for line in lines:
         row = published.get(line["row"]) or published.get((line["model"], line["text"]))
         if row is not None:
@@ -152,7 +163,7 @@ def beside_paper(
 
 
 def as_text(lines: list[dict[str, Any]]) -> str:
-    """Lays lines out as a table, the paper's under ours."""
+    """Formats lines as a table, with the paper's figures below ours."""
     width = max([len(line["row"]) for line in lines] + [10]) + 8
     head = "".join(f"{name.replace('_', ' '):>12}" for name in paper.COLUMNS)
     table = [" " * width + head]
@@ -170,14 +181,16 @@ def as_text(lines: list[dict[str, Any]]) -> str:
 
 
 class _NoTextError(Exception):
-    """An arm has no texts; says what makes them."""
+    """Raised if an arm has no texts; the message names the commands that make them."""
 
 
 def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
-    """Returns an arm's embedding store; makes it where descriptions are given.
+    """Returns the path of an arm's embedding store.
+
+    A missing store is made if --descriptions is given.
 
     Raises:
-        _NoTextError: where there is none, or it lacks what the arm reads.
+        _NoTextError: if the store is missing or lacks texts that the arm reads.
     """
     clip = arm.model == "motionclip"
     encoder = arm.encoder or (args.clip_encoder if clip else args.encoder)
@@ -206,17 +219,19 @@ def _text(arm: Arm, args: argparse.Namespace) -> pathlib.Path:
         except InputError as error:
             todo = f"{todo} ({error})"
     if not store.exists():
-        raise _NoTextError(f"no {store}; make it with: {describe}; {todo}")
-    if lacking := _lacking(arm, store, args):
+        raise _NoTextError(f"{store} does not exist; make it with: {describe}; {todo}")
+    if lacking := _missing_phrases(arm, store, args):
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise _NoTextError(
             f"{store} has no {arm.source} of {', '.join(map(repr, lacking[:3]))}"
-            f"{more}; make it anew with: {describe}; {todo}"
+            f"{more}; delete it and make it again with: {describe}; {todo}"
         )
     return store
 
 
-def _lacking(arm: Arm, store: pathlib.Path, args: argparse.Namespace) -> list[str]:
+def _missing_phrases(
+    arm: Arm, store: pathlib.Path, args: argparse.Namespace
+) -> list[str]:
     """Returns the phrases that an arm reads and an embedding store lacks."""
     config, embeddings = _config(arm, store, 0, args), open_embeddings(store)
     task, motion = task_of(config), open_store(pathlib.Path(args.data))
@@ -242,7 +257,7 @@ def _config(
             f"--config.train.seed={seed}",
         ],
     )
-    # It is judged below, not on the way.
+    # The run is evaluated after training, not during it.
     config.train.eval_epochs = 10**6
     if arm.model == "motionclip":
         embeddings = open_embeddings(text)
@@ -251,14 +266,14 @@ def _config(
     return config
 
 
-def _judged(
+def _train_and_evaluate(
     arm: Arm,
     text: pathlib.Path,
     seed: int,
     args: argparse.Namespace,
     baselines: bool,
 ) -> dict[str, Any]:
-    """Trains one run of an arm where it is not there, and judges it."""
+    """Trains one run of an arm unless it is complete, and evaluates it."""
     name = text.name
     if arm.source == "phrase":
         name = f"phrase-{open_embeddings(text).encoder.rstrip('/').rsplit('/')[-1]}"
@@ -280,16 +295,17 @@ def _judged(
 
 
 def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, Any]:
-    """Averages over seeds.
+    """Averages the results of several seeds.
 
     Args:
-        found: what `evaluate` wrote, seed by seed.
-        known: phrases of training.
+        found: results that `evaluate` wrote, one per seed.
+        known: phrases that occur in training.
 
     Returns:
-        motions; the paper's eight figures, and under spread the largest minus the
-        smallest; seen and unseen, see `by_novelty`; and, where there is an evaluator,
-        retrieval: R-precision in pools and FID. Each of these beside its spread.
+        motions: number of motions; figures: the paper's eight figures; spread: their
+        spread over the seeds, largest minus smallest; seen and unseen: the figures of
+        `by_novelty`; retrieval: R-precision in pools and FID, if there is an evaluator.
+        Next to each figure of seen, unseen and retrieval is its spread.
     """
     columns = [
         {name: one["ape_ave"]["mean"][name][0] for name in paper.COLUMNS}
@@ -319,13 +335,18 @@ def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, An
 def by_novelty(
     phrases: Mapping[str, Mapping[str, float]], known: Collection[str]
 ) -> dict[str, dict[str, float]]:
-    """Averages over phrases of training, and over those of which one is new.
+    """Averages separately over seen phrases and over those with an unseen action.
+
+    Args:
+        phrases: phrase, or phrases of a series joined by ", then " -> figures.
+        known: phrases that occur in training.
 
     Returns:
-        seen, unseen -> metres: ape_local tells the pose, ape_global also where
-        somebody went; phrases, how many. What there is none of is left out.
+        'seen' and 'unseen' -> figures: ape_local in metres measures the pose,
+        ape_global in metres also the path, phrases is the number of phrases. A group
+        without phrases is left out.
     """
-    found = {}
+    groups = {}
     for name, new in (("seen", False), ("unseen", True)):
         those = [
             figures
@@ -333,21 +354,21 @@ def by_novelty(
             if new == any(name not in known for name in names.split(", then "))
         ]
         if those:
-            found[name] = {
+            groups[name] = {
                 figure: statistics.fmean(one[figure] for one in those)
                 for figure in ("ape_local", "ape_global")
             } | {"phrases": len(those)}
-    return found
+    return groups
 
 
 def _retrieval(found: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the share of motions whose text is among the nearest, and the FID."""
+    """Returns R-precision in pools of texts, and FID, of one evaluation."""
     sides = {"": "generated", "real_": "real", "shuffled_": "shuffled_texts"}
     figures = {
         f"{prefix}top{k}": found[side]["pool"][f"top{k}"]
         for prefix, side in sides.items()
         for k in (1, 2, 3)
-        # One text alone is always the nearest.
+        # A pool of one text is always right, so it is left out.
         if "pool" in found.get(side, {})
     }
     if figures:

@@ -2,10 +2,11 @@ r"""How long do the metrics of an evaluation take, beyond generation?
 
     python benchmarks/evaluation_speed.py [--clips 5000] [--save FILE]
 
-Judges clips of lengths like BABEL's (15 to 750 frames, median about 50) against clips
-that cost nothing to make: APE and AVE, feet, jerk and ground, the journal on disk, the
-summary with its intervals. Prints a JSON line per protocol: seconds with compilation,
-and how far the peak of memory rose between the first fifth and the end.
+Evaluates clips with lengths like BABEL's (15 to 750 frames, median about 50) against
+clips that cost nothing to generate: APE and AVE, feet, jerk and ground, the journal on
+disk, and the summary with its confidence intervals. Prints a JSON line per protocol:
+seconds including compilation, and the peak of memory after the first fifth and at the
+end.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from actiongpt_jax.evaluation.summary import summarise
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=5000)
+    parser.add_argument("--clips", type=int, default=5000, help="number of clips")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     rows = []
@@ -39,7 +40,7 @@ def main():
 
 
 def run(clips, protocol):
-    """Judges once."""
+    """Evaluates all clips once under a protocol, and returns time and memory."""
     rng = np.random.default_rng(0)
     frames = np.clip(np.exp(rng.normal(np.log(50), 0.8, clips)), 15, 750).astype(int)
     starts = np.cumsum(frames) - frames
@@ -52,17 +53,17 @@ def run(clips, protocol):
                 zip(phrases, frames, starts, strict=True)
             )
         ]
-        # Longest first: what the longest need at once does not count as growth.
+        # Longest first, so that the memory of long clips does not count as growth.
         cases.sort(key=lambda case: (-case.frames, case.key))
         journal = Journal(pathlib.Path(folder) / "rows.jsonl", {})
         peaks, done = [], 0
 
         def shifted(chunk):
-            found = []
+            motions = []
             for case in chunk:
                 rotations, translation = case.captured(store)
-                found.append([(rotations[::-1], translation + np.float32(0.1))])
-            return found
+                motions.append([(rotations[::-1], translation + np.float32(0.1))])
+            return motions
 
         def count(more):
             nonlocal done
@@ -87,7 +88,7 @@ def run(clips, protocol):
 
 
 def make_store(folder, frames, rng):
-    """Returns a store of smooth random motion."""
+    """Returns a motion store of smooth random motion."""
     rotations = np.lib.format.open_memmap(
         folder / "rotations.npy", "w+", np.float32, (frames, 22, 3)
     )

@@ -1,13 +1,13 @@
-r"""Can the retrieval evaluator be trusted? What it says of real motion.
+r"""Can the retrieval evaluator be trusted? Measures its R-precision on real motion.
 
     python benchmarks/evaluator_quality.py --data STORE --text EMBEDDINGS \
         [--config demo --steps 500 --seeds 0 1 2] [--save FILE]
 
-Trains an evaluator for each seed on the training split, or takes what is there, and
-has it judge real motions of another split: the share whose own phrase is the nearest,
-among the two or three nearest of a pool of 32, of all motions and of those whose phrase
-it was trained on, beside texts that are shuffled and beside chance. Prints a JSON line
-for each.
+Trains one evaluator per seed on the training split, or loads finished runs, and
+evaluates real motions of another split: the share of motions whose own phrase is among
+the one, two or three nearest in a pool of 32, for all motions and for those whose
+phrases occur in training. For comparison it reports the same share for shuffled texts
+and by chance. Prints a JSON line per seed.
 """
 
 import argparse
@@ -32,16 +32,22 @@ def main():
     )
     parser.add_argument("--data", required=True, help="motion store")
     parser.add_argument("--text", required=True, help="embedding store")
-    parser.add_argument("--config", default="", help="words, such as demo")
-    parser.add_argument("--steps", type=int, default=1000, help="of training")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--split", default="val", help="to judge on")
-    parser.add_argument("--out", default="runs/evaluator_quality")
+    parser.add_argument(
+        "--config", default="", help="variant of the config, such as demo"
+    )
+    parser.add_argument("--steps", type=int, default=1000, help="training steps")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="one run per seed"
+    )
+    parser.add_argument("--split", default="val", help="split to evaluate on")
+    parser.add_argument(
+        "--out", default="runs/evaluator_quality", help="folder of runs"
+    )
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     rows = []
     for seed in args.seeds:
-        rows.append({"seed": seed, **judge(trained(seed, args), args)})
+        rows.append({"seed": seed, **evaluate(trained(seed, args), args)})
         print(json.dumps(rows[-1]), flush=True)
     if args.save:
         import record
@@ -50,7 +56,7 @@ def main():
 
 
 def trained(seed: int, args: argparse.Namespace) -> pathlib.Path:
-    """Returns the workdir of a run, trained where it is not there."""
+    """Returns the workdir of a run; trains it unless it is complete."""
     words = f":{args.config}" if args.config else ""
     config = load_config(
         f"evaluator{words}",
@@ -66,8 +72,8 @@ def trained(seed: int, args: argparse.Namespace) -> pathlib.Path:
     return workdir
 
 
-def judge(workdir: pathlib.Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Has an evaluator judge the real motions of a split."""
+def evaluate(workdir: pathlib.Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Evaluates the real motions of a split with a trained evaluator."""
     evaluator, store = Evaluator(workdir), open_store(pathlib.Path(args.data))
     cases = list_cases(evaluator.config, store, args.split, paired=False)
     motions = evaluator.motions([case.captured(store) for case in cases])
@@ -76,7 +82,7 @@ def judge(workdir: pathlib.Path, args: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, Any] = {"evaluator": evaluator.hash}
     for name, among in (("all", np.ones_like(known)), ("known_phrases", known)):
         names, own = np.unique(phrases[among], return_inverse=True)
-        if len(names) < 2:  # one text alone is always the nearest
+        if len(names) < 2:  # a pool of one text is always right
             continue
         texts = evaluator.texts(list(names))
         shuffled = own[np.random.default_rng(0).permutation(len(own))]

@@ -1,15 +1,16 @@
-"""How fast are batches made, and does making them keep RAM flat?
+"""How fast are batches made, and does memory stay constant?
 
     python benchmarks/input_pipeline.py
     python benchmarks/input_pipeline.py --data STORE --text EMBEDDINGS [--save FILE]
 
-Prints one JSON line per case: `load` reads raw batches, `pipeline` is what training
-waits for (background thread, transfer to the device), `model_batch` is the encoding
-of a batch on the device, part of the step. Times are per batch; `rss_mb` is memory
-of the process's own (mapped pages of the stores belong to the system and are not
-counted), after a warm-up and at the end. Temporary stores of random motion and text
-are made: segments of `--frames` frames, and a second set of the lengths that BABEL's
-segments have; training segments of given stores come third. Run on a quiet machine.
+Prints one JSON line per case. `load` reads raw batches. `pipeline` is the time that
+training waits for a batch from the background thread, including the transfer to the
+device. `model_batch` is the encoding of a batch on the device, a part of the step.
+Times are per batch. `rss_mb` is the process's own memory after a warm-up and at the
+end; mapped pages of the stores belong to the system and are not counted. The script
+makes temporary stores of random motion and text, first with segments of `--frames`
+frames, then with segments whose lengths are distributed like BABEL's. If --data and
+--text are given, their training segments follow. Run on a quiet machine.
 """
 
 import argparse
@@ -39,42 +40,42 @@ from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
 from actiongpt_jax.text.encoders.loader import PretrainedEncoder
 from actiongpt_jax.text.encoders.tokenizer import Pieces, Tokenizer
 
-WARM_UP = 200
+WARM_UP = 200  # batches
 SEQUENCE_FRAMES = 2000
 NUM_PHRASES = 500
 
 
 class RandomTokenizer(Tokenizer):
-    """As many word pieces as the text says."""
+    """A tokenizer that returns the number of word pieces that the text names."""
 
     def __init__(self):
-        """Needs no files."""
+        """Creates the tokenizer without files."""
         self.limit, self.pad_id = 512, 0
 
     def __call__(self, texts):
-        """Returns pieces whose ids mean nothing."""
+        """Returns word pieces with meaningless ids."""
         return [Pieces(np.zeros(int(text.split()[-1]), np.int32)) for text in texts]
 
 
 class RandomEncoder(PretrainedEncoder):
-    """Random states of a given width in place of a language model's."""
+    """A text encoder that returns random states of a given width."""
 
     tokenizer = RandomTokenizer()  # pyright: ignore[reportAssignmentType]
     weight_hash = "random"  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, width):
-        """Needs no weights."""
+        """Creates the encoder without weights."""
         self.name, self.limit, self.width = "random", 512, width
         self._rng = np.random.default_rng(0)
 
     def encode(self, input_ids, attention_mask=None, token_type_ids=None):
-        """Returns uniform states."""
+        """Returns states drawn from a uniform distribution."""
         shape = (*input_ids.shape, self.width)
         return TextFeatures(jax.numpy.asarray(self._rng.random(shape, np.float32)))
 
 
 def make_motion(folder, num_frames):
-    """Maps files of smooth random motion, as `open_store` would."""
+    """Writes smooth random motion and maps the files, as `open_store` does."""
     rng = np.random.default_rng(0)
     maps = {}
     for name, shape in (("rotations", (22, 3)), ("translation", (3,))):
@@ -91,11 +92,11 @@ def make_motion(folder, num_frames):
 
 
 def make_text(path, tokens, width):
-    """Writes embeddings of phrases, the longest `tokens` long."""
+    """Writes an embedding store of phrases with at most `tokens` tokens."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(tokens * 5 // 8, tokens + 1, NUM_PHRASES)
     lengths[0] = tokens
-    # The last word of a text is how many pieces it has.
+    # The last word of a text is its number of word pieces; see `RandomTokenizer`.
     texts = {f"phrase {i} 4": [f"text {n}"] for i, n in enumerate(lengths)}
     settings = Settings(k=1, aggregation="masked_mean")
     build_embedding_store(
@@ -105,7 +106,7 @@ def make_text(path, tokens, width):
 
 
 def cut(store: MotionStore, phrases, lengths):
-    """Lays segments of the given lengths one behind the other."""
+    """Cuts a store into consecutive segments of the given lengths."""
     items, sequence, start = [], 0, 0
     for i, length in enumerate(lengths):
         if start + length > store.sequences[sequence].length:
@@ -118,15 +119,17 @@ def cut(store: MotionStore, phrases, lengths):
 
 
 def own_memory():
-    """Megabytes of memory that is not backed by files."""
+    """Returns the megabytes of this process's memory that are not backed by files."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("/proc/self/status has no RssAnon; Linux 4.5 or later has")
+    raise RuntimeError(
+        "/proc/self/status has no RssAnon; run this on Linux 4.5 or later"
+    )
 
 
 def measure(case, batches: SegmentBatches, produce, count, extra):
-    """Prints and returns the times of `next(produce(steps))`."""
+    """Measures the time per batch of `produce(steps)`; prints and returns a row."""
     shapes, times, start_mb = [], [], 0.0
     stream = iter(produce(range(WARM_UP + count)))
     for step in range(WARM_UP + count):
@@ -203,7 +206,7 @@ def run_cases(name, store, items, embeddings: EmbeddingStore, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="motion store; needs --text")
+    parser.add_argument("--data", help="motion store; requires --text")
     parser.add_argument("--text", help="embedding store of its phrases")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=100)
@@ -214,14 +217,14 @@ def main():
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
     if bool(args.data) != bool(args.text):
-        parser.error("--data and --text belong together")
+        parser.error("--data and --text must be given together")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         store = make_motion(pathlib.Path(folder), args.store_frames)
         text = make_text(pathlib.Path(folder, "text"), args.tokens, args.width)
         equal = np.full(args.store_frames // args.frames, args.frames)
         rows += run_cases("equal", store, cut(store, text.phrases, equal), text, args)
-        # The median and spread of BABEL's action segments, roughly.
+        # Roughly the median and spread of the lengths of BABEL's action segments.
         rng = np.random.default_rng(0)
         mixed = rng.lognormal(np.log(60), 0.8, len(equal)).clip(15, 750).astype(int)
         rows += run_cases("mixed", store, cut(store, text.phrases, mixed), text, args)

@@ -1,4 +1,4 @@
-"""Ours, as `versus_torch.py` runs it."""
+"""Our side of the comparison that `versus_torch.py` runs."""
 
 import functools
 from typing import Any
@@ -25,10 +25,12 @@ _OUTPUTS = ("z_", "features_", "latent", "poses")
 
 
 def prepare(work: Workload) -> tuple[dict[str, Any], dict[str, float]]:
-    """Embeds random texts with the folder's text model, and draws all the rest.
+    """Embeds random texts with the folder's text model, and draws all other inputs.
+
+    Writes the batch, texts, noise, body and weights to files that both sides read.
 
     Returns:
-        Fields of the model's config, and weights of the loss's terms.
+        The fields of the model's config, and term name -> weight of the loss.
     """
     rng = np.random.default_rng(work.seed)
     encoder = encoders.load(str(work.text_folder))
@@ -77,10 +79,11 @@ def prepare(work: Workload) -> tuple[dict[str, Any], dict[str, float]]:
 
 
 def check(work: Workload) -> dict[str, np.ndarray]:
-    """Computes all that has to be the same, without dropout, in float32.
+    """Computes every array that must agree with the peer, in float32 without dropout.
 
     Returns:
-        outputs/..., terms/..., gradients/... (by torch's names) and texts/....
+        name -> array; names start with outputs/, terms/, gradients/ (followed by the
+        parameter's name in torch) or texts/.
     """
     config = _config(work, dtype="float32")
     model, batch, state = build(config), saved_batch(work), saved_state(work, config)
@@ -132,8 +135,8 @@ def check(work: Workload) -> dict[str, np.ndarray]:
 
 
 def make(work: Workload, case: str) -> Runner:
-    """Compiles a training step or generation; in closing, measures the machine."""
-    if case != "generate":  # as the commands do
+    """Compiles a training step or generation; `closing` measures the machine."""
+    if case != "generate":  # like the train command
         keep_memory()
     device = jax.devices()[0]
     if device.platform == "gpu":
@@ -174,12 +177,12 @@ def make(work: Workload, case: str) -> Runner:
 
 
 def saved_batch(work: Workload) -> steps.Batch:
-    """Returns the batch that `prepare` made."""
+    """Returns the batch that `prepare` wrote."""
     return dict(np.load(work.file("batch")))
 
 
 def saved_state(work: Workload, config: Config) -> TrainState:
-    """Returns a state at step 0 with the weights that both sides have."""
+    """Returns a training state at step 0 with the weights that both sides use."""
     stored = dict(np.load(work.file("weights")))
     _, variables = from_state_dict(stored, num_heads=config.model.num_heads)
     return TrainState(
@@ -196,7 +199,7 @@ def _config(work: Workload, dtype: str | None = None) -> Config:
 
 
 def _texts(work: Workload, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws (B k, N) word pieces, the highest only at a text's end, and their mask."""
+    """Draws (B k, N) word pieces, with the highest id at a text's end, and a mask."""
     count, vocabulary = work.batch * work.k, work.text[-1]
     shortest = work.tokens // 2 if work.padded else work.tokens
     lengths = rng.integers(shortest, work.tokens + 1, count)

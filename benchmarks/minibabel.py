@@ -5,15 +5,16 @@ r"""Does training on real motion capture work, and does the text matter?
 
 Answers five questions on a small store of real motion and prints a JSON line each:
 
-full     TEMOS at its published size (latent 256, 6 layers), 60 steps: does validation
-         fall?
-overfit  a small TEMOS on 16 segments: does reconstruction from text fall to a tenth?
-text     a small TEMOS on everything: how much worse is validation when every motion is
-         given another phrase's embedding?
-pairs    TEACH at its published size, 60 steps: does validation fall?
-series   a small TEACH on everything, then series of four actions whose phrases have
-         clips in the validation split: how often is an action nearer to the clips of
-         its own phrase than to those of another?
+full     TEMOS at its published size (latent 256, 6 layers), 60 steps: does the
+         validation loss fall?
+overfit  a small TEMOS on 16 segments: does the error of reconstruction from text fall
+         to a tenth?
+text     a small TEMOS on all segments: how much worse is validation if every motion
+         gets the embedding of another phrase?
+pairs    TEACH at its published size, 60 steps: does the validation loss fall?
+series   a small TEACH on all segments generates series of four actions whose phrases
+         have clips in the validation split: how often is an action nearer to the clips
+         of its own phrase than to those of another?
 """
 
 import argparse
@@ -186,10 +187,10 @@ def text_matters(args, workdir):
             method="encode_text",
         )
         mask = batch["frame_mask"]
-        made: Any = trained.model.apply(
+        features: Any = trained.model.apply(
             trained.variables, text.mu, mask, method="decode"
         )
-        return masked_term(smooth_l1(made, batch["features"]), mask)
+        return masked_term(smooth_l1(features, batch["features"]), mask)
 
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)

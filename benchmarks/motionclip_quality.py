@@ -1,17 +1,19 @@
-r"""What does MotionCLIP learn from little real motion capture?
+r"""What does MotionCLIP learn from a small amount of real motion capture?
 
     python benchmarks/motionclip_quality.py --data STORE --text EMBEDDINGS \
         [--only full small] [--steps 2000] [--out runs/motionclip] [--save FILE]
 
 Prints a JSON line per case:
 
-full     the published size, 60 steps: does validation fall? Texts' vectors that are
-         narrower than its 512 are filled up with zeros, which keeps their angles.
-small    the size of `motionclip:demo`, --steps steps. On the windows of the validation
-         split: `joint_error`, metres, of the 22 joints with the pelvis in place after
-         encoding and decoding; that of the mean pose of the training split and of
-         copying the nearest training window; how often the phrase nearest to a window's
-         latent, or one of five, is its own; the error when decoding the phrase instead.
+full     the published size, 60 steps: does the validation loss fall? Text vectors
+         narrower than 512 are padded with zeros, which preserves their angles.
+small    the size of `motionclip:demo`, --steps steps. Measured on the windows of the
+         validation split, errors in metres over the 22 joints with the pelvis fixed:
+         `joint_error` after encoding and decoding; `mean_pose`, the error of the mean
+         pose of the training split; `nearest_training_window`, the error of copying
+         that window; `from_text`, the error of decoding the phrase instead; `top1` and
+         `top5`, the share of windows whose phrase is the nearest to the latent, or one
+         of the five nearest.
 """
 
 import argparse
@@ -46,7 +48,9 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--text", required=True)
     parser.add_argument("--out", default="runs/motionclip")
-    parser.add_argument("--steps", type=int, default=2000, help="of the small model")
+    parser.add_argument(
+        "--steps", type=int, default=2000, help="training steps of `small`"
+    )
     cases = {"full": full, "small": small}
     parser.add_argument("--only", choices=tuple(cases), nargs="+", default=tuple(cases))
     parser.add_argument("--save", help="write the results to this file as well")
@@ -67,7 +71,7 @@ def main():
 
 
 def full(args, workdir):
-    """Trains the published size."""
+    """Trains a model of the published size."""
     config = load_config("motionclip", [f"--config.data.store={args.data}"])
     config.text.store = str(widen(args.text, workdir, config.model.latent_dim))
     config.train.num_steps = 60
@@ -80,7 +84,7 @@ def full(args, workdir):
 
 
 def widen(text, workdir, width):
-    """Copies an embedding store with zeros behind its pooled vectors."""
+    """Copies an embedding store, with its pooled vectors padded with zeros."""
     copy = workdir / "text"
     if not copy.exists():
         shutil.copytree(text, copy)
@@ -95,7 +99,7 @@ def widen(text, workdir, width):
 
 
 def small(args, workdir):
-    """Trains the demo's size and looks at held-out windows."""
+    """Trains a model of the demo's size and evaluates it on held-out windows."""
     stores = (f"--config.data.store={args.data}", f"--config.text.store={args.text}")
     config = load_config("motionclip:demo", stores)
     config.train.num_steps = args.steps
@@ -104,11 +108,11 @@ def small(args, workdir):
     store, embeddings = open_store(args.data), open_embeddings(args.text)
     items = {split: clips(store, split) for split in ("train", "val")}
     known, real = (poses_of(store, items[split], embeddings) for split in items)
-    latents, decoded, told = [], [], []
+    latents, decoded, from_text = [], [], []
     for start in range(0, len(real["poses"]), BATCH):
         batch = {name: array[start : start + BATCH] for name, array in real.items()}
         outputs = run(trained.model, trained.variables, batch)
-        for found, one in zip((latents, decoded, told), outputs, strict=True):
+        for found, one in zip((latents, decoded, from_text), outputs, strict=True):
             found.append(np.asarray(one))
     names = phrases(items["train"] + items["val"])
     texts = np.stack([embeddings.pooled(name) for name in names])
@@ -126,7 +130,7 @@ def small(args, workdir):
         "mean_pose": round(mean, 4),
         "ratio": round(error / mean, 4),
         "nearest_training_window": round(nearest(before, points), 4),
-        "from_text": round(distance(joints(np.concatenate(told)), points), 4),
+        "from_text": round(distance(joints(np.concatenate(from_text)), points), 4),
         "top1": round(float(np.mean(is_recognised(scores, valid, 1))), 4),
         "top5": round(float(np.mean(is_recognised(scores, valid, 5))), 4),
         "phrases": len(names),
@@ -136,7 +140,7 @@ def small(args, workdir):
 
 
 def poses_of(store, items, embeddings):
-    """Returns poses, mask and text of the middle window of every clip."""
+    """Returns the poses, masks and texts of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
     batches = WindowBatches(store, items, embeddings, plan, seed=None)
     found = {}
@@ -158,7 +162,7 @@ def _joints(poses):
 
 
 def joints(poses):
-    """Returns (n, T, 22, 3) joints with the pelvis in place."""
+    """Returns (n, T, 22, 3) joint positions with the pelvis fixed, metres."""
     parts = [poses[i : i + BATCH] for i in range(0, len(poses), BATCH)]
     return np.concatenate([np.asarray(_joints(part)) for part in parts])
 
@@ -168,7 +172,7 @@ def distance(found, real):
 
 
 def nearest(known, real):
-    """Returns the mean distance to the training window that is nearest."""
+    """Returns the mean distance to the nearest training window, metres."""
     best = [
         np.linalg.norm(known - one, axis=-1).mean((1, 2)).min()
         for one in real.astype(np.float32)
@@ -178,10 +182,11 @@ def nearest(known, real):
 
 @functools.partial(jax.jit, static_argnames="model")
 def run(model, variables, batch):
-    """Returns latents, what they decode to, and what the texts decode to."""
+    """Returns latents, and the poses decoded from them and from the texts."""
     outputs = model.apply(variables, batch)
-    told = model.apply(variables, outputs.text, batch["frame_mask"], method="decode")
-    return outputs.latent, outputs.poses, told
+    mask = batch["frame_mask"]
+    from_text = model.apply(variables, outputs.text, mask, method="decode")
+    return outputs.latent, outputs.poses, from_text
 
 
 if __name__ == "__main__":

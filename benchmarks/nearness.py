@@ -1,4 +1,4 @@
-"""Are generated actions nearer to real clips of their phrase than to other phrases'?"""
+"""Measures how near generated actions are to real clips of their own phrase."""
 
 import functools
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from actiongpt_jax.metrics.ape_ave import ape_ave
 
 
 def clips_of(store: MotionStore, items: Sequence[Segment]) -> list[np.ndarray]:
-    """Returns the joints of real segments, (T, 22, 3) each."""
+    """Returns the joint positions of real segments, (T, 22, 3) each, metres."""
     rows = [store.sequences[item.sequence].start for item in items]
     slices = [
         slice(row + item.start, row + item.end)
@@ -25,7 +25,7 @@ def clips_of(store: MotionStore, items: Sequence[Segment]) -> list[np.ndarray]:
 
 
 def joints_of(motions: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-    """Returns (T, 22, 3) joints of (rotations (T, 22, 3), translation (T, 3)) pairs."""
+    """Returns (T, 22, 3) joint positions of (rotations, translation) pairs, metres."""
     frames = np.cumsum([0, *(len(translation) for _, translation in motions)])
     rotations, translation = (np.concatenate(x) for x in zip(*motions, strict=True))
     joints = forward_kinematics(axis_angle_to_matrix(rotations), translation)
@@ -37,14 +37,14 @@ def distances(
     clips: Sequence[np.ndarray],
     figure: str = "ape_global",
 ) -> np.ndarray:
-    """Returns (n, m) distances, metres, over the frames that both have.
+    """Returns (n, m) distances in metres, over the frames that both motions have.
 
-    Ground position and yaw of frame 0 are taken from both first.
+    Both motions are first moved to the same ground position and yaw in frame 0.
 
     Args:
-        generated: n motions, (T, 22, 3) joints each.
-        clips: m motions.
-        figure: of `metrics.ape_ave`, protocol 'paper'.
+        generated: n motions, (T, 22, 3) joint positions each, metres.
+        clips: m real motions, in the same form.
+        figure: metric of `metrics.ape_ave` under the protocol 'paper'.
     """
     size = max(len(joints) for joints in (*generated, *clips))
 
@@ -72,31 +72,32 @@ def _to_all(
 def own_nearer(
     distance: np.ndarray, phrases: Sequence[str], clip_phrases: Sequence[str]
 ) -> dict[str, float]:
-    """Counts how often the own phrase is the nearer one.
+    """Measures how often actions are nearest to the clips of their own phrase.
 
     Args:
-        distance: (n, m) of generated actions to clips.
-        phrases: of the generated actions.
-        clip_phrases: of the clips.
+        distance: (n, m) distances from generated actions to clips.
+        phrases: n phrases of the generated actions.
+        clip_phrases: m phrases of the clips.
 
     Returns:
-        pairs: of all (action, other phrase), the share in which the mean distance
-            to the clips of the own phrase is smaller; top1: share of actions to
-            which no other phrase is nearer; chance of either.
+        pairs: share of all pairs (action, other phrase) in which the mean distance to
+            the clips of the action's own phrase is the smaller one; top1: share of
+            actions to which no other phrase is nearer; pairs_chance and top1_chance:
+            the same shares for random distances.
     """
     names = sorted(set(clip_phrases))
     of_clip = np.array([names.index(phrase) for phrase in clip_phrases])
     means = np.stack(
         [distance[:, of_clip == i].mean(1) for i in range(len(names))], axis=1
     )
-    own = np.array([names.index(phrase) for phrase in phrases])
-    mine = means[np.arange(len(own)), own]
+    target = np.array([names.index(phrase) for phrase in phrases])
+    own = means[np.arange(len(target)), target]
     others = np.ones_like(means, bool)
-    others[np.arange(len(own)), own] = False
-    nearer = (mine[:, None] < means) & others
+    others[np.arange(len(target)), target] = False
+    nearer = (own[:, None] < means) & others
     return {
         "pairs": round(float(nearer.sum() / others.sum()), 4),
         "pairs_chance": 0.5,
-        "top1": round(float((means.argmin(1) == own).mean()), 4),
+        "top1": round(float((means.argmin(1) == target).mean()), 4),
         "top1_chance": round(1 / len(names), 4),
     }

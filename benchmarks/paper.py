@@ -1,19 +1,19 @@
-"""The tables of the Action-GPT paper, to stand beside ours.
+"""The tables of the Action-GPT paper, for comparison with ours.
 
 Source: arXiv:2211.15603, tables 1 to 3.
 """
 
 CAVEAT = (
-    "the paper's rows of TEACH and MotionCLIP with phrases are the authors' released "
-    "weights (TEACH: batch 8), those with descriptions were trained again (batch 16): "
-    "their gain mixes text with training; TEMOS was trained again for both"
+    "the paper's rows of TEACH and MotionCLIP with phrases use the authors' released "
+    "weights (TEACH: batch 8), while those with descriptions were retrained "
+    "(batch 16), so their gain mixes text with training; TEMOS was retrained for both"
 )
 COLUMNS = tuple(
     f"{metric}_{part}"
     for metric in ("ape", "ave")
     for part in ("root", "traj", "local", "global")
 )
-# (model, text) -> the eight columns, on BABEL; MotionCLIP does not move from its place.
+# (model, text) -> the eight columns, on BABEL. MotionCLIP generates no translation.
 TABLE1 = {
     ("motionclip", "phrase"): (None, None, 0.556, 0.541, None, None, 0.056, 0.020),
     ("motionclip", "descriptions"): (None, None, 0.590, 0.571)
@@ -25,17 +25,17 @@ TABLE1 = {
     ("teach", "descriptions"): (0.606, 0.586, 0.159, 0.650)
     + (0.204, 0.202, 0.014, 0.216),
 }
-# Of TEACH with descriptions: how they were made -> the eight columns.
+# TEACH with descriptions: how they were made -> the eight columns.
 TABLE2 = {
     "k=1": (0.655, 0.635, 0.159, 0.698, 0.216, 0.214, 0.015, 0.228),
     "k=2": (0.637, 0.617, 0.158, 0.680, 0.211, 0.209, 0.015, 0.223),
     "k=4": (0.606, 0.586, 0.158, 0.650, 0.204, 0.202, 0.014, 0.216),
     "k=8": (0.632, 0.613, 0.157, 0.674, 0.212, 0.210, 0.015, 0.224),
-    # GPT-3 curie in place of davinci.
+    # GPT-3 curie instead of davinci.
     "other writer": (0.642, 0.622, 0.159, 0.680, 0.216, 0.214, 0.015, 0.228),
 }
-# (model, text) -> seconds of training, a mean over 100 epochs, and of generation, a
-# batch of 16; each from and to, on a GPU of the GTX 1080 Ti's class.
+# (model, text) -> ranges in seconds: training time per epoch, averaged over 100 epochs,
+# and generation time of a batch of 16, on a GPU of the GTX 1080 Ti's class.
 TABLE3 = {
     ("motionclip", "phrase"): ((585, 598), (0.32, 0.34)),
     ("motionclip", "descriptions"): ((700, 712), (0.53, 0.62)),

@@ -1,7 +1,7 @@
-"""How far every golden case of the published code is missed.
+"""Measures our errors in every recorded test case of the published code.
 
-Runs the tests that compare with recorded outputs of the published PyTorch code and
-prints, per golden file, the largest errors of all comparisons in it:
+Runs the tests that compare with recorded outputs of the published PyTorch code (golden
+files), and prints the largest errors of all comparisons per golden file:
 
 python benchmarks/parity.py [--save benchmarks/results/parity_cpu.json] [--markdown]
 """
@@ -25,15 +25,15 @@ from tests import golden_files  # noqa: E402
 
 
 class Recorder:
-    """A pytest plugin: keeps tests that read goldens, and what they compare."""
+    """A pytest plugin that selects tests with golden files and records comparisons."""
 
     def __init__(self, words: str):
-        """`words`: part of the names of the tests to keep."""
+        """Creates a recorder of the tests whose names contain `words`."""
         self.words = words
         self.rows: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
 
     def pytest_collection_modifyitems(self, config, items):
-        """Keeps the tests that read goldens."""
+        """Selects the tests that read golden files."""
         items[:] = [
             item
             for item in items
@@ -41,11 +41,11 @@ class Recorder:
         ]
 
     def pytest_runtest_setup(self, item):
-        """Forgets what the test before has read."""
+        """Clears the golden file that the previous test read."""
         golden_files.last_read.clear()
 
     def note(self, actual, desired, rtol: float, atol: float) -> None:
-        """Adds one comparison to the golden that was read last."""
+        """Records one comparison under the golden file that was read last."""
         if not golden_files.last_read:
             return
         actual, desired = np.broadcast_arrays(np.asarray(actual), np.asarray(desired))
@@ -77,7 +77,7 @@ def tolerance_of(rtol: float, atol: float) -> str:
 
 @contextlib.contextmanager
 def noting(recorder: Recorder):
-    """Has numpy's comparisons tell the recorder what they compare."""
+    """Patches numpy's assertions to report their comparisons to the recorder."""
     close, equal = np.testing.assert_allclose, np.testing.assert_array_equal
 
     def assert_allclose(actual, desired, rtol=1e-7, atol=0.0, **options):
@@ -98,7 +98,7 @@ def noting(recorder: Recorder):
 
 
 def row_of(name: str, compared: list[dict[str, Any]]) -> dict[str, Any]:
-    # Those whose tolerance says something; equality has no errors to show.
+    # Exact comparisons have no errors to show, so prefer those with a tolerance.
     close = [c for c in compared if c["tolerance"] != "equal"] or compared
     closest = max(close, key=lambda c: c["share"])
     return {
@@ -106,9 +106,9 @@ def row_of(name: str, compared: list[dict[str, Any]]) -> dict[str, Any]:
         "comparisons": len(compared),
         "numbers": sum(c["numbers"] for c in compared),
         "max_abs": float(f"{max(c['abs'] for c in compared):.2e}"),
-        # Relative to the largest number of the same array.
+        # Relative to the largest absolute value of the same array.
         "max_rel": float(f"{max(c['rel'] for c in compared):.2e}"),
-        # Of the comparison that comes closest to its tolerance, and how close.
+        # Of the comparison whose error is the largest share of its tolerance.
         "tolerance": closest["tolerance"],
         "share_of_tolerance": round(float(closest["share"]), 3),
     }
@@ -116,7 +116,7 @@ def row_of(name: str, compared: list[dict[str, Any]]) -> dict[str, Any]:
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| golden case | numbers | largest error | relative | tolerance | used of it |",
+        "| golden case | numbers | largest error | relative | tolerance | share used |",
         "|---|---:|---:|---:|---|---:|",
     ]
     lines += [
@@ -129,9 +129,15 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--save", help="JSON file for the rows")
-    parser.add_argument("--markdown", action="store_true", help="print a table")
-    parser.add_argument("--only", default="", help="part of the tests' names")
+    parser.add_argument("--save", help="JSON file to write the rows to")
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help="print a Markdown table instead of JSON lines",
+    )
+    parser.add_argument(
+        "--only", default="", help="run only tests whose names contain this"
+    )
     args = parser.parse_args()
     recorder = Recorder(args.only)
     tests = [
@@ -150,7 +156,10 @@ def main() -> None:
     if args.save:
         record.save(args.save, rows, against="recorded outputs of the published code")
     if code or not rows:
-        print("not all goldens are there and met, see above", file=sys.stderr)
+        print(
+            "a golden file is missing or a comparison failed; see the output above",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

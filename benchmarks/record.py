@@ -1,4 +1,4 @@
-"""Writes what a benchmark printed, with where and on what it ran, to a file."""
+"""Saves the results of a benchmark with its command, machine and versions."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import jax
 
 
 def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
-    """Writes one JSON object.
+    """Writes the results and the facts about the run as one JSON object.
 
     Args:
         path: file to write; its folder must exist.
-        cases: what was measured, one dict each.
-        **facts: what else a reader must know, such as the seed or the data.
+        cases: the results, one dict per case.
+        **facts: further facts that a reader needs, such as the seed or the data.
     """
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     load = " ".join(f"{x:.1f}" for x in os.getloadavg())
@@ -28,7 +28,7 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
         capture_output=True,
         text=True,
     )
-    # Folders of this machine say nothing elsewhere.
+    # Absolute folders of this machine are meaningless elsewhere; keep only the names.
     script, *flags = sys.argv
     flags = [
         pathlib.Path(x).name if pathlib.Path(x).is_absolute() else x for x in flags

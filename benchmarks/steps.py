@@ -1,4 +1,4 @@
-"""Compiled training steps and generation of any model, on random data."""
+"""Compiles training steps and generation of any model, on random data."""
 
 import dataclasses
 import os
@@ -26,18 +26,18 @@ from actiongpt_jax.training.step import (
 from actiongpt_jax.training.tasks import task_of
 
 Batch = dict[str, Any]
-# Past frames that TEACH's text encoder reads, and DistilBERT's width.
+# Number of past frames that TEACH's text encoder reads, and DistilBERT's width.
 PAST, TEXT = 5, 768
 
 
 @dataclasses.dataclass
 class Program:
-    """Something compiled.
+    """A compiled training step or generation.
 
     Attributes:
-        run: runs it once, without waiting for the result.
-        compile_s: seconds.
-        compiled: jax's own object.
+        run: runs the program once, without waiting for the result.
+        compile_s: time of the compilation, seconds.
+        compiled: the compiled object of jax.
     """
 
     run: Callable[[], Any]
@@ -46,7 +46,7 @@ class Program:
 
 
 def published_config(name: str, dtype: str, overrides: Sequence[str] = ()) -> Config:
-    """Returns the full-size config of a model, whose products are of `dtype`."""
+    """Returns the full-size config of a model with matrix products in `dtype`."""
     path = os.path.join(os.path.dirname(__file__), "..", "configs", f"{name}.py")
     return load_config(path, [f"--config.train.dtype={dtype}", *overrides])
 
@@ -54,13 +54,13 @@ def published_config(name: str, dtype: str, overrides: Sequence[str] = ()) -> Co
 def random_batch(
     config: Config, frames: np.ndarray, tokens: np.ndarray, seed: int = 0
 ) -> Batch:
-    """Draws a batch as training has it.
+    """Draws a random batch in the form of training.
 
     Args:
-        config: of the model.
-        frames: (A, B) frames of each motion; A is 2 for TEACH, else 1.
-        tokens: (A, B, N, E) of each text; for MotionCLIP (1, B, 1, D).
-        seed: of the motions.
+        config: config of the model.
+        frames: (A, B) number of frames of each motion; A is 2 for TEACH, else 1.
+        tokens: (A, B, N, E) embedded tokens of each text; for MotionCLIP (1, B, 1, D).
+        seed: seed of the random motions.
     """
     rng, batch = np.random.default_rng(seed), {}
     family = family_of(config)
@@ -81,7 +81,7 @@ def random_batch(
 
 
 def fresh_state(config: Config, batch: Batch, seed: int = 0) -> TrainState:
-    """Draws weights and the optimizer's state."""
+    """Returns a training state with random weights and a new optimizer state."""
     names, size = family_of(config).noise, len(batch["index"])
     noise = {name: jnp.zeros((size, config.model.latent_dim)) for name in names}
     return create_state(build(config), make_optimizer(config), batch, noise, seed)
@@ -93,13 +93,13 @@ def compile_training(
     state: TrainState,
     read: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> Program:
-    """Compiles the training step, dropout on; each run continues the one before.
+    """Compiles the training step with dropout; each run continues the previous one.
 
     Args:
-        config: of the model.
-        batch: what `read` takes.
-        state: to start from; it is given away.
-        read: batch -> batch of the model, as the first part of the step.
+        config: config of the model.
+        batch: input of `read`.
+        state: state to start from; its buffers are donated and cannot be used later.
+        read: batch -> batch of the model; it runs inside the step.
     """
     task, parallel = task_of(config), DataParallel(len(batch["index"]))
     step = make_train_step(
@@ -127,7 +127,7 @@ def compile_training(
 
 
 def generation_inputs(config: Config, batch: Batch) -> tuple[Any, Any, Any]:
-    """Returns tokens, token_mask and frame_mask of a batch's (first) texts."""
+    """Returns the tokens, token mask and frame mask of a batch's first actions."""
     family = family_of(config)
     if family.pooled_text:
         tokens = batch["text"][:, None]
@@ -144,7 +144,14 @@ def compile_generation(
     params: Any,
     read: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> Program:
-    """Compiles: encode the (first) texts, sample, decode; arguments as above."""
+    """Compiles generation: encode the texts of the first actions, sample, decode.
+
+    Args:
+        config: config of the model.
+        batch: input of `read`.
+        params: parameters of the model.
+        read: batch -> batch of the model; it runs inside the generation.
+    """
     model = build(config)
     variables = jax.device_put(jax.tree.map(np.asarray, {"params": params}))
 
@@ -163,13 +170,13 @@ def compile_generation(
 
 
 def textbook_flops(config, batch, frames, frames_1, tokens, text=TEXT):
-    """Returns matrix-product operations (forward, generation of one action)."""
+    """Returns FLOPs of matrix products: (forward pass, generation of one action)."""
     model, sizes = config.model.name, config.model
     width, layers, nfeats = sizes.latent_dim, sizes.num_layers, sizes.nfeats
 
     def stack(length):
-        # Attention to the decoder's one memory token is not counted: its queries and
-        # keys are inert.
+        # Attention to the decoder's single memory token is not counted: with one key
+        # its weight is always 1, so queries and keys have no effect.
         per_token = 2 * width * (4 * width + 2 * sizes.ff_size)
         return layers * (length * per_token + 4 * length * length * width)
 
@@ -197,7 +204,7 @@ def textbook_flops(config, batch, frames, frames_1, tokens, text=TEXT):
 
 
 def matmul_rate(size: int = 2048, repeats: int = 3, dtype: str = "float32") -> float:
-    """Returns the median GFLOP/s of a product of two `size`-squares."""
+    """Returns the median GFLOP/s of a product of two `size` x `size` matrices."""
     a = jax.random.normal(jax.random.key(1), (size, size), jnp.dtype(dtype))
     product = jax.jit(lambda a: a @ a)
     product(a).block_until_ready()
@@ -210,9 +217,9 @@ def matmul_rate(size: int = 2048, repeats: int = 3, dtype: str = "float32") -> f
 
 
 def bandwidth(repeats: int = 3) -> float:
-    """Returns the median GB/s at which numbers are read and written, one by one."""
+    """Returns the median GB/s of reading and writing an array once."""
     a = jnp.ones(1 << 26, jnp.float32)
-    # In place: memory that is new to the process would be measured otherwise.
+    # In place, because otherwise the cost of newly mapped memory would be measured.
     increment = jax.jit(lambda a: a + 1, donate_argnums=0)
     a = increment(a).block_until_ready()
     times = []

@@ -1,13 +1,13 @@
-r"""What of the descriptions matters? Number, aggregation, text encoder and writer.
+r"""Which property of descriptions matters? Number, aggregation, encoder and writer.
 
     python benchmarks/study.py [--model temos --budget 450 --seeds 0 1 2] \
         [--k 1 2 4 --aggregation masked_mean concat --encoders minilm] [--save FILE]
 
 Trains a small model on the built-in corpus once for every combination, and once on the
-phrases alone, and prints a line for each: the paper's figures on the validation split,
-and apart for phrases that training saw and did not see, in metres: `ape_local` tells
-the pose, `ape_global` also where somebody went. Then for each factor the mean over all
-arms that share its value. Runs that are there are not trained again.
+phrases alone. Prints a line for each: the paper's figures on the validation split, and
+two of them in metres separately for seen and unseen phrases: `ape_local` measures the
+pose, `ape_global` also the path. Then it prints for each value of a factor the mean
+over all arms with this value. Finished runs are not trained again.
 """
 
 import itertools
@@ -39,9 +39,14 @@ def main(argv):
         nargs="+",
         default=["masked_mean", "concat"],
     )
-    add("--encoders", nargs="+", default=["minilm"], help="see embed's --encoder")
+    add(
+        "--encoders",
+        nargs="+",
+        default=["minilm"],
+        help="text encoders; see --encoder of embed",
+    )
     add("--writers", nargs="+", default=[WRITER, TERSE_WRITER])
-    add("--sequences", type=int, default=240, help="of the corpus")
+    add("--sequences", type=int, default=240, help="sequences of the corpus")
     parser.set_defaults(config="demo", budget=450, seeds=[0, 1, 2])
     args = parser.parse_args(argv)
     corpus = pathlib.Path(args.out) / f"builtin-{args.sequences}"
@@ -98,12 +103,19 @@ def main(argv):
 def effects_of(
     factor: str, place: int, lines: list[dict[str, Any]], settings: list[Any]
 ) -> list[dict[str, Any]]:
-    """Averages lines by the value of one factor, all others alike."""
+    """Averages lines that share a value of one factor, over all other factors.
+
+    Args:
+        factor: name of the factor, one of `FACTORS`.
+        place: index of the factor in each entry of `settings`.
+        lines: lines of the arms.
+        settings: values of all factors per line, or None for a line to leave out.
+    """
     groups: dict[Any, list[dict[str, Any]]] = {}
     for line, values in zip(lines, settings, strict=True):
         if values is None or "missing" in line:
             continue
-        # One description is its own aggregate, whatever the method.
+        # With one description the aggregation has no effect.
         if factor != "aggregation" or values[0] > 1:
             groups.setdefault(values[place], []).append(line)
     return [

@@ -1,13 +1,14 @@
-r"""Do descriptions help? The paper's table 1 beside ours.
+r"""Do descriptions help? Reproduces table 1 of the paper next to its figures.
 
     python benchmarks/table1.py --data STORE --text-dir TEXT --descriptions FILE \
         [--config demo --encoder minilm --clip-encoder minilm] \
         [--budget 1000 --seeds 0 1 2] [--save FILE]
 
-Three models, each trained on phrases and on four descriptions of each with the same
-budget, judged by the paper's protocol on generated motions. Runs that are there are
-not trained again; a row without descriptions says what makes them. On AMASS and BABEL
-the published TEACH has 1003 epochs of some 15,900 pairs, 16 a batch: --budget 994000.
+Trains three models on phrases and on four descriptions per phrase with the same budget,
+and evaluates their generated motions by the paper's protocol. Finished runs are not
+trained again; a row without descriptions names the commands that make them. On AMASS
+and BABEL the published TEACH was trained for 1003 epochs of about 15,900 pairs in
+batches of 16: --budget 994000.
 """
 
 import arms
@@ -28,7 +29,7 @@ def main(argv):
         for model in args.model
         for source in ("phrase", "descriptions")
     ]
-    lines = arms.beside_paper(arms.run(chosen, args), paper.TABLE1)
+    lines = arms.add_paper_figures(arms.run(chosen, args), paper.TABLE1)
     print(arms.as_text(lines))
     print(f"note: {paper.CAVEAT}")
     if args.save:

@@ -1,19 +1,19 @@
-"""What do descriptions cost? The paper's table 3 beside ours.
+"""What do descriptions cost? Reproduces table 3 of the paper next to its figures.
 
     python benchmarks/table3.py
     python benchmarks/table3.py --model teach --steps 3 --save FILE
-    python benchmarks/table3.py --small         # does it run?
+    python benchmarks/table3.py --small         # quick check with tiny sizes
 
-Two lines of JSON for each model and kind of text, the phrase or k descriptions of it:
-`inside` embeds the texts within every step, as the published code does, which is
-composed in this script only; `precomputed` reads stored embeddings, as training here
-does. `train_s` is the time of 100 steps (the median step, times 100), `generate_s` that
-of 16 motions from texts, for TEACH of one action each. `rise` is how many times longer
-descriptions take than phrases, ours and the paper's, whose seconds are those of another
-machine and of epochs: only their rise compares.
+Prints two JSON lines for each model and each kind of text, the phrase or k descriptions
+of it. `inside` embeds the texts within every step like the published code; only this
+script does so. `precomputed` reads stored embeddings, like training in this package.
+`train_s` is the time of 100 steps (100 times the median step), `generate_s` the time to
+generate a batch of motions, for TEACH of one action each. `rise` is the ratio of the
+times with descriptions and with phrases, for ours and for the paper. The paper's
+seconds are times per epoch on another machine, so only the ratios can be compared.
 
-Text models are ours, of DistilBERT's or CLIP's full size with random weights; motion
-and text are random. All variants of a model take turns. Run on a quiet machine.
+The text models are ours, with DistilBERT's or CLIP's full size and random weights;
+motion and text are random. The variants of a model take turns. Run on a quiet machine.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SMALL = ("latent_dim=32", "num_layers=2", "ff_size=64")
 
 @dataclasses.dataclass
 class Variant:
-    """One line of the table."""
+    """One line of the table: a kind of text and where it is embedded."""
 
     text: str
     place: str
@@ -57,11 +57,15 @@ def main():
     models = ("motionclip", "temos", "teach")
     parser.add_argument("--model", choices=models, nargs="+", default=models)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--k", type=int, default=4)
-    parser.add_argument("--phrase_tokens", type=int, default=8, help="CLIP: always 77")
-    parser.add_argument("--tokens", type=int, default=128, help="of a description")
+    parser.add_argument("--k", type=int, default=4, help="descriptions per phrase")
+    parser.add_argument(
+        "--phrase_tokens", type=int, default=8, help="CLIP always uses 77"
+    )
+    parser.add_argument(
+        "--tokens", type=int, default=128, help="tokens per description"
+    )
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--steps", type=int, default=5, help="timed, of each")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps per variant")
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
@@ -91,7 +95,7 @@ def table(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                 program: steps.Program = getattr(variant, kind)
                 started = time.perf_counter()
                 jax.block_until_ready(program.run())
-                # The first is a warm-up.
+                # The first turn is a warm-up.
                 if turn:
                     variant.seconds[kind].append(time.perf_counter() - started)
     rows, phrase = [], {}
@@ -163,7 +167,7 @@ def make_variant(
     k = args.k if text == "descriptions" else 1
     length = args.tokens if text == "descriptions" else args.phrase_tokens
     if clip:
-        # Its texts are padded, or cut, to what it reads at most.
+        # CLIP's texts are padded or truncated to its maximal length.
         length = text_model.max_positions
     if args.small:
         frames = [count // 5 for count in frames]
@@ -176,17 +180,17 @@ def make_variant(
 
     def embed(batch: steps.Batch) -> steps.Batch:
         batch = dict(batch)
-        own = batch.pop("text_model")
+        weights = batch.pop("text_model")
         for part in parts:
             rows = batch.pop(f"ids{part}")
-            found = text_model.apply(own, rows, jnp.ones(rows.shape, bool))
+            states = text_model.apply(weights, rows, jnp.ones(rows.shape, bool))
             if clip:
-                vectors = found.pooled
+                vectors = states.pooled
                 batch["text"] = vectors.reshape(args.batch, k, -1).mean(1)
             else:
-                states = found.tokens.reshape(args.batch, k, length, -1)
+                tokens = states.tokens.reshape(args.batch, k, length, -1)
                 batch[f"tokens{part}"] = aggregate(
-                    states, jnp.ones(states.shape[:-1], bool)
+                    tokens, jnp.ones(tokens.shape[:-1], bool)
                 )[0]
         return batch
 

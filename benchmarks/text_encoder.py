@@ -3,16 +3,16 @@
     python benchmarks/text_encoder.py
     python benchmarks/text_encoder.py --peer --save benchmarks/results/NAME.json
 
-A model of DistilBERT-base's size with random weights, float32. Two cases, one JSON
-line each: `full`, a batch of 64 texts of 128 tokens; `mixed`, texts of 60 to 110
-tokens as descriptions have them, here by `encode_pieces` (batches of similar length),
-in the peer in batches of 64 padded to the longest of all texts.
-`tokens_per_s` counts real tokens. `--peer` runs Hugging Face's DistilBertModel on
-the same weights in the same process, taking turns with ours; `ratio` is how many
-times faster ours is, `ratio_of_cores` the same for seconds of all cores (which other
-programs disturb less, but a library that waits actively counts as busy), and
-`largest_difference` that of the states. It needs `pip install 'actiongpt_jax[peers]'`.
-Run on a quiet machine.
+Uses a model of DistilBERT-base's size with random weights in float32. There are two
+cases with one JSON line each: `full`, a batch of 64 texts of 128 tokens; and `mixed`,
+texts of 60 to 110 tokens, the length of descriptions. In `mixed`, ours runs
+`encode_pieces` (batches of similar length) and the peer runs batches of 64 padded to
+the longest of all texts. `tokens_per_s` counts real tokens. `--peer` runs Hugging
+Face's DistilBertModel with the same weights in the same process, taking turns with
+ours. `ratio` is how many times faster ours is; `ratio_of_cores` is the same ratio for
+CPU seconds over all cores (less disturbed by other programs, but busy waiting counts as
+work); `largest_difference` is the largest difference between the states. `--peer`
+requires `pip install 'actiongpt_jax[peers]'`. Run on a quiet machine.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def write_folder(folder, seed):
-    """Writes a hub folder with random weights of the usual size."""
+    """Writes a Hugging Face model folder with random weights of DistilBERT's size."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -73,7 +73,7 @@ def write_folder(folder, seed):
 
 
 def load_peer(folder):
-    """Returns `encode(ids, mask)` of PyTorch on the folder's weights."""
+    """Returns PyTorch's `encode(ids, mask)` with the folder's weights, and versions."""
     import torch  # pyright: ignore[reportMissingImports]
     from transformers import DistilBertModel
 
@@ -88,7 +88,7 @@ def load_peer(folder):
 
 
 def measure(sides: dict[str, Callable[[], Any]], rounds: int):
-    """Times functions in turn; returns their times and their first results."""
+    """Times functions that take turns; returns the times and the first results."""
     results = {name: run() for name, run in sides.items()}
     times = {name: {"seconds": [], "core_seconds": []} for name in sides}
     clocks = {"seconds": time.perf_counter, "core_seconds": time.process_time}
@@ -124,12 +124,14 @@ def main():
     parser.add_argument("--peer", action="store_true", help="compare with PyTorch")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--texts", type=int, default=256, help="in the mixed case")
+    parser.add_argument(
+        "--texts", type=int, default=256, help="number of texts in `mixed`"
+    )
     parser.add_argument("--shortest", type=int, default=60)
     parser.add_argument("--longest", type=int, default=110)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save", help="also write the rows to this JSON file")
+    parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
 
     import jax

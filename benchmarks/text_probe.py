@@ -1,17 +1,18 @@
-r"""What do embeddings of phrases and of descriptions tell of the motion? No training.
+r"""How well do text embeddings predict motion? Probes them without training a model.
 
     python benchmarks/text_probe.py [--data runs/zero_shot/builtin-240] [--save FILE]
 
-For the built-in corpus that `zero_shot.py` made. The mean motion of each phrase (40
-frames, from the same place and heading) is guessed from its text by kernel ridge
-regression on the training phrases, and by copying the nearest of them. JSON lines, one
-per form of the text:
+Uses the built-in corpus that `zero_shot.py` made. The mean motion of each phrase (40
+frames, starting at the same place and heading) is predicted from its text by kernel
+ridge regression on the training phrases, and by copying the motion of the nearest
+training phrase. Prints one JSON line per form of the text:
 
-`ridge`, `copy`: mean distance in metres of joints relative to the pelvis to the real
-clips, for training phrases (each left out in turn), and for unseen ones that are
-transparent or opaque as in `zero_shot.py`; `path`: the same of the pelvis. `side`: for
-how many of the phrases that name one side it is told right, those of the same movement
-left out. First lines: no text at all, and which movements each phrase is made of.
+`ridge`, `copy`: mean distance in metres between predicted and real joints, relative to
+the pelvis, for training phrases (each left out in turn) and for unseen phrases that are
+transparent or opaque as in `zero_shot.py`. `ridge_path`, `copy_path`: the same distance
+for the pelvis. `side`: number of phrases with one named side for which ridge regression
+predicts the right side, without phrases of the same movements in its training set. The
+first two lines are references: no text at all, and the true movements of each phrase.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from actiongpt_jax.text.embeddings.encode import embed_texts
 FRAMES = 40
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 NO_TEXT = "none: the mean of all training phrases"
-SHARPNESS = 8.0  # of a match of two tokens
+SHARPNESS = 8.0  # scale of the cosine of two tokens in `matches`
 
 
 def main():
@@ -44,8 +45,8 @@ def main():
     clips = clips_by_phrase(open_store(pathlib.Path(args.data) / "motion"))
     rows = []
     for name, kernel in kernels().items():
-        rows.append({"text": name, **judge(kernel, clips)})
-        if name == NO_TEXT:  # every phrase is as near as any other
+        rows.append({"text": name, **evaluate(kernel, clips)})
+        if name == NO_TEXT:  # all phrases are equally near
             for figure in ("copy", "copy_path", "side"):
                 del rows[-1][figure]
         print(json.dumps(rows[-1]), flush=True)
@@ -54,7 +55,7 @@ def main():
 
 
 def clips_by_phrase(store):
-    """Returns phrase -> (clips, FRAMES, 22, 3) joints, metres."""
+    """Returns phrase -> (clips, FRAMES, 22, 3) joint positions, metres."""
     items = [i for split in ("train", "val") for i in segments(store, split)]
     clips = {phrase.text: [] for phrase in load_phrases()}
     for item, joints in zip(items, nearness.clips_of(store, items), strict=True):
@@ -63,7 +64,7 @@ def clips_by_phrase(store):
 
 
 def upright(joints):
-    """Takes place and heading of frame 0, by the hips, from the joints."""
+    """Removes the position and heading of frame 0, taken from the hips, from joints."""
     across = joints[0, 1] - joints[0, 2]
     angle = np.arctan2(across[1], across[0])
     cos, sin = np.cos(angle), np.sin(angle)
@@ -79,7 +80,7 @@ def resample(joints):
 
 
 def kernels():
-    """Returns name -> (n, n) likeness of the texts of all phrases."""
+    """Returns form of the text -> (n, n) similarities between the n phrases."""
     encoder = encoders.load("minilm")
     names = [phrase.text for phrase in load_phrases()]
     texts = [[d.text for d in describe(p) if is_full(d)][:4] for p in load_phrases()]
@@ -113,7 +114,7 @@ def cosine(vectors):
 
 
 def words(texts):
-    """Bags of words, rare ones counting more."""
+    """Returns the similarities of bags of words, weighted by inverse frequency."""
     bags = [set(re.findall(r"[^\s.,;]+", text.lower())) for text in texts]
     vocabulary = sorted(set().union(*bags))
     has = np.array([[word in bag for word in vocabulary] for bag in bags], float)
@@ -121,7 +122,7 @@ def words(texts):
 
 
 def matches(token_sets):
-    """Mean over pairs of tokens of how well they match, as attention would."""
+    """Returns attention-like similarities, averaged over all pairs of tokens."""
     centre = np.concatenate(token_sets).mean(0)
     sets = [np.asarray(x, float) - centre for x in token_sets]
     sets = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sets]
@@ -132,7 +133,7 @@ def matches(token_sets):
     return found / scale / scale[:, None]
 
 
-def judge(kernel, clips):
+def evaluate(kernel, clips):
     means = np.stack([found.mean(0) for found in clips.values()])
     seen = np.array([not phrase.held_out for phrase in load_phrases()])
     opaque = np.isin(list(clips), opaque_phrases())
@@ -161,12 +162,12 @@ def judge(kernel, clips):
             name: {g: round(float(x[m].mean()), 4) for g, m in groups.items()}
             for name, x in figures.items()
         },
-        "side": side_told(kernel, ridge),
+        "side": sides_predicted(kernel, ridge),
     }
 
 
 def distance(guesses, clips, path=False):
-    """Returns (n,) mean distances to the clips of each phrase, metres."""
+    """Returns (n,) mean distances from guesses to the clips of their phrase, metres."""
     found = []
     for guess, real in zip(guesses, clips.values(), strict=True):
         pelvis = guess[:, :1], real[:, :, :1]
@@ -176,7 +177,7 @@ def distance(guesses, clips, path=False):
 
 
 def fit(kernel, targets, rows, i, ridge):
-    """Returns the ridge regression from texts `rows` at text i."""
+    """Returns the prediction for text `i` of a ridge regression fitted to `rows`."""
     inner, outer = kernel[np.ix_(rows, rows)], kernel[i, rows]
     mean = inner.mean(0)
     outer = outer - outer.mean() - mean + mean.mean()
@@ -186,17 +187,17 @@ def fit(kernel, targets, rows, i, ridge):
     return centre + outer @ np.linalg.solve(inner, targets[rows] - centre)
 
 
-def side_told(kernel, ridge):
+def sides_predicted(kernel, ridge):
     phrases = load_phrases()
     one_sided = [i for i, phrase in enumerate(phrases) if len(phrase.sides) == 1]
     named = [i for i in one_sided if {"left", "right"} & set(phrases[i].text.split())]
     sides = np.array([2.0 * (1 in phrase.sides) - 1 for phrase in phrases])
-    told = []
+    right = []
     for i in named:
         moves = {move for move, side in phrases[i].parts if side is not None}
         rows = [j for j in named if not moves & {move for move, _ in phrases[j].parts}]
-        told.append(fit(kernel, sides, np.array(rows), i, ridge) * sides[i] > 0)
-    return f"{sum(told)} of {len(told)}"
+        right.append(fit(kernel, sides, np.array(rows), i, ridge) * sides[i] > 0)
+    return f"{sum(right)} of {len(right)}"
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""How fast is a training step, as a share of what the machine's matrix product does?
+"""How fast is a training step, relative to the machine's matrix product?
 
     python benchmarks/train_step.py --model temos
     python benchmarks/train_step.py --model temos teach
     python benchmarks/train_step.py --model motionclip
     python benchmarks/train_step.py --model temos --host_devices 2
 
-Prints one JSON line per case: a training step (dropout on), and generation (encode
+Prints one JSON line per case: a training step with dropout, and generation (encode
 text, sample, decode). `flops` counts the matrix products of the textbook formulation,
-whatever was computed; `utilisation` is the rate over that of a plain 2048-cube product
-measured in the same process, between the steps (median). With several models their
-steps take turns, and a last line gives the ratio of their medians. A step of TEACH
-takes pairs of --frames and --frames_1 frames, one of MotionCLIP 20 windows of 60 frames
-and no tokens. Random weights and data, full masks. Run on a quiet machine.
+not the operations that were executed. `utilisation` is the achieved rate divided by the
+median rate of a plain product of two 2048 x 2048 matrices, measured in the same process
+between the steps. Several models take turns, and a last line gives the ratio of their
+medians. A step of TEACH takes pairs of --frames and --frames_1 frames; one of
+MotionCLIP takes 20 windows of 60 frames and no tokens. Weights and data are random, and
+nothing is masked. Run on a quiet machine.
 """
 
 import argparse
@@ -23,13 +24,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Batch and frames of a step, where a model's published ones are others.
+# Model -> published batch size and frames per motion, the defaults of the flags.
 SIZES = {"temos": (16, 100), "teach": (16, 100), "motionclip": (20, 60)}
 
 
 @dataclasses.dataclass
 class Case:
-    """Something compiled that is run again and again."""
+    """A compiled program and its measured times in seconds."""
 
     name: str
     model: str
@@ -44,14 +45,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     models = list(SIZES)
     parser.add_argument("--model", choices=models, nargs="+", default=["temos"])
-    parser.add_argument("--batch", type=int, help="16; of MotionCLIP 20")
-    parser.add_argument("--frames", type=int, help="100; of MotionCLIP 60")
-    parser.add_argument("--frames_1", type=int, default=105, help="of second actions")
+    parser.add_argument("--batch", type=int, help="default: 16; MotionCLIP: 20")
+    parser.add_argument("--frames", type=int, help="default: 100; MotionCLIP: 60")
+    parser.add_argument(
+        "--frames_1", type=int, default=105, help="frames of TEACH's second actions"
+    )
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--steps", type=int, default=9)
     parser.add_argument(
-        "--host_devices", type=int, default=1, help="CPU devices to fake"
+        "--host_devices", type=int, default=1, help="number of simulated CPU devices"
     )
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
@@ -66,11 +69,11 @@ def main():
     keep_memory()
     cases = [case for model in args.model for case in cases_of(model, args)]
     gemm = []
-    # Training and generation apart: after a step's gigabytes, generation would run
-    # on cold memory, a third slower.
+    # Training and generation are timed separately: right after a training step, which
+    # uses gigabytes, generation runs on cold memory and is a third slower.
     for name in ("train", "generate"):
         for _ in range(args.steps):
-            # In turns: a slower spell of the machine meets all of them.
+            # Cases take turns, so that a slow period of the machine affects all.
             gemm.append(steps.matmul_rate())
             for case in cases:
                 if case.name == name:
@@ -118,7 +121,7 @@ def main():
 
 
 def cases_of(name: str, args: argparse.Namespace) -> list[Case]:
-    """Compiles a model's training step and its generation."""
+    """Compiles the training step and the generation of a model."""
     import jax
     import numpy as np
     import steps

@@ -1,7 +1,7 @@
-"""Programs in processes of their own that take turns, so that neither is in the way.
+"""Runs programs in separate processes that take turns, to measure each on its own.
 
-What a process holds is measured on its own, threads that wait for work belong to the
-one whose turn it is, and a slower spell of the machine meets all of them.
+The memory of each process is measured separately, only the threads of one process run
+at a time, and a slow period of the machine affects all programs.
 """
 
 import concurrent.futures
@@ -19,23 +19,23 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 def call(module: str, function: str, *args: Any) -> Any:
-    """Calls a function in a process that ends with it."""
+    """Calls a function of a module in a new process, which then ends."""
     with concurrent.futures.ProcessPoolExecutor(1, _CONTEXT) as pool:
         return pool.submit(_call, module, function, *args).result()
 
 
 class Turns:
-    """A process that runs steps when it is told to.
+    """A process that runs steps on request.
 
     Attributes:
-        facts: of its `Runner`.
-        seconds: of each turn, per step.
-        core_seconds: the same, added up over its threads.
-        start_s: seconds until it could begin.
+        facts: facts of the process's `Runner`.
+        seconds: wall time per step, one entry per turn.
+        core_seconds: CPU time per step over all threads, one entry per turn.
+        start_s: seconds until the process was ready.
     """
 
     def __init__(self, module: str, function: str, *args: Any):
-        """Starts the process; the function returns a `Runner`."""
+        """Starts a process that calls the function, which must return a `Runner`."""
         started = time.perf_counter()
         self._connection, other = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(
@@ -49,7 +49,7 @@ class Turns:
         self.start_s = time.perf_counter() - started
 
     def take(self, steps: int) -> None:
-        """Has it run so many steps, and notes what one took."""
+        """Lets the process run a number of steps, and records the time per step."""
         self._connection.send(steps)
         seconds, core_seconds = self._connection.recv()
         self.seconds.append(seconds / steps)
@@ -59,9 +59,9 @@ class Turns:
         """Ends the process.
 
         Returns:
-            What its `Runner` says in closing, and peaks of its resident memory in MiB:
-            `steps_mib` while it ran steps, without what lay unused before, and
-            `process_mib` ever, compilation included.
+            The closing facts of its `Runner`, and peaks of its resident memory in MiB:
+            `steps_mib` while it ran steps, without memory that was unused before, and
+            `process_mib` over its whole life, including compilation.
         """
         self._connection.send(0)
         closing = self._connection.recv()
@@ -75,7 +75,7 @@ def _call(module: str, function: str, *args: Any) -> Any:
 
 def _serve(connection: Any, module: str, function: str, *args: Any) -> None:
     runner: workload.Runner = _call(module, function, *args)
-    # Twice: what is set up late is set up before the clock starts.
+    # Two warm-up runs, so that lazy initialisation is not timed.
     for _ in range(2):
         runner.wait(runner.run())
     before, reset = _peak(), _reset_peak()
@@ -94,13 +94,13 @@ def _serve(connection: Any, module: str, function: str, *args: Any) -> None:
 
 
 def _reset_peak() -> bool:
-    """Forgets the peak so far, where the system can; returns whether it did."""
+    """Resets the peak of resident memory; returns whether the system supports this."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
     try:
         with open("/proc/self/clear_refs", "w") as file:
-            # Linux's code for the peak.
+            # 5 is Linux's code to reset the peak.
             file.write("5")
     except OSError:
         return False
@@ -114,6 +114,6 @@ def _peak() -> int:
             found = [line.split()[1] for line in file if line.startswith("VmHWM")]
         return int(found[0]) // 1024
     except OSError:
-        # Second choice: on Linux it starts at the peak of whoever began the process.
+        # Only a fallback: on Linux this includes the peak of the parent process.
         found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return found >> (20 if sys.platform == "darwin" else 10)

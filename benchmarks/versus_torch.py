@@ -1,36 +1,39 @@
-"""How fast is a training step beside the published one in PyTorch, on the same work?
+"""How fast is a training step compared with the published one in PyTorch?
 
     python benchmarks/versus_torch.py
     python benchmarks/versus_torch.py --model temos --case live --save FILE
     python benchmarks/versus_torch.py --batch 256 --dtype bfloat16 --case precomputed
-    python benchmarks/versus_torch.py --small       # does it run, and agree?
+    python benchmarks/versus_torch.py --small       # quick check with tiny sizes
 
 The peers (`benchmarks/peers`) are the published training steps in stock torch.nn
 layers, run eagerly. Each case prints one JSON line:
 
-    live              training; the peer embeds k descriptions of each text in the step
-    precomputed       training; both read stored embeddings
-    generate_live     texts to motions; the peer embeds k descriptions of each first
-    generate          texts to motions from stored embeddings
+    live              training; the peer embeds k descriptions per text in the step
+    precomputed       training; both sides read stored embeddings
+    generate_live     generation; the peer first embeds k descriptions per text
+    generate          generation; both sides read stored embeddings
 
-Ours reads stored embeddings in all of them: it cannot do otherwise. The peer's text
-model is DistilBERT or CLIP, of full size and random weights, and is given word pieces:
-the tokenizer's time is left out. So are, in favour of MotionCLIP's peer, its pictures
-and the body's 6890 vertices.
+Our side reads stored embeddings in all cases; it has no other mode. The peer's text
+model is DistilBERT or CLIP, of full size with random weights. Its inputs are word
+pieces, so the time of the tokenizer is left out. MotionCLIP's peer also omits the
+images and the 6890 vertices of the body, which makes it faster.
 
-Ours keeps its memory from step to step in training, and not in generation, as the
-commands here do (`host_memory`); the peer has torch's own ways.
+Our side keeps its host memory between steps in training but not in generation, like
+the commands of this package (`host_memory`); the peer uses torch's own allocator.
 
-Before anything is timed, weights, batch and noise are given to both, and outputs, every
-term of the loss and every gradient must be equal without dropout in float32, or nothing
-is timed. Dropout is on in timing. Each side is a process of its own, and their steps
-take turns. `ratio` is how many times faster ours is, from medians; `ratio_of_cores` the
-same for seconds of all cores. `steps_mib` is the peak of a process's resident memory
-while it runs steps, `process_mib` with its start and compilation, `device_mib` the
-GPU's. `flops` counts the products of the textbook step, without the text model, and
-`bytes` is XLA's count for ours; of these and the machine's measured rates come the
-shares. Where both sides see a GPU they use it.
-It needs `pip install 'actiongpt_jax[peers]'`. Run on a quiet machine.
+Both sides get the same weights, batch and noise. Before anything is timed, outputs,
+every term of the loss and every gradient must agree in float32 without dropout;
+otherwise the benchmark stops. Dropout is on while training is timed. Each side runs in
+a process of its own, and the two take turns.
+
+`ratio` is how many times faster ours is, by medians; `ratio_of_cores` is the same ratio
+for CPU seconds over all cores. `steps_mib` is the peak of a process's resident memory
+while it runs steps, `process_mib` the peak including its start and compilation, and
+`device_mib` the peak of GPU memory. `flops` counts the matrix products of the textbook
+step without the text model, and `bytes` is XLA's count for our program;
+`share_of_gemm` and `share_of_roofline` follow from these and from the machine's
+measured rates. Both sides use a GPU if they find one.
+Requires `pip install 'actiongpt_jax[peers]'`. Run on a quiet machine.
 """
 
 import argparse
@@ -47,14 +50,14 @@ from workload import CLIP_TOKENS, Workload
 
 MODELS = ("temos", "teach", "motionclip")
 CASES = ("live", "precomputed", "generate_live", "generate")
-# Width, layers, heads and vocabulary of DistilBERT and of CLIP's text half.
+# Width, layers, heads and vocabulary of DistilBERT and of CLIP's text encoder.
 TEXT_MODELS = {
     "temos": (768, 6, 12, 30522),
     "teach": (768, 6, 12, 30522),
     "motionclip": (512, 12, 8, 49408),
 }
-# Rounding of float32 sums in another order, through up to 18 layers in a row: of an
-# array's largest value. Gradients go through them twice.
+# Largest allowed differences as a share of an array's largest value. They cover float32
+# sums in another order through up to 18 layers; gradients pass through these twice.
 TOLERANCES = {"texts": 2e-5, "outputs": 5e-5, "terms": 5e-5, "gradients": 5e-4}
 SMALL = {"batch": 2, "frames": 20, "frames_1": 22, "tokens": 12, "k": 2}
 
@@ -66,21 +69,28 @@ def main():
     parser.add_argument("--model", choices=MODELS, nargs="+", default=MODELS)
     parser.add_argument("--case", choices=CASES, nargs="+", default=CASES)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--frames", type=int, help="100; of MotionCLIP 60")
-    parser.add_argument("--frames_1", type=int, default=105, help="of second actions")
-    parser.add_argument("--tokens", type=int, default=128, help="CLIP reads 77 at most")
-    parser.add_argument("--k", type=int, default=4, help="descriptions of a text")
+    parser.add_argument("--frames", type=int, help="default: 100; MotionCLIP: 60")
     parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="when timed"
+        "--frames_1", type=int, default=105, help="frames of TEACH's second actions"
     )
-    parser.add_argument("--tf32", action="store_true", help="on both sides, on GPUs")
-    parser.add_argument("--steps", type=int, default=7, help="turns of each side")
-    parser.add_argument("--inner", type=int, default=1, help="steps of a turn")
+    parser.add_argument("--tokens", type=int, default=128, help="CLIP reads at most 77")
+    parser.add_argument("--k", type=int, default=4, help="descriptions per text")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision when timed",
+    )
+    parser.add_argument(
+        "--tf32", action="store_true", help="use TF32 on GPUs, on both sides"
+    )
+    parser.add_argument("--steps", type=int, default=7, help="turns per side")
+    parser.add_argument("--inner", type=int, default=1, help="steps per turn")
     parser.add_argument("--small", action="store_true", help="tiny sizes, 2 turns")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
-    # Both sides are on one GPU.
+    # Both sides share one GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     rows = []
     for model in args.model:
@@ -99,7 +109,7 @@ def main():
 
 
 def workload_of(model: str, folder: pathlib.Path, args: Any) -> Workload:
-    """Returns what the flags ask for."""
+    """Returns the workload that the flags describe."""
     sizes: dict[str, Any] = {
         "batch": args.batch,
         "frames": args.frames or (60 if model == "motionclip" else 100),
@@ -122,20 +132,20 @@ def workload_of(model: str, folder: pathlib.Path, args: Any) -> Workload:
 
 
 def small_sizes() -> dict[str, Any]:
-    """Returns the fields of a workload of seconds."""
+    """Returns the fields of a tiny workload, which takes seconds."""
     model = {"latent_dim": 32, "num_layers": 2, "ff_size": 64}
     overrides = tuple(f"--config.model.{name}={size}" for name, size in model.items())
     return {**SMALL, "text": (32, 2, 4, 100), "overrides": overrides}
 
 
 def agree(work: Workload) -> tuple[tuple[dict, dict], dict[str, float]]:
-    """Makes the files both sides read, and has them compute the same.
+    """Writes the files that both sides read, and checks that the sides agree.
 
     Returns:
-        What `jax_side.prepare` does, and the largest difference of each kind.
+        The return value of `jax_side.prepare`, and the largest difference of each kind.
 
     Raises:
-        SystemExit: where they differ.
+        SystemExit: if the two sides differ.
     """
     turns.call("peers.torch_side", "write_texts", work)
     described = turns.call("jax_side", "prepare", work)
@@ -153,11 +163,12 @@ def agree(work: Workload) -> tuple[tuple[dict, dict], dict[str, float]]:
 def compare(
     ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]
 ) -> tuple[dict[str, float], list[str]]:
-    """Compares arrays by name.
+    """Compares the arrays of both sides by name.
 
     Returns:
-        kind -> largest difference as a share of its array's largest value; and what
-        is missing on a side, of another shape, or differs by more than rounding.
+        kind -> largest difference as a share of its array's largest value; and a list
+        of the arrays that are missing on one side, have different shapes, or differ by
+        more than the tolerance.
     """
     largest = dict.fromkeys(TOLERANCES, 0.0)
     wrong = [f"{name} (on one side only)" for name in ours.keys() ^ theirs.keys()]
@@ -167,7 +178,7 @@ def compare(
         if a.shape != b.shape:
             wrong.append(f"{name} {a.shape} against {b.shape}")
             continue
-        # Inert parameters have gradients of exactly 0, or of rounding noise.
+        # Parameters without effect have gradients of exactly 0, or of rounding noise.
         share = float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6))
         largest[kind] = max(largest[kind], share)
         if not share <= TOLERANCES[kind]:
@@ -178,7 +189,7 @@ def compare(
 def measure(
     work: Workload, case: str, described: tuple[dict, dict], rounds: int
 ) -> dict[str, Any]:
-    """Times one case in turns."""
+    """Times one case; both sides take turns."""
     kind = "generate" if case.startswith("generate") else "train"
     sides = {
         "ours": turns.Turns("jax_side", "make", work, kind),
@@ -190,7 +201,7 @@ def measure(
     facts = {name: {**side.facts, **side.end()} for name, side in sides.items()}
     shared = ("flops", "bytes", "gemm_gflops", "bandwidth_gb_s")
     machine = {name: facts["ours"].pop(name) for name in shared}
-    # What the machine can do at so many operations per byte.
+    # Roofline: the rate that the machine can reach at this number of FLOPs per byte.
     intensity = machine["flops"] / max(machine["bytes"], 1)
     roofline = min(machine["gemm_gflops"], intensity * machine["bandwidth_gb_s"])
     row: dict[str, Any] = {"case": case, "model": work.model}

@@ -1,33 +1,33 @@
-"""What two programs are given to do: one model's training step and generation."""
+"""The workload of two compared programs: one model's training step and generation."""
 
 import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-# Word pieces of a description as CLIP reads it at most.
+# Largest number of word pieces that CLIP reads.
 CLIP_TOKENS = 77
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """One model's work; its batch, weights and text model lie in a folder.
+    """The work of one model; its batch, weights and text model lie in a folder.
 
     Attributes:
-        model: temos, teach or motionclip.
-        folder: of the files both sides read.
-        dtype: of the products when timed; all checks are in float32.
+        model: 'temos', 'teach' or 'motionclip'.
+        folder: folder of the files that both sides read.
+        dtype: type of matrix products when timed; the checks always use float32.
         tf32: whether a GPU may round the factors of float32 products to TF32.
-        batch: items.
-        frames: of a motion, for TEACH of first actions.
-        frames_1: of second actions.
-        tokens: word pieces of a description.
-        k: descriptions of a text.
+        batch: number of items in a batch.
+        frames: frames per motion, for TEACH of the first actions.
+        frames_1: frames of TEACH's second actions.
+        tokens: word pieces per description.
+        k: descriptions per text.
         text: width, layers, heads and vocabulary of the text model.
-        overrides: of the model's config.
-        padded: give items lengths of their own, not all the same.
-        inner: steps of which the time is taken together.
-        seed: of everything random.
+        overrides: overrides of the model's config.
+        padded: whether items have different lengths, with padding.
+        inner: number of steps per timing.
+        seed: seed of all random values.
     """
 
     model: str
@@ -47,34 +47,34 @@ class Workload:
 
     @property
     def clip(self) -> bool:
-        """Whether the model reads CLIP's vectors."""
+        """Whether the text model is CLIP, with one vector per text."""
         return self.model == "motionclip"
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What ends the names of a batch's arrays, action by action."""
+        """Suffixes of the names of a batch's arrays, one per action."""
         return ("_0", "_1") if self.model == "teach" else ("",)
 
     def file(self, name: str) -> pathlib.Path:
-        """Returns the path of a file of arrays."""
+        """Returns the path of the file of arrays with a name."""
         return self.folder / f"{name}.npz"
 
     @property
     def text_folder(self) -> pathlib.Path:
-        """Where the text model lies."""
+        """Folder of the text model."""
         return self.folder / "text"
 
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What a process is to time.
+    """The functions that a process times.
 
     Attributes:
-        run: starts one step.
-        wait: waits until all of that is done, given what `run` returned.
-        facts: what is to be reported, known before.
-        closing: returns more of that, called after the last step; `device_mib` is the
-            peak of the device's memory, or None where that is not known.
+        run: starts one step and returns its result.
+        wait: waits until a result of `run` is computed.
+        facts: facts to report that are known before timing.
+        closing: called after the last step, returns further facts to report;
+            `device_mib` is the peak of the device's memory, or None if unknown.
     """
 
     run: Callable[[], Any]

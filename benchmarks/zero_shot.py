@@ -1,25 +1,25 @@
-r"""Do descriptions help with phrases that training never saw?
+r"""Do descriptions help with phrases that never occur in training?
 
     python benchmarks/zero_shot.py --model teach [--steps 500] [--seeds 0 1 2] \
         [--save FILE]
 
 Trains a small model on the built-in corpus twice per seed, on descriptions and on the
-phrases themselves, with the same budget and the same number of parameters. Then each
-clip of the validation split, but for those longer than any in training, is generated
-from its phrase (mean latent) and compared with the real one: apart for `seen` phrases
-of the training split and for `unseen` ones that never occur in it, though the movements
-they are made of do. Of these, `opaque` are those with a word that no training phrase
-has, the case descriptions are for, and `transparent` those put together from words of
-training phrases. Prints a JSON line per run, then per arm the mean over seeds and their
-spread (largest minus smallest).
+phrases themselves, with the same budget and the same number of parameters. Then every
+clip of the validation split that is not longer than all training clips is generated
+from its phrase (mean latent) and compared with the real clip, separately for `seen`
+phrases of the training split and for `unseen` phrases. Unseen phrases never occur in
+training, but their movements do. Among them, `opaque` phrases have a word that occurs
+in no training phrase, the case that descriptions are meant for; `transparent` phrases
+consist of words of training phrases. Prints a JSON line per run, then per arm the mean
+over seeds and the spread (largest minus smallest).
 
-Figures: APE in metres after alignment of frame 0 (less is better), `global` over all
-joints, which tells mostly how far somebody went, and `local`, joints relative to the
-pelvis, which tells the pose; `pairs` and `top1`: how often the motion is nearer to the
-real clips of its own phrase than to those of another unseen one, or of all others (more
-is better), by the local distance. The last line: APE of each unseen phrase. A finished
-run is not trained again; what the corpus gained in its validation split since then is
-judged all the same.
+Figures: APE in metres after alignment of frame 0 (lower is better). `global` is over
+all joints and mostly measures the distance travelled; `local` is over joints relative
+to the pelvis and measures the pose. `pairs` and `top1`: how often the motion is nearer
+to the real clips of its own phrase than to those of one other unseen phrase, or of all
+others, by the local distance (higher is better). The last line has the APE of each
+unseen phrase. A finished run is not trained again, but clips that were added to the
+validation split later are evaluated too.
 """
 
 import argparse
@@ -50,7 +50,9 @@ def main():
     parser.add_argument("--model", choices=("temos", "teach"), default="teach")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sequences", type=int, default=240, help="of the corpus")
+    parser.add_argument(
+        "--sequences", type=int, default=240, help="sequences of the corpus"
+    )
     parser.add_argument("--out", default="runs/zero_shot")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
@@ -68,7 +70,7 @@ def main():
 
 
 def run(args, arm, seed):
-    """Trains one model and judges it."""
+    """Trains and evaluates one model."""
     out = pathlib.Path(args.out)
     config = load_config(
         f"{args.model}:demo,text={arm}",
@@ -78,7 +80,7 @@ def run(args, arm, seed):
             f"--config.data.builtin={args.sequences}",
         ],
     )
-    # It is judged below, not on the way.
+    # The run is evaluated after training, not during it.
     config.train.eval_epochs = 10**6
     use_builtin_data(config, out)
     workdir = out / f"{args.model}-{arm}-{seed}"
@@ -87,7 +89,7 @@ def run(args, arm, seed):
     least, most = config.data.min_frames, config.data.max_frames
     items = segments(store, "val", min_frames=least, max_frames=most)
     known = phrases(segments(store, "train", min_frames=least, max_frames=most))
-    # The run may be older than the embeddings of some unseen phrases.
+    # Use today's store: the run may be older than the embeddings of unseen phrases.
     embedder, found = PhraseEmbedder(trained.config, config.text.store), {}
     for name, those in (("seen", known), ("unseen", held_out_phrases())):
         group = [item for item in items if item.phrase in those]
@@ -96,10 +98,10 @@ def run(args, arm, seed):
             for item in group
         ]
         motions = generate_motion(trained, requests)
-        made = nearness.joints_of([(m.rotations, m.translation) for m in motions])
+        generated = nearness.joints_of([(m.rotations, m.translation) for m in motions])
         real = nearness.clips_of(store, group)
-        whole = nearness.distances(made, real)
-        local = nearness.distances(made, real, "ape_local")
+        whole = nearness.distances(generated, real)
+        local = nearness.distances(generated, real, "ape_local")
         names = np.array([item.phrase for item in group])
         found[name] = figures(whole, local, names, np.full(len(names), True))
         if name == "unseen":
@@ -118,7 +120,7 @@ def run(args, arm, seed):
 
 
 def figures(whole, local, names, chosen):
-    """Judges the chosen rows against the clips of all columns."""
+    """Returns the figures of the chosen motions, compared with all clips."""
     return {
         "clips": int(chosen.sum()),
         "global": mean_of(np.diag(whole)[chosen]),
@@ -148,7 +150,7 @@ def by_phrase(rows):
 
 
 def summarise(arm, rows):
-    """Returns means over seeds and their spread."""
+    """Returns the mean and the spread over seeds of every figure of an arm."""
     own = [row for row in rows if row["arm"] == arm]
     summary = {"arm": arm, "seeds": len(own)}
     for group in ("seen", "unseen", "transparent", "opaque"):

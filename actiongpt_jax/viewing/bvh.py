@@ -1,6 +1,6 @@
-"""Motions as BVH text files, y-up, metres, degrees.
+"""Writes motions as BVH text files: y-up, metres, degrees.
 
-Source: the format as written down by M. Meredith and S. Maddock, "Motion Capture File
+Source: the format as described by M. Meredith and S. Maddock, "Motion Capture File
 Formats Explained", 2001.
 """
 
@@ -20,24 +20,24 @@ _TURNS = "Zrotation Xrotation Yrotation"
 
 
 def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
-    """Writes a motion as .bvh.
+    """Writes a motion as a .bvh file.
 
     The root's offset is zero, since readers disagree on whether the position channels
     replace it or are added to it.
 
     Args:
-        path: file to write, replaced as a whole.
-        motion: the motion to write, checked.
+        path: file to write, replaced atomically.
+        motion: the motion to write; it must have passed `check_motion`.
     """
     matrices, pelvis = y_up(motion)
     frames, order = len(pelvis), []
     hierarchy = _joint(0, order)
     turns = Rotation.from_matrix(matrices[:, order].reshape(-1, 3, 3))
     with warnings.catch_warnings():
-        # A limb along its parent's z axis has no one reading: all the turn goes to z.
+        # In gimbal lock the angles are not unique; scipy puts all of the turn in z.
         warnings.filterwarnings("ignore", "Gimbal lock", UserWarning)
         angles = turns.as_euler("ZXY").reshape(frames, -1)
-    # Without jumps by full turns, readers may mix the angles of two frames.
+    # Without jumps by full turns, readers can interpolate between two frames.
     angles = np.degrees(np.unwrap(angles, axis=0))
     header = (
         f"HIERARCHY\n{hierarchy}\nMOTION\n"
@@ -49,12 +49,14 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
 
 
 def _joint(joint: int, order: list[int]) -> str:
-    """Returns a joint's block with those below; appends their indices to `order`."""
+    """Returns the block of a joint and all below it; appends indices to `order`."""
     order.append(joint)
     below = [
         _joint(child, order)
         if child < SMPL22.num_joints
-        else _block("End Site", FIGURE.offsets[child])  # a leaf needs an end
+        else _block(
+            "End Site", FIGURE.offsets[child]
+        )  # BVH requires an end site at each leaf
         for child, parent in enumerate(FIGURE.parents)
         if parent == joint
     ]

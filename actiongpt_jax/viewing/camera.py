@@ -1,4 +1,4 @@
-"""Where motions are seen from: a camera that follows the pelvis over the floor."""
+"""A perspective camera that follows the pelvis along the floor."""
 
 import dataclasses
 
@@ -6,18 +6,19 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
-# Seen from the front left and a little above: neither side hides the other.
+# A view from the front left and slightly above, so that neither side hides the other.
 AZIMUTH, ELEVATION = float(np.radians(35.0)), float(np.radians(14.0))
-DISTANCE = 7.0  # metres, as for a portrait
-# Steps sway the pelvis; the camera follows its path over this many seconds.
+DISTANCE = 7.0  # metres; far enough for little perspective distortion
+# Steps make the pelvis sway, so the camera follows a path smoothed over this time,
+# in seconds.
 _SMOOTH = 0.4
-# A body is not drawn larger than if it filled this half-height, metres.
+# The view covers at least this much above and below its target, metres.
 _LEAST_EXTENT = 1.05
 _MARGIN = 1.12  # room for the body's thickness
 
 
 def view_axes(azimuth: float, elevation: float = ELEVATION) -> Float[np.ndarray, "3 3"]:
-    """Returns the axes of a view as rows: the viewer's right, up, and towards them.
+    """Returns the viewer's axes as rows: right, up, and towards the viewer.
 
     Args:
         azimuth: direction on the ground from the target to the viewer, radians from +x.
@@ -36,7 +37,7 @@ class Camera:
     Attributes:
         targets: (T, 3) the point that the camera looks at in each frame, metres.
         azimuth: direction on the ground from target to camera, radians from +x.
-        extent: how far one sees above and below the target, in its plane, metres.
+        extent: visible distance above and below the target, at its depth, metres.
     """
 
     targets: np.ndarray
@@ -53,9 +54,9 @@ class Camera:
             frame: index of the frame whose target the camera looks at.
 
         Returns:
-            (..., 2) places, right and down, the picture reaching from -1 to 1; and
-            (...) length of a metre at each point in the same unit, which is larger
-            the nearer the point is.
+            (..., 2) picture coordinates (right, down), from -1 to 1 inside the picture;
+            and (...) the length of a metre at each point in the same unit, which is
+            larger for nearer points.
         """
         seen = (points - self.targets[frame]) @ view_axes(self.azimuth).T
         scale = DISTANCE / self.extent / np.maximum(DISTANCE - seen[..., 2], 0.1)
@@ -66,9 +67,9 @@ def follow(points: Float[np.ndarray, "t n 3"], fps: float, heading: float) -> Ca
     """Places a camera that keeps a motion in the picture.
 
     Args:
-        points: (T, N, 3) points of the body, the first one its pelvis, metres.
+        points: (T, N, 3) points of the body, metres; point 0 is the pelvis.
         fps: frames per second.
-        heading: direction that the body faces at first, radians from +x.
+        heading: direction that the body faces in frame 0, radians from +x.
     """
     ground = gaussian_filter1d(
         points[:, 0, :2].astype(np.float64), _SMOOTH * fps, axis=0, mode="nearest"

@@ -6,18 +6,18 @@ import numpy as np
 
 from actiongpt_jax.viewing.figure import BONES, FIGURE
 
-# Vertices of a ring round the bone, and rings of the half sphere at either end.
+# Vertices per ring around the bone, and rings per hemisphere at either end.
 _AROUND, _CAP = 14, 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-    """The figure's surface at rest.
+    """The surface of the figure in its rest pose.
 
     Attributes:
         vertices: (V, 3) metres, body frame (x left, y up, z forward).
-        normals: (V, 3) unit, outward.
-        faces: (F, 3) counter-clockwise seen from outside.
+        normals: (V, 3) unit vectors that point outwards.
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside.
         joints: (V,) index of the one joint that each vertex moves with.
         sides: (V,) 'left', 'right' or 'middle'.
     """
@@ -30,7 +30,7 @@ class Mesh:
 
 
 def capsule_mesh() -> Mesh:
-    """Builds the figure at rest."""
+    """Builds the mesh of the figure in its rest pose."""
     sphere, faces = _sphere()
     count = len(sphere)
     starts = np.arange(len(BONES))[:, None, None] * count
@@ -56,7 +56,7 @@ def capsule_mesh() -> Mesh:
 
 
 def _sphere() -> tuple[np.ndarray, np.ndarray]:
-    """Returns a unit sphere round z, ring by ring from below, and its triangles."""
+    """Returns a unit sphere: vertices, ring by ring along z, and triangles."""
     lift, turn = np.meshgrid(
         np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP),
         np.arange(_AROUND) * (2 * np.pi / _AROUND),

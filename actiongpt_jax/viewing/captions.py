@@ -1,4 +1,4 @@
-"""Phrases set as lines of text, the active one highlighted."""
+"""Draws phrases as lines of text, with the active phrase highlighted."""
 
 import functools
 import itertools
@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 _LINES = 3
-_LEADING = 1.35
-# Letters of a phrase that are set; measuring ten thousand would take seconds.
+_LEADING = 1.35  # line height in multiples of the letter height
+# Longest drawn text, in characters; measuring ten thousand would take seconds.
 _MOST = 600
 _ACTIVE, _OTHER = "#1b1b1b", "#9a9a9a"
-# Unicode's control characters and its separators of lines and paragraphs.
+# Unicode's control characters and its line and paragraph separators.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def plain(text: str, most: int = _MOST) -> str:
-    """Returns a text as one line without control characters and broken pairs.
+    """Returns a text as one line without control characters and lone surrogates.
 
     Args:
         text: any text.
-        most: number of letters to keep; a longer text ends in an ellipsis.
+        most: number of characters to keep; a longer text ends in an ellipsis.
     """
     text = _CONTROLS.sub(" ", text.encode("utf-8", "replace").decode())
     text = " ".join(text.split())
@@ -32,7 +32,7 @@ def plain(text: str, most: int = _MOST) -> str:
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Returns DejaVu Sans, which comes with matplotlib, at a size in pixels."""
+    """Returns the font DejaVu Sans of matplotlib at a size in pixels."""
     import matplotlib
 
     path = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -42,11 +42,12 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 def caption_image(
     phrases: Sequence[str], active: int, width: int, size: int, background: str
 ) -> Image.Image:
-    """Sets phrases one after the other, in as many lines as there is room for.
+    """Draws phrases one after the other, in at most three lines.
 
     Args:
-        phrases: any texts; what does not fit is left out, the active phrase stays.
-        active: index of the phrase shown in dark, -1 to have all of them dark.
+        phrases: any texts; lines that do not fit are left out, but the active phrase
+            is always visible.
+        active: index of the phrase drawn in dark; -1 draws all of them in dark.
         width: width of the picture in pixels.
         size: height of the letters in pixels.
         background: colour of the picture.
@@ -64,7 +65,7 @@ def caption_image(
     for row, line in enumerate(shown):
         x = size
         for number, words in itertools.groupby(line, operator.itemgetter(0)):
-            # Words of one phrase are set together: some are read from right to left.
+            # Draw the words of one phrase together: some scripts run right to left.
             text = " ".join(word for _, word in words)
             colour = _ACTIVE if active in (number, -1) else _OTHER
             draw.text((x, size * 0.4 + row * _LEADING * size), text, colour, face)
@@ -93,7 +94,7 @@ def _wrap(
 
 
 def _fitting(word: str, width: float, face: ImageFont.FreeTypeFont) -> str:
-    """Returns as much of a word's start as fits into a width in pixels."""
+    """Returns the longest start of a word that fits into a width in pixels."""
     while face.getlength(word) > width and len(word) > 1:
         word = word[: max(1, int(len(word) * width / face.getlength(word)))]
     return word

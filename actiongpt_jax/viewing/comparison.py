@@ -1,4 +1,4 @@
-"""A page and a picture of real motions next to what models make of their phrases."""
+"""Compares real motions with those that two models generate from the same phrases."""
 
 import dataclasses
 import pathlib
@@ -20,24 +20,25 @@ from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.viewing.plot import strip
 from actiongpt_jax.viewing.webpage import write_page
 
+# First words of phrases whose motions are easy to recognise.
 _PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
-# An action of a series must hold the transition, and some frames of its own.
+# An action of a series must be longer than the transition at its start.
 _LEAST_FRAMES = WINDOW + 8
 
 
 def write_comparison(
     model: Trained, baseline: Trained, page: pathlib.Path, picture: pathlib.Path
 ) -> list[str]:
-    """Writes validation motions and what two models make of their phrases.
+    """Writes a page and a picture of validation motions and of two models' motions.
 
     Args:
-        model: model that reads descriptions; its config names the motion store.
-        baseline: model that reads the phrases themselves.
-        page: HTML file to write: series of actions and single actions, one per row.
-        picture: PNG file to write, of the first model only.
+        model: the model that reads descriptions; its config names the motion store.
+        baseline: the model that reads the phrases themselves.
+        page: HTML file to write; each row shows a series of actions or one action.
+        picture: PNG file to write; it shows real motions and those of `model`.
 
     Returns:
-        The phrases of the first series, in order of time.
+        The phrases of the first series, in temporal order.
     """
     store = open_store(model.config.data.store)
     items = segments(store, model.config.data.val_split)
@@ -56,7 +57,7 @@ def write_comparison(
         [motion for row in rows for motion in row],
         [*columns] * len(rows),
         {phrase: [one.text for one in known[phrase]] for phrase in known},
-        heading="Real motion and what two small models make of its phrases",
+        heading="Real motion and the motions of two small models for the same phrases",
     )
     # The first series, and the single actions.
     pictured = [rows[0], *rows[-2:]]
@@ -73,7 +74,7 @@ def write_comparison(
 
 
 def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motion]:
-    """Generates every series from its phrases."""
+    """Generates one motion per series from its phrases."""
     embedder = PhraseEmbedder(model.config)
     series = [
         plan_series(
@@ -88,7 +89,7 @@ def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motio
 
 
 def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
-    """Returns the real motion of a series, with its phrases."""
+    """Returns the captured motion of a series, with its phrases."""
     start = store.sequences[actions[0].sequence].start
     ends = [action.start for action in actions[1:]] + [actions[-1].end]
     rows = slice(start + actions[0].start, start + ends[-1])
@@ -102,14 +103,14 @@ def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
 
 
 def _canonical(rotations: np.ndarray, translation: np.ndarray) -> Motion:
-    """Turns a motion to face where generated motions do."""
+    """Turns a motion to the first heading of generated motions."""
     features = rot_velocity.encode(axis_angle_to_matrix(rotations), translation)
     matrices, moved = rot_velocity.decode(features)
     return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
 
 
 def _choose(items: Sequence[Segment]) -> list[Segment]:
-    """Returns two actions that are easy to recognise, if there are any."""
+    """Returns up to two actions, preferably ones that are easy to recognise."""
     firsts = [
         next((item for item in items if item.phrase.startswith(word)), None)
         for word in _PICTURED
@@ -121,7 +122,7 @@ def _choose(items: Sequence[Segment]) -> list[Segment]:
 def _choose_series(
     items: Sequence[Segment], count: int = 2, length: int = 3
 ) -> list[list[Segment]]:
-    """Returns the first actions of some sequences, of different phrases if possible."""
+    """Returns the first actions of `count` sequences with the most distinct phrases."""
     by_sequence: dict[int, list[Segment]] = {}
     for item in items:
         by_sequence.setdefault(item.sequence, []).append(item)

@@ -1,4 +1,4 @@
-"""Motions in the formats of other tools."""
+"""Exports motions to the file formats of other tools."""
 
 import json
 import os
@@ -22,14 +22,14 @@ def export(path: str | os.PathLike, motion: Motion, layout: str = "smplh") -> No
 
     Args:
         path: file to write, ending in .glb (y-up, for Blender, three.js, game engines),
-            .bvh (y-up, metres), .npz (AMASS's, z-up) or .json (z-up); replaced as a
-            whole.
+            .bvh (y-up, metres), .npz (AMASS's format, z-up) or .json (z-up); replaced
+            atomically.
         motion: the motion to write.
-        layout: columns of an .npz, 'smplh' (156) or 'smplx' (165).
+        layout: column layout of an .npz, 'smplh' (156) or 'smplx' (165).
 
     Raises:
-        InputError: for another suffix or layout, a motion without frames or of another
-            skeleton, or a .glb without pygltflib.
+        InputError: if the suffix or layout is unknown, if the motion has no frames or
+            another skeleton, or if a .glb is requested but pygltflib is missing.
     """
     suffix = pathlib.Path(path).suffix.lower()
     check_motion(motion, str(path))
@@ -72,5 +72,5 @@ def _write_json(path: str | os.PathLike, motion: Motion) -> None:
 
 
 def _rounded(values: np.ndarray) -> list:
-    # A hundredth of a millimetre, and of a milliradian.
+    # Precision: a hundredth of a millimetre or of a milliradian.
     return np.round(np.asarray(values, np.float64), 5).tolist()

@@ -1,4 +1,4 @@
-"""What is drawn of a motion: joints, capsules round its bones, or a body model."""
+"""Geometry to draw a motion: joints, capsules around bones, or a body model's mesh."""
 
 import dataclasses
 
@@ -15,8 +15,8 @@ from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
 from actiongpt_jax.shapes import check_shape
 
 COLOURS = {"left": "#d1495b", "right": "#30638e", "middle": "#606066"}
-# Ends that SMPL has no joint for: name, parent, offset in metres at rest. Lengths are
-# those of an adult of SMPL's mean size, by eye.
+# Tips of limbs for which SMPL has no joint: name, parent, offset in metres at rest.
+# Lengths are estimated by eye for an adult of SMPL's mean size.
 _TIPS = (
     ("head_top", "head", (0.0, 0.115, 0.02)),
     ("left_toes", "left_foot", (0.008, -0.004, 0.055)),
@@ -29,8 +29,8 @@ FIGURE = Skeleton(
     parents=(*SMPL22.parents, *(SMPL22.names.index(above) for _, above, _ in _TIPS)),
     offsets=(*SMPL22.offsets, *(offset for _, _, offset in _TIPS)),
 )
-# Radii of the body, in metres and by eye, at the start and at the end of the bone that
-# ends in a joint; left and right are alike.
+# Joint or tip at the end of a bone -> radii at the bone's start and end, in metres,
+# estimated by eye; left and right are equal.
 _RADII = {
     "hip": (0.095, 0.088),
     "spine1": (0.108, 0.103),
@@ -56,9 +56,9 @@ class Bone:
     """One capsule of the figure.
 
     Attributes:
-        start: index of the joint that the capsule is fixed to and begins in.
-        end: index of the joint or tip that the capsule ends in.
-        radii: radius at the start and at the end, metres.
+        start: index of the joint where the capsule begins and to which it is fixed.
+        end: index of the joint or tip where the capsule ends.
+        radii: radii at the start and at the end, metres.
         side: 'left', 'right' or 'middle' of the body.
     """
 
@@ -75,9 +75,9 @@ def _bone(end: int) -> Bone:
 
 
 BONES = tuple(_bone(end) for end in range(1, FIGURE.num_joints))
-# The world's z becomes y; a body that faces -y there faces +z here, as glTF wants.
+# The world's z axis becomes y, and -y becomes +z, the direction that glTF faces.
 _Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-_SKINNED_FRAMES = 32  # per call: a frame's blend of joints takes a megabyte
+_SKINNED_FRAMES = 32  # frames per call; the blended joints take 1 MB per frame
 _facing = jax.jit(facing)
 _skin = jax.jit(bodies.skin)
 
@@ -92,7 +92,7 @@ def motion_matrices(motion: Motion) -> Float[np.ndarray, "t 22 3 3"]:
 def y_up(
     motion: Motion,
 ) -> tuple[Float[np.ndarray, "t 22 3 3"], Float[np.ndarray, "t 3"]]:
-    """Turns a motion into a y-up world.
+    """Converts a motion to a y-up world.
 
     Returns:
         (T, 22, 3, 3) float64 parent-relative rotations, and (T, 3) positions of the
@@ -105,14 +105,14 @@ def y_up(
 
 
 def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
-    """Returns the joints of a motion and the tips of `FIGURE`, metres, z-up."""
+    """Returns the joints and tips of `FIGURE` in every frame, metres, z-up."""
     matrices = np.tile(np.eye(3), (len(motion.rotations), FIGURE.num_joints, 1, 1))
     matrices[:, : SMPL22.num_joints] = motion_matrices(motion)
     return place_on_host(matrices, motion.translation, FIGURE)
 
 
 def body_vertices(motion: Motion, body: bodies.Body) -> Float[np.ndarray, "t v 3"]:
-    """Poses a body model, at its mean shape, in every frame of a motion.
+    """Poses a body model with its mean shape in every frame of a motion.
 
     Args:
         motion: the motion to follow.
@@ -139,24 +139,25 @@ def body_vertices(motion: Motion, body: bodies.Body) -> Float[np.ndarray, "t v 3
 
 
 def first_heading(motion: Motion) -> float:
-    """Returns the direction that frame 0 faces on the ground, radians from +x."""
+    """Returns the ground direction that frame 0 faces, radians from +x."""
     pelvis = motion_matrices(motion)[0, 0].astype(np.float32)
     x, y = np.asarray(_facing(pelvis))
     return float(np.arctan2(y, x))
 
 
 def active_phrase(motion: Motion) -> np.ndarray:
-    """Returns (T,) the index into `motion.text` of each frame's phrase, -1 for none."""
+    """Returns (T,) indices of the frames' phrases in `motion.text`; -1: no phrase."""
     if len(motion.text) == len(motion.lengths) and motion.lengths:
         return np.repeat(np.arange(len(motion.text)), motion.lengths)
     return np.full(len(motion.rotations), 0 if len(motion.text) == 1 else -1)
 
 
 def check_motion(motion: Motion, name: str = "the motion") -> None:
-    """Checks what could be wrong with a motion made by hand.
+    """Checks that a motion is complete, finite and consistent.
 
     Raises:
-        InputError: for no frames, another number of joints, or NaN.
+        InputError: if there are no frames, not 22 joints or a value that is not
+            finite, or if the frame rate or the lengths are invalid.
     """
     remedy = "give the 22 body joints of SMPL"
     axes = f"T {SMPL22.num_joints} 3"
@@ -164,11 +165,15 @@ def check_motion(motion: Motion, name: str = "the motion") -> None:
     check_shape(f"{name}: translation", motion.translation, "T 3", sizes)
     frames = sizes["T"]
     if not frames:
-        raise InputError(f"{name} must have frames, got 0; leave it out")
+        raise InputError(
+            f"{name} must have at least one frame, got 0; remove this motion"
+        )
     if not (
         np.isfinite(motion.rotations).all() and np.isfinite(motion.translation).all()
     ):
-        raise InputError(f"{name} must be finite, got NaN or infinity; repair it")
+        raise InputError(
+            f"{name} must be finite, got NaN or infinity; repair the motion"
+        )
     if not np.isfinite(motion.fps) or motion.fps <= 0:
         raise InputError(
             f"{name} must have a frame rate above 0, got {motion.fps}; set its fps"
@@ -176,5 +181,5 @@ def check_motion(motion: Motion, name: str = "the motion") -> None:
     if motion.lengths and sum(motion.lengths) != frames:
         raise InputError(
             f"{name}: lengths must add up to its {frames} frames, got "
-            f"{sum(motion.lengths)}; correct them"
+            f"{sum(motion.lengths)}; correct the lengths"
         )

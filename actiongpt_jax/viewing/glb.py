@@ -1,4 +1,4 @@
-"""Motions as glTF binary files: a named skeleton, a skinned body, an animation.
+"""Writes motions as glTF binary files: named skeleton, skinned body, animation.
 
 Source: the glTF 2.0 specification (y-up, metres, +z forward, quaternions x y z w).
 """
@@ -17,28 +17,30 @@ from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.figure import y_up
 
-# Linear red, green, blue and opacity.
+# Red, green, blue and opacity in linear colour space.
 _COLOURS = {
     "left": (0.62, 0.08, 0.11, 1.0),
     "right": (0.03, 0.13, 0.28, 1.0),
     "middle": (0.35, 0.35, 0.37, 1.0),
 }
-# glTF's number of each of numpy's type codes, and its name of each width of a row.
+# numpy's type code -> glTF's component type, and row width -> glTF's element type.
 _COMPONENTS = {"f": gltf.FLOAT, "H": gltf.UNSIGNED_SHORT, "B": gltf.UNSIGNED_BYTE}
 _TYPES = {1: gltf.SCALAR, 3: gltf.VEC3, 4: gltf.VEC4, 16: gltf.MAT4}
 
 
 def write_glb(path: str | os.PathLike, motion: Motion) -> None:
-    """Writes a motion as .glb: opens in Blender, three.js, Unity, Unreal, Windows.
+    """Writes a motion as a .glb file for Blender, three.js, Unity, Unreal and others.
 
     Args:
-        path: file to write, replaced as a whole.
-        motion: the motion to write, checked.
+        path: file to write, replaced atomically.
+        motion: the motion to write; it must have passed `check_motion`.
     """
     document, content = gltf.GLTF2(), bytearray()
     add = functools.partial(_add, document, content)
     caption = motion.caption or "motion"
-    caption = caption.encode("utf-8", "replace").decode()  # half an emoji
+    caption = caption.encode(
+        "utf-8", "replace"
+    ).decode()  # lone surrogates, such as half an emoji, cannot be encoded
     joints = list(range(SMPL22.num_joints))
     document.asset = gltf.Asset(generator="actiongpt_jax")
     document.nodes = [
@@ -56,7 +58,7 @@ def write_glb(path: str | os.PathLike, motion: Motion) -> None:
     document.materials = [gltf.Material(name="body", pbrMetallicRoughness=surface)]
     document.meshes = [gltf.Mesh(name="body", primitives=[_body(add)])]
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
-    # Columns of a matrix follow one another: the translation is the last row.
+    # glTF stores matrices column by column, so the translation is the last row.
     inverse[:, 3, :3] = -SMPL22.rest_joints
     skin = gltf.Skin(skeleton=0, joints=joints, inverseBindMatrices=add(inverse))
     document.skins = [skin]
@@ -77,11 +79,11 @@ def _add(
     """Appends an array to the file's one buffer; returns its accessor's index.
 
     Args:
-        document: receives the accessor.
-        content: the buffer.
-        values: (n, ...) a scalar, vector or matrix per row.
+        document: the document that receives the accessor.
+        content: the buffer, extended in place.
+        values: (n, ...) one scalar, vector or matrix per row.
         dtype: type of the numbers in the file.
-        target: what a vertex shader uses the array for, or None.
+        target: glTF's buffer target (vertices or indices), or None for other data.
     """
     rows = np.asarray(values, dtype).reshape(len(values), -1)
     view = gltf.BufferView(
@@ -89,7 +91,7 @@ def _add(
     )
     document.bufferViews.append(view)
     content += rows.tobytes()
-    content += b"\0" * (-len(content) % 4)  # accessors are aligned
+    content += b"\0" * (-len(content) % 4)  # glTF aligns accessors to 4 bytes
     accessor = gltf.Accessor(
         bufferView=len(document.bufferViews) - 1,
         componentType=_COMPONENTS[rows.dtype.char],
@@ -124,8 +126,8 @@ def _animation(add: Callable[..., int], motion: Motion, name: str) -> gltf.Anima
     times = add(np.arange(len(pelvis)) / motion.fps)
     quaternions = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat()
     quaternions = quaternions.reshape(*matrices.shape[:2], 4)
-    # A quaternion and its negative are one rotation, but readers that mix the numbers
-    # of two frames would pass through zero.
+    # A quaternion and its negative are the same rotation, but readers that interpolate
+    # between two of opposite sign would pass through zero.
     flips = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0
     quaternions[1:] *= np.cumprod(np.where(flips, -1, 1), 0)
     animation = gltf.Animation(name=name)

@@ -1,4 +1,4 @@
-"""Still pictures of motions: rows of poses over time."""
+"""Draws motions as still pictures: one row of poses over time per motion."""
 
 import os
 import warnings
@@ -14,9 +14,9 @@ from actiongpt_jax.viewing.camera import view_axes
 from actiongpt_jax.viewing.captions import plain
 from actiongpt_jax.viewing.figure import BONES, COLOURS, figure_points, first_heading
 
-# Seen from the front left and a little above: neither side hides the other.
+# A view from the front left and slightly above, so that neither side hides the other.
 _AZIMUTH, _ELEVATION = np.radians(40.0), np.radians(12.0)
-_COLOURS = COLOURS | {"middle": "#444444"}  # thin lines are best dark
+_COLOURS = COLOURS | {"middle": "#444444"}  # thin lines need a dark colour
 
 
 def motion_joints(motion: Motion) -> Float[np.ndarray, "t 22 3"]:
@@ -30,17 +30,17 @@ def strip(
     poses: int = 9,
     captions: Sequence[str] | None = None,
 ) -> None:
-    """Draws one row of poses per motion into a PNG.
+    """Draws one row of poses per motion into a PNG file.
 
-    Red is the body's left side, blue its right; poses are spread along the row, each
-    at its true height, turned as in the motion; the line below is the floor. On the
-    right is the pelvis's path seen from above, from the dot to the ring.
+    The body's left side is red, its right side blue. The poses are spread along the
+    row; their heights above the floor line and their headings are those of the motion.
+    On the right is the pelvis's path from above, from the filled dot to the open one.
 
     Args:
         motions: motions to draw, at least one.
-        path: PNG file to write, replaced as a whole.
+        path: PNG file to write, replaced atomically.
         poses: number of poses per row, evenly spaced in time.
-        captions: one caption per motion; its phrases by default.
+        captions: one caption per motion; the default is the motion's phrases.
     """
     from matplotlib.figure import Figure
 
@@ -56,20 +56,20 @@ def strip(
             _note(axis, place, f"{frame / motion.fps:.1f} s")
         axis.plot([-0.6, poses - 0.4], [0, 0], color="#bbbbbb", linewidth=0.8, zorder=0)
         _draw_path(axis, joints[:, 0], poses + 0.6, azimuth)
-        # A caption is text: no formulas between dollar signs, no line without end.
+        # Captions are plain text: no formulas between dollar signs, limited length.
         caption = plain(caption, 16 * (poses + 2))
         axis.set_title(caption, fontsize=10, loc="left", parse_math=False)
         axis.set(xlim=(-0.6, poses + 1.4), ylim=(-0.3, 2.1), aspect="equal")
         axis.axis("off")
     with replaced(path) as new, warnings.catch_warnings():
-        # An emoji that the font lacks is drawn as a box.
+        # matplotlib warns of characters missing in the font; it draws a box instead.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.tight_layout()
         figure.savefig(new, dpi=110)
 
 
 def _draw_pose(axis, joints: np.ndarray, place: float, azimuth: float) -> None:
-    """Draws (22, 3) joints round x = `place`."""
+    """Draws the pose of (22, 3) joints around x = `place`."""
     centred = joints - joints[0] * np.array([1.0, 1.0, 0.0])
     across, height, nearness = view_axes(azimuth, _ELEVATION) @ centred.T
     for bone in BONES[: len(joints) - 1]:
@@ -85,7 +85,7 @@ def _draw_pose(axis, joints: np.ndarray, place: float, azimuth: float) -> None:
 
 
 def _draw_path(axis, pelvis: np.ndarray, place: float, azimuth: float) -> None:
-    """Draws (T, 3) positions from above round x = `place`, the viewer below."""
+    """Draws the path of (T, 3) positions from above, around x = `place`."""
     seen = pelvis @ view_axes(azimuth, np.pi / 2)[:2].T
     low, high = seen.min(0), seen.max(0)
     seen = (seen - (low + high) / 2) / max(*(high - low), 1.0) * 1.2
@@ -98,5 +98,5 @@ def _draw_path(axis, pelvis: np.ndarray, place: float, azimuth: float) -> None:
 
 
 def _note(axis, place: float, text: str) -> None:
-    """Writes a text under the floor, centred at x = `place`."""
+    """Writes a text under the floor line, centred at x = `place`."""
     axis.text(place, -0.14, text, ha="center", va="top", fontsize=7, color="#888888")

@@ -1,4 +1,4 @@
-"""Pictures of motions, drawn in software: no display, GPU or driver is needed."""
+"""Draws pictures of motions in software, without a display, GPU or driver."""
 
 import dataclasses
 import functools
@@ -25,16 +25,17 @@ from actiongpt_jax.viewing.figure import (
 
 _BACKGROUND, _GRID, _SHADOW = "#fafaf8", "#dededa", "#d6d6d2"
 _TRAIL, _TRAIL_AHEAD = "#787878", "#cdcdc8"
-_OVERSAMPLE = 2  # drawn larger and shrunk: smooth edges
+_OVERSAMPLE = 2  # pictures are drawn this much larger, then shrunk for smooth edges
 _SKELETON_RADIUS, _SHADOW_RADIUS = 0.022, 0.03  # metres
 _GRID_STEP, _GRID_REACH = 0.5, 3.5  # metres
 _MESH_COLOUR = np.array([176.0, 190.0, 207.0])
-_LIGHT = np.array([0.35, 0.45, 0.82])  # viewer's right, up, towards the viewer
-_GROUND = np.array([1.0, 1.0, 0.0])  # points times this lie on the floor
+# Direction of the light: the viewer's right, up, towards the viewer.
+_LIGHT = np.array([0.35, 0.45, 0.82])
+_GROUND = np.array([1.0, 1.0, 0.0])  # multiplying projects points onto the floor
 
 
 class Panel:
-    """One motion's part of the picture."""
+    """Draws one motion into its part of the picture."""
 
     def __init__(
         self,
@@ -44,17 +45,17 @@ class Panel:
         body: Body | None = None,
         title: str = "",
     ):
-        """Prepares to draw.
+        """Computes the points to draw and places the camera.
 
         Args:
             motion: the motion to draw.
             size: width and height in pixels, without the caption.
             figure: how the body is drawn, one of `choices.FIGURES`.
-            body: body model whose mesh is drawn in place of the figure, or None.
-            title: a word above the picture, such as where the motion is from.
+            body: body model whose mesh is drawn instead of the figure, or None.
+            title: title above the picture, such as the motion's origin; may be empty.
 
         Raises:
-            InputError: for a motion or a body model that cannot be drawn.
+            InputError: if the motion or the body model cannot be drawn.
         """
         check_motion(motion)
         self.motion, self._size, self._figure = motion, size, figure
@@ -72,7 +73,7 @@ class Panel:
             self._title = caption([title], -1).crop((0, 0, size, 2 * letters))
 
     def draw(self, time: float) -> Image.Image:
-        """Returns the picture at a time in seconds; beyond its end, the last frame."""
+        """Returns the picture at a time in seconds; after the end, the last frame."""
         frame = min(round(time * self.motion.fps), len(self._points) - 1)
         side = self._size * _OVERSAMPLE
         image = Image.new("RGB", (side, side), _BACKGROUND)
@@ -100,17 +101,17 @@ def draw_frames(
     fps: float,
     on_frame: Callable[[int], object] = lambda count: None,
 ) -> Iterator[Image.Image]:
-    """Draws motions side by side, in lock-step, until the longest has ended.
+    """Draws motions side by side in synchrony until the longest one ends.
 
     Args:
-        panels: the motions to draw, at least one, all of one size.
+        panels: panels of the motions to draw, at least one, all of one size.
         fps: pictures per second.
         on_frame: called with 1 after each picture.
 
     Yields:
-        Pictures of equal size, both sides even.
+        Pictures of equal size; width and height are even numbers.
     """
-    # All bodies at the scale of the one that needs most room.
+    # Draw all bodies at the scale of the motion that needs the most room.
     extent = max(panel.camera.extent for panel in panels)
     for panel in panels:
         panel.camera = dataclasses.replace(panel.camera, extent=extent)
@@ -127,10 +128,10 @@ def draw_frames(
 
 
 def count_frames(motions: Sequence[Motion], fps: float) -> int:
-    """Returns how many pictures at `fps` the longest of some motions takes.
+    """Returns the number of pictures that the longest motion takes at `fps`.
 
     Raises:
-        InputError: for a rate that is not from 1 to 120.
+        InputError: if `fps` is not from 1 to 120.
     """
     if not 1 <= fps <= 120:
         raise InputError(f"fps must be from 1 to 120, got {fps}")
@@ -140,7 +141,7 @@ def count_frames(motions: Sequence[Motion], fps: float) -> int:
 
 
 class _Canvas:
-    """Draws in world coordinates; `half` is half the picture's side in pixels."""
+    """Draws in world coordinates; `half` is half of the picture's width in pixels."""
 
     def __init__(
         self, draw: ImageDraw.ImageDraw, camera: Camera, frame: int, half: float
@@ -209,7 +210,7 @@ class _Canvas:
         places, scale = self._project(vertices)
         corners = places[faces]
         one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        # Down is positive: what faces the viewer turns clockwise on the picture.
+        # The picture's y axis points down, so front faces are clockwise there.
         front = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] < 0
         corners, faces = corners[front], faces[front]
         a, b, c = vertices[faces].swapaxes(0, 1)
@@ -217,7 +218,7 @@ class _Canvas:
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
         light = 0.4 + 0.6 * np.clip(normals @ _LIGHT, 0, 1)
         colours = (light[:, None] * _MESH_COLOUR).astype(np.uint8)
-        # The painter's order: far triangles first.
+        # Painter's algorithm: far triangles are drawn first.
         order = np.argsort(scale[faces].mean(1))
         flat, packed = corners.reshape(-1, 6)[order].tolist(), colours[order].tolist()
         for place, colour in zip(flat, packed, strict=True):

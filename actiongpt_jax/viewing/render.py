@@ -1,4 +1,4 @@
-"""Motions as one file of whatever kind its suffix names."""
+"""Renders motions to one file whose suffix selects the format."""
 
 import os
 import pathlib
@@ -27,24 +27,24 @@ def render(
     descriptions: Mapping[str, Sequence[str]] | None = None,
     layout: str = "smplh",
 ) -> None:
-    """Writes motions as a picture, a video, a page, or a file for another tool.
+    """Writes motions as a picture, a video, a web page or a file for another tool.
 
     Args:
-        path: file to write, replaced as a whole: .png, .gif, .mp4 or .html; for a
-            single motion also .glb, .bvh, .npz or .json.
+        path: file to write, replaced atomically, ending in .png, .gif, .mp4 or .html,
+            or for a single motion also in .glb, .bvh, .npz or .json.
         motions: motions to show, at least one.
         titles: one title per motion.
         figure: how a body is drawn in a video, one of `choices.FIGURES`.
-        body: body model whose mesh a video shows in place of the figure, or None.
+        body: body model whose mesh a video shows instead of the figure, or None.
         size: width of one motion in a video, in pixels.
-        fps: frames per second of a video.
+        fps: frames per second of the video.
         poses: poses per row of a .png, from 2 to 40.
-        descriptions: phrase -> texts that a page shows on demand.
-        layout: columns of an .npz, 'smplh' or 'smplx'.
+        descriptions: phrase -> texts that the .html shows on demand.
+        layout: column layout of an .npz, 'smplh' or 'smplx'.
 
     Raises:
-        InputError: for another suffix, several motions where a file holds one, a value
-            out of its range, or a motion that cannot be drawn.
+        InputError: if the suffix is unknown, if a format for one motion gets several,
+            if a value is out of its range, or if a motion cannot be drawn.
     """
     suffix = pathlib.Path(path).suffix.lower()
     known = (*PICTURES, *export.SUFFIXES)
@@ -52,7 +52,7 @@ def render(
         raise InputError(f"--out must end in one of {', '.join(known)}, got {path}")
     if suffix in export.SUFFIXES and len(motions) > 1:
         raise InputError(
-            f"{suffix} holds one motion, got {len(motions)}; export each alone"
+            f"{suffix} must hold one motion, got {len(motions)}; export them one by one"
         )
     if len(titles) != len(motions):
         raise InputError(

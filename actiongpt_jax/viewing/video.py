@@ -1,4 +1,4 @@
-"""Motions into .gif and .mp4 files."""
+"""Writes motions as .gif and .mp4 files."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing.raster import Panel, draw_frames
 
-_COLOURS = 128
+_COLOURS = 128  # size of a .gif's palette
 
 
 def write_video(
@@ -29,25 +29,25 @@ def write_video(
     fps: float = 30.0,
     on_frame: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Draws motions side by side into an endless .gif or an H.264 .mp4.
+    """Draws motions side by side into a looping .gif or an H.264 .mp4.
 
     Args:
-        path: file to write, ending in .gif or .mp4; replaced as a whole.
+        path: file to write, ending in .gif or .mp4; replaced atomically.
         motions: motions to draw, at least one.
-        titles: one title per motion, may be empty.
+        titles: one title per motion; a title may be empty.
         figure: how a body is drawn, one of `choices.FIGURES`.
-        body: body model whose mesh is drawn in place of the figure, or None.
+        body: body model whose mesh is drawn instead of the figure, or None.
         size: width of one motion in pixels; rounded up to an even number.
-        fps: frames per second of the file, whatever those of the motions.
+        fps: frames per second of the file; those of the motions may differ.
         on_frame: called with 1 after each frame.
 
     Raises:
-        InputError: for sizes or rates out of range, a motion or body model that cannot
-            be drawn, or a .mp4 without imageio-ffmpeg and its ffmpeg.
+        InputError: if the size or rate is out of range, if a motion or the body model
+            cannot be drawn, or if a .mp4 is requested but ffmpeg is missing.
     """
     if not 64 <= size <= 2160:
         raise InputError(f"size must be from 64 to 2160 pixels, got {size}")
-    size += size % 2  # H.264 wants even sides
+    size += size % 2  # H.264 requires an even width and height
     panels = [
         Panel(motion, size, figure, body, title)
         for motion, title in zip(motions, titles, strict=True)
@@ -60,11 +60,11 @@ def write_video(
 def _write_gif(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) -> None:
     shown: list[Image.Image] = []
     for frame in frames:
-        # One palette for all, of the first frame, which has every colour of the figure.
+        # All frames share the palette of the first one, which has all colours.
         palette = shown[0] if shown else frame.quantize(_COLOURS)
         shown.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
-    # The format counts in hundredths of a second: frames last one tick more or less,
-    # and the whole as long as it should.
+    # GIF counts time in hundredths of a second: a frame may be one tick too long or too
+    # short, but the total duration is right.
     ticks = np.round(np.arange(len(shown) + 1) * 100 / fps).astype(int)
     shown[0].save(
         path,
@@ -88,7 +88,7 @@ def _write_mp4(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) ->
         ) from error
     first = next(frames)
     with warnings.catch_warnings():
-        # JAX warns of forks; ffmpeg takes the place of this one at once.
+        # JAX warns about forks; this one is harmless, as it executes ffmpeg at once.
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         writer = imageio_ffmpeg.write_frames(
             str(path),

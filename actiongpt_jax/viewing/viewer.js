@@ -16,7 +16,7 @@
     return Type.from({ length: bytes.length / size }, (_, i) => values[read](i * size, true));
   }
 
-  // Metres: joints and tips of every frame, the pelvis's path, the followed path.
+  // Decodes a motion: points per frame, the pelvis's path and the camera's path, in metres.
   function prepare(motion) {
     const root = decode(motion.root, Float32Array), local = decode(motion.points, Int16Array);
     const frames = root.length / 3, count = local.length / root.length;
@@ -54,7 +54,7 @@
     return motion.text.length === 1 ? 0 : -1;
   }
 
-  // Rows: the viewer's right, up, and towards the viewer.
+  // The rows are the viewer's axes: right, up, and towards the viewer.
   function axes(motion) {
     const azimuth = motion.heading + view.azimuth;
     const c = Math.cos(azimuth), s = Math.sin(azimuth);
@@ -76,7 +76,7 @@
     };
   }
 
-  // The scale at which every body fits, seen from where the page opens.
+  // Sets the scale at which every body fits into the initial view.
   function fit() {
     let furthest = view.extent;
     for (const motion of motions)
@@ -99,7 +99,7 @@
     const x = b[0] - a[0], y = b[1] - a[1], length = Math.hypot(x, y) || 1e-6;
     const turn = Math.atan2(y, x);
     context.beginPath();
-    // Where two circles of different size have their common tangents.
+    // Angle to the points where the common tangents touch the two circles.
     const lean = Math.acos(Math.max(-1, Math.min(1, (first - last) / length)));
     context.arc(a[0], a[1], first, turn + lean, turn - lean + 2 * Math.PI);
     context.arc(b[0], b[1], last, turn - lean, turn + lean);
@@ -266,7 +266,7 @@
     });
     for (const name of ["pointerup", "pointercancel"])
       canvas.addEventListener(name, (event) => held.delete(event.pointerId));
-    // A page of many motions must scroll: the wheel zooms in the one last clicked.
+    // The wheel zooms only in the motion clicked last; elsewhere it scrolls the page.
     canvas.addEventListener("wheel", (event) => {
       if (document.activeElement !== canvas && !event.ctrlKey) return;
       event.preventDefault();
@@ -358,7 +358,7 @@
 
   element("scrub").max = Math.round(duration * finest);
   element("scrub").addEventListener("input", (event) => {
-    const frame = Number(event.target.value);  // pausing shows the old one once more
+    const frame = Number(event.target.value);  // read it first: pausing draws the old frame again
     play(false);
     seek(frame / finest);
   });
@@ -379,7 +379,7 @@
   new ResizeObserver(redraw).observe(element("grid"));
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   play(!calm && duration > 0);
-  // What tests and other pages may call.
+  // Interface for tests and other pages.
   window.motionViewer = {
     seek: (frame) => seek(frame / finest), play: () => play(true), pause: () => play(false),
     state, view, duration, fps: finest,

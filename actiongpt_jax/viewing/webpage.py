@@ -1,4 +1,4 @@
-"""One self-contained page that shows motions side by side: no network, no library."""
+"""Makes a self-contained page that plays motions, without network or libraries."""
 
 import base64
 import hashlib
@@ -20,8 +20,8 @@ from actiongpt_jax.viewing.figure import (
     first_heading,
 )
 
-# The page's numbers are 16-bit whole ones: what lies further than 3.2 m from the pelvis
-# is not a body's.
+# The page stores coordinates relative to the pelvis as 16-bit integers in this unit; no
+# point of a body is further than the limit of 3.2 m from its pelvis.
 _STEP = 1e-4  # metres
 
 
@@ -31,26 +31,28 @@ def page(
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
 ) -> str:
-    """Makes a page that plays motions in lock-step.
+    """Makes a page that plays motions in synchrony.
 
     Args:
         motions: motions to show, at least one; their frame rates may differ.
-        titles: one title per motion, or no titles.
-        descriptions: phrase -> texts, shown on demand below motions of that phrase.
+        titles: one title per motion, or an empty sequence.
+        descriptions: phrase -> texts that motions of this phrase show on demand.
         heading: heading of the page.
 
     Returns:
-        HTML. All texts are shown as they are, whatever is in them.
+        HTML. All texts are shown literally; markup in them has no effect.
 
     Raises:
-        InputError: for no motions, one without frames or of another skeleton.
+        InputError: if there are no motions, if a motion is not valid, or if the number
+            of titles differs.
     """
     if not motions:
-        raise InputError("a page must show at least one motion, got none")
+        raise InputError("a page must show at least one motion, got none; add a motion")
     titles = list(titles or [""] * len(motions))
     if len(titles) != len(motions):
         raise InputError(
-            f"titles must be one per motion, got {len(titles)} for {len(motions)}"
+            f"titles must be one per motion, got {len(titles)} titles for "
+            f"{len(motions)} motions"
         )
     shown = {phrase for motion in motions for phrase in motion.text}
     data = {
@@ -67,7 +69,7 @@ def page(
         read_resource("actiongpt_jax.viewing", f"viewer.{kind}")
         for kind in ("html", "css", "js")
     )
-    # Without "<", nothing in the data can end its element.
+    # Without "<", no text in the data can close the script element.
     content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     policy = content_policy(script)
     return template.format(policy=policy, style=style, data=content, script=script)
@@ -80,21 +82,21 @@ def write_page(
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
 ) -> None:
-    """Writes what `page` makes to a file, replaced as a whole."""
+    """Writes the HTML of `page` to a file, replaced atomically."""
     write_text(path, page(motions, titles, descriptions, heading))
 
 
 def read_resource(package: str, name: str) -> str:
-    """Returns the text of a file that comes with a package."""
+    """Returns the text of a resource file of a package."""
     return importlib.resources.files(package).joinpath(name).read_text("utf-8")
 
 
 def content_policy(script: str, more: str = "") -> str:
-    """Returns a content security policy: no network, one script.
+    """Returns a content security policy that allows one script and no network.
 
     Args:
-        script: text of the page's only, inline script.
-        more: further directives, such as "; connect-src 'self'".
+        script: text of the page's only script, which is inline.
+        more: further directives to append, such as "; connect-src 'self'".
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     start = "default-src 'none'; style-src 'unsafe-inline'; script-src"
@@ -102,10 +104,10 @@ def content_policy(script: str, more: str = "") -> str:
 
 
 def frame_of(content: str, height: int = 620) -> str:
-    """Wraps a page so that a notebook or another page can hold it.
+    """Wraps a page in an iframe to embed it in a notebook or another page.
 
     Args:
-        content: HTML of the page.
+        content: HTML of the page to embed.
         height: height of the frame in pixels.
     """
     return (
@@ -115,7 +117,7 @@ def frame_of(content: str, height: int = 620) -> str:
 
 
 def motion_html(motion: Motion) -> str:
-    """Returns what a notebook shows of a motion."""
+    """Returns the HTML with which a notebook displays a motion."""
     return frame_of(page([motion]))
 
 

@@ -1,4 +1,4 @@
-"""Parts that the three models share.
+"""Layers that the three models share.
 
 Source: ACTOR, arXiv:2104.05670; TEMOS, arXiv:2204.14109.
 """
@@ -11,10 +11,10 @@ from torch import nn
 
 
 class Positions(nn.Module):
-    """Adds fixed sinusoids to (T, B, D), then drops out."""
+    """Adds fixed sinusoids to (T, B, D), then applies dropout."""
 
     def __init__(self, width: int, dropout: float, longest: int = 5000):
-        """Makes the table."""
+        """Computes the table of sinusoids."""
         super().__init__()
         places = torch.arange(longest, dtype=torch.float32)[:, None]
         rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
@@ -25,7 +25,7 @@ class Positions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
-        """Maps (T, B, D) to the same."""
+        """Maps (T, B, D) to the same shape."""
         return self.dropout(x + self.pe[: len(x)])
 
 
@@ -34,12 +34,12 @@ def encoder(sizes) -> nn.TransformerEncoder:
     layer = nn.TransformerEncoderLayer(
         sizes.latent_dim, sizes.num_heads, sizes.ff_size, sizes.dropout, "gelu"
     )
-    # Off in effect for sequences that lie first; said to quieten a warning.
+    # Has no effect with the sequence axis first; given to silence a warning.
     return nn.TransformerEncoder(layer, sizes.num_layers, enable_nested_tensor=False)
 
 
 def decoder(sizes) -> nn.TransformerDecoder:
-    """Returns a stack of layers that also attend to a memory, sequence first."""
+    """Returns a stack of decoder layers with cross-attention, sequence first."""
     layer = nn.TransformerDecoderLayer(
         sizes.latent_dim, sizes.num_heads, sizes.ff_size, sizes.dropout, "gelu"
     )
@@ -48,18 +48,18 @@ def decoder(sizes) -> nn.TransformerDecoder:
 
 def mask_of(lengths: list[int], device):
     """Returns (B, max(lengths)) bool, True = real."""
-    wanted = torch.tensor(lengths, device=device)
-    return torch.arange(max(lengths), device=device) < wanted[:, None]
+    counts = torch.tensor(lengths, device=device)
+    return torch.arange(max(lengths), device=device) < counts[:, None]
 
 
 def padding(mask, extra: int):
-    """Returns what torch calls a key padding mask, for `extra` tokens in front."""
+    """Returns torch's key padding mask, with `extra` real tokens in front."""
     front = torch.ones(len(mask), extra, dtype=torch.bool, device=mask.device)
     return ~torch.cat([front, mask], 1)
 
 
 def decode(positions, stack, final, latent, lengths: list[int]):
-    """Decodes (B, D) latents to (B, max(lengths), F), 0 in padding."""
+    """Decodes (B, D) latents to (B, max(lengths), F), with zeros in the padding."""
     mask = mask_of(lengths, latent.device)
     queries = latent.new_zeros(mask.shape[1], *latent.shape)
     hidden = stack(positions(queries), latent[None], tgt_key_padding_mask=~mask)
@@ -72,7 +72,7 @@ class MotionEncoder(nn.Module):
     """Pools motions into the parameters of a Gaussian."""
 
     def __init__(self, sizes):
-        """Takes the fields of a model's config."""
+        """Builds the layers from the fields of a model's config."""
         super().__init__()
         self.skel_embedding = nn.Linear(sizes.nfeats, sizes.latent_dim)
         self.mu_token = nn.Parameter(torch.randn(sizes.latent_dim))
@@ -81,7 +81,7 @@ class MotionEncoder(nn.Module):
         self.seqTransEncoder = encoder(sizes)
 
     def forward(self, features, lengths: list[int] | None = None):
-        """Maps (B, T, F) to mu and logvar (B, D); None takes padding for real."""
+        """Maps (B, T, F) to mu and logvar (B, D); None treats all frames as real."""
         if lengths is None:
             lengths = [features.shape[1]] * len(features)
         x = self.skel_embedding(features).permute(1, 0, 2)
@@ -89,17 +89,17 @@ class MotionEncoder(nn.Module):
 
 
 class MotionDecoder(nn.Module):
-    """Turns latents into motions, all frames at once."""
+    """Decodes latents into motions, all frames at once."""
 
     def __init__(self, sizes):
-        """Takes the fields of a model's config."""
+        """Builds the layers from the fields of a model's config."""
         super().__init__()
         self.sequence_pos_encoding = Positions(sizes.latent_dim, sizes.dropout)
         self.seqTransDecoder = decoder(sizes)
         self.final_layer = nn.Linear(sizes.latent_dim, sizes.nfeats)
 
     def forward(self, latent, lengths: list[int]):
-        """Maps (B, D) to (B, max(lengths), F), 0 in padding."""
+        """Maps (B, D) to (B, max(lengths), F), with zeros in the padding."""
         return decode(
             self.sequence_pos_encoding,
             self.seqTransDecoder,
@@ -110,7 +110,7 @@ class MotionDecoder(nn.Module):
 
 
 def pool_gaussian(module, x, mask):
-    """Encodes (N, B, D) behind two learned tokens; returns mu and logvar (B, D)."""
+    """Encodes (N, B, D) after two learned tokens; returns mu and logvar (B, D)."""
     heads = [
         token.expand(1, x.shape[1], -1)
         for token in (module.mu_token, module.logvar_token)

@@ -1,7 +1,7 @@
 """MotionCLIP's training pass and generation in stock torch.
 
-Left out, in its favour: the vectors of pictures, and the 6890 vertices of a licensed
-body; the positions of 22 joints stand for these.
+Two parts are left out, which makes this peer faster: the image embeddings, and the 6890
+vertices of a licensed body model, which the positions of 22 joints replace.
 
 Source: MotionCLIP, arXiv:2203.08063, section 3.
 """
@@ -19,7 +19,7 @@ class Encoder(nn.Module):
     """Pools motions into latents through one learned token."""
 
     def __init__(self, sizes):
-        """Takes the fields of a model's config."""
+        """Builds the layers from the fields of a model's config."""
         super().__init__()
         self.muQuery = nn.Parameter(torch.randn(1, sizes.latent_dim))
         self.skelEmbedding = nn.Linear(sizes.nfeats, sizes.latent_dim)
@@ -36,12 +36,12 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Turns latents into motions."""
+    """Decodes latents into motions."""
 
     def __init__(self, sizes):
-        """Takes the fields of a model's config."""
+        """Builds the layers from the fields of a model's config."""
         super().__init__()
-        # Of classes; never read, as published.
+        # Biases of action classes, never used, as in the published code.
         self.actionBiases = nn.Parameter(torch.randn(1, sizes.latent_dim))
         self.sequence_pos_encoder = Positions(sizes.latent_dim, sizes.dropout)
         self.seqTransDecoder = decoder_stack(sizes)
@@ -54,12 +54,12 @@ class Decoder(nn.Module):
 
 
 class MotionClip(nn.Module):
-    """The autoencoder."""
+    """The autoencoder of motions."""
 
     noise_names = ()
 
     def __init__(self, sizes, text_width: int):
-        """Takes the fields of a model's config; texts must have the latent's width."""
+        """Builds the layers; texts must be as wide as the latent."""
         super().__init__()
         if text_width != sizes.latent_dim:
             raise ValueError(f"texts must be {sizes.latent_dim} wide, got {text_width}")
@@ -71,14 +71,14 @@ class MotionClip(nn.Module):
 
         Args:
             batch: poses (B, T, F), lengths (list), text (B, D).
-            noise: not read.
+            noise: ignored.
         """
         latent = self.encoder(batch["poses"], batch["lengths"])
         poses = self.decoder(latent, batch["lengths"])
         return {"latent": latent, "poses": poses, "text": batch["text"]}
 
     def terms(self, outputs, batch):
-        """Returns every term of the published `paper-model`, unweighted."""
+        """Returns every unweighted loss term of the published `paper-model`."""
         mask = mask_of(batch["lengths"], batch["poses"].device)
         found, real = outputs["poses"].float(), batch["poses"]
 
@@ -99,12 +99,12 @@ class MotionClip(nn.Module):
         }
 
     def generate(self, batch, noise=None):
-        """Decodes (B, T, F) from the vectors of texts."""
+        """Decodes text vectors into (B, T, F) motions."""
         return self.decoder(batch["text"], batch["lengths"])
 
 
 def joints(poses, offsets, parents: list[int]):
-    """Places (B, T, J, 3) joints of poses whose root rests, joint by joint."""
+    """Returns (B, T, J, 3) joint positions of poses with a fixed root."""
     count = len(parents)
     rows = poses[..., : count * 6].unflatten(-1, (count, 2, 3))
     first = functional.normalize(rows[..., 0, :], dim=-1)

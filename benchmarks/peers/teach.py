@@ -13,15 +13,15 @@ from .temos import TextEncoder, gaussian, sample, seven_terms
 
 
 class PastTextEncoder(TextEncoder):
-    """Also reads the last frames of the motion before, through the same stack."""
+    """A text encoder that also reads the last frames of the previous motion."""
 
     def __init__(self, sizes, text_width: int):
-        """Takes the fields of a model's config and the width of the states."""
+        """Builds the layers from a model's config and the width of text states."""
         super().__init__(sizes, text_width)
-        # The name's spelling is the published one.
+        # Misspelt as in the published code.
         self.seperation_token = nn.Parameter(torch.randn(sizes.latent_dim))
         self.skel_embedding = nn.Linear(sizes.nfeats, sizes.latent_dim)
-        # Made and never called, as published.
+        # Created but never called, as in the published code.
         self.motionTransEncoder = encoder(sizes)
 
     def forward(self, tokens, mask, past=None):
@@ -40,12 +40,12 @@ class PastTextEncoder(TextEncoder):
 
 
 class Teach(nn.Module):
-    """The two encoders and the decoder, over pairs of actions."""
+    """The two encoders and the decoder, applied to pairs of actions."""
 
     noise_names = ("text_0", "text_1", "motion_0", "motion_1")
 
     def __init__(self, sizes, text_width: int):
-        """Takes the fields of a model's config and the width of the text's states."""
+        """Builds the parts from a model's config and the width of the text's states."""
         super().__init__()
         self.textencoder = PastTextEncoder(sizes, text_width)
         self.motionencoder = MotionEncoder(sizes)
@@ -58,7 +58,7 @@ class Teach(nn.Module):
         Args:
             batch: for i in 0, 1: features_i (B, T_i, F), lengths_i (list), tokens_i,
                 token_mask_i.
-            noise: name -> (B, D); None draws them.
+            noise: name -> (B, D) standard normal noise; None draws it.
         """
         outputs, past = {}, None
         for i in (0, 1):
@@ -67,7 +67,7 @@ class Teach(nn.Module):
             text = gaussian(*self.textencoder(tokens, mask, past))
             latent = sample(text, noise and noise[f"text_{i}"])
             features = self.motiondecoder(latent, lengths)
-            # Out of what was generated, with its gradient.
+            # Past frames come from the generated motion and carry its gradient.
             past = torch.stack(
                 [
                     x[n - self.hist_frames : n]
@@ -77,7 +77,7 @@ class Teach(nn.Module):
             outputs |= {f"text_{i}": text, f"z_text_{i}": latent}
             outputs |= {f"features_text_{i}": features}
         for i in (0, 1):
-            # Without lengths: padded frames are attended, as published.
+            # No lengths: the published code attends to padded frames too.
             motion = gaussian(*self.motionencoder(batch[f"features_{i}"]))
             latent = sample(motion, noise and noise[f"motion_{i}"])
             features = self.motiondecoder(latent, batch[f"lengths_{i}"])
@@ -86,13 +86,13 @@ class Teach(nn.Module):
         return outputs
 
     def terms(self, outputs, batch):
-        """Returns every term of the loss, unweighted."""
+        """Returns every unweighted term of the loss."""
         found = {}
         for i in (0, 1):
             lengths, target = batch[f"lengths_{i}"], batch[f"features_{i}"]
 
             def reconstruction(features, target=target, lengths=lengths):
-                # Motion by motion: each weighs the same, however long it is.
+                # Averaged per motion first, so that all motions have the same weight.
                 rows = zip(features, target, lengths, strict=True)
                 losses = [functional.smooth_l1_loss(x[:n], y[:n]) for x, y, n in rows]
                 return torch.stack(losses).mean()
@@ -112,6 +112,6 @@ class Teach(nn.Module):
         return found
 
     def generate(self, batch, noise=None):
-        """Decodes (B, T, F) from the texts of first actions."""
+        """Generates (B, T, F) motions from the texts of the first actions."""
         text = gaussian(*self.textencoder(batch["tokens_0"], batch["token_mask_0"]))
         return self.motiondecoder(sample(text, noise), batch["lengths_0"])

@@ -13,10 +13,10 @@ from .layers import MotionDecoder, MotionEncoder, Positions, encoder, pool_gauss
 
 
 class TextEncoder(nn.Module):
-    """Pools the states of a frozen text model into a Gaussian's parameters."""
+    """Pools the states of a frozen text model into the parameters of a Gaussian."""
 
     def __init__(self, sizes, text_width: int):
-        """Takes the fields of a model's config and the width of the states."""
+        """Builds the layers from a model's config and the width of text states."""
         super().__init__()
         self.projection = nn.Sequential(
             nn.ReLU(), nn.Linear(text_width, sizes.latent_dim)
@@ -37,7 +37,7 @@ class Temos(nn.Module):
     noise_names = ("text", "motion")
 
     def __init__(self, sizes, text_width: int):
-        """Takes the fields of a model's config and the width of the text's states."""
+        """Builds the parts from a model's config and the width of the text's states."""
         super().__init__()
         self.textencoder = TextEncoder(sizes, text_width)
         self.motionencoder = MotionEncoder(sizes)
@@ -48,7 +48,7 @@ class Temos(nn.Module):
 
         Args:
             batch: features (B, T, F), lengths (list), tokens, token_mask.
-            noise: text and motion, (B, D); None draws them.
+            noise: 'text' and 'motion' -> (B, D) standard normal noise; None draws it.
         """
         lengths = batch["lengths"]
         text = gaussian(*self.textencoder(batch["tokens"], batch["token_mask"]))
@@ -66,7 +66,7 @@ class Temos(nn.Module):
         }
 
     def terms(self, outputs, batch):
-        """Returns every term of the loss, unweighted; padding counts as frames."""
+        """Returns every unweighted term of the loss; padded frames count as real."""
         return seven_terms(
             outputs,
             lambda found: functional.smooth_l1_loss(found, batch["features"]),
@@ -74,25 +74,25 @@ class Temos(nn.Module):
         )
 
     def generate(self, batch, noise=None):
-        """Decodes (B, T, F) from texts."""
+        """Generates (B, T, F) motions from texts."""
         text = gaussian(*self.textencoder(batch["tokens"], batch["token_mask"]))
         return self.motiondecoder(sample(text, noise), batch["lengths"])
 
 
 def gaussian(mu, logvar) -> Normal:
-    """Returns the distribution; published models take the root of the variance."""
+    """Returns a Gaussian whose standard deviation is exp(logvar) ** 0.5."""
     return Normal(mu.float(), logvar.float().exp().pow(0.5))
 
 
 def sample(distribution: Normal, noise=None):
-    """Draws once, or takes the noise given in standard deviations."""
+    """Draws a sample, or shifts the mean by `noise` standard deviations."""
     if noise is None:
         return distribution.rsample()
     return distribution.mean + distribution.stddev * noise
 
 
 def seven_terms(outputs, reconstruction, latent_loss):
-    """Returns the terms of one action."""
+    """Returns the seven unweighted loss terms of one action."""
     text, motion = outputs["text"], outputs["motion"]
     standard = Normal(torch.zeros_like(text.mean), torch.ones_like(text.mean))
     return {

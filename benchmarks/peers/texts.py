@@ -1,4 +1,4 @@
-"""The frozen text models of the published systems, of full size, with random weights.
+"""The frozen text models of the published systems, full-size, with random weights.
 
 Source: DistilBERT, arXiv:1910.01108; CLIP ViT-B/32, arXiv:2103.00020.
 """
@@ -28,7 +28,7 @@ class TextSizes:
 
 
 def write(folder: str | os.PathLike, clip: bool, sizes: TextSizes, seed: int) -> None:
-    """Writes a model of Hugging Face with random weights to a folder."""
+    """Writes a Hugging Face text model with random weights to a folder."""
     logging.disable_progress_bar()
     torch.manual_seed(seed)
     if clip:
@@ -57,10 +57,10 @@ def write(folder: str | os.PathLike, clip: bool, sizes: TextSizes, seed: int) ->
 
 
 class Descriptions:
-    """Turns k descriptions of each text into what a model reads, in every step."""
+    """Embeds k descriptions per text in every step, as input of a motion model."""
 
     def __init__(self, folder: str | os.PathLike, clip: bool, k: int):
-        """Loads the model; it is frozen, and never in training mode."""
+        """Loads the text model, frozen and in evaluation mode."""
         logging.disable_progress_bar()
         kind = CLIPTextModelWithProjection if clip else DistilBertModel
         self.model = kind.from_pretrained(folder).eval().requires_grad_(False)
@@ -68,18 +68,19 @@ class Descriptions:
         self.k = k
 
     def __call__(self, ids, mask):
-        """Embeds and averages.
+        """Embeds the descriptions and averages over the k of each text.
 
         Args:
-            ids: (B k, N) word pieces, a text's k descriptions one after the other.
-            mask: (B k, N) 1 = real.
+            ids: (B k, N) word pieces; a text's k descriptions are consecutive rows.
+            mask: (B k, N) 1 for real word pieces, 0 for padding.
 
         Returns:
-            Of CLIP (B, D); else states (B, N, E), the mean over k with what the model
-            says of padding, and mask (B, N), real where any description is.
+            For CLIP (B, D) vectors. Otherwise (B, N, E) states, averaged over all k
+            including their padding, and the (B, N) mask of places where at least one
+            description has a word piece.
         """
         if self.clip:
-            # Causal, so that padding behind a text cannot be seen from its end.
+            # CLIP is causal: the end of a text does not attend to the padding after it.
             vectors = self.model(ids).text_embeds.float()
             return vectors.unflatten(0, (-1, self.k)).mean(1)
         states = self.model(ids, attention_mask=mask).last_hidden_state.float()

@@ -1,4 +1,4 @@
-"""The peers, as `versus_torch.py` runs them."""
+"""PyTorch's side of the comparison that `versus_torch.py` runs."""
 # pyright: reportMissingImports=false
 
 import types
@@ -16,22 +16,23 @@ MODELS = {"temos": Temos, "teach": Teach, "motionclip": MotionClip}
 
 
 def write_texts(work: Workload) -> None:
-    """Writes the folder of a text model."""
+    """Writes the text model to the workload's folder."""
     write(work.text_folder, work.clip, TextSizes(*work.text), work.seed)
 
 
 def check(
     work: Workload, sizes: dict, weights: dict[str, float]
 ) -> dict[str, np.ndarray]:
-    """Computes all that has to be the same, without dropout, in float32.
+    """Computes every array that must agree with our side, in float32 without dropout.
 
     Args:
-        work: what to do.
+        work: the workload.
         sizes: fields of the model's config.
-        weights: of the loss's terms.
+        weights: term name -> weight of the loss.
 
     Returns:
-        As `jax_side.check`; training has the texts embedded inside, generation not.
+        name -> array, as `jax_side.check` returns. Training embeds the texts inside the
+        step; generation reads stored embeddings.
     """
     peer = Peer(work, sizes, live=True)
     model, device = peer.model.eval(), peer.device
@@ -54,7 +55,7 @@ def check(
     found |= {"terms/total": total, "outputs/generated": generated}
     for name, parameter in model.named_parameters():
         gradient = parameter.grad
-        # None: never used.
+        # The gradient is None for parameters that are never used.
         found[f"gradients/{name}"] = (
             torch.zeros_like(parameter) if gradient is None else gradient
         )
@@ -68,13 +69,13 @@ def check(
 
 
 def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> Runner:
-    """Builds a training step or generation, texts embedded inside or stored.
+    """Builds a training step or generation, with texts embedded inside or stored.
 
     Args:
-        work: what to do.
-        case: live, precomputed, generate_live or generate.
+        work: the workload.
+        case: 'live', 'precomputed', 'generate_live' or 'generate'.
         sizes: fields of the model's config.
-        weights: of the loss's terms.
+        weights: term name -> weight of the loss.
     """
     torch.manual_seed(work.seed)
     torch.set_float32_matmul_precision("high" if work.tf32 else "highest")
@@ -84,7 +85,7 @@ def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> R
 
     generating = case.startswith("generate")
     model.train(not generating)
-    # The published rate of TEMOS and TEACH; no time depends on it.
+    # The published learning rate of TEMOS and TEACH; it does not affect the time.
     optimizer = torch.optim.AdamW(model.parameters(), lr=7e-5)
 
     def generate():
@@ -119,21 +120,21 @@ def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> R
 
 
 def weighted(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> torch.Tensor:
-    """Returns the loss."""
+    """Returns the loss, the weighted sum of its terms."""
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 class Peer:
-    """A model with its weights and its batch on the device.
+    """A peer model with its weights and its batch on the device.
 
     Attributes:
-        device: a GPU where torch sees one.
-        model: the module.
-        batch: what it reads; without texts if they are embedded inside.
+        device: the GPU if torch finds one, otherwise the CPU.
+        model: the torch module.
+        batch: the model's inputs, without texts if they are embedded in the step.
     """
 
     def __init__(self, work: Workload, sizes: dict, live: bool):
-        """Reads the folder's files."""
+        """Loads the workload's files, and if `live` also the text model."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         state = _tensors(np.load(work.file("weights")), self.device)
         self.model = MODELS[work.model](types.SimpleNamespace(**sizes), work.text[0])
@@ -156,10 +157,10 @@ class Peer:
         self._parts = work.parts
 
     def with_texts(self, first_only: bool = False):
-        """Returns the batch; if texts are embedded inside, embeds them.
+        """Returns the batch, and embeds its texts first if the peer is live.
 
         Args:
-            first_only: leave out those of second actions.
+            first_only: whether to leave out the texts of second actions.
         """
         if self._embed is None:
             return self.batch

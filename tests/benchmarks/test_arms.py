@@ -1,4 +1,4 @@
-"""The tables' scripts train what is missing and judge it."""
+"""The scripts of the tables: training missing runs, figures, and formatting."""
 
 import importlib
 import json
@@ -15,13 +15,13 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def scripts():
-    """Returns `load(name)` of a benchmark's module."""
+    """Returns `load(name)`, which imports a module of `benchmarks`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield importlib.import_module
 
 
-def test_an_arm_is_trained_judged_and_taken_as_it_is(scripts, stores, tmp_path):
+def test_arm_is_trained_and_evaluated_once(scripts, stores, tmp_path):
     arms, (motion, text) = scripts("arms"), stores
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "minilm-k2").symlink_to(text)
@@ -44,15 +44,13 @@ def test_an_arm_is_trained_judged_and_taken_as_it_is(scripts, stores, tmp_path):
         assert word in missing["missing"]
     assert "figures" not in missing
 
-    made = sorted((tmp_path / "runs").glob("*/checkpoints/*"))
-    stamps = [path.stat().st_mtime_ns for path in made]
-    assert made and arms.run([written], args) == [line, pose, clip]
-    assert [path.stat().st_mtime_ns for path in made] == stamps
+    checkpoints = sorted((tmp_path / "runs").glob("*/checkpoints/*"))
+    stamps = [path.stat().st_mtime_ns for path in checkpoints]
+    assert checkpoints and arms.run([written], args) == [line, pose, clip]
+    assert [path.stat().st_mtime_ns for path in checkpoints] == stamps
 
 
-def test_a_store_that_lacks_phrases_is_said_and_nothing_trained(
-    scripts, stores, tmp_path
-):
+def test_store_without_a_phrase_is_reported_before_training(scripts, stores, tmp_path):
     arms, (motion, _) = scripts("arms"), stores
     lines = (motion / "descriptions.jsonl").read_text().splitlines()
     left_out = segments(open_store(motion), "train")[0].phrase
@@ -66,12 +64,15 @@ def test_a_store_that_lacks_phrases_is_said_and_nothing_trained(
 
     (line,) = arms.run([arms.Arm("some", "temos", k=1)], args)
 
-    assert f"no descriptions of '{left_out}'; make it anew" in line["missing"]
+    assert (
+        f"no descriptions of '{left_out}'; delete it and make it again"
+        in line["missing"]
+    )
     assert "describe --phrases" in line["missing"]
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_is_wrong_with_a_run_is_no_missing_text(scripts, stores, tmp_path):
+def test_errors_of_a_run_are_not_reported_as_missing_text(scripts, stores, tmp_path):
     arms, (motion, text) = scripts("arms"), stores
     (tmp_path / "minilm-k2").symlink_to(text)
     args = arms.make_parser("", str(tmp_path / "runs")).parse_args(
@@ -114,8 +115,8 @@ def test_table_shows_the_papers_rows_under_ours(scripts):
         },
         {"row": "k=8", "model": "teach", "text": "descriptions", "missing": "make it"},
     ]
-    arms.beside_paper(lines[:1], paper.TABLE1)
-    arms.beside_paper(lines[1:], paper.TABLE2)
+    arms.add_paper_figures(lines[:1], paper.TABLE1)
+    arms.add_paper_figures(lines[1:], paper.TABLE2)
     _, ours, published, missing, eight = arms.as_text(lines).splitlines()
     assert ours.split() == ["motionclip", "phrase"] + ["0.250"] * 8
     values = ["-", "-", "0.556", "0.541", "-", "-", "0.056", "0.020"]
@@ -124,11 +125,11 @@ def test_table_shows_the_papers_rows_under_ours(scripts):
     assert eight.split()[:3] == ["k=8", "paper", "0.632"]
 
 
-def test_tables_of_the_paper_are_whole(scripts):
+def test_tables_of_the_paper_are_complete_and_consistent(scripts):
     paper = scripts("paper")
     for table in (paper.TABLE1, paper.TABLE2):
         assert {len(row) for row in table.values()} == {len(paper.COLUMNS)}
-    # Where all joints count, the root's error is at most about theirs.
+    # The error over all joints includes that of the root, so it is larger.
     rows = [*paper.TABLE1.values(), *paper.TABLE2.values()]
     named = [dict(zip(paper.COLUMNS, row, strict=True)) for row in rows]
     for row in named:
@@ -150,12 +151,12 @@ def test_effects_average_over_the_other_factors(scripts):
         {"factor": "k", "value": 2, "arms": 2, "seen": 0.7},
     ]
     other = study.effects_of("aggregation", 1, lines, settings)
-    # One description is its own aggregate: k = 1 says nothing of the method.
+    # With one description the aggregation has no effect, so k = 1 is left out.
     assert [line["seen"] for line in other] == [0.5, 0.9]
     assert [line["arms"] for line in other] == [1, 1]
 
 
-def test_novelty_is_that_of_any_phrase_of_a_series(scripts):
+def test_series_with_an_unseen_phrase_counts_as_unseen(scripts):
     arms = scripts("arms")
     phrases = {
         "walk": {"ape_local": 0.1, "ape_global": 0.2},
@@ -163,7 +164,7 @@ def test_novelty_is_that_of_any_phrase_of_a_series(scripts):
         "fly": {"ape_local": 0.5, "ape_global": 0.8},
     }
     found = arms.by_novelty(phrases, {"walk"})
-    # Sums of two floats, rounded in the last digit.
+    # Means of two floats, rounded in the last digit.
     assert found["seen"] == {"ape_local": 0.1, "ape_global": 0.2, "phrases": 1}
     assert found["unseen"] == pytest.approx(
         {"ape_local": 0.4, "ape_global": 0.6, "phrases": 2}, rel=1e-12

@@ -1,4 +1,4 @@
-"""The published training steps in torch compute what ours do."""
+"""The published training steps in torch compute the same as ours."""
 
 import importlib
 import pathlib
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
-# What the published code does to padding, by the config's fields.
+# Config overrides that treat padding as the published code does.
 PUBLISHED = {
     "temos": ("--config.losses.recons_mean=padded",),
     "teach": ("--config.model.motion_mask=shipped",),
@@ -17,14 +17,14 @@ PUBLISHED = {
 
 @pytest.fixture(scope="module")
 def scripts():
-    """Returns `load(name)` of a benchmark's module."""
+    """Returns `load(name)`, which imports a module of `benchmarks`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield importlib.import_module
 
 
 @pytest.mark.parametrize("model", sorted(PUBLISHED))
-def test_peer_computes_the_same_on_padded_batches(model, scripts, tmp_path):
+def test_peer_and_jax_agree_on_padded_batches(model, scripts, tmp_path):
     pytest.importorskip("torch", reason="torch is not installed (the extra `peers`)")
     versus_torch, jax_side = scripts("versus_torch"), scripts("jax_side")
     torch_side = scripts("peers.torch_side")
@@ -43,7 +43,7 @@ def test_peer_computes_the_same_on_padded_batches(model, scripts, tmp_path):
     largest, wrong = versus_torch.compare(ours, theirs)
     assert not wrong
     assert set(largest) == {"texts", "outputs", "terms", "gradients"}
-    # Weighed and added up, and not by chance all zero.
+    # The comparison must not be between arrays of zeros.
     assert ours["terms/total"] > 0
     trained = [name for name in theirs if np.abs(theirs[name]).max() > 0]
     assert len([name for name in trained if name.startswith("gradients/")]) > 40
@@ -65,13 +65,13 @@ def test_peer_runs_steps(case, scripts, tmp_path):
 
     first, second = runner.run(), runner.run()
     runner.wait(second)
-    # Latents are drawn anew and, in training, units dropped.
+    # Every run draws new latents and, in training, new dropout masks.
     assert torch.isfinite(second).all() and not torch.equal(first, second)
     if case.startswith("generate"):
         assert second.shape == (work.batch, work.frames, 135)
 
 
-def test_compare_names_every_kind_of_difference(scripts):
+def test_compare_reports_every_kind_of_difference(scripts):
     compare = scripts("versus_torch").compare
     ours = {
         "outputs/a": np.array([1.0, 100.0]),
@@ -79,7 +79,7 @@ def test_compare_names_every_kind_of_difference(scripts):
         "terms/c": np.array(1.0),
         "texts/d": np.array(1.0),
         "gradients/e": np.array([np.nan]),
-        # Rounding: a millionth of the largest value.
+        # Rounding error: a millionth of the largest value is accepted.
         "gradients/f": np.array([1.0, 1e-6]),
     }
     theirs = ours | {
@@ -98,7 +98,7 @@ def test_compare_names_every_kind_of_difference(scripts):
     assert largest["outputs"] == 5e-3 and largest["texts"] == 0
 
 
-def test_processes_take_turns_and_are_measured(scripts, tmp_path, monkeypatch):
+def test_turns_measure_time_and_memory_of_a_process(scripts, tmp_path, monkeypatch):
     source = """
 import workload
 
@@ -110,7 +110,7 @@ def make(width):
         return len(done)
 
     def wait(last):
-        # Twice to warm up, then all steps of a turn at once.
+        # Two warm-up runs, then one wait per turn, after all its steps.
         assert last in (1, 2, 5, 7)
 
     return workload.Runner(run, wait, {"width": width}, lambda: {"steps": len(done)})
@@ -130,7 +130,7 @@ def fail():
     side.take(2)
     closing = side.end()
     assert closing["steps"] == 7
-    # What it holds, in MiB, and the interpreter itself.
+    # Seven arrays of 1 MiB, plus the interpreter itself.
     assert 7 <= closing["process_mib"] < 1000
     if closing["steps_mib"] is not None:
         assert 7 <= closing["steps_mib"] <= closing["process_mib"]

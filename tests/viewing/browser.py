@@ -1,4 +1,4 @@
-"""Drives the system's Chromium, headless, over its DevTools protocol on two pipes."""
+"""Drives a headless Chromium through the DevTools protocol over two pipes."""
 
 import contextlib
 import json
@@ -26,12 +26,12 @@ os.dup2(reader, 3)
 os.dup2(writer, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-# A busy machine takes its time; what hangs is given up.
+# Seconds to wait for a response: enough for a busy machine, but it ends a hanging test.
 _PATIENCE = 60.0
 
 
 class Browser:
-    """One tab."""
+    """One browser tab."""
 
     def __init__(self, reader: int, writer: int):
         self._reader, self._writer = reader, writer
@@ -95,19 +95,19 @@ class Browser:
 
     def complaints(self) -> list:
         """Returns exceptions, errors in the log, and requests to the network."""
-        self.run("1")  # what came before it has been told by now
-        found = []
+        self.run("1")  # earlier events have arrived once this command has returned
+        complaints = []
         for event in self.events:
             method, about = event.get("method"), event.get("params", {})
             if method == "Runtime.exceptionThrown":
-                found.append(about["exceptionDetails"])
+                complaints.append(about["exceptionDetails"])
             elif method == "Log.entryAdded" and about["entry"]["level"] == "error":
-                found.append(about["entry"])
+                complaints.append(about["entry"])
             elif method == "Network.requestWillBeSent":
                 url = about["request"]["url"]
                 if not url.startswith(("file:", "data:", "about:", "http://127.0.0.1")):
-                    found.append(url)
-        return found
+                    complaints.append(url)
+        return complaints
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
-"""Motions for the tests of pictures, pages and files."""
+"""Example motions for the tests of pictures, pages and exported files."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion import Motion
 
+# Texts that break careless HTML, fonts, formats or layouts.
 HOSTILE = (
     "</script><script>window.harmed=1</script>",
     '"><img src=x onerror="window.harmed=1"> & \'quoted\' <b>',
@@ -16,9 +17,9 @@ HOSTILE = (
 
 
 def upright(frames: int, text=("raise the left arm",), fps=30.0) -> Motion:
-    """Stands on the floor facing -x and raises the left arm, walking on."""
+    """Returns a body that faces -x, walks forward and raises its left arm."""
     rotations = np.zeros((frames, 22, 3), np.float32)
-    # y-up body to z-up world facing -y, then a quarter turn to face -x.
+    # Turn the y-up body into the z-up world, facing -y, then by 90 degrees to face -x.
     root = Rotation.from_euler("z", -90, degrees=True) * Rotation.from_euler(
         "x", 90, degrees=True
     )
@@ -27,7 +28,7 @@ def upright(frames: int, text=("raise the left arm",), fps=30.0) -> Motion:
     rotations[:, 17, 2] = 1.2
     translation = np.zeros((frames, 3), np.float32)
     translation[:, 0] = -np.arange(frames) / fps
-    translation[:, 2] = 0.9  # the soles of SMPL's rest pose on the ground
+    translation[:, 2] = 0.9  # puts the soles of SMPL's rest pose on the ground
     lengths = np.full(len(text), frames // len(text))
     lengths[-1] += frames - lengths.sum()
     return Motion(rotations, translation, fps, tuple(text), tuple(lengths.tolist()))

@@ -1,4 +1,4 @@
-"""What the demo shows of two trained models."""
+"""The page, picture and table with which the demo compares two trained models."""
 
 import json
 import re
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("inference")
 
 @pytest.fixture(scope="module")
 def runs(train_debug):
-    """Returns the workdirs of a model of descriptions and one of phrases."""
+    """Returns the workdirs of a model of descriptions and of a model of phrases."""
     flags = ("--config.text.num_tokens=96", "--config.train.num_steps=1")
     return [
         train_debug("teach:debug", f"--config.text.source={source}", *flags)
@@ -22,7 +22,7 @@ def runs(train_debug):
     ]
 
 
-def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
+def test_page_has_rows_of_one_real_and_two_generated_motions(runs, tmp_path):
     page, picture = tmp_path / "demo.html", tmp_path / "strip.png"
     trained, baseline = map(load_model, runs)
     series = write_comparison(trained, baseline, page, picture)
@@ -40,7 +40,7 @@ def test_the_page_has_real_and_generated_motions_in_rows(runs, tmp_path):
     assert set(series) <= set(json.loads(data)["descriptions"])
 
 
-def test_the_table_sets_three_validations_side_by_side(runs):
+def test_validation_table_has_a_column_per_model_and_untrained(runs):
     first, second = (run / "metrics.jsonl" for run in runs)
     table = validation_table(first, second)
     head, *_ = table.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Exports, each read back by a reader that shares no code with the writer."""
+"""Exported files, read back by readers that share no code with the writers."""
 
 import json
 
@@ -14,13 +14,13 @@ from actiongpt_jax.viewing.export import SUFFIXES, export
 from tests.oracles import bvh, gltf, kinematics
 from tests.viewing.motions import HOSTILE
 
-# Rounding that a format may cause; the writers stay a hundred times below it.
+# Rounding allowed to a format, metres; the writers' errors are 100 times smaller.
 MILLIMETRE = 1e-3
 TEXT = ("walk", "".join(HOSTILE))
 
 
 def tumbling(frames=9, fps=30.0, text=TEXT):
-    """Large turns of every joint, the gimbal lock of ZXY angles among them."""
+    """Returns a motion with large turns of every joint and ZXY gimbal lock."""
     rng = np.random.default_rng(0)
     rotations = rng.normal(size=(frames, 22, 3)).astype(np.float32)
     rotations[2, 5] = [np.pi / 2, 0, 0]
@@ -31,7 +31,7 @@ def tumbling(frames=9, fps=30.0, text=TEXT):
 
 
 def joints_of(motion):
-    """(T, 22, 3) in the z-up world, float64."""
+    """Returns (T, 22, 3) float64 joint positions in the z-up world, metres."""
     matrices = Rotation.from_rotvec(motion.rotations.reshape(-1, 3)).as_matrix()
     matrices = matrices.reshape(-1, 22, 3, 3)
     offsets = np.array(SMPL22.offsets)
@@ -44,7 +44,7 @@ def joints_of(motion):
 
 
 def y_up(joints):
-    """Up is +y, and what faces the world's -y faces +z."""
+    """Converts positions from z-up to y-up; the world's -y becomes +z."""
     return np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], -1)
 
 
@@ -61,7 +61,7 @@ def document(motion, tmp_path_factory):
     return pygltflib.GLTF2.load_binary(str(path))
 
 
-def test_glb_skeleton_moves_as_the_motion(motion, document):
+def test_glb_skeleton_has_the_joint_positions_of_the_motion(motion, document):
     expected = y_up(joints_of(motion))
     names = {node.name: index for index, node in enumerate(document.nodes)}
     for frame in range(len(expected)):
@@ -74,7 +74,7 @@ def test_glb_skeleton_moves_as_the_motion(motion, document):
     np.testing.assert_allclose(time, np.arange(9) / 30, rtol=0, atol=1e-6)  # float32
 
 
-def test_glb_bones_hang_on_their_parents(document):
+def test_glb_joints_are_children_of_their_parents_at_rest(document):
     world = gltf.world_matrices(document)
     for joint, parent in enumerate(SMPL22.parents):
         if parent >= 0:
@@ -84,14 +84,14 @@ def test_glb_bones_hang_on_their_parents(document):
     assert world[15][1, 3] > world[0][1, 3] > world[7][1, 3]  # head, pelvis, ankle
 
 
-def test_glb_quaternions_do_not_jump_in_sign(document):
+def test_glb_quaternions_do_not_change_sign_between_frames(document):
     for sampler in document.animations[0].samplers[1:]:
         values = gltf.accessor(document, sampler.output)
         assert ((values[1:] * values[:-1]).sum(-1) >= 0).all()
 
 
-def test_glb_body_follows_its_joints(motion, document):
-    """Each limb's surface lies round its bone, at the radius it has at rest."""
+def test_glb_body_vertices_follow_their_joints(motion, document):
+    """Every vertex keeps its distance from its joint."""
     joints = y_up(joints_of(motion))[5]
     vertices = gltf.skinned_vertices(document, 5)
     attributes = document.meshes[0].primitives[0].attributes
@@ -100,14 +100,14 @@ def test_glb_body_follows_its_joints(motion, document):
     from_rest = np.linalg.norm(rest - SMPL22.rest_joints[owner], axis=-1)
     now = np.linalg.norm(vertices - joints[owner], axis=-1)
     np.testing.assert_allclose(now, from_rest, rtol=0, atol=MILLIMETRE)
-    # Left is red, right is blue.
+    # The left side is red, the right side blue.
     colours = gltf.accessor(document, attributes.COLOR_0)
     left, right = rest[:, 0] > 0.3, rest[:, 0] < -0.3
     assert (colours[left, 0] > colours[left, 2]).all()
     assert (colours[right, 2] > colours[right, 0]).all()
 
 
-def test_glb_faces_look_outward(document):
+def test_glb_faces_point_outwards(document):
     primitive = document.meshes[0].primitives[0]
     places = gltf.accessor(document, primitive.attributes.POSITION).astype(float)
     normals = gltf.accessor(document, primitive.attributes.NORMAL)
@@ -118,7 +118,7 @@ def test_glb_faces_look_outward(document):
 
 
 @pytest.mark.parametrize("adds_offset", [False, True])
-def test_bvh_moves_as_the_motion(motion, tmp_path, adds_offset):
+def test_bvh_has_the_joint_positions_of_the_motion(motion, tmp_path, adds_offset):
     path = tmp_path / "motion.bvh"
     export(path, motion)
     names, found, seconds = bvh.read(path.read_text(), adds_offset=adds_offset)
@@ -141,12 +141,12 @@ def test_bvh_angles_do_not_jump_by_full_turns(tmp_path):
     export(path, Motion(rotations, np.zeros((frames, 3), np.float32)))
     rows = path.read_text().split("Frame Time:")[1].splitlines()[1:]
     values = np.array([[float(v) for v in row.split()] for row in rows])
-    # Three full turns in 100 frames are 11 degrees a frame.
+    # Three full turns in 100 frames are 11 degrees per frame.
     assert np.abs(np.diff(values, axis=0)).max() < 15
 
 
 @pytest.mark.parametrize(("layout", "columns"), [("smplh", 156), ("smplx", 165)])
-def test_npz_holds_the_motion(motion, tmp_path, layout, columns):
+def test_npz_keeps_the_motion(motion, tmp_path, layout, columns):
     path = tmp_path / "motion.npz"
     export(path, motion, layout)
     with np.load(path, allow_pickle=False) as file:
@@ -160,7 +160,7 @@ def test_npz_holds_the_motion(motion, tmp_path, layout, columns):
     )
 
 
-def test_json_holds_the_motion(motion, tmp_path):
+def test_json_keeps_the_motion(motion, tmp_path):
     path = tmp_path / "motion.json"
     export(path, motion)
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -173,7 +173,9 @@ def test_json_holds_the_motion(motion, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_real_capture_keeps_its_joints(shared_file, tmp_path, suffix):
+def test_exported_motion_capture_keeps_its_joint_positions(
+    shared_file, tmp_path, suffix
+):
     from actiongpt_jax.data.motion import load_motion
 
     folder = shared_file("data/minibabel/amass")
@@ -198,7 +200,7 @@ def test_real_capture_keeps_its_joints(shared_file, tmp_path, suffix):
     np.testing.assert_allclose(found, expected, rtol=0, atol=MILLIMETRE)
 
 
-def test_wrong_exports_get_one_sentence(motion, tmp_path):
+def test_invalid_exports_raise_one_sentence_and_write_nothing(motion, tmp_path):
     empty = Motion(np.zeros((0, 22, 3)), np.zeros((0, 3)))
     other = Motion(np.zeros((3, 24, 3)), np.zeros((3, 3)))
     broken = Motion(np.full((3, 22, 3), np.nan), np.zeros((3, 3)))

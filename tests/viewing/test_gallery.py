@@ -1,4 +1,4 @@
-"""The gallery's texts: colours, escapes, and the command for what is missing."""
+"""The gallery's texts: colours, escaping, and commands for missing descriptions."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ from benchmarks import gallery
 from tests.viewing.motions import HOSTILE
 
 
-def test_words_shared_by_descriptions_are_coloured_apart():
+def test_words_of_several_descriptions_have_their_own_colour():
     shown = gallery.coloured(["The arm rises.", "The ARM sinks & falls"])
     kinds = dict(
         (word.lower(), kind)
@@ -19,29 +19,29 @@ def test_words_shared_by_descriptions_are_coloured_apart():
     assert "&amp;" in shown
 
 
-def test_hostile_descriptions_are_text():
+def test_hostile_descriptions_are_escaped():
     shown = gallery.coloured(list(HOSTILE))
     tags = set(re.findall(r"<(/?\w+)", shown))
     assert tags == {"p", "/p", "ol", "/ol", "li", "/li", "span", "/span"}
 
 
-def test_missing_descriptions_print_commands(capsys):
-    gallery.tell_missing(["act like a dog", "it's; rm -rf $HOME"])
+def test_missing_descriptions_print_quoted_commands(capsys):
+    gallery.print_missing(["act like a dog", "it's; rm -rf $HOME"])
     printed = capsys.readouterr().err
     line = next(line for line in printed.splitlines() if "printf" in line)
     words = shlex.split(line)
     assert words[2:4] == ["act like a dog", "it's; rm -rf $HOME"]
     assert "actiongpt_jax.describe --phrases phrases.txt" in printed
-    gallery.tell_missing([])
+    gallery.print_missing([])
     assert capsys.readouterr().err == ""
 
 
-def test_both_lists_have_phrases_for_every_figure():
+def test_paper_and_builtin_have_phrases_for_every_figure():
     assert gallery.PAPER.keys() == gallery.BUILTIN.keys()
     for figures in (gallery.PAPER, gallery.BUILTIN):
         assert all(figures.values()) and len(figures["edit"]) == 3
 
 
-def test_unseen_phrases_of_the_corpus_are_held_out():
+def test_unseen_builtin_phrases_are_held_out():
     assert set(gallery.BUILTIN["unseen"]) <= set(held_out_phrases())
     assert not set(gallery.BUILTIN["seen"]) & set(held_out_phrases())

@@ -1,4 +1,4 @@
-"""Pose strips: left and right, up and down, one row per motion."""
+"""Pose strips: orientation of the body, one row per motion, hostile captions."""
 
 import matplotlib.image
 import numpy as np
@@ -7,7 +7,7 @@ from actiongpt_jax.viewing import plot
 from tests.viewing.motions import HOSTILE, upright
 
 
-def test_viewer_sees_the_front(tmp_path):
+def test_strip_shows_the_body_upright_from_the_front(tmp_path):
     motion = upright(2)
     joints = plot.motion_joints(motion)[1]
     assert joints[20, 2] > joints[15, 2]  # left wrist above the head
@@ -16,13 +16,13 @@ def test_viewer_sees_the_front(tmp_path):
     red, _, blue = matplotlib.image.imread(tmp_path / "strip.png")[..., :3].T
     left, right = red > blue + 0.2, blue > red + 0.2
     assert left.any() and right.any()
-    # Who faces us has the left side on our right.
+    # A body that faces the viewer has its left side on the viewer's right.
     assert np.argwhere(left)[:, 0].mean() > np.argwhere(right)[:, 0].mean()
-    # The raised left hand is the highest of all.
+    # The raised left hand is the highest point.
     assert np.argwhere(left)[:, 1].min() < np.argwhere(right)[:, 1].min()
 
 
-def test_strip_writes_a_picture_with_a_row_per_motion(tmp_path):
+def test_strip_has_one_row_per_motion(tmp_path):
     one, three = tmp_path / "one.png", tmp_path / "three.png"
     plot.strip([upright(30)], one, poses=4)
     plot.strip([upright(30), upright(10), upright(50)], three, poses=4)
@@ -32,10 +32,10 @@ def test_strip_writes_a_picture_with_a_row_per_motion(tmp_path):
     assert first.std() > 0.01
 
 
-def test_hostile_captions_are_text(tmp_path):
+def test_hostile_captions_do_not_change_the_layout(tmp_path):
     for number, text in enumerate(HOSTILE):
         motion = upright(4, (text,))
         plot.strip([motion], tmp_path / f"{number}.png", poses=2)
     sizes = {matplotlib.image.imread(p).shape for p in tmp_path.iterdir()}
-    # No caption moves or shrinks the picture.
+    # No caption changes the size of the picture.
     assert len(sizes) == 1

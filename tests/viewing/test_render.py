@@ -1,4 +1,4 @@
-"""Pictures and videos: what is on them, how long they last, wrong commands."""
+"""Pictures and videos: content, duration, and errors of invalid commands."""
 
 import dataclasses
 import re
@@ -27,20 +27,20 @@ SIZE = 160
 
 
 def sides(image, kind):
-    """Returns (rows, columns) where a picture is red (left) or blue (right)."""
+    """Returns the (rows, columns) of red (left) or blue (right) pixels."""
     array = np.asarray(image.convert("RGB"), np.int64)
     red, blue = array[..., 0], array[..., 2]
-    found = red > 1.6 * blue if kind == "left" else blue > 1.6 * red
-    return np.nonzero(found)
+    coloured = red > 1.6 * blue if kind == "left" else blue > 1.6 * red
+    return np.nonzero(coloured)
 
 
 def capsule_body():
-    """A body model of the figure's capsules: no shape, no bends."""
+    """Returns a body model made of the figure's capsules, without blend shapes."""
     mesh = capsule_mesh()
     count = len(mesh.vertices)
     weights = np.zeros((count, 22), np.float32)
     weights[np.arange(count), mesh.joints] = 1.0
-    # Each joint is found as a sum of vertices, whatever the sum.
+    # Any regressor that maps the vertices to the rest joints will do.
     regressor = np.linalg.pinv(mesh.vertices.T) @ SMPL22.rest_joints.T
     return Body(
         v_template=mesh.vertices.astype(np.float32),
@@ -55,7 +55,7 @@ def capsule_body():
 
 @pytest.mark.parametrize("figure", ["skeleton", "capsules"])
 @pytest.mark.parametrize("turn", [0.0, 2.0])
-def test_the_picture_shows_the_front_upright(figure, turn):
+def test_picture_shows_the_body_upright_from_the_front(figure, turn):
     motion = upright(20)
     cos, sin = np.cos(turn), np.sin(turn)
     about_z = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
@@ -64,7 +64,7 @@ def test_the_picture_shows_the_front_upright(figure, turn):
     motion.translation = (motion.translation @ about_z.T).astype(np.float32)
     image = Panel(motion, SIZE, figure).draw(19 / 30)
     left, right = sides(image, "left"), sides(image, "right")
-    assert left[1].mean() > right[1].mean()  # our right is the left of who faces us
+    assert left[1].mean() > right[1].mean()  # the body faces the viewer
     assert left[0].min() < right[0].min()  # the left arm is raised
     assert 0.7 * SIZE < max(left[0].max(), right[0].max()) < SIZE
 
@@ -76,11 +76,11 @@ def test_feet_touch_the_drawn_floor():
     camera = follow(points, 30.0, first_heading(motion))
     toes, _ = camera.project(points[2, 10], 2)
     ground, _ = camera.project(points[2, 10] * np.array([1, 1, 0]), 2)
-    # A body height is about 1.7 of the picture's 2 units.
+    # The body is about 1.7 units high in the picture, which is 2 units high.
     assert 0 <= ground[1] - toes[1] < 0.05
 
 
-def test_the_camera_follows_and_keeps_the_body_in_the_picture():
+def test_camera_follows_and_keeps_the_body_in_the_picture():
     motion = upright(90)
     motion.translation[:, 0] *= 4
     points = figure_points(motion)
@@ -91,9 +91,9 @@ def test_the_camera_follows_and_keeps_the_body_in_the_picture():
     assert np.ptp(camera.targets[:, 0]) > 8
 
 
-def test_a_body_model_is_drawn_where_its_joints_are():
+def test_body_model_is_drawn_at_its_joints():
     motion, body = upright(40), capsule_body()
-    # Half of the vertices that are fixed to a joint lie at either end of its bone.
+    # Half of a joint's vertices lie at the start of its bone, half at the end.
     points = figure_points(motion)
     head = body_vertices(motion, body)[:, capsule_mesh().joints == 15].mean(1)
     middle = (points[:, 15] + points[:, 22]) / 2
@@ -105,7 +105,7 @@ def test_a_body_model_is_drawn_where_its_joints_are():
         body_vertices(motion, dataclasses.replace(body, faces=None))
 
 
-def test_the_active_phrase_is_highlighted():
+def test_active_phrase_is_highlighted():
     def dark(active):
         image = caption_image(["walk", "jump up high"], active, 300, 14, "#ffffff")
         return np.nonzero((np.asarray(image.convert("L")) < 70).any(0))[0]
@@ -122,14 +122,14 @@ def caption_pixels(phrases, active):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_captions_are_text(text, tmp_path):
+def test_hostile_captions_are_drawn_as_one_line_of_text(text, tmp_path):
     image = caption_image([text, "walk"], 0, 200, 12, "#ffffff")
     assert image.size[0] == 200 and np.asarray(image).min() < 70
     assert len(plain(text)) <= len(text)
     assert "\n" not in plain(text + "\n\x00\u2028.")
 
 
-def test_panels_of_different_lengths_and_rates_share_time():
+def test_panels_of_different_frame_rates_show_the_same_time():
     fast, slow = upright(21, fps=20.0), upright(11, fps=10.0)
     frames = list(draw_frames([Panel(fast, SIZE), Panel(slow, SIZE)], 10.0))
     assert len(frames) == 11
@@ -137,7 +137,7 @@ def test_panels_of_different_lengths_and_rates_share_time():
         left, right = (
             np.asarray(frame.crop((x, 0, x + SIZE, SIZE)), np.int64) for x in (0, SIZE)
         )
-        # The same moment of the same movement, but for how the path is smoothed.
+        # Both show the same moment; only the smoothing of the camera's path differs.
         assert np.abs(left - right).mean() < 1.0
     assert all(size % 2 == 0 for size in frames[0].size)
 
@@ -158,11 +158,13 @@ def test_gif_lasts_as_long_as_the_motion(files, tmp_path):
         assert len(durations) == 40
         assert gif.info["loop"] == 0
         assert gif.size[0] == 2 * 96
-    assert sum(durations) == pytest.approx(40 / 30 * 1000, abs=10)  # one tick
+    assert sum(durations) == pytest.approx(
+        40 / 30 * 1000, abs=10
+    )  # one tick of a GIF's clock
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # by the reader
-def test_mp4_has_the_size_rate_and_frames_asked_for(files, tmp_path):
+@pytest.mark.filterwarnings("ignore:os.fork")  # raised by the video reader
+def test_mp4_has_the_requested_size_rate_and_frames(files, tmp_path):
     out = tmp_path / "one.mp4"
     render.main([files[0], "--out", str(out), "--size", "97", "--fps", "15"])
     reader = imageio_ffmpeg.read_frames(str(out))
@@ -175,7 +177,7 @@ def test_mp4_has_the_size_rate_and_frames_asked_for(files, tmp_path):
     assert sides(last, "left")[1].mean() > sides(last, "right")[1].mean()
 
 
-def test_a_gif_of_a_body_model_has_every_frame(files, tmp_path):
+def test_gif_of_a_body_model_has_every_frame(files, tmp_path):
     body = capsule_body()
     parents = np.array([body.parents, range(22)], np.int64)
     arrays = {
@@ -200,7 +202,7 @@ def test_every_format_is_written_as_one_file(files, tmp_path, suffix, capsys):
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_html_shows_descriptions(files, tmp_path):
+def test_html_contains_descriptions_of_shown_phrases_only(files, tmp_path):
     described = tmp_path / "d.json"
     described.write_text('{"walk": ["The legs swing."], "fly": ["Nobody does."]}')
     out = tmp_path / "x.html"
@@ -209,17 +211,17 @@ def test_html_shows_descriptions(files, tmp_path):
     assert "The legs swing." in content and "Nobody does." not in content
 
 
-def test_wrong_commands_get_one_sentence(files, tmp_path):
+def test_invalid_commands_raise_one_sentence(files, tmp_path):
     def npz(name, **arrays):
         np.savez(tmp_path / name, mocap_framerate=30.0, **arrays)
         return str(tmp_path / name)
 
-    none = npz("none.npz", trans=np.zeros((3, 3)))
+    lacking = npz("lacking.npz", trans=np.zeros((3, 3)))
     empty = npz("empty.npz", poses=np.zeros((0, 156)), trans=np.zeros((0, 3)))
     other = npz("other.npz", poses=np.zeros((3, 72)), trans=np.zeros((3, 3)))
     out = ["--out", str(tmp_path / "x.gif")]
     for arguments, words in [
-        ([none, *out], ["none.npz", "poses"]),
+        ([lacking, *out], ["lacking.npz", "poses"]),
         ([empty, *out], ["empty.npz", "got 0"]),
         ([other, *out], ["other.npz", "(3, 72)", "156"]),
         ([files[0], "--out", "x.fbx"], [".glb", ".html", ".mp4", "x.fbx"]),
@@ -239,7 +241,7 @@ def test_wrong_commands_get_one_sentence(files, tmp_path):
     assert not (tmp_path / "x.gif").exists()
 
 
-def test_an_unknown_ending_exits_with_2_and_one_line(files):
+def test_unknown_suffix_exits_with_2_and_one_line(files):
     done = subprocess.run(
         [sys.executable, "-m", "actiongpt_jax.render", files[0], "--out", "x.avi"],
         capture_output=True,
@@ -250,7 +252,7 @@ def test_an_unknown_ending_exits_with_2_and_one_line(files):
     assert re.fullmatch(r"error: --out must end in .*\n", done.stderr)
 
 
-def test_motions_that_cannot_be_drawn_are_refused():
+def test_motions_that_cannot_be_drawn_raise():
     bad = Motion(np.zeros((4, 22, 3)), np.full((4, 3), np.inf))
     with pytest.raises(InputError, match="finite"):
         Panel(bad, SIZE)
@@ -259,7 +261,7 @@ def test_motions_that_cannot_be_drawn_are_refused():
 
 
 @pytest.mark.parametrize("suffix", ["gif", "mp4", "png", "html", "glb", "bvh", "json"])
-def test_a_motion_of_one_frame_is_written(tmp_path, suffix):
+def test_motion_of_one_frame_is_written(tmp_path, suffix):
     motion = upright(1)
     save_motion(tmp_path / "one.npz", motion)
     out = tmp_path / f"one.{suffix}"

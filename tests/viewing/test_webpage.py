@@ -1,4 +1,4 @@
-"""The page in a real browser: drawn, moved, driven, and proof against its texts."""
+"""The motion page in a real browser: drawing, playback, controls, hostile texts."""
 
 import base64
 import json
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 TEXTS = {"raise the left arm": ["The left arm rises.", "<i>Up</i> it goes."]}
 NEXT = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-# The share of red and of blue that canvas number N shows, and a hash of its pixels.
+# Returns the number and mean column of red and of blue pixels in canvas n, the lowest
+# red row as a share of the height, and a hash of all pixels.
 LOOK = """(n => {
   const canvas = document.querySelectorAll("canvas")[n];
   const {data} = canvas.getContext("2d")
@@ -43,7 +44,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Returns `open(motions, ...)`: the browser showing their page, paused."""
+    """Returns `show(motions, ...)`, which opens their page, paused, in the browser."""
 
     def show(motions, titles=(), descriptions=None, heading=""):
         path = tmp_path / "page.html"
@@ -60,7 +61,7 @@ def test_page_draws_without_errors_or_requests(opened):
     tab.run("motionViewer.seek(59)")
     look = tab.run(LOOK + "(0)")
     assert look["red"] > 300 and look["blue"] > 300
-    # Who faces us has the left side, in red, on our right; the raised arm is there.
+    # A body that faces the viewer has its red left side on the viewer's right.
     assert look["redX"] > look["blueX"]
     assert tab.run("document.querySelector('h1').textContent") == "Two"
     assert tab.run("document.querySelectorAll('.panel').length") == 2
@@ -71,14 +72,14 @@ def test_page_draws_without_errors_or_requests(opened):
     assert tab.complaints() == []
 
 
-def test_play_moves_and_scrubbing_lands_on_the_frame(opened):
+def test_play_advances_and_scrubbing_selects_the_frame(opened):
     tab = opened([upright(60, fps=30.0), upright(31, fps=15.0), upright(10)])
     first = tab.run(LOOK + "(0)")
     tab.run(
         """(() => { const scrub = document.getElementById("scrub");
         scrub.value = 30; scrub.dispatchEvent(new Event("input")); })()"""
     )
-    # In lock-step by time: frame 30 at 30 fps is frame 15 at 15; the short one waits.
+    # Frame 30 at 30 fps is frame 15 at 15 fps; the short motion stays at its end.
     assert tab.run("motionViewer.frames()") == [30, 15, 9]
     assert tab.run(LOOK + "(0)")["hash"] != first["hash"]
     assert "frame 30" in tab.run("document.getElementById('time').textContent")
@@ -145,7 +146,7 @@ def test_dragging_orbits_and_pinching_zooms(opened):
     assert tab.run("motionViewer.view.azimuth") == pytest.approx(azimuth)
 
 
-def test_feet_are_on_the_floor_and_phones_fit(opened):
+def test_page_fits_a_phone_and_shows_the_feet(opened):
     tab = opened([upright(20)], [HOSTILE[4]])
     phone = {"width": 360, "height": 640, "deviceScaleFactor": 2, "mobile": True}
     tab.call("Emulation.setDeviceMetricsOverride", **phone)
@@ -158,7 +159,7 @@ def test_feet_are_on_the_floor_and_phones_fit(opened):
     tab.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_hostile_texts_are_text(opened):
+def test_hostile_texts_are_shown_literally(opened):
     motion = upright(60, HOSTILE)
     texts = {phrase: [phrase, *HOSTILE[:2]] for phrase in HOSTILE}
     tab = opened([motion], [HOSTILE[0]], texts, HOSTILE[1])
@@ -167,7 +168,7 @@ def test_hostile_texts_are_text(opened):
     shown = tab.run(
         "[...document.querySelectorAll('.phrases button')].map(b => b.textContent)"
     )
-    # A lone half of an emoji comes out of the browser as its replacement.
+    # The browser replaces a lone surrogate (half of an emoji) by U+FFFD.
     assert [s.replace("\ufffd", "\ud83d") for s in shown] == list(HOSTILE)
     assert tab.run("document.querySelector('h1').textContent") == HOSTILE[1]
     assert tab.run("typeof window.harmed") == "undefined"
@@ -176,7 +177,7 @@ def test_hostile_texts_are_text(opened):
     assert tab.complaints() == []
 
 
-def test_a_notebook_shows_a_motion(browser, tmp_path):
+def test_notebook_representation_is_an_isolated_iframe(browser, tmp_path):
     content = upright(30, HOSTILE[:2])._repr_html_()
     assert content.startswith("<iframe")
     path = tmp_path / "notebook.html"
@@ -187,7 +188,7 @@ def test_a_notebook_shows_a_motion(browser, tmp_path):
     assert browser.complaints() == []
 
 
-def test_page_is_one_small_file_with_the_joints():
+def test_page_is_small_and_contains_the_joints():
     motion = upright(120)
     content = page([motion])
     empty = len(page([upright(1)]))
@@ -199,11 +200,11 @@ def test_page_is_one_small_file_with_the_joints():
     root = np.frombuffer(base64.b64decode(shown["root"]), "<f4").reshape(-1, 1, 3)
     local = np.frombuffer(base64.b64decode(shown["points"]), "<i2")
     points = root + local.reshape(len(root), -1, 3) * 1e-4
-    # Half a step of the numbers of the page.
+    # Half of the page's step of 1e-4 m, and float32 rounding.
     np.testing.assert_allclose(points, figure_points(motion), rtol=0, atol=6e-5)
 
 
-def test_wrong_arguments_get_one_sentence():
+def test_invalid_arguments_raise():
     with pytest.raises(InputError, match="at least one motion"):
         page([])
     with pytest.raises(InputError, match="titles must be one per motion"):

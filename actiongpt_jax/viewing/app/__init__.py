@@ -1,1 +1,1 @@
-"""The browser application: a server on this machine that generates motion."""
+"""Browser application: a local server that generates motions on request."""

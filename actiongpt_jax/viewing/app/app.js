@@ -26,8 +26,8 @@
       if (element("actions").children.length > 1) box.remove();
     });
     const more = make("details", box);
-    make("summary", more, "descriptions, one a paragraph");
-    const texts = make("textarea", more, "", { dir: "auto", placeholder: "none known: the phrase itself is read" });
+    make("summary", more, "descriptions, one per paragraph");
+    const texts = make("textarea", more, "", { dir: "auto", placeholder: "no descriptions known: the model reads the phrase itself" });
     const load = async () => {
       if (!about.reads_descriptions || !input.value.trim()) return;
       const answer = await fetch(`/descriptions?phrase=${encodeURIComponent(input.value)}`);
@@ -92,7 +92,7 @@
     about = found;
     document.title = `actiongpt_jax: ${found.model}`;
     for (const phrase of found.phrases) make("option", element("phrases"), "", { value: phrase });
-    if (!found.series) document.querySelector("h1").textContent = "What to do, each in a motion of its own";
+    if (!found.series) document.querySelector("h1").textContent = "Actions to perform, each as a separate motion";
     addAction(found.phrases[0] || "");
   }).catch((error) => say(error.message, true));
 })();

@@ -1,4 +1,4 @@
-"""Generates what the local page asks for: one device, one request after the other."""
+"""Runs the generation requests of the local page one after the other on one device."""
 
 import concurrent.futures
 import dataclasses
@@ -28,29 +28,29 @@ from actiongpt_jax.viewing import export, plot, video, webpage
 from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 
 DOWNLOADS = ("glb", "bvh", "npz", "smplx.npz", "json", "html", "gif", "mp4", "png")
-_KEPT = 64  # results and edited texts; the oldest are forgotten
-MAX_WAITING = 100  # requests; more are refused
-# Frames and tokens are padded to multiples of these, and motions to one of these batch
-# sizes, so that few shapes are compiled.
+_KEPT = 64  # results and embedded edited texts that are kept; the oldest are dropped
+MAX_WAITING = 100  # waiting requests; further ones are refused
+# Frames and tokens are padded to multiples of these numbers, and batches to one of
+# these sizes, so that few shapes are compiled.
 _FRAMES, _TOKENS, _ROWS = 128, 128, (4, 16)
 T = TypeVar("T")
 
 
 class BusyError(RuntimeError):
-    """Too many requests wait already."""
+    """Raised when too many requests are already waiting."""
 
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE  # of the answer
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE  # of the HTTP response
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a request led to.
+    """The result of one generation request.
 
     Attributes:
-        motions: generated motions.
+        motions: the generated motions.
         titles: one title per motion.
-        descriptions: phrase -> the texts that the model read.
-        notes: warnings, such as a phrase without descriptions.
+        descriptions: phrase -> texts that the model read.
+        notes: warnings, for example about a phrase without descriptions.
     """
 
     motions: list[Motion]
@@ -60,7 +60,7 @@ class Result:
 
 
 class GenerationQueue:
-    """A trained model, the requests that wait for it, and the last results."""
+    """Holds a trained model, the requests that wait for it, and the latest results."""
 
     def __init__(
         self,
@@ -68,32 +68,35 @@ class GenerationQueue:
         embedder: PhraseEmbedder,
         descriptions: Mapping[str, Sequence[str]] | None = None,
     ):
-        """Opens the queue.
+        """Starts the worker thread of the queue.
 
         Args:
-            trained: the model.
-            embedder: embeds phrases as the model reads them.
-            descriptions: phrase -> its known descriptions, to show and to edit.
+            trained: the trained model that generates.
+            embedder: embeds phrases the way the model reads them.
+            descriptions: phrase -> known descriptions, to display and to edit.
         """
         self._trained, self._embedder = trained, embedder
         self._known = dict(descriptions or {})
         self._series = series_mode(None, trained) == "past"
         self._embed_edited = functools.lru_cache(_KEPT)(embedder.describe)
-        self._results: dict[str, Result] = {}  # only the worker adds and removes
+        self._results: dict[str, Result] = {}  # only the worker modifies it
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "device")
 
     def warm_up(self) -> None:
-        """Compiles what most requests need, so that none has to wait for it."""
+        """Compiles the shapes of most requests in advance, so that no user waits."""
         action = ActionRequest(next(iter(self._known), "walk"), 3.0)
         self.generate(GenerationRequest((action, action)))
         try:
             self._embedder.describe([action.phrase])
         except (InputError, OSError) as error:
-            print(f"note: only stored texts can be read: {error}", file=sys.stderr)
+            print(
+                f"note: only texts with stored embeddings can be used: {error}",
+                file=sys.stderr,
+            )
 
     def about(self) -> dict[str, Any]:
-        """Returns what the page must know of the model."""
+        """Returns the facts about the model that the page needs."""
         return {
             "model": self._trained.config.model.name,
             "series": self._series,
@@ -102,38 +105,38 @@ class GenerationQueue:
         }
 
     def descriptions(self, phrase: str) -> list[str]:
-        """Returns the known descriptions of a phrase; an empty list without any."""
+        """Returns the known descriptions of a phrase, or an empty list."""
         return list(self._known.get(" ".join(phrase.split()), ()))
 
     def generate(self, request: GenerationRequest) -> tuple[str, Result]:
-        """Waits for the device, generates, and keeps the result.
+        """Waits for the device, generates the motions and stores the result.
 
         Returns:
-            The result's name, and the result.
+            The name under which the result is stored, and the result.
 
         Raises:
-            InputError: if the model cannot do it; one sentence.
-            BusyError: if too many requests wait.
+            InputError: if the model cannot fulfil the request.
+            BusyError: if too many requests are waiting.
         """
         return self._run(lambda: self._generate(request))
 
     def page(self, name: str) -> str | None:
-        """Returns a result as a page, or None if no result has that name."""
+        """Returns a result as an HTML page, or None if no result has that name."""
         result = self._results.get(name)
         if result is None:
             return None
         return webpage.page(result.motions, result.titles, result.descriptions)
 
     def download(self, name: str, number: int, ending: str) -> bytes | None:
-        """Returns one motion of a result as a file, or None for an unknown one.
+        """Returns one motion of a result as a file, or None if it does not exist.
 
         Args:
             name: the result's name.
             number: index of the motion in the result.
-            ending: kind of file, one of `DOWNLOADS`.
+            ending: format of the file, one of `DOWNLOADS`.
 
         Raises:
-            BusyError: if too many requests wait.
+            BusyError: if too many requests are waiting.
         """
         result = self._results.get(name)
         if result is None or ending not in DOWNLOADS:
@@ -143,14 +146,14 @@ class GenerationQueue:
         return self._run(lambda: _file(result, number, ending))
 
     def close(self) -> None:
-        """Ends the queue once the current request is done."""
+        """Stops the queue after the current request."""
         self._worker.shutdown(cancel_futures=True)
 
     def _run(self, work: Callable[[], T]) -> T:
-        """Returns the result of work that is done when its turn comes."""
+        """Runs a function on the worker thread, in order, and returns its result."""
         if not self._places.acquire(blocking=False):
             raise BusyError(
-                f"{MAX_WAITING} requests are waiting already; try again later"
+                f"{MAX_WAITING} requests are already waiting; try again later"
             )
         try:
             return self._worker.submit(work).result()
@@ -162,7 +165,7 @@ class GenerationQueue:
             warnings.simplefilter("always", UserWarning)
             actions = [self._samples(action, request) for action in request.actions]
         if self._series:
-            # Later actions start with the frames of the transition.
+            # Every action after the first starts with the frames of the transition.
             leads = [0] + [WINDOW] * (len(actions) - 1)
             padding = map(self._padding_requests, actions, leads)
             series = [*zip(*actions, strict=True), *zip(*padding, strict=True)]
@@ -206,16 +209,16 @@ class GenerationQueue:
     def _padding_requests(
         self, requests: list[Request], lead: int = 0
     ) -> list[Request]:
-        """Returns requests that fill a batch up to one of few shapes.
+        """Returns dummy requests that pad a batch to one of a few shapes.
 
-        Their motions are thrown away. A motion does not depend on what it is batched
-        with, but a new shape must be compiled, which takes longer than generating.
+        Their motions are discarded. A motion does not depend on the rest of its batch,
+        but a new shape must be compiled, which takes longer than generating.
 
         Args:
-            requests: what is asked for, of one length.
-            lead: frames of the transition at the start, which come on top.
+            requests: the user's requests, all with the same number of frames.
+            lead: number of transition frames at the start, in addition to the rest.
         """
-        if self._embedder.pooled:  # one vector per text, and clips of one length
+        if self._embedder.pooled:  # MotionCLIP: one vector per text, one clip length
             return []
         longest = max(len(request.tokens) for request in requests)
         width = requests[0].tokens.shape[1]

@@ -1,4 +1,4 @@
-"""What a user may ask the local page for, checked field by field."""
+"""Requests that the local page sends, checked field by field."""
 
 import dataclasses
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from actiongpt_jax.errors import InputError
 
 _MAX_ACTIONS, _MAX_DESCRIPTIONS = 12, 16
-_MAX_SECONDS = 60.0  # of all actions together
+_MAX_SECONDS = 60.0  # total length of all actions
 _MAX_LETTERS = {"phrase": 500, "description": 4000}
 _RANGES = {
-    "seconds": (0.1, 20.0),  # of one action
+    "seconds": (0.1, 20.0),  # length of one action
     "samples": (1, 8),
     "seed": (0, 2**32 - 1),
     "fact": (0.0, 10.0),
@@ -22,10 +22,10 @@ class ActionRequest:
     """One action to generate.
 
     Attributes:
-        phrase: what to do.
+        phrase: text of the action, such as "walk forward".
         seconds: length of the action.
-        descriptions: texts that the model reads in place of the known descriptions,
-            or None for the known ones.
+        descriptions: texts that the model reads instead of the known descriptions;
+            None uses the known ones.
     """
 
     phrase: str
@@ -35,13 +35,13 @@ class ActionRequest:
 
 @dataclasses.dataclass(frozen=True)
 class GenerationRequest:
-    """What to generate.
+    """A checked request to generate motions.
 
     Attributes:
-        actions: actions in order of time.
-        samples: number of motions of the whole.
+        actions: actions in temporal order.
+        samples: number of motions to generate from the same actions.
         seed: seed of the random draws.
-        fact: factor on the latents' deviation from their means.
+        fact: factor that scales the latents' deviation from their means.
     """
 
     actions: tuple[ActionRequest, ...]
@@ -51,18 +51,18 @@ class GenerationRequest:
 
 
 def parse_request(content: Any) -> GenerationRequest:
-    """Checks a request as it comes from a browser.
+    """Checks and converts a request that a browser sent.
 
     Args:
-        content: parsed JSON.
+        content: the request's body as parsed JSON.
 
     Raises:
-        InputError: one sentence naming the field and its limits.
+        InputError: if a field is missing, unknown or out of its limits.
     """
     _check_fields(content, "the request", {"actions"}, {"samples", "seed", "fact"})
     given = content["actions"]
     if not isinstance(given, list) or not 1 <= len(given) <= _MAX_ACTIONS:
-        raise InputError(f"actions must be a list of 1 to {_MAX_ACTIONS}")
+        raise InputError(f"actions must be a list of 1 to {_MAX_ACTIONS} actions")
     actions = tuple(
         _parse_action(action, f"action {number}: ")
         for number, action in enumerate(given, 1)
@@ -103,7 +103,7 @@ def _check_fields(
         raise InputError(f"{where} must be a JSON object")
     missing, unknown = needed - content.keys(), content.keys() - needed - optional
     if missing or unknown:
-        faults = [f"lacks {name}" for name in sorted(missing)]
+        faults = [f"lacks the field {name!r}" for name in sorted(missing)]
         faults += [f"has the unknown field {name[:40]!r}" for name in sorted(unknown)]
         raise InputError(
             f"{where} {' and '.join(faults)}; its fields are "
@@ -114,16 +114,17 @@ def _check_fields(
 def _text(value: Any, kind: str, where: str) -> str:
     most = _MAX_LETTERS[kind]
     if not isinstance(value, str) or not value.strip() or len(value) > most:
-        got = f"{len(value)} letters" if isinstance(value, str) else "no text"
+        text = isinstance(value, str)
+        got = f"{len(value)} characters" if text else type(value).__name__
         raise InputError(
-            f"{where}a {kind} must be text of 1 to {most} letters, got {got}"
+            f"{where}a {kind} must be text of 1 to {most} characters, got {got}"
         )
     return value.encode("utf-8", "replace").decode().strip()
 
 
 def _number(value: Any, name: str, where: str = "") -> float:
     (low, high), whole = _RANGES[name], name in _WHOLE
-    # NaN compares as false, and a bool is no number here.
+    # Comparisons with NaN are false; a bool does not count as a number.
     in_range = type(value) in (int, float) and low <= value <= high
     if not in_range or (whole and value != int(value)):
         kind = "a whole number" if whole else "a finite number"

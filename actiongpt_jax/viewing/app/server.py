@@ -1,4 +1,4 @@
-"""The local page's server: a few routes, each request checked before it is read."""
+"""HTTP server of the local page; it checks each request before it reads the body."""
 
 import http.server
 import json
@@ -15,30 +15,30 @@ from actiongpt_jax.viewing.app.queue import DOWNLOADS, BusyError, GenerationQueu
 from actiongpt_jax.viewing.app.requests import parse_request
 from actiongpt_jax.viewing.webpage import content_policy, read_resource
 
-MAX_BYTES = 256_000  # of a request's body
+MAX_BYTES = 256_000  # largest body of a request
 _RESULT = re.compile(r"/result/([\w-]{12})(?:/(\d{1,3})\.([a-z0-9.]{3,9}))?")
 _HTML = "text/html; charset=utf-8"
 _TYPES = mimetypes.MimeTypes()
 _TYPES.add_type("model/gltf-binary", ".glb")
 _TYPES.add_type(_HTML, ".html")
-# An answer's content type, its content, and further headers.
+# A response's content type, its body, and further headers.
 _Answer = tuple[str, bytes, dict[str, str]]
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one queue on one address."""
+    """Serves the page of one generation queue on one address."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, queue: GenerationQueue, host: str = "127.0.0.1", port: int = 0):
-        """Binds the address.
+        """Binds the server to its address.
 
         Args:
-            queue: generates what is asked for.
-            host: address to listen on; requests under another name are refused, but
-                for localhost where that is the address.
-            port: port to listen on, 0 for a free one.
+            queue: the queue that generates the requested motions.
+            host: address to listen on. Requests whose Host header names anything else
+                are refused, except localhost for a loopback address.
+            port: port to listen on; 0 picks a free one.
 
         Raises:
             InputError: if the address is not available.
@@ -50,8 +50,8 @@ class Server(http.server.ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
             raise InputError(
-                f"--host and --port must be an address of this machine that is free, "
-                f"got {host} and {port}: {error}; choose another --port"
+                f"--host and --port must name a free address of this machine, got "
+                f"{host} and {port}: {error}; choose another --port"
             ) from error
         name = f"[{host}]" if ":" in host else host
         names = {name, "localhost"} if host in ("127.0.0.1", "::1") else {name}
@@ -59,7 +59,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.url = f"http://{name}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of browsers that leave before they have their answer."""
+        """Ignores browsers that disconnect before they get their response."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -74,7 +74,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "actiongpt_jax", ""
-    timeout = 60  # seconds that a request may take to arrive
+    timeout = 60  # seconds within which a request must arrive
 
     def do_GET(self) -> None:  # noqa: N802, D102
         self._answer(self._get)
@@ -83,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, D102
-        pass  # phrases are the user's own
+        pass  # the user's phrases are private and are not logged
 
     def _answer(self, route: Callable[[urllib.parse.SplitResult], _Answer]) -> None:
         try:
@@ -91,7 +91,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, answer = 200, route(urllib.parse.urlsplit(self.path))
         except (_Refused, BusyError, InputError) as error:
             if isinstance(error, _Refused):
-                self.close_connection = True  # its body was not read
+                self.close_connection = True  # the request's body was not read
             status, answer = getattr(error, "status", 400), _json({"error": str(error)})
         kind, content, more = answer
         headers = {
@@ -112,15 +112,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _check_origin(self) -> None:
-        # Another site's page may send requests here, under its own name or ours.
+        # A page of another web site may send requests here, under its own host name
+        # or under ours.
         names = self.server.names
         host = self.headers.get("Host")
         if host not in names:
-            raise _Refused(403, f"the host must be one of {', '.join(sorted(names))}")
+            raise _Refused(
+                403,
+                f"the host must be one of {', '.join(sorted(names))}, got {host!r:.80}",
+            )
         origin = self.headers.get("Origin", f"http://{host}")
         site = self.headers.get("Sec-Fetch-Site", "none")
         if origin != f"http://{host}" or site not in ("none", "same-origin"):
-            raise _Refused(403, "requests of pages from elsewhere are refused")
+            raise _Refused(403, "requests from pages of other web sites are refused")
 
     def _get(self, url: urllib.parse.SplitResult) -> _Answer:
         queue = self.server.queue
@@ -141,22 +145,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             place = f'attachment; filename="motion_{number}.{ending}"'
             headers = {"Content-Disposition": place}
             return kind or "application/octet-stream", file, headers
-        raise _Refused(404, "there is nothing here, or it was forgotten since")
+        raise _Refused(
+            404, "not found: the address is wrong, or the result is no longer stored"
+        )
 
     def _post(self, url: urllib.parse.SplitResult) -> _Answer:
         if url.path != "/generate":
-            raise _Refused(404, "there is nothing here; requests go to /generate")
+            raise _Refused(404, "not found; send requests to /generate")
         if self.headers.get_content_type() != "application/json":
             raise _Refused(415, "a request must be sent as application/json")
         length = self.headers.get("Content-Length", "")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             raise _Refused(411, "a request must be sent with its Content-Length")
         if len(length) > 12 or int(length) > MAX_BYTES:
-            raise _Refused(413, f"a request must have at most {MAX_BYTES} bytes")
+            raise _Refused(
+                413, f"a request must have at most {MAX_BYTES} bytes, got {length[:12]}"
+            )
         try:
             content = json.loads(self.rfile.read(int(length)).decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise InputError("a request must be JSON in UTF-8") from error
+            raise InputError("a request must be valid JSON in UTF-8") from error
         name, result = self.server.queue.generate(parse_request(content))
         motions = [
             {"text": list(m.text), "title": title, "frames": len(m.rotations)}

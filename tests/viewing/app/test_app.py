@@ -1,4 +1,4 @@
-"""The local page: a real server on loopback, a small untrained TEACH behind it."""
+"""The local page: a real server on loopback that runs a small untrained TEACH."""
 
 import concurrent.futures
 import http.client
@@ -36,12 +36,12 @@ from tests.viewing.motions import HOSTILE, upright
 pytestmark = pytest.mark.xdist_group("browser")
 
 WIDTH = 8
-KNOWN_AND_NOT = ("walk", "sit")
+PHRASES = ("walk", "sit")  # with and without descriptions
 KNOWN = {"walk": ["The legs swing.", "One foot after the other."]}
 
 
 class Embedder:
-    """Stands for the text encoder: a text's embedding is drawn by its length."""
+    """Replaces the text encoder: draws random embeddings, seeded by the text length."""
 
     pooled = False
 
@@ -92,7 +92,7 @@ def server(trained, embedder):
 
 
 def ask(server, method, path, body=None, **headers):
-    """Returns (status, headers, body) of one request."""
+    """Sends one request and returns the (status, headers, body) of the response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, named)
@@ -113,7 +113,7 @@ def actions(*phrases, seconds: Any = 1.0):
     return [{"phrase": phrase, "seconds": seconds} for phrase in phrases]
 
 
-def test_a_series_is_generated_shown_and_downloaded(server):
+def test_series_can_be_generated_shown_and_downloaded(server):
     content = {"actions": actions("walk", "sit"), "seed": 3}
     status, found = post(server, content)
     assert status == 200
@@ -143,7 +143,7 @@ def test_a_series_is_generated_shown_and_downloaded(server):
         assert headers["Content-Disposition"].endswith(f'"motion_0.{ending}"')
 
 
-def test_edited_descriptions_are_read(server, embedder):
+def test_edited_descriptions_reach_the_model(server, embedder):
     embedder.described.clear()
     content = {"actions": actions("walk")}
     assert post(server, content)[0] == 200
@@ -163,17 +163,17 @@ def test_padding_requests_do_not_change_motion(server, trained, embedder):
     name = post(server, content)[1]["result"]
     found = json.loads(ask(server, "GET", f"/result/{name}/0.json")[2])
     requests = [
-        Request(phrase, embedder.tokens(phrase), 30, (9, 0)) for phrase in KNOWN_AND_NOT
+        Request(phrase, embedder.tokens(phrase), 30, (9, 0)) for phrase in PHRASES
     ]
     (alone,) = generate_sequence(trained, [requests])
-    # Other shapes, other order of float32 sums; and the file is rounded to 1e-5.
+    # Other shapes sum float32 in another order, and the file is rounded to 1e-5.
     np.testing.assert_allclose(found["rotations"], alone.rotations, rtol=0, atol=2e-4)
     np.testing.assert_allclose(
         found["translation"], alone.translation, rtol=0, atol=2e-4
     )
 
 
-def test_the_same_seed_makes_the_same_motion(server):
+def test_same_seed_generates_the_same_motion(server):
     content = {"actions": actions("walk"), "seed": 5}
     files = []
     for seed in (5, 5, 6):
@@ -201,7 +201,7 @@ def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
         assert {(r.seed, r.fact, r.num_frames) for r in requests} == {
             ((7, sample), 0.5, 45)
         }
-    # What is added for the shape's sake is neither shown nor longer than it must be.
+    # The padding requests are not shown and have the shortest allowed length.
     assert [[r.num_frames for r in requests] for requests in asked[3:]] == [[128, 136]]
     last = ask(server, "GET", f"/result/{found['result']}/2.bvh")
     assert last[0] == 200
@@ -219,10 +219,10 @@ def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
         ({"actions": []}, "1 to 12"),
         ({"actions": actions("a"), "path": "/etc"}, "'path'"),
         ({"actions": actions("a") * 13}, "1 to 12"),
-        ({"actions": [{"phrase": "a"}]}, "lacks seconds"),
+        ({"actions": [{"phrase": "a"}]}, "lacks the field 'seconds'"),
         ({"actions": actions("")}, "phrase"),
-        ({"actions": actions("a" * 10_000)}, "10000 letters"),
-        ({"actions": actions(7)}, "no text"),
+        ({"actions": actions("a" * 10_000)}, "10000 characters"),
+        ({"actions": actions(7)}, "got int"),
         ({"actions": actions("a", seconds=1e9)}, "seconds must be"),
         ({"actions": actions("a", seconds=-1)}, "seconds must be"),
         ({"actions": actions("a", seconds=float("nan"))}, "finite"),
@@ -237,19 +237,19 @@ def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
         ({"actions": actions("a"), "seed": 10**400}, "seed"),
         ({"actions": [{**actions("a")[0], "descriptions": "b"}]}, "list"),
         ({"actions": [{**actions("a")[0], "descriptions": [1]}]}, "description"),
-        # Too short for the past frames that this model's next action reads.
+        # Shorter than the past frames that the model reads for the next action.
         ({"actions": actions("a", "b", seconds=0.1)}, "at least"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_requests_get_one_sentence(server, content, words):
+def test_bad_requests_return_400_with_one_sentence(server, content, words):
     status, answer = post(server, content)
     assert status == 400
     assert words in answer["error"] and "\n" not in answer["error"]
     assert len(answer["error"]) < 400
 
 
-def test_requests_of_other_sites_are_refused(server):
+def test_requests_from_other_sites_are_refused(server):
     content = {"actions": actions("walk")}
     for headers in (
         {"Origin": "http://evil.example"},
@@ -262,19 +262,19 @@ def test_requests_of_other_sites_are_refused(server):
         status, answer = post(server, content, **headers)
         assert status == 403 and answer["error"]
         assert ask(server, "GET", "/about", **headers)[0] == 403
-    own = f"http://127.0.0.1:{server.server_port}"
-    assert post(server, content, Origin=own)[0] == 200
+    same_origin = f"http://127.0.0.1:{server.server_port}"
+    assert post(server, content, Origin=same_origin)[0] == 200
     assert post(server, content, Content_Type="text/plain")[0] == 415
 
 
-def test_bodies_too_long_or_of_unknown_length_are_not_read(server):
+def test_bodies_too_long_or_without_length_are_not_read(server):
     def status(**headers):
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
         connection.putrequest("POST", "/generate")
         connection.putheader("Content-Type", "application/json")
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
-        connection.endheaders()  # and not a byte of the body
+        connection.endheaders()  # sends no byte of the body
         answer = connection.getresponse()
         assert json.loads(answer.read())["error"]
         connection.close()
@@ -300,13 +300,13 @@ def test_bodies_too_long_or_of_unknown_length_are_not_read(server):
         "//etc/passwd",
     ],
 )
-def test_no_path_leads_to_a_file(server, path):
+def test_paths_outside_the_routes_return_404(server, path):
     status, _, content = ask(server, "GET", path)
     assert status == 404 and b"root:" not in content
     assert ask(server, "POST", path, b"{}", Content_Type="application/json")[0] == 404
 
 
-def test_fifty_requests_at_once_are_generated_one_by_one(server, monkeypatch):
+def test_concurrent_requests_are_generated_one_at_a_time(server, monkeypatch):
     running, most = [], []
 
     def watched(*args, **kwargs):
@@ -328,7 +328,7 @@ def test_fifty_requests_at_once_are_generated_one_by_one(server, monkeypatch):
     assert ask(server, "GET", "/about")[0] == 200
 
 
-def test_a_full_queue_refuses_further_requests(trained):
+def test_full_queue_refuses_further_requests(trained):
     leave = threading.Event()
 
     class SlowEmbedder(Embedder):
@@ -338,12 +338,12 @@ def test_a_full_queue_refuses_further_requests(trained):
 
     embedder: Any = SlowEmbedder()
     requests = GenerationQueue(trained, embedder, KNOWN)
-    wish = GenerationRequest((ActionRequest("walk", 1.0),))
+    request = GenerationRequest((ActionRequest("walk", 1.0),))
     with concurrent.futures.ThreadPoolExecutor(MAX_WAITING + 1) as threads:
         answers = {
-            threads.submit(requests.generate, wish) for _ in range(MAX_WAITING + 1)
+            threads.submit(requests.generate, request) for _ in range(MAX_WAITING + 1)
         }
-        # All the others wait for the first one, which waits for us.
+        # All other requests wait for the first one, which waits for `leave`.
         refused, _ = concurrent.futures.wait(
             answers, return_when=concurrent.futures.FIRST_COMPLETED
         )
@@ -355,7 +355,7 @@ def test_a_full_queue_refuses_further_requests(trained):
     requests.close()
 
 
-def test_page_generates_shows_and_reports_errors(server, tmp_path):
+def test_page_generates_shows_motions_and_reports_errors(server, tmp_path):
     with started(tmp_path) as tab:
         tab.open(server.url)
         ready = "document.querySelectorAll('fieldset').length"
@@ -386,8 +386,8 @@ def test_page_generates_shows_and_reports_errors(server, tmp_path):
             " document.getElementById('go').click(); })()"
         )
         wrong = "document.querySelector('#said.wrong')"
-        said = tab.run(until.format(wrong, f"{wrong}.textContent"))
-        assert re.match("action 1: seconds must be", said)
+        message = tab.run(until.format(wrong, f"{wrong}.textContent"))
+        assert re.match("action 1: seconds must be", message)
 
 
 def test_unavailable_addresses_are_reported(server, trained, embedder, tmp_path):
