@@ -5,7 +5,6 @@ python -m actiongpt_jax.verify runs/teach --card CARD.md
 The exit code is 1 if an array is not.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
@@ -28,6 +27,7 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from actiongpt_jax.conversion.verify import verify
+    from actiongpt_jax.files.atomic import write_text
     from actiongpt_jax.training.parallel import use_compilation_cache
 
     # A single small forward pass; the CPU avoids the start-up of a GPU.
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     for name, value in report.facts().items():
         print(f"{name}: {value}")
     if args.card:
-        pathlib.Path(args.card).write_text(report.card())
+        write_text(args.card, report.card())
     if report.problems:
         shown = "; ".join(report.problems[:5])
         more = len(report.problems) - 5

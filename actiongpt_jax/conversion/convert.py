@@ -20,7 +20,7 @@ from actiongpt_jax.conversion.settings import (
 )
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.files.atomic import write_json, write_text
+from actiongpt_jax.files.atomic import replaced, write_json, write_text
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
@@ -181,7 +181,8 @@ def state_dict_of(
 
 def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> None:
     """Writes a state dict as safetensors, which PyTorch users can load."""
-    safetensors.numpy.save_file(state, str(path), metadata={"format": "pt"})
+    with replaced(path) as new:
+        safetensors.numpy.save_file(state, str(new), metadata={"format": "pt"})
 
 
 def _set_texts(config: Config, texts: str) -> None:

@@ -9,6 +9,7 @@ from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches import windows
 from actiongpt_jax.data.motion_store import SPLITS, open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_text
 
 # Unicode's control characters, lone surrogates, line and paragraph separators.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
@@ -91,7 +92,7 @@ def write_window_phrases(
             f"window of {num_frames}; choose shorter windows with --frames"
         )
     phrases = windows.phrases(clips)
-    pathlib.Path(out).write_text("".join(f"{phrase}\n" for phrase in phrases))
+    write_text(out, (f"{phrase}\n" for phrase in phrases))
     return (
         f"{out}: {len(phrases)} phrases of {sum(c.num_windows for c in clips)} "
         f"windows in {len(clips)} clips; describe them with `python -m "

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry import body_file, kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.geometry.rotations import AnyArray
@@ -85,7 +86,7 @@ def save(path: str | pathlib.Path, body: Body) -> None:
     arrays: Any = {n: np.asarray(getattr(body, n)) for n in body_file.FLOATS}
     tree = np.array([body.parents, range(body.num_joints)])
     faces = np.zeros((0, 3), np.int32) if body.faces is None else body.faces
-    with open(path, "wb") as file:
+    with replaced(path) as new, new.open("wb") as file:
         np.savez(file, **arrays, kintree_table=tree, f=np.asarray(faces))
 
 

@@ -19,6 +19,7 @@ from actiongpt_jax.config_fields import Config, check_values, resolve
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.nn.parameters import count_parameters
@@ -132,7 +133,7 @@ def train(
         )
         writer = None
         if is_main:
-            (workdir / "config.json").write_text(to_json(config) + "\n")
+            write_text(workdir / "config.json", to_json(config) + "\n")
             tqdm.write(_summary(config, task, inputs, state))
             tqdm.write(f"{workdir}: step {start} of {num_steps}")
             writer = MetricWriter(workdir, start)
