@@ -4,6 +4,7 @@ import os
 import pathlib
 import tempfile
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
@@ -14,6 +15,10 @@ from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import task_of
 from tests import golden_files
+
+# A busy machine may be slow: no test asserts a duration.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 # Parity is compared in float32 with full-precision products. On CPUs this is the
 # default; on GPUs it switches TF32 off.

@@ -8,7 +8,7 @@ Source: the idea of T2M's evaluators (Guo et al. 2022) and TMR (arXiv:2305.00976
 without their variance and decoder.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -49,6 +49,10 @@ class RetrievalEvaluator(nn.Module):
     sizes: Sizes = Sizes(num_layers=4)
     nfeats: int = 135
     embed_dim: int = 64
+
+    # It reads nothing of a previous motion.
+    hist_frames: ClassVar[int] = 0
+    z_prev_text: ClassVar[bool] = False
 
     def setup(self):
         """Creates both encoders and the layers that map them to the shared width."""

@@ -172,7 +172,7 @@ def test_nearest_phrases_are_sorted_by_cosine(clip, motions):
 
 
 def test_latents_of_another_width_are_rejected(trained):
-    with pytest.raises(InputError, match="latents must be"):
+    with pytest.raises(InputError, match="latents must have shape"):
         decode_latents(trained, np.zeros((1, 7), np.float32), [30], ["x"])
 
 

@@ -465,6 +465,6 @@ def test_bad_input_raises(store, found, embeddings, tmp_path):
     with pytest.raises(InputError, match="no pooled vectors"):
         WindowBatches(store, found, without, plan_of(found), seed=0)
     unknown = make_store([100], [(0, 0, 100, "swim")])
-    with pytest.raises(InputError, match="none for 'swim'"):
+    with pytest.raises(InputError, match="has no phrase 'swim'"):
         items = clips(unknown)
         WindowBatches(unknown, items, embeddings, plan_of(items), seed=0)
