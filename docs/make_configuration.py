@@ -4,6 +4,7 @@ python docs/make_configuration.py          # write the page
 python docs/make_configuration.py --check  # exit code 1 if the page is out of date
 """
 
+import inspect
 import pathlib
 import re
 import sys
@@ -125,11 +126,11 @@ def comments(path: pathlib.Path) -> dict[str, str]:
 
 def attributes(documented: type) -> dict[str, str]:
     """Reads the attributes that a docstring lists: name -> text, in one line."""
-    _, _, text = (documented.__doc__ or "").partition("Attributes:")
+    _, _, text = (inspect.getdoc(documented) or "").partition("Attributes:")
     found, name = {}, ""
-    # Entries are indented by eight spaces, the lines that continue them by more.
+    # Entries are indented by four spaces, the lines that continue them by more.
     for line in text.splitlines():
-        if match := re.match(r" {8}(\w+): (.*)", line):
+        if match := re.match(r" {4}(\w+): (.*)", line):
             name = match[1]
             found[name] = match[2]
         elif line.strip() and name:
