@@ -84,7 +84,7 @@ def _is_price(value: Any) -> bool:
 
 
 def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
-    """Returns the price of a model: of its own name, or of the longest prefix."""
+    """Returns the price of a model, found by its name or by the longest prefix."""
     names = [n for n in prices if model == n or model.startswith(f"{n}-")]
     return prices[max(names, key=len)] if names else None
 
