@@ -1,4 +1,4 @@
-"""Shared test settings: golden files, and JAX set up for exact comparison."""
+"""Test settings and shared fixtures; JAX is set up for exact comparison."""
 
 import os
 import pathlib
@@ -6,7 +6,6 @@ import tempfile
 
 import hypothesis
 import jax
-import numpy as np
 import pytest
 
 from actiongpt_jax.config import load_config
@@ -14,7 +13,7 @@ from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import task_of
-from tests import golden_files
+from tests.golden_files import TRAVELLING, WHOLE, GoldenFiles
 
 # A busy machine may be slow: no test asserts a duration.
 hypothesis.settings.register_profile("no_deadline", deadline=None)
@@ -25,6 +24,16 @@ hypothesis.settings.load_profile("no_deadline")
 jax.config.update("jax_default_matmul_precision", "highest")
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_addoption(parser):
+    """Adds the choice of golden files."""
+    parser.addoption(
+        "--golden",
+        metavar="DIR",
+        help="folder of recorded outputs of the published code (default: the whole "
+        "record where it is present, otherwise tests/golden)",
+    )
 
 
 def pytest_configure(config):
@@ -38,29 +47,36 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def _require(path: pathlib.Path) -> pathlib.Path:
-    if not path.exists():
-        pytest.skip(f"{path} is not on this machine (published reference material)")
+@pytest.fixture(scope="session")
+def shared_file():
+    """Returns `path(relative)` of a file below ../shared; skips the test if absent."""
+
+    def path(relative: str) -> pathlib.Path:
+        if not (SHARED / relative).exists():
+            pytest.skip(f"{relative} is not on this machine (real motion and texts)")
+        return SHARED / relative
+
     return path
 
 
 @pytest.fixture(scope="session")
-def shared_file():
-    """Returns `path(relative)` of a file below ../shared; skips the test if absent."""
-    return lambda relative: _require(SHARED / relative)
+def golden_files(request, tmp_path_factory):
+    """Returns the golden files that the tests of this run use."""
+    default = WHOLE if WHOLE.is_dir() else TRAVELLING
+    folder = pathlib.Path(request.config.getoption("--golden") or default)
+    return GoldenFiles(folder, tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")
-def golden():
-    """Returns `load(name)` -> dict of a golden file's arrays; skips the test if absent.
+def golden(golden_files):
+    """Returns `load(name)` -> arrays of a golden file, or skips the test."""
+    return golden_files.load
 
-    A name is a path below ../shared/golden, such as 'temos_teach/rotations'.
-    """
 
-    def load(name: str) -> dict[str, np.ndarray]:
-        return golden_files.load(name, _require(SHARED / "golden" / f"{name}.npz"))
-
-    return load
+@pytest.fixture(scope="session")
+def golden_file(golden_files):
+    """Returns `path(name)` of a golden file such as a checkpoint, or skips the test."""
+    return golden_files.path
 
 
 @pytest.fixture(scope="session")

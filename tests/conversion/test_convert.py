@@ -69,9 +69,9 @@ def small_state():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_checkpoints_round_trip_through_workdirs(
-    shared_file, tmp_path, capsys, name
+    golden_file, tmp_path, capsys, name
 ):
-    path, workdir = shared_file(f"golden/{name}"), tmp_path / "run"
+    path, workdir = golden_file(f"{name}"), tmp_path / "run"
     convert.main([str(path), "--out", str(workdir)])
     assert PUBLISHED[name] in capsys.readouterr().out
     expected_config, expected = from_torch.load(path)
@@ -100,10 +100,10 @@ def test_published_checkpoints_round_trip_through_workdirs(
 
 
 def test_converted_workdir_generates_the_published_motions(
-    golden, shared_file, tmp_path
+    golden, golden_file, tmp_path
 ):
     case = golden("temos_teach/temos_e2e")
-    path = shared_file("golden/temos_teach/temos_small.ckpt")
+    path = golden_file("temos_teach/temos_small.ckpt")
     stats = write_stats(tmp_path / "stats", case["feats_mean"], case["feats_std"])
     workdir = tmp_path / "run"
     flags = ["--out", str(workdir), "--stats", str(stats), "--texts", "phrase"]
@@ -202,8 +202,8 @@ def test_training_needs_a_config(tmp_path):
         train.main([])
 
 
-def test_motionclip_is_converted_with_settings_and_body(shared_file, golden, tmp_path):
-    source = shared_file("golden/motionclip/motionclip_small.pth.tar")
+def test_motionclip_is_converted_with_settings_and_body(golden_file, golden, tmp_path):
+    source = golden_file("motionclip/motionclip_small.pth.tar")
     folder = tmp_path / "exp"
     folder.mkdir()
     for number in (2, 10):

@@ -68,8 +68,8 @@ def assert_same_bits(found, expected):
     "name",
     ["temos_small", "actiongpt_temos_small", "teach_small", "actiongpt_teach_small"],
 )
-def test_published_checkpoints_round_trip_exactly(shared_file, name):
-    path = shared_file(f"golden/temos_teach/{name}.ckpt")
+def test_published_checkpoints_round_trip_exactly(golden_file, name):
+    path = golden_file(f"temos_teach/{name}.ckpt")
     config, variables = from_torch.load(path)
     state = read_torch(path)["state_dict"]
     assert_same_bits(from_torch.to_state_dict(config, variables), dict(state))
@@ -297,8 +297,8 @@ def test_to_state_dict_names_missing_and_unexpected_variables(small):
     ("name", "count", "trained"),
     [("temos", 16_065_159, 15_275_655), ("teach", 20_838_791, 15_310_727)],
 )
-def test_layout_covers_the_published_size(shared_file, name, count, trained):
-    path = shared_file(f"golden/temos_teach/{name}_params_official.txt")
+def test_layout_covers_the_published_size(golden_file, name, count, trained):
+    path = golden_file(f"temos_teach/{name}_params_official.txt")
     split = (line.split(" ", 1) for line in path.read_text().splitlines())
     official = {name: ast.literal_eval(shape) for name, shape in split}
     config = load_config(str(CONFIGS / f"{name}.py"))

@@ -121,9 +121,9 @@ def test_faulty_models_are_reported(drawn, tmp_path):
     ],
 )
 def test_report_of_a_converted_model_names_its_origin(
-    shared_file, tmp_path, capsys, name, deviations
+    golden_file, tmp_path, capsys, name, deviations
 ):
-    path = shared_file(f"golden/{name}")
+    path = golden_file(f"{name}")
     convert.main([str(path), "--out", str(tmp_path / "run")])
     verify.main([str(tmp_path / "run")])
     printed = capsys.readouterr().out

@@ -463,12 +463,12 @@ def test_other_files_are_rejected(tmp_path):
 @pytest.mark.parametrize(
     "name", ["temos", "actiongpt_temos", "teach", "actiongpt_teach"]
 )
-def test_published_checkpoints_are_read_completely(shared_file, name):
-    folder = shared_file("golden/temos_teach")
-    content = read_torch(folder / f"{name}_small.ckpt")
-    list_name = f"{'teach' if 'teach' in name else 'temos'}_params_small.txt"
-    listed = (folder / list_name).read_text().splitlines()
+def test_published_checkpoints_are_read_completely(golden_file, name):
+    content = read_torch(golden_file(f"temos_teach/{name}_small.ckpt"))
+    model = "teach" if "teach" in name else "temos"
+    listed = golden_file(f"temos_teach/{model}_params_small.txt").read_text()
     state = content["state_dict"]
-    assert listed == [f"{key} {value.shape}" for key, value in state.items()]
+    found = [f"{key} {value.shape}" for key, value in state.items()]
+    assert found == listed.splitlines()
     assert content["epoch"] == 3 and content["global_step"] == 42
     assert content["hyper_parameters"]["textencoder"]["num_heads"] == 4

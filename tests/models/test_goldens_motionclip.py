@@ -266,13 +266,14 @@ def test_gradients_and_training_steps_match_published(golden):
         # Adam's first step has the size of the learning rate for any gradient, so its
         # sign is compared only where the gradient is well above its error.
         steady = real & (np.abs(expected) > 1e-3 * scale)
-        np.testing.assert_allclose(
-            after[name][steady],
-            case[f"after1/{name}"][steady],
-            rtol=0,
-            atol=1e-6,  # rounding of float32 weights of about 1
-            err_msg=name,
-        )
+        if f"after1/{name}" in case:  # only small arrays travel with the code
+            np.testing.assert_allclose(
+                after[name][steady],
+                case[f"after1/{name}"][steady],
+                rtol=0,
+                atol=1e-6,  # rounding of float32 weights of about 1
+                err_msg=name,
+            )
     untouched = "decoder.actionBiases"
     np.testing.assert_array_equal(after[untouched], case[f"after1/{untouched}"])
 
@@ -284,10 +285,10 @@ def test_gradients_and_training_steps_match_published(golden):
 
 
 def test_published_checkpoint_gives_published_outputs_and_round_trips(
-    golden, shared_file
+    golden, golden_file
 ):
     case = golden("motionclip/motionclip_small_io")
-    path = shared_file("golden/motionclip/motionclip_small.pth.tar")
+    path = golden_file("motionclip/motionclip_small.pth.tar")
     config, variables = from_torch.load(path)
     model = build(config)
     mask = jnp.asarray(case["mask"])
@@ -325,8 +326,8 @@ def official(tokens):
     }
 
 
-def test_official_size_has_published_parameter_shapes(shared_file):
-    path = shared_file("golden/motionclip/params_official.json")
+def test_official_size_has_published_parameter_shapes(golden_file):
+    path = golden_file("motionclip/params_official.json")
     expected = {name: tuple(s) for name, s in json.loads(path.read_text()).items()}
     variables, found = official(1)
     assert list(found.items()) == list(expected.items())
@@ -336,8 +337,8 @@ def test_official_size_has_published_parameter_shapes(shared_file):
 
 
 def decoder_of(case):
-    _, model, variables = model_of(case)
     frames = case["motions"].shape[-1]
+    _, model, variables = model_of(case)
 
     @jax.jit
     def encode(poses) -> Any:
@@ -354,18 +355,45 @@ def decoder_of(case):
     return encode, decode
 
 
+def interpolated(case, mu):
+    names = json.loads(str(case["names"]))
+    pairs = np.array(
+        [[names.index(n) for n in p] for p in json.loads(str(case["interp_pairs"]))]
+    )
+    return interpolate(mu[pairs[:, 0]], mu[pairs[:, 1]], int(case["num_stops"]))
+
+
+def edited(case):
+    """Returns the latents of base, start, end and edited motions."""
+    names = json.loads(str(case["names"]))
+    lines = json.loads(str(case["edit_lines"]))
+    rows = [
+        case["all_mu"][[names.index(line[part]) for line in lines]]
+        for part in ("base", "v_start", "v_end")
+    ]
+    return jnp.stack([*map(jnp.asarray, rows), edit(*rows)])
+
+
+def of_texts(case):
+    features = case["text_features_4N"]
+    return jnp.asarray(features.reshape(-1, 4, features.shape[-1]).mean(1)[None])
+
+
+def test_interpolated_and_edited_latents_match_published(golden):
+    case = golden("motionclip/applications_interp")
+    latents = interpolated(case, jnp.asarray(case["mu"]))
+    np.testing.assert_allclose(latents, case["interp/z"], rtol=0, atol=NETWORK)
+    case = golden("motionclip/applications_edit_text")
+    np.testing.assert_allclose(edited(case), case["edit/z"], rtol=0, atol=NETWORK)
+    np.testing.assert_allclose(of_texts(case), case["text/z"], rtol=0, atol=NETWORK)
+
+
 def test_interpolated_motions_match_published(golden):
     case = golden("motionclip/applications_interp")
     encode, decode = decoder_of(case)
     mu = encode(flat(case["motions"]))
     np.testing.assert_allclose(mu, case["mu"], rtol=0, atol=NETWORK)
-    names = json.loads(str(case["names"]))
-    pairs = np.array(
-        [[names.index(n) for n in p] for p in json.loads(str(case["interp_pairs"]))]
-    )
-    latents = interpolate(mu[pairs[:, 0]], mu[pairs[:, 1]], int(case["num_stops"]))
-    np.testing.assert_allclose(latents, case["interp/z"], rtol=0, atol=NETWORK)
-    poses = decode(latents).at[..., :6].set(FRONT)
+    poses = decode(interpolated(case, mu)).at[..., :6].set(FRONT)
     expected = flat(case["interp/output"])
     np.testing.assert_allclose(poses, expected, rtol=0, atol=NETWORK)
     rotations = rot6d_to_matrix(poses[..., :144].reshape(*poses.shape[:-1], 24, 6))
@@ -376,29 +404,13 @@ def test_interpolated_motions_match_published(golden):
     np.testing.assert_allclose(joints, expected, rtol=0, atol=MOTION)
 
 
-def test_edited_motions_match_published(golden):
+def test_edited_motions_and_motions_from_texts_match_published(golden):
     case = golden("motionclip/applications_edit_text")
     _, decode = decoder_of(golden("motionclip/applications_interp"))
-    names = json.loads(str(case["names"]))
-    lines = json.loads(str(case["edit_lines"]))
-    rows = [
-        case["all_mu"][[names.index(line[part]) for line in lines]]
-        for part in ("base", "v_start", "v_end")
-    ]
-    latents = jnp.stack([*map(jnp.asarray, rows), edit(*rows)])
-    np.testing.assert_allclose(latents, case["edit/z"], rtol=0, atol=NETWORK)
-    poses = decode(latents).at[..., :6].set(FRONT)
+    poses = decode(edited(case)).at[..., :6].set(FRONT)
     expected = flat(case["edit/output_f16"].astype(np.float32))
     # The golden file stores float16 numbers up to 4.
     np.testing.assert_allclose(poses, expected, rtol=0, atol=2e-3)
-
-
-def test_motions_from_texts_match_published(golden):
-    case = golden("motionclip/applications_edit_text")
-    _, decode = decoder_of(golden("motionclip/applications_interp"))
-    features = case["text_features_4N"]
-    latents = features.reshape(-1, 4, features.shape[-1]).mean(1)[None]
-    np.testing.assert_allclose(latents, case["text/z"], rtol=0, atol=NETWORK)
-    poses = decode(jnp.asarray(latents)).at[..., :6].set(FRONT)
+    poses = decode(of_texts(case)).at[..., :6].set(FRONT)
     expected = flat(case["text/output"])
     np.testing.assert_allclose(poses, expected, rtol=0, atol=NETWORK)

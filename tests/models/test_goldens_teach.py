@@ -125,10 +125,10 @@ MODES = {
 @pytest.mark.parametrize("sample", ["mean", "fact0.7"])
 @pytest.mark.parametrize("variant", ["teach", "actiongpt_teach"])
 def test_series_generated_from_texts_match_published(
-    golden, shared_file, variant, mode, sample
+    golden, golden_file, variant, mode, sample
 ):
     case = golden(f"temos_teach/{variant}_e2e")
-    path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
+    path = golden_file(f"temos_teach/{variant}_small.ckpt")
     config, variables = from_torch.load(path)
     model = build(config)
     # The golden files unnormalise without adding an epsilon to the deviation.

@@ -147,10 +147,10 @@ def test_losses_and_gradients_match_published(golden, name, text_mask, prefix):
     ("variant", "text_mask"), [("temos", "bool"), ("actiongpt_temos", "shipped")]
 )
 def test_motions_generated_from_texts_match_published(
-    golden, shared_file, variant, text_mask
+    golden, golden_file, variant, text_mask
 ):
     case, tokens, token_mask = loss_case(golden, f"{variant}_e2e")
-    path = shared_file(f"golden/temos_teach/{variant}_small.ckpt")
+    path = golden_file(f"temos_teach/{variant}_small.ckpt")
     config, variables = from_torch.load(path, text_mask=text_mask)
     model = build(config)
     mask = frame_mask(case["lengths"], case["features_mean"].shape[1])

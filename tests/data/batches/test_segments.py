@@ -24,8 +24,8 @@ SPELLING = {"righthand": "right hand", "foward": "forward"}
 
 
 @pytest.fixture(scope="module")
-def extracts(shared_file):
-    return json.loads(shared_file("golden/temos_teach/babel_extract.json").read_text())
+def extracts(golden_file):
+    return json.loads(golden_file("temos_teach/babel_extract.json").read_text())
 
 
 def spans_of(extract):

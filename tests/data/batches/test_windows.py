@@ -153,9 +153,9 @@ def test_number_of_windows_and_draws_equal_published_ones(golden):
         assert begin + first in {clip.window(i)[0] for i in range(clip.num_windows)}
 
 
-def published_labels(shared_file):
+def published_labels(golden_file):
     """Yields (name, BABEL entry, frames at 30 fps, published phrase of each frame)."""
-    path = shared_file("golden/motionclip/amass_parser.json")
+    path = golden_file("motionclip/amass_parser.json")
     content = json.loads(path.read_text())
     out = content["out"]["amass/train"]
     for vid, n, painted in zip(out["vid"], out["n"], out["proc"], strict=True):

@@ -46,9 +46,9 @@ def pooled_of(features):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("rule", ["legacy", "new"])
-def test_matches_published_clip(rule, masked, golden, shared_file):
+def test_matches_published_clip(rule, masked, golden, golden_file):
     case = golden(f"text/clip_text_{rule}")
-    encoder = encoders.load(shared_file(f"golden/text/clip_text_tiny_{rule}"))
+    encoder = encoders.load(golden_file(f"text/clip_text_tiny_{rule}"))
     mask, end = (case["attention_mask"], "_mask") if masked else (None, "")
     features = encoder.encode(case["input_ids"], mask)
     expected = case[f"last_hidden_state{end}"]
@@ -149,10 +149,10 @@ def test_hub_folders_load_with_equal_weights(form, tmp_path):
 @pytest.mark.parametrize("form", list(HUB_FORMS))
 @pytest.mark.parametrize("rule", ["legacy", "new"])
 def test_published_vectors_match_in_every_hub_form(
-    rule, form, golden, shared_file, tmp_path
+    rule, form, golden, golden_file, tmp_path
 ):
     case = golden(f"text/clip_text_{rule}")
-    source = shared_file(f"golden/text/clip_text_tiny_{rule}")
+    source = golden_file(f"text/clip_text_tiny_{rule}")
     weights, content = HUB_FORMS[form]
     changed = content(json.loads((source / "config.json").read_text()))
     (tmp_path / "config.json").write_text(json.dumps(changed))

@@ -29,9 +29,9 @@ MASK = IDS != 0
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_matches_published_encoders(kind, golden, shared_file):
+def test_matches_published_encoders(kind, golden, golden_file):
     case = golden(f"text/{kind}")
-    encoder = encoders.load(shared_file(f"golden/text/{kind}_tiny"))
+    encoder = encoders.load(golden_file(f"text/{kind}_tiny"))
     ids, mask = case["input_ids"], case["attention_mask"]
     features = encoder.encode(ids, mask)
     np.testing.assert_allclose(features.tokens, case["last_hidden_state"], atol=ATOL)
@@ -160,10 +160,10 @@ def test_hub_folders_load_with_equal_weights(kind, form, make_folder, make_state
 @pytest.mark.parametrize("form", list(hub_forms("bert")))
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
 def test_published_states_match_in_every_hub_form(
-    kind, form, golden, shared_file, tmp_path
+    kind, form, golden, golden_file, tmp_path
 ):
     case = golden(f"text/{kind}")
-    source = shared_file(f"golden/text/{kind}_tiny")
+    source = golden_file(f"text/{kind}_tiny")
     shutil.copy(source / "config.json", tmp_path / "config.json")
     sd = hub_forms(kind)[form](open_tensors(source / "model.safetensors")[0])
     write_tensors(tmp_path / "model.safetensors", {n: [t] for n, t in sd.items()})
