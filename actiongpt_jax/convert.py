@@ -1,7 +1,7 @@
 """Converts the authors' PyTorch checkpoints to workdirs, and workdirs back.
 
-python -m actiongpt_jax.convert last.ckpt --out runs/teach --stats STATS_FOLDER
-python -m actiongpt_jax.convert --back runs/teach --out teach.safetensors
+    python -m actiongpt_jax.convert last.ckpt --out runs/teach --stats STATS_FOLDER
+    python -m actiongpt_jax.convert --back runs/teach --out teach.safetensors
 
 The model, its sizes and its variant are read from the names and shapes of the tensors;
 no code in a file is ever run, and PyTorch is not needed. `generate` and `train` work on

@@ -1,9 +1,9 @@
 """Trains a small model on the built-in corpus, twice, and shows what it learned.
 
-python -m actiongpt_jax.demo [--workdir runs/demo]
+    python -m actiongpt_jax.demo [--workdir runs/demo]
 
 Needs no data, key or GPU. The first model reads descriptions, the second (in
-<workdir>-phrase) the phrases themselves. At the end the demo prints a table of the
+`WORKDIR-phrase`) the phrases themselves. At the end the demo prints a table of the
 validation figures before and after training, and writes a picture and demo.html, which
 show series of real motion next to what each model generates for their phrases.
 """

@@ -1,6 +1,6 @@
 """Asks a language model to describe phrases and stores every answer in a cache.
 
-python -m actiongpt_jax.describe --phrases STORE --model M --k 4 --out FILE.jsonl
+    python -m actiongpt_jax.describe --phrases STORE --model M --k 4 --out FILE.jsonl
 
 The key is read from the environment variable OPENAI_API_KEY.
 """

@@ -1,10 +1,10 @@
 r"""Changes motions by arithmetic on their latents, with a trained model.
 
-python -m actiongpt_jax.edit --workdir DIR interpolate "walk" "run" --steps 5
-python -m actiongpt_jax.edit --workdir DIR change "drink while standing" \
-    --minus "stand" --plus "sit"
-python -m actiongpt_jax.edit --workdir DIR reconstruct motion.npz
-python -m actiongpt_jax.edit --workdir DIR recognise motion.npz --among phrases.txt
+    python -m actiongpt_jax.edit --workdir DIR interpolate "walk" "run" --steps 5
+    python -m actiongpt_jax.edit --workdir DIR change "drink while standing" \
+        --minus "stand" --plus "sit"
+    python -m actiongpt_jax.edit --workdir DIR reconstruct motion.npz
+    python -m actiongpt_jax.edit --workdir DIR recognise motion.npz --among phrases.txt
 
 An argument that ends in .npz is a motion file; any other argument is a phrase.
 """

@@ -1,6 +1,6 @@
 """Embeds phrases and their descriptions and writes them to an embedding store.
 
-python -m actiongpt_jax.embed --descriptions FILE --encoder minilm --k 4 --out STORE
+    python -m actiongpt_jax.embed --descriptions FILE --encoder minilm --k 4 --out STORE
 
 With --shard i/n, n jobs write the parts of one store; readers open all parts as one.
 """

@@ -1,6 +1,6 @@
 """Evaluates what a trained model generates for a split, next to captured motion.
 
-python -m actiongpt_jax.evaluate --workdir runs/temos --split val --samples 10
+    python -m actiongpt_jax.evaluate --workdir runs/temos --split val --samples 10
 
 For each labelled segment of the split (for a TEACH model, each pair of actions), the
 model generates a motion as long as the captured one. The command prints position and

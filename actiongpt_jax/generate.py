@@ -1,7 +1,7 @@
 r"""Generates motions from phrases with a trained model.
 
-python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
-    --text "sit down" --seconds 2 --out motions
+    python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
+        --text "sit down" --seconds 2 --out motions
 
 With a TEACH model, several texts make one series of actions; with other models, each
 text makes a separate motion. `--series` chooses: 'past' lets each action read how the

@@ -1,9 +1,12 @@
 """Makes a motion store.
 
-python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
-python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
-python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
-python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
+    python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
+    python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
+    python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
+    python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
+
+A store holds motions and their labels. `check` reports faults in stores or in motion
+files; `windows` lists the phrases that MotionCLIP needs described.
 """
 
 import pathlib

@@ -1,7 +1,7 @@
 """Renders motions as pictures, videos or web pages, or exports them to other tools.
 
-python -m actiongpt_jax.render motions/*.npz --out motions.html
-python -m actiongpt_jax.render walk.npz --out walk.mp4
+    python -m actiongpt_jax.render motions/*.npz --out motions.html
+    python -m actiongpt_jax.render walk.npz --out walk.mp4
 
 The suffix of --out selects the format: .png (poses over time, one row per motion),
 .gif and .mp4 (motions side by side), .html (an interactive page in one file). A single

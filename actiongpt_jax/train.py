@@ -1,8 +1,8 @@
 r"""Trains a model.
 
-python -m actiongpt_jax.train --config teach:demo      # built-in data, minutes on a CPU
-python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
-    --config.data.store=STORE --config.text.store=EMBEDDINGS
+    python -m actiongpt_jax.train --config teach:demo    # minutes on a CPU
+    python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
+        --config.data.store=STORE --config.text.store=EMBEDDINGS
 
 Every field of the config is a flag, `--config.FIELD=VALUE`. Called again with the same
 workdir, the command resumes the run from its last checkpoint.

@@ -1,6 +1,6 @@
 """Shows what a workdir's model is, and checks that every array is finite and used.
 
-python -m actiongpt_jax.verify runs/teach --card CARD.md
+    python -m actiongpt_jax.verify runs/teach --card CARD.md
 
 The exit code is 1 if an array is not.
 """

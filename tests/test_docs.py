@@ -1,4 +1,4 @@
-"""README.md and docs/: generated page, links, anchors, commands and snippets."""
+"""README.md and docs/: pages of the site, links, anchors, commands, snippets."""
 
 import ast
 import importlib
@@ -8,12 +8,15 @@ import runpy
 import shlex
 
 import pytest
+import yaml
+
+import actiongpt_jax
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
 PAGES = [
     *(REPO / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
-    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.rglob("*.md")),
 ]
 
 
@@ -69,7 +72,7 @@ def test_relative_links_and_anchors_exist(path):
 
 def test_pages_in_docs_link_only_within_docs():
     # Elsewhere a documentation site has nothing to show.
-    for path in DOCS.glob("*.md"):
+    for path in DOCS.rglob("*.md"):
         for target in links(path):
             linked = (path.parent / target.partition("#")[0]).resolve()
             assert linked.is_relative_to(DOCS), f"{page_id(path)} links to {target}"
@@ -77,7 +80,51 @@ def test_pages_in_docs_link_only_within_docs():
 
 def test_the_index_links_to_every_page():
     linked = {target.partition("#")[0] for target in links(DOCS / "index.md")}
-    assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= linked
+    assert docs_pages() - {"index.md"} <= linked
+
+
+def docs_pages() -> set[str]:
+    return {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+
+
+def nav_pages(nav) -> list[str]:
+    """Returns the pages of a site's navigation, which is a tree of names and pages."""
+    if isinstance(nav, str):
+        return [nav]
+    entries = nav if isinstance(nav, list) else nav.values()
+    return [page for entry in entries for page in nav_pages(entry)]
+
+
+def test_the_navigation_of_the_site_lists_every_page_once():
+    config = yaml.safe_load((REPO / "mkdocs.yml").read_text())
+    assert sorted(nav_pages(config["nav"])) == sorted(docs_pages())
+
+
+def documented_names(path: pathlib.Path) -> list[str]:
+    """Returns the names that an API page documents."""
+    return re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)
+
+
+def has_public_names(path: pathlib.Path) -> bool:
+    kinds = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
+    nodes = ast.parse(path.read_text()).body
+    return any(isinstance(n, kinds) and not n.name.startswith("_") for n in nodes)
+
+
+def test_api_pages_document_every_public_module_once():
+    modules = [
+        path.relative_to(REPO).with_suffix("").as_posix().replace("/", ".")
+        for path in (REPO / "actiongpt_jax").rglob("*.py")
+        if has_public_names(path)
+    ]
+    pages = set((DOCS / "api").glob("*.md")) - {DOCS / "api" / "index.md"}
+    documented = [name for page in pages for name in documented_names(page)]
+    assert sorted(documented) == sorted(modules)
+
+
+def test_the_front_door_page_documents_every_exported_name():
+    exported = [f"actiongpt_jax.{name}" for name in actiongpt_jax.__all__]
+    assert sorted(documented_names(DOCS / "api" / "index.md")) == sorted(exported)
 
 
 def test_the_readme_fits_one_page():

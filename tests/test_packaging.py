@@ -72,7 +72,9 @@ def test_every_import_is_declared(setup_cfg):
     assert not undeclared
 
 
-@pytest.mark.parametrize("extra", ["install_requires", "view", "test", "dev", "peers"])
+@pytest.mark.parametrize(
+    "extra", ["install_requires", "view", "test", "dev", "docs", "peers"]
+)
 def test_requirements_have_lower_and_upper_bounds(setup_cfg, extra):
     section = "options" if extra == "install_requires" else "options.extras_require"
     for line in setup_cfg[section][extra].split():

@@ -84,7 +84,7 @@ class Published:
 def open_published(path: str | os.PathLike, **overrides: Any) -> Published:
     """Reads a checkpoint with all its facts; memory holds little more than the weights.
 
-    Args: as in `load`.
+    The arguments are those of `load`.
     """
     file, where = TorchFile(path), os.fspath(path)
     content = file.content
@@ -121,11 +121,10 @@ def from_state_dict(
             `dropout`.
 
     Returns:
-        config: a full config with the model's sizes and with the deviations of the
-            published code that the weights were trained with.
-        variables: float32 arrays in the collections `params`, `unused` (tensors that
-            the model stores but does not use) and, if the state dict has them,
-            `buffers`.
+        A full config with the model's sizes and with the deviations of the published
+        code that the weights were trained with; and the variables, float32 arrays in
+        the collections `params`, `unused` (tensors that the model stores but does not
+        use) and, if the state dict has them, `buffers`.
 
     Raises:
         InputError: if the model or an override is unknown, or tensors are missing,

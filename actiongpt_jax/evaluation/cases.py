@@ -85,7 +85,9 @@ def check_finite(motion: Arrays, name: str) -> Arrays:
     return motion
 
 
-def list_cases(config: Config, store: MotionStore, split: str, paired: bool):
+def list_cases(
+    config: Config, store: MotionStore, split: str, paired: bool
+) -> list[Case]:
     """Lists the motions of a split by the rules of a training run.
 
     Args:

@@ -69,7 +69,7 @@ def axis_angle_to_quaternion(
         axis_angle: (..., 3) radians; may have any length.
 
     Returns:
-        (..., 4) (w, x, y, z), w = cos(angle / 2): negative for angles in (pi, 3 pi).
+        (..., 4) (w, x, y, z); w = cos(angle / 2) is negative for angles in (pi, 3 pi).
 
     Raises:
         InputError: if the last axis is not 3.

@@ -34,7 +34,7 @@ def terms(
             one device.
 
     Returns:
-        contrastive: (sum, count).
+        {'contrastive': (sum, count)}.
     """
     return {
         "contrastive": contrastive(

@@ -149,7 +149,7 @@ def ape_ave_each(
         mask: frames that exist; see `ape_ave`.
 
     Returns:
-        frames: (...) number of compared frames; and the eight figures of `ape_ave`:
+        `frames`, the (...) number of compared frames; and the figures of `ape_ave`,
         root and traj as (..., 1), local and global as (..., joints). ape is the mean
         over the motion's frames (0 if it has none); ave is 0 below two frames.
 

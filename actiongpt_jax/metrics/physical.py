@@ -200,10 +200,10 @@ def peak_and_area(
         fps: frames per second.
 
     Returns:
-        peak_jerk: the largest of the W means, m/s^3. area_under_jerk: the integral
-        over time of the absolute difference between the means and `level`, m/s^2.
-        published_peak and published_area: the same per frame cubed, with the area
-        summed over frames instead of integrated over time.
+        `peak_jerk` is the largest of the W means, m/s^3, and `area_under_jerk` the
+        integral over time of the absolute difference between the means and `level`,
+        m/s^2. `published_peak` and `published_area` are the same per frame cubed, with
+        the area summed over frames instead of integrated over time.
     """
     sums, counts = jnp.asarray(sums), jnp.asarray(counts)
     some = counts > 0

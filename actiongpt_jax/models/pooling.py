@@ -86,7 +86,7 @@ def pool_gaussian(
 ) -> Gaussian:
     """Pools sequences into a Gaussian over (B, D) through a mu and a logvar token.
 
-    Args: those of `pool`.
+    The arguments are those of `pool`.
     """
     names = ("mu_token", "logvar_token")
     pooled = pool(module, names, x, bias, deterministic)

@@ -20,8 +20,8 @@ from actiongpt_jax.structs import Gaussian
 class TeachOutputs:
     """What one training pass over pairs of actions computes.
 
-    Attributes: those of `TemosOutputs`, with names that end in _0 for the first action
-        and in _1 for the second, which includes the transition before it.
+    The attributes are those of `TemosOutputs`, with names that end in _0 for the first
+    action and in _1 for the second, which includes the transition before it.
     """
 
     text_0: Gaussian
@@ -65,7 +65,9 @@ def last_frames(
 class Teach(Temos):
     """`Temos` whose text encoder also reads the last frames of the previous motion.
 
-    Attributes: those of `Temos`, and
+    It also has the attributes of `Temos`.
+
+    Attributes:
         hist_frames: P, number of past frames that the text encoder reads.
         z_prev_text: whether the text encoder also reads the latent of the previous
             action.

@@ -99,7 +99,7 @@ class PastTextEncoder(TextEncoder):
     go through the stack that encodes the text; the separate stack for past frames
     that its checkpoints contain is kept in the collection `unused`.
 
-    Attributes: those of `TextEncoder`.
+    The attributes are those of `TextEncoder`.
     """
 
     @nn.compact

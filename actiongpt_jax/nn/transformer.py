@@ -173,15 +173,14 @@ class DecoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack of encoder layers.
-
-    # DIFFERS: the reference copies one layer, so all layers start with equal weights;
-    # here every layer is initialised independently.
+    """A stack of encoder layers, each with its own initial weights.
 
     Attributes:
         sizes: sizes of the stack.
         style: how each layer computes.
     """
+
+    # DIFFERS: the reference copies one layer, so all layers start with equal weights.
 
     sizes: Sizes = Sizes()
     style: LayerStyle = LayerStyle()

@@ -18,9 +18,9 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import Phrase, held_out_phrases, load_phrases
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
-from actiongpt_jax.synthetic.take import draw_person
 from actiongpt_jax.synthetic.texts import describe
 from actiongpt_jax.text.descriptions import write_descriptions
 

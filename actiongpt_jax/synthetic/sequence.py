@@ -16,8 +16,9 @@ from actiongpt_jax.synthetic.moves_arms import ARM_MOVES
 from actiongpt_jax.synthetic.moves_gaits import GAITS
 from actiongpt_jax.synthetic.moves_legs import LEG_MOVES
 from actiongpt_jax.synthetic.moves_trunk import TRUNK_MOVES
+from actiongpt_jax.synthetic.person import Person, jitter
 from actiongpt_jax.synthetic.phrases import Phrase
-from actiongpt_jax.synthetic.take import Person, Take, jitter, smooth
+from actiongpt_jax.synthetic.take import Take, smooth
 
 MOVES = GAITS | LEG_MOVES | ARM_MOVES | TRUNK_MOVES
 TRANSITION_SHARE = 0.6  # share of joins with a labelled transition

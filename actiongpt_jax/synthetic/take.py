@@ -1,4 +1,4 @@
-"""A take: the time line, person, controls and steps of one action being animated.
+"""A take: the time line, controls and steps of one action being animated.
 
 A take starts and ends at rest, with both feet next to each other under the body. In
 between, moves (`moves_gaits`, `moves_legs`, `moves_arms`, `moves_trunk`) write its
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
+from actiongpt_jax.synthetic.person import Person
 from actiongpt_jax.synthetic.rig import (
     BALL_HEIGHT,
     BOTH,
@@ -54,57 +55,6 @@ ARM_POSES: dict[str, Pose] = {
     "aside": ((0.62, -0.4, 0.12), (0.5, -0.5, -0.9)),
     "run": ((0.08, -0.5, 0.36), (0.3, -0.4, -1.0)),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """The style in which one person moves.
-
-    Attributes:
-        pace: factor of speeds and frequencies.
-        size: factor of the extent of movements.
-        stance: half the distance between the feet, metres.
-        turnout: how far the feet point outwards, radians.
-        lean: (pitch, turn, lean) of the torso at rest, radians.
-        nod: (pitch, turn, lean) of the head at rest, radians.
-        hang: (out, up, forward) position of a hand at rest, arm lengths.
-        arm_swing: how far a hand swings forward with a step, arm lengths.
-        bounce: how far the pelvis rises and sinks with a step, metres.
-    """
-
-    pace: float
-    size: float
-    stance: float
-    turnout: float
-    lean: tuple[float, float, float]
-    nod: tuple[float, float, float]
-    hang: tuple[float, float, float]
-    arm_swing: float
-    bounce: float
-
-
-def draw_person(rng: np.random.Generator) -> Person:
-    """Draws the style of a person at random."""
-    return Person(
-        pace=rng.uniform(0.85, 1.12),
-        size=rng.uniform(0.82, 1.1),
-        stance=rng.uniform(0.085, 0.125),
-        turnout=rng.uniform(0.05, 0.2),
-        lean=(rng.uniform(-0.04, 0.1), rng.normal(0, 0.02), rng.normal(0, 0.02)),
-        nod=(rng.uniform(-0.08, 0.15), rng.normal(0, 0.04), rng.normal(0, 0.03)),
-        hang=(rng.uniform(0.12, 0.28), -0.91, rng.uniform(0.0, 0.16)),
-        arm_swing=rng.uniform(0.2, 0.4),
-        bounce=rng.uniform(0.008, 0.02),
-    )
-
-
-def jitter(person: Person, rng: np.random.Generator) -> Person:
-    """Returns the person on another occasion: pace and size vary by up to 8 %."""
-    return dataclasses.replace(
-        person,
-        pace=person.pace * rng.uniform(0.92, 1.08),
-        size=person.size * rng.uniform(0.92, 1.08),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +205,14 @@ class Take(Controls):
         return place, heading + OUT[side] * (self.person.turnout - 0.2)
 
     def swing(
-        self, side: int, start: float, end: float, at: float, ahead=0.0, out=0.0, **how
+        self,
+        side: int,
+        start: float,
+        end: float,
+        at: float,
+        ahead: float = 0.0,
+        out: float = 0.0,
+        **how: float,
     ) -> None:
         """Adds a step to the stance of a foot, or to a place next to it.
 
@@ -273,7 +230,7 @@ class Take(Controls):
         place = _offset(place, heading, ahead, OUT[side] * out)
         self.steps[side].append(Step(start, end, place, yaw, **how))
 
-    def step(self, side: int, start: float, end: float, **how) -> None:
+    def step(self, side: int, start: float, end: float, **how: float) -> None:
         """Adds a step as `swing` does, with times in u and the stance of its end."""
         start, end = start * self.seconds, end * self.seconds
         self.swing(side, start, end, end, **how)

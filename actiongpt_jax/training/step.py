@@ -218,7 +218,7 @@ def make_eval_step(
 ) -> Callable[[TrainState, Batch], dict[str, Term]]:
     """Makes the evaluation step: no dropout, latents at their means.
 
-    Args: as in `make_train_step`.
+    The arguments are those of `make_train_step`.
 
     Returns:
         A pure `step(state, batch) -> {name: (sum, count)}` over all devices.

@@ -7,7 +7,7 @@ from actiongpt_jax.errors import InputError
 
 
 def default_workdir(spec: str) -> pathlib.Path:
-    """Returns the folder runs/<config>[-words] for 'path/config.py:words'."""
+    """Returns the folder `runs/CONFIG[-WORDS]` for 'path/CONFIG.py:WORDS'."""
     path, words = split_spec(spec)
     name = path.stem if not words else f"{path.stem}-{words.replace(',', '-')}"
     return pathlib.Path("runs") / name

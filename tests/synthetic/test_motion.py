@@ -8,9 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.synthetic import rig
+from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import load_phrases
 from actiongpt_jax.synthetic.sequence import make_action, make_sequence
-from actiongpt_jax.synthetic.take import draw_person
 from tests.oracles import kinematics as kinematics_oracle
 
 FPS = 30.0

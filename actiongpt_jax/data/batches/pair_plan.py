@@ -18,8 +18,8 @@ class PairPlan(Plan):
     other's shape. The items that share a batch thus vary, while the number of batches
     of each shape, and with it the padding, stays the same.
 
-    Attributes: those of `Plan`; lengths is (n, 2), shapes has at most `max_shapes`
-    pairs.
+    The attributes are those of `Plan`; `lengths` is (n, 2), and `shapes` has at most
+    `max_shapes` pairs.
     """
 
     def __init__(

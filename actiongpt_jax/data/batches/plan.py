@@ -160,8 +160,8 @@ class BatchPlan(Plan):
     times as many frames, on small data sets a tenth of all work, and its items would
     have the largest weight.)
 
-    Attributes: those of `Plan`; lengths is (n,), shapes has at most `max_shapes`
-    numbers.
+    The attributes are those of `Plan`; `lengths` is (n,), and `shapes` has at most
+    `max_shapes` numbers.
     """
 
     def __init__(

@@ -55,7 +55,9 @@ def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str)
 class TokenBatches(ItemBatches[TextItem]):
     """Batches whose texts are token embeddings.
 
-    Attributes: those of `ItemBatches`, and
+    The class also has the attributes of `ItemBatches`.
+
+    Attributes:
         frames: (n,) number of frames of each item, both actions of a pair together.
         num_tokens: N, the same for every batch, so that texts add no shapes to compile.
     """

@@ -32,7 +32,7 @@ class Segment:
     """One labelled action in a sequence.
 
     Attributes:
-        key: '<sequence name>-<index of the label in its sequence>'.
+        key: `<sequence name>-<index of the label in its sequence>`.
         sequence: row of the sequence in the store.
         start: first frame within the sequence.
         end: one past the last frame.
@@ -51,7 +51,7 @@ class Pair:
     """Two successive actions in a sequence.
 
     Attributes:
-        key: '<sequence name>-<index of the pair in its sequence>'.
+        key: `<sequence name>-<index of the pair in its sequence>`.
         sequence: row of the sequence in the store.
         start: first frame within the sequence.
         end: one past the last frame, start + sum(lengths).

@@ -48,7 +48,9 @@ from actiongpt_jax.text.embeddings.store import EmbeddingStore
 class WindowBatches(ItemBatches[Clip]):
     """Raw batches of windows, as in the table at the top of this module.
 
-    Attributes: those of `ItemBatches`, and
+    The class also has the attributes of `ItemBatches`.
+
+    Attributes:
         text_width: P, width of the pooled vectors.
     """
 

@@ -42,7 +42,7 @@ class Clip:
     """A stretch of a sequence, and the windows that can be taken from it.
 
     Attributes:
-        key: '<sequence name>-<index of the clip in its sequence>'.
+        key: `<sequence name>-<index of the clip in its sequence>`.
         sequence: row of the sequence in the store.
         runs: the windows, in ascending order of their starts.
     """

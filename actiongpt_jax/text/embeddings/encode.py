@@ -128,7 +128,9 @@ def group_extents(lengths: Sequence[int], how: str) -> list[int]:
     return list(lengths)
 
 
-def join(embeddings: Sequence[Embedding], lengths: Sequence[int], how: str):
+def join(
+    embeddings: Sequence[Embedding], lengths: Sequence[int], how: str
+) -> Embedding:
     """Aggregates the embeddings of a phrase's k texts.
 
     Args:

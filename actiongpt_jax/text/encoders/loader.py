@@ -87,8 +87,8 @@ class PretrainedEncoder:
             token_type_ids: (B, N) sentence types; None for the first type.
 
         Returns:
-            tokens (B, N, E) float32; pooled (B, P): the masked mean for BERT (P = E),
-            the projected vector for CLIP, None for DistilBERT.
+            The tokens are (B, N, E) float32. The pooled vectors are (B, P), the masked
+            mean for BERT (P = E) or the projected vector for CLIP; None for DistilBERT.
 
         Raises:
             InputError: for more pieces than `limit` or ids outside the vocabulary.
