@@ -1,5 +1,6 @@
 """Test settings and shared fixtures; JAX is set up for exact comparison."""
 
+import itertools
 import os
 import pathlib
 import tempfile
@@ -10,6 +11,7 @@ import pytest
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.synthetic.corpus import build_synthetic_store
+from actiongpt_jax.text.descriptions import read_descriptions, write_descriptions
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training.loop import train
 from actiongpt_jax.training.tasks import task_of
@@ -81,11 +83,16 @@ def golden_file(golden_files):
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory):
-    """Returns the folders of a motion and a text store of 12 built-in sequences."""
+    """Returns the folders of a motion and a text store of 12 built-in sequences.
+
+    The text store has three of the eight descriptions of every phrase.
+    """
     folder = tmp_path_factory.mktemp("stores")
-    motion, text = folder / "motion", folder / "text"
+    motion, text, few = (folder / name for name in ("motion", "text", "few.jsonl"))
     build_synthetic_store(motion, 12)
-    embed_descriptions(text, motion / "descriptions.jsonl", "minilm", k=2, each=True)
+    descriptions = read_descriptions(motion / "descriptions.jsonl").select(k=3)
+    write_descriptions(few, itertools.chain(*descriptions.values()))
+    embed_descriptions(text, few, "minilm", k=2, each=True)
     return motion, text
 
 

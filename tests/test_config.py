@@ -3,7 +3,7 @@
 import pytest
 
 from actiongpt_jax.config import from_json, load_config, to_json
-from actiongpt_jax.config_fields import resolve
+from actiongpt_jax.config_fields import REFERENCE_DEVIATIONS, deviations, lookup
 from actiongpt_jax.errors import InputError
 
 
@@ -38,17 +38,17 @@ def test_invalid_configs_are_named(spec, overrides, named):
         assert word in message
 
 
-def test_compat_sets_every_deviation():
-    config = resolve(load_config("temos", ["--config.compat=reference"]))
-    assert config.data.heading == "reference"
-    assert config.losses.recons_mean == "padded"
-    assert config.model.text_mask == "shipped"
-    assert config.text.aggregation == "reference_mean"
-
-
-def test_resolve_without_compat_returns_the_same_config():
-    config = load_config("temos")
-    assert resolve(config) is config
+@pytest.mark.parametrize("name", ["temos", "teach", "motionclip", "evaluator"])
+def test_compat_sets_its_fields_and_no_others(name):
+    config = load_config(name)
+    published = load_config(name, ["--config.compat=reference"])
+    assert deviations(config) == []
+    for field, value in REFERENCE_DEVIATIONS.items():
+        if lookup(config, field, "absent") != "absent":
+            section, key = field.split(".")
+            config[section][key] = value
+    assert to_json(config) == to_json(published)
+    assert "data.heading=reference" in deviations(published)
 
 
 def test_json_round_trip():

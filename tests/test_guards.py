@@ -1,6 +1,7 @@
 """Checks of the project's structure: layers, configs, exports, public names."""
 
 import ast
+import os
 import pathlib
 import subprocess
 import sys
@@ -56,15 +57,12 @@ PARAMETERS = {
     "temos": (15_275_655, 16_065_159),
     "temos:demo": (1_425_927, 1_524_999),
     "temos:debug": (31_335, 32_423),
-    "temos:k=8,text=phrase": (15_275_655, 16_065_159),
     "teach": (15_310_727, 20_838_791),
     "teach:demo": (1_443_463, 1_939_975),
     "teach:debug": (33_527, 39_063),
-    "teach:k=8,text=phrase": (15_310_727, 20_838_791),
     "motionclip": (38_010_006, 42_213_014),
     "motionclip:demo": (6_927_510, 7_814_934),
     "motionclip:debug": (1_648_342, 1_944_406),
-    "motionclip:k=8,text=phrase": (38_010_006, 42_213_014),
     "evaluator": (6_583_424, 6_583_424),
     "evaluator:demo": (654_400, 654_400),
     "evaluator:debug": (23_696, 23_696),
@@ -82,35 +80,46 @@ def rank_of(dotted: str) -> int:
     return RANK.get(parts[1], COMMAND_RANK)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
-def test_imports_point_to_earlier_layers(path):
-    name = path.relative_to(REPO).with_suffix("").as_posix().replace("/", ".")
-    own = rank_of(name)
+def name_of(path: pathlib.Path) -> str:
+    return path.relative_to(REPO).with_suffix("").as_posix().replace("/", ".")
+
+
+def imports_of(path: pathlib.Path) -> list[str]:
+    """Returns the full names of everything that a file imports."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            targets = [node.module]
-            if node.module == "actiongpt_jax":
-                targets = [f"actiongpt_jax.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            targets = [alias.name for alias in node.names]
-        else:
-            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+IMPORTS = {path: imports_of(path) for path in modules()}
+
+
+def test_imports_point_to_earlier_layers():
+    for path, targets in IMPORTS.items():
         for target in targets:
             if target.startswith("actiongpt_jax"):
-                assert rank_of(target) <= own, f"{name} imports {target}"
+                assert rank_of(target) <= rank_of(name_of(path)), (
+                    f"{path} imports {target}"
+                )
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
-def test_no_module_imports_a_command(path):
-    commands = {f"actiongpt_jax.{name}" for name in (*COMMANDS, "__main__")}
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names = {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
-        elif isinstance(node, ast.Import):
-            names = {alias.name for alias in node.names}
-        else:
-            continue
-        assert not names & commands, f"{path} imports a command"
+def test_no_module_imports_a_command():
+    commands = {"__main__", *COMMANDS}
+    for path, targets in IMPORTS.items():
+        for target in targets:
+            package, _, name = target.partition(".")
+            command = package == "actiongpt_jax" and name.split(".")[0] in commands
+            assert not command, f"{path} imports {target}"
+
+
+def test_torch_is_never_imported():
+    for path, targets in IMPORTS.items():
+        packages = {target.split(".")[0] for target in targets}
+        assert not packages & {"torch", "smplx"}, path
 
 
 def test_every_command_is_listed():
@@ -118,10 +127,10 @@ def test_every_command_is_listed():
     assert files - set(LAYERS[0]) - {"__init__", "__main__"} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(REPO)))
-def test_files_are_short_and_have_specific_names(path):
-    assert path.stem not in {"utils", "common", "misc", "helpers"}
-    assert len(path.read_text().splitlines()) <= 350
+def test_files_are_short_and_have_specific_names():
+    for path in modules():
+        assert path.stem not in {"utils", "common", "misc", "helpers"}, path
+        assert len(path.read_text().splitlines()) <= 350, path
 
 
 def test_folders_hold_few_files():
@@ -135,15 +144,6 @@ def test_exported_names_are_no_submodules():
     assert not submodules & set(actiongpt_jax.__all__)
     for name in actiongpt_jax.__all__:
         assert getattr(actiongpt_jax, name) is not None
-
-
-def test_imports_do_not_open_a_device():
-    names = [path.relative_to(REPO).with_suffix("").as_posix() for path in modules()]
-    code = "import sys, importlib, jax._src.xla_bridge as bridge\n"
-    code += "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
-    code += "    assert not bridge._backends, f'{name} asks for a device'"
-    names = [name.replace("/", ".") for name in names if "__main__" not in name]
-    subprocess.run([sys.executable, "-c", code, *names], check=True, cwd=REPO)
 
 
 # Imports every module, so that other packages are loaded; then imports this package's
@@ -180,8 +180,11 @@ assert import_all() == before and len(before) > 100
 """
 
 
-def test_imports_do_not_need_posix():
-    subprocess.run([sys.executable, "-c", WINDOWS], check=True, cwd=REPO)
+def test_imports_need_neither_posix_nor_a_device():
+    # JAX raises an error for this platform when a device is first asked for.
+    environment = {**os.environ, "JAX_PLATFORMS": "no_such_platform"}
+    command = [sys.executable, "-c", WINDOWS]
+    subprocess.run(command, check=True, cwd=REPO, env=environment)
 
 
 def test_names_for_type_checkers_equal_the_exported_names():
@@ -194,17 +197,6 @@ def test_names_for_type_checkers_equal_the_exported_names():
         for alias in node.names
     }
     assert imported == set(actiongpt_jax.__all__) <= set(dir(actiongpt_jax))
-
-
-def test_torch_is_never_imported():
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            assert not any(n.split(".")[0] in {"torch", "smplx"} for n in names), path
 
 
 # Within these folders, a module may import only modules that come earlier here.
@@ -229,17 +221,6 @@ def names_in(folder: str) -> set[str]:
     return names - {"__init__", "__pycache__"}
 
 
-def imports_of(path: pathlib.Path) -> list[str]:
-    """Returns the full names of everything that a file imports."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
-
-
 @pytest.mark.parametrize("folder", ORDER)
 def test_imports_within_a_folder_point_to_earlier_modules(folder):
     order = ORDER[folder].split()
@@ -248,7 +229,7 @@ def test_imports_within_a_folder_point_to_earlier_modules(folder):
     for number, name in enumerate(order):
         allowed = order[: number + 1]
         for path in [root / f"{name}.py", *root.glob(f"{name}/**/*.py")]:
-            for target in imports_of(path) if path.exists() else ():
+            for target in IMPORTS.get(path, ()):
                 if target.startswith(inside):
                     first = target.removeprefix(inside).split(".")[0]
                     assert first in allowed, f"{path} imports {target}"

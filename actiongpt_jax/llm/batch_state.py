@@ -120,12 +120,17 @@ class BatchState:
         self,
         request: Request,
         gaps: Mapping[str, tuple[int, ...]],
+        *,
+        max_requests: int = MAX_REQUESTS,
+        max_bytes: int = MAX_BYTES,
     ) -> list[Part]:
         """Writes files of requests for the gaps; they take effect with `save`.
 
         Args:
             request: model, prompt and parameters of the requests.
             gaps: phrase -> numbers of the missing texts.
+            max_requests: most requests in one part.
+            max_bytes: largest size of a part's file, in bytes.
 
         Returns:
             The new parts.
@@ -146,7 +151,7 @@ class BatchState:
         for row in _rows(request, gaps):
             line = _line(request, row)
             length = len(line.encode())
-            if lines and (len(lines) >= MAX_REQUESTS or size + length > MAX_BYTES):
+            if lines and (len(lines) >= max_requests or size + length > max_bytes):
                 end_part()
                 lines, wanted, size = [], [], 0
             lines.append(line)

@@ -19,12 +19,12 @@ from actiongpt_jax.errors import InputError
 
 AXIS = "batch"
 
-# How long the processes of a run wait for each other at its start, in seconds.
-_PATIENCE_S = 120
-
 
 def initialize(
-    coordinator: str | None, num_processes: int | None, process_id: int | None
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    patience: int = 120,
 ) -> None:
     """Joins the other processes of a run; call it once per process, before any array.
 
@@ -34,10 +34,11 @@ def initialize(
         num_processes: number of processes of the run; None with 'auto'.
         process_id: number of this process, from 0 to num_processes - 1; None with
             'auto'.
+        patience: how long the processes wait for each other, in seconds.
 
     Raises:
         InputError: if only some of the three are given, one is invalid, or process 0 is
-            not reached within two minutes.
+            not reached in time.
     """
     if coordinator is None:
         if num_processes is not None or process_id is not None:
@@ -46,7 +47,7 @@ def initialize(
             )
         return
     if coordinator == "auto":
-        jax.distributed.initialize(initialization_timeout=_PATIENCE_S)
+        jax.distributed.initialize(initialization_timeout=patience)
         return
     if num_processes is None or process_id is None:
         raise InputError(
@@ -62,9 +63,9 @@ def initialize(
     if process_id == 0:
         _check_free(port)
     else:
-        _await_coordinator(host, port)
+        _await_coordinator(host, port, patience)
     jax.distributed.initialize(
-        coordinator, num_processes, process_id, initialization_timeout=_PATIENCE_S
+        coordinator, num_processes, process_id, initialization_timeout=patience
     )
 
 
@@ -97,8 +98,8 @@ def _check_free(port: int) -> None:
         ) from error
 
 
-def _await_coordinator(host: str, port: int) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+def _await_coordinator(host: str, port: int, patience: int) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             socket.create_connection((host, port), timeout=5).close()
@@ -106,7 +107,7 @@ def _await_coordinator(host: str, port: int) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"--coordinator {host}:{port} did not answer for {_PATIENCE_S} s "
+                    f"--coordinator {host}:{port} did not answer for {patience} s "
                     f"({error}); start process 0 on that machine, or open the port"
                 ) from error
         time.sleep(0.2)

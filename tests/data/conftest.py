@@ -5,6 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from actiongpt_jax.data.babel import read_babel
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.store_builder import build_motion_store
+
 
 @pytest.fixture
 def write_npz():
@@ -61,3 +65,12 @@ def make_corpus(tmp_path, write_npz):
         return tmp_path / "amass", tmp_path / "babel"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def minibabel(shared_file, tmp_path_factory):
+    """The motion store of minibabel, 231 recordings."""
+    folder = shared_file("data/minibabel")
+    out = tmp_path_factory.mktemp("minibabel") / "motion"
+    build_motion_store(folder / "amass", read_babel(folder / "babel"), out)
+    return open_store(out)

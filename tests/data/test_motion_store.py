@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from actiongpt_jax.data import store_writer
 from actiongpt_jax.data.motion_store import Label, Sequence, open_store
 from actiongpt_jax.data.store_writer import StoreWriter
 from actiongpt_jax.errors import InputError
+from tests.full_disk import file_size_limit
 
 
 def recording(seed, num_frames=20):
@@ -35,19 +35,19 @@ def recording(seed, num_frames=20):
 PLAN = {f"r{seed}": f"key {seed}" for seed in range(4)}
 
 
-def fill(writer, seeds=range(4)):
+def fill(writer, seeds=range(4), note="note"):
     for seed in seeds:
         if f"r{seed}" not in writer.done:
-            writer.add(*recording(seed, 20 + seed), notes=[f"note {seed}"])
+            writer.add(*recording(seed, 20 + seed), notes=[f"{note} {seed}"])
 
 
 def report(store, notes, skipped):
     return {"frames": len(store.rotations), "notes": notes, "skipped": skipped}
 
 
-def build(path, **options):
-    with StoreWriter(path, PLAN, {"a": 1}, **options) as writer:
-        fill(writer)
+def build(path, note="note"):
+    with StoreWriter(path, PLAN, {"a": 1}) as writer:
+        fill(writer, note=note)
         return writer.commit(report)
 
 
@@ -103,7 +103,9 @@ def test_store_without_hands(tmp_path):
     assert open_store(tmp_path / "store").hands is None
 
 
-@pytest.mark.parametrize("damage", ["nothing", "line", "frames", "garbage", "short"])
+@pytest.mark.parametrize(
+    "damage", ["nothing", "line", "frames", "header", "garbage", "short"]
+)
 def test_an_interrupted_run_is_continued(tmp_path, damage):
     build(tmp_path / "whole")
     with StoreWriter(tmp_path / "store", PLAN, {"a": 1}) as writer:
@@ -116,6 +118,8 @@ def test_an_interrupted_run_is_continued(tmp_path, damage):
         left = 2
     elif damage == "frames":
         rotations.write_bytes(rotations.read_bytes() + 1000 * b"x")
+    elif damage == "header":
+        rotations.write_bytes(64 * b"x" + rotations.read_bytes()[64:])
     elif damage == "garbage":
         content = bytearray(rotations.read_bytes())
         content[128 + 20 * 66 * 4 + 5] ^= 1  # in the second recording
@@ -128,6 +132,17 @@ def test_an_interrupted_run_is_continued(tmp_path, damage):
         assert writer.done == {f"r{i}" for i in range(left)}
         fill(writer)
         writer.commit(report)
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_an_interrupted_commit_is_continued(tmp_path):
+    build(tmp_path / "whole")
+    with StoreWriter(tmp_path / "store", PLAN, {"a": 1}) as writer:
+        fill(writer)
+        with pytest.raises(KeyError):
+            writer.commit(lambda *_: {}["no report"])
+    assert not (tmp_path / "store").exists()
+    build(tmp_path / "store")
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
@@ -159,44 +174,23 @@ def test_no_readable_recording_leaves_no_files(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-class FullDisk:
-    """A file on a disk with `room` bytes of free space."""
-
-    room = 0
-
-    def __init__(self, file):
-        self.file, self.name = file, file.name
-
-    def write(self, data):
-        taken = min(len(data), FullDisk.room)
-        if taken == 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        FullDisk.room -= taken
-        return self.file.write(data[:taken])
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.file.close()
-
-
-@pytest.mark.parametrize("room", [0, 3000, 7000, 17000])
-def test_a_full_disk_leaves_no_store_and_loses_nothing(tmp_path, monkeypatch, room):
-    build(tmp_path / "whole")
-    append = store_writer._append
-    monkeypatch.setattr(store_writer, "_append", lambda path: FullDisk(append(path)))
-    monkeypatch.setattr(FullDisk, "room", room)
-    with pytest.raises(OSError) as error:
-        build(tmp_path / "store")
-    assert error.value.errno == errno.ENOSPC
+@pytest.mark.parametrize(
+    ("limit", "note"),
+    [
+        (60, "note"),
+        (3000, "note"),  # within the rotations of the first recording
+        (8000, "note"),  # within those of the second
+        (9000, "long " * 2000),  # within the first line of the journal
+    ],
+)
+def test_a_full_disk_leaves_no_store_and_loses_nothing(tmp_path, limit, note):
+    build(tmp_path / "whole", note)
+    with file_size_limit(limit), pytest.raises(OSError) as error:
+        build(tmp_path / "store", note)
+    assert error.value.errno == errno.EFBIG
     assert str(tmp_path / ".store.partial") in error.value.filename
     assert not (tmp_path / "store").exists()
-    monkeypatch.setattr(FullDisk, "room", 10**9)
-    build(tmp_path / "store")
+    build(tmp_path / "store", note)
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 

@@ -1,5 +1,6 @@
 """The 21 joints of the MMM body, and the heels of bodies."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -9,6 +10,8 @@ from actiongpt_jax.geometry.body import Body, skin
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.geometry.skeletons import SMPL22
 from tests.oracles import body as body_oracle
+
+joints_and_heels = jax.jit(mmm.joints_and_heels)
 
 
 def test_joints_match_published(golden):
@@ -48,8 +51,8 @@ def test_body_with_heels_has_the_heels_of_the_whole_body(poses):
         weights=weights / weights.sum(1, keepdims=True),
         parents=(*SMPL22.parents, 20, 21),
     )
-    joints, heels = mmm.joints_and_heels(poses[0], poses[1], mmm.body_with_heels(body))
-    expected_joints, surface = skin(body, *poses)
+    joints, heels = joints_and_heels(poses[0], poses[1], mmm.body_with_heels(body))
+    expected_joints, surface = jax.jit(skin)(body, *poses)
     # Rounding of the same products in another program, for lengths of order 1.
     np.testing.assert_allclose(joints, expected_joints[:, :22], atol=5e-6)
     np.testing.assert_allclose(heels, surface[:, [3387, 6787]], atol=5e-6)
@@ -60,14 +63,14 @@ def test_body_with_heels_has_the_heels_of_the_whole_body(poses):
 
 
 def test_heels_without_a_body_move_with_the_ankles(poses):
-    joints, heels = (np.asarray(x) for x in mmm.joints_and_heels(*poses))
+    joints, heels = (np.asarray(x) for x in joints_and_heels(*poses))
     for side, (ankle, toes) in enumerate(((7, 10), (8, 11))):
         to_heel = np.linalg.norm(heels[:, side] - joints[:, ankle], axis=-1)
         # The square root of 0.06^2 + 0.05^2.
         np.testing.assert_allclose(to_heel, 0.0781025, atol=1e-6)
         apart = np.linalg.norm(heels[:, side] - joints[:, toes], axis=-1)
         np.testing.assert_allclose(apart, apart[0], atol=1e-6)
-    rest, (left, _) = mmm.joints_and_heels(
+    rest, (left, _) = joints_and_heels(
         np.tile(np.eye(3, dtype=np.float32), (22, 1, 1)), np.zeros(3, np.float32)
     )
     # The body's y axis is up and z is forward: the heel is below and behind.

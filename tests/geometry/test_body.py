@@ -148,13 +148,13 @@ def test_skin_matches_float64_numpy_with_any_batch_axes(body):
         np.testing.assert_allclose(joints[i], expected[0], rtol=0, atol=5e-6)
         np.testing.assert_allclose(vertices[i], expected[1], rtol=0, atol=5e-6)
     with jax.numpy_rank_promotion("raise"):
-        folded = bodies.skin(
+        folded = skin(
             body,
             rotations.reshape(2, 3, 7, 3, 3),
             translation.reshape(2, 3, 3),
             betas.reshape(2, 3, 4),
         )
-        one = bodies.skin(body, rotations[0], translation[0], betas[0])
+        one = skin(body, rotations[0], translation[0], betas[0])
     for found, whole in zip(folded, (joints, vertices), strict=True):
         np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=2e-6)
     for found, whole in zip(one, (joints, vertices), strict=True):

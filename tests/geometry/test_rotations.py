@@ -255,10 +255,10 @@ def test_leading_axes_and_vmap_do_not_change_results(name):
     else:
         values = rng.normal(size=(2, 3, *tail))
     values = jnp.asarray(values, jnp.float32)
-    with jax.numpy_rank_promotion("raise"):
-        whole = function(values)
-        mapped = jax.jit(jax.vmap(jax.vmap(function)))(values)
     alone = jax.jit(function)
+    with jax.numpy_rank_promotion("raise"):
+        whole = alone(values)
+        mapped = jax.jit(jax.vmap(jax.vmap(function)))(values)
     one_by_one = np.stack([np.stack([alone(v) for v in row]) for row in values])
     np.testing.assert_allclose(whole, one_by_one, rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(mapped, one_by_one, rtol=0, atol=ROUNDING)

@@ -7,12 +7,7 @@ import pytest
 
 from actiongpt_jax import describe
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.llm import batch_state
 from actiongpt_jax.llm.batch_state import BatchState
-from actiongpt_jax.llm.budget import Budget
-from actiongpt_jax.llm.cache import DescriptionCache
-from actiongpt_jax.llm.describer import find_gaps
-from actiongpt_jax.llm.openai_batch import Batches
 from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.prompts import make_prompt
@@ -42,7 +37,7 @@ def counts():
     return {phrase: len(records) for phrase, records in read.items()}
 
 
-@pytest.mark.parametrize("endpoint", ["chat", "responses", "completions"])
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
 def test_submit_status_and_collect_every_text_once(endpoint, server, capsys):
     server.plan(batch_status="in_progress")
     submit(server, "--endpoint", endpoint, "--max-tokens", 99, "--words", 50)
@@ -102,6 +97,9 @@ def test_pending_texts_are_not_submitted_again(server):
     assert len(batches) == 2
     wanted = pathlib.Path("c.batch/part-00002.jsonl.wanted").read_text()
     assert [json.loads(line)["phrase"] for line in wanted.splitlines()] == ["sit"]
+    server.plan_again(batch_status="completed")
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
 
 
 def test_expired_batch_is_collected_and_the_rest_resubmitted(server, capsys):
@@ -154,8 +152,9 @@ def test_kill_between_steps_submits_nothing_twice(server):
 
 def test_failed_submission_can_be_repeated_at_another_address(server):
     server.plan()
-    with pytest.raises(InputError, match="no server answers"):
+    with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9"):
         submit(server, "--base-url", "http://127.0.0.1:9/v1")
+    assert server.state()["batches"] == {}
     submit(server)
     batch("collect")
     assert counts() == {"walk": 4, "run": 4, "sit": 4}
@@ -176,40 +175,23 @@ def test_kill_during_collect_stores_nothing_twice(server):
 
 
 @pytest.mark.parametrize(
-    ("limit", "most", "sizes"),
-    [("MAX_REQUESTS", 3, [3, 3, 1]), ("MAX_BYTES", 800, [3, 3, 1])],
+    ("limits", "sizes"),
+    [({}, [7]), ({"max_requests": 3}, [3, 3, 1]), ({"max_bytes": 800}, [3, 3, 1])],
 )
-def test_large_jobs_are_split_into_parts(limit, most, sizes, server, monkeypatch):
-    server.plan()
-    monkeypatch.setattr(batch_state, limit, most)
-    phrases = [f"walk {number}" for number in range(7)]
-    request = Request(MODEL, make_prompt("detail"), base_url=server.url)
-    with DescriptionCache(CACHE) as cache:
-        batches = Batches(cache)
-        batches.submit(request, find_gaps(request, phrases, cache.keys))
-        assert [part.requests for part in batches.state.parts] == sizes
-        for part in batches.state.parts:
-            size = (batches.state.folder / part.name).stat().st_size
-            assert limit == "MAX_REQUESTS" or size <= most
-        assert batches.collect(Budget(None)) == {}
-    assert counts() == dict.fromkeys(phrases, 4)
-
-
-def test_parts_stay_within_openai_limits():
-    request = Request(MODEL, make_prompt("phrase"), k=1)
-    many = {f"walk {number}": (0,) for number in range(50_001)}
-    parts = BatchState(CACHE).add(request, many)
-    assert [part.requests for part in parts] == [50_000, 1]
-    # 42 requests of 5 MB each are 210 MB.
-    long = Request(MODEL, make_prompt("x" * 5_000_000 + " {phrase}"), k=1)
+def test_parts_stay_within_their_limits(limits, sizes):
+    request = Request(MODEL, make_prompt("detail"))
+    gaps = {f"walk {number}": (0,) for number in range(7)}
     state = BatchState(CACHE)
-    parts = state.add(long, {f"walk {number}": (0,) for number in range(42)})
-    sizes = [(state.folder / part.name).stat().st_size for part in parts]
-    assert len(sizes) == 2 and sum(sizes) > 210e6
-    assert 195e6 < max(sizes) <= 200e6
+    parts = state.add(request, gaps, **limits)
+    assert [part.requests for part in parts] == sizes
+    phrases = [wanted.phrase for part in parts for wanted in state.wanted(part)]
+    assert phrases == list(gaps)
+    if "max_bytes" in limits:
+        sizes = [(state.folder / part.name).stat().st_size for part in parts]
+        assert 400 < max(sizes) <= 800
 
 
-def test_submit_rejects_costs_redo_and_wrong_address(server):
+def test_submit_rejects_costs_and_redo(server):
     server.plan()
     pathlib.Path("prices.json").write_text(
         f'{{"{MODEL}": {{"input": 1, "output": 9}}}}'
@@ -218,8 +200,6 @@ def test_submit_rejects_costs_redo_and_wrong_address(server):
         submit(server, "--max-cost", 0.001, "--prices", "prices.json")
     with pytest.raises(InputError, match="--redo works only with --mode online"):
         submit(server, "--redo", "echo")
-    with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9"):
-        submit(server, "--base-url", "http://127.0.0.1:9/v1")
     assert server.state()["batches"] == {}
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from actiongpt_jax.models.motionclip import TEXT_LATENTS, MotionClip
 from actiongpt_jax.nn.sizes import Sizes
 from tests.oracles import transformer as oracle
 
-SIZES = Sizes(latent_dim=8, ff_size=12, num_layers=2, num_heads=2)
+SIZES = Sizes(latent_dim=8, ff_size=12, num_layers=1, num_heads=2)
 BATCH, FRAMES, NFEATS = 3, 7, 6
 LENGTHS = np.array([7, 4, 1])
 
@@ -42,7 +43,7 @@ def make(sizes=SIZES, **fields):
 
 
 def run(model, variables, batch, **options) -> Any:
-    return jax.jit(lambda b: model.apply(variables, b, **options))(batch)
+    return jax.jit(functools.partial(model.apply, **options))(variables, batch)
 
 
 def positions(count, width):
@@ -118,9 +119,8 @@ def test_text_latent_sets_the_length_of_text_latents():
         found = run(model, variables, batch)
         latents[how] = found
         # Training decodes texts as generation does.
-        decoded: Any = model.apply(
-            variables, found.text, batch["frame_mask"], method="decode"
-        )
+        decode = jax.jit(functools.partial(model.apply, method="decode"))
+        decoded: Any = decode(variables, found.text, batch["frame_mask"])
         np.testing.assert_allclose(found.poses_text, decoded, rtol=0, atol=1e-5)
         for vector, latent in (("text", found.text), ("image", found.image)):
             cosine = (batch[vector] * latent).sum(-1) / (
@@ -225,4 +225,4 @@ def test_invalid_input_raises():
     model, variables = make()
     narrow = batch | {"text": np.zeros((BATCH, 5), np.float32)}
     with pytest.raises(InputError, match="width of the texts' vectors, 5, got 8"):
-        model.apply(variables, narrow)
+        jax.eval_shape(model.apply, variables, narrow)

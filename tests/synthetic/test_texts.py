@@ -110,15 +110,15 @@ def test_some_phrases_do_not_mention_the_body():
     assert len(silent) >= 15
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1"])
-def test_texts_do_not_depend_on_the_order_of_sets(hash_seed):
+def test_texts_do_not_depend_on_the_order_of_sets():
+    # The order differs with the seed of hashes, which is random in this process.
     code = (
         "from tests.synthetic.test_texts import BY_PHRASE\n"
         "print([d.text for texts in BY_PHRASE.values() for d in texts])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        env={**os.environ, "PYTHONHASHSEED": "1"},
         cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -28,6 +28,12 @@ RECORDS = st.lists(
         model=st.none() | TEXTS,
         parameters=st.none() | st.just({"temperature": 0.5}),
         time=st.none() | st.just("2024-01-01"),
+        fingerprint=st.none() | TEXTS,
+        template=st.none() | TEXTS,
+        system=st.none() | TEXTS,
+        call=st.none() | st.just({"id": "c", "n": 4, "seed": 3}),
+        usage=st.none() | st.just({"prompt_tokens": 3}),
+        redo=st.none() | st.just("echo"),
     ),
     min_size=1,
     unique_by=lambda record: record.key,
@@ -212,13 +218,3 @@ def test_rejects_mixed_settings():
     )
     with pytest.raises(InputError, match="different settings"):
         read.select()
-
-
-def test_prompts_match_the_paper():
-    assert prompts.make_prompt("detail").fill("act like a {dog}") == (
-        "Describe a person's body movements who is performing the action"
-        " act like a {dog} in detail"
-    )
-    assert len({prompts.make_prompt(n).fill("x") for n in prompts.TEMPLATES}) == 6
-    with pytest.raises(InputError, match="action, person, movements, detail"):
-        prompts.make_prompt("long")

@@ -1,6 +1,5 @@
 """Which checkpoints are kept, and the errors for damaged ones."""
 
-import errno
 import shutil
 
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.step import TrainState
+from tests.full_disk import file_size_limit
 
 NORMALIZER = Normalizer(np.zeros(3, np.float32), np.ones(3, np.float32))
 
@@ -88,14 +88,10 @@ def test_damaged_metrics_raise_one_sentence(tmp_path):
         save_all(tmp_path, {3: 0.3})
 
 
-def test_full_disk_error_names_the_folder(tmp_path, monkeypatch):
+def test_full_disk_error_names_the_folder(tmp_path):
     store = checkpoints.Checkpoints(tmp_path, load_config("temos:debug"))
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(store._manager, "save", full)
-    with pytest.raises(OSError, match="No space left") as caught:
-        store.save(state_at(1), NORMALIZER)
+    state = state_at(1)
+    with file_size_limit(100), pytest.raises(OSError, match="too large") as caught:
+        store.save(state, NORMALIZER)
+        store.close()
     assert caught.value.filename == str(tmp_path / "checkpoints")
-    store.close()

@@ -53,11 +53,11 @@ def test_port_in_use_is_named():
     assert f"port {port}" in message
 
 
-def test_coordinator_that_does_not_answer_is_named(monkeypatch):
-    monkeypatch.setattr(parallel, "_PATIENCE_S", 0)
+def test_coordinator_that_does_not_answer_is_named():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert f"127.0.0.1:{port} did not answer" in message_of(f"127.0.0.1:{port}", 2, 1)
+    message = message_of(f"127.0.0.1:{port}", 2, 1, 0)
+    assert f"127.0.0.1:{port} did not answer" in message
 
 
 PROGRAM = """

@@ -8,8 +8,8 @@ from actiongpt_jax.geometry import body
 from actiongpt_jax.losses import motionclip as losses
 from actiongpt_jax.training.inputs import training_items
 from actiongpt_jax.training.tasks import TASKS
-from tests.data.batches.test_windows import make_store
-from tests.losses.test_motionclip import draw, make_body
+from tests.data.batches.cases import make_store
+from tests.losses.motionclip_cases import draw, make_body
 
 
 def test_rcxyz_compares_vertices_of_the_body_file(tmp_path):

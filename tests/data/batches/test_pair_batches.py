@@ -22,12 +22,12 @@ from tests.data.batches.cases import (
     PHRASES,
     SEVEN_AND_TWO,
     assert_processes_load_the_whole_batch,
+    features_of,
+    frames_of,
     random_normalizer,
     stretches,
 )
 from tests.data.batches.letters import WIDTH
-from tests.oracles import features as feature_oracle
-from tests.oracles import rotations as rotation_oracle
 
 # Features of magnitude 1, compared in float32 with float64.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
@@ -111,22 +111,6 @@ def test_raw_batch_holds_pairs_and_texts_of_both_actions(
         motion = frames_of(store, pairs[item])
         for name, expected in zip(("rotations", "translation"), motion, strict=True):
             np.testing.assert_array_equal(raw[name][b, : sum(frames)], expected)
-
-
-def frames_of(store, pair):
-    return [array[pair.start : pair.end] for array in store.frames(pair.sequence)]
-
-
-def features_of(store, pair, heading):
-    """Returns float64 features of the whole pair, in the heading of its first frame."""
-    motion = frames_of(store, pair)
-    matrices = [
-        [rotation_oracle.axis_angle_to_matrix(joint) for joint in frame]
-        for frame in motion[0]
-    ]
-    # The heading of the published code is 0 for a body that faces -y.
-    yaw = float(motion[0][0, 0, 2]) - np.pi / 2 if heading == "reference" else None
-    return feature_oracle.rot_velocity(matrices, motion[1], yaw)
 
 
 @pytest.mark.parametrize("heading", ["yaw", "reference"])

@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data import store_builder
-from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches.pair_batches import action_lengths
 from actiongpt_jax.data.batches.pair_plan import PairPlan, divide
 from actiongpt_jax.data.batches.segments import pairs
-from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from tests.data.batches.cases import epoch_of
 
@@ -188,16 +185,6 @@ def test_changing_a_returned_batch_does_not_change_later_ones():
 def test_bad_input_raises(lengths, options, message):
     with pytest.raises(InputError, match=message):
         PairPlan(lengths, **({"batch_size": 4, "seed": 0} | options))
-
-
-@pytest.fixture(scope="module")
-def minibabel(shared_file, tmp_path_factory):
-    folder = shared_file("data/minibabel")
-    out = tmp_path_factory.mktemp("minibabel") / "motion"
-    store_builder.build_motion_store(
-        folder / "amass", read_babel(folder / "babel"), out
-    )
-    return open_store(out)
 
 
 @pytest.mark.parametrize("cut", ["middle", "reference"])

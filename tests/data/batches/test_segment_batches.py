@@ -1,7 +1,6 @@
 """Raw batches of segments, and the model batches made from them."""
 
 import functools
-import json
 
 import jax
 import numpy as np
@@ -9,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actiongpt_jax.data import store_builder
-from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches.plan import BatchPlan
 from actiongpt_jax.data.batches.segment_batches import (
     SegmentBatches,
@@ -20,16 +17,15 @@ from actiongpt_jax.data.batches.segment_batches import (
 )
 from actiongpt_jax.data.batches.segments import Segment
 from actiongpt_jax.data.batches.segments import segments as list_segments
-from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.features import rot_velocity
-from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from tests.data.batches.cases import (
     IDENTITY,
     PHRASES,
     SEVEN_AND_TWO,
     assert_processes_load_the_whole_batch,
     epoch_of,
+    features_of,
+    frames_of,
     random_normalizer,
     stretches,
 )
@@ -38,6 +34,7 @@ from tests.data.batches.letters import WIDTH, embed_letters
 # float32 rounding differs because XLA fuses differently for different shapes: by a few
 # units in the last place of numbers up to about 3.
 assert_close = functools.partial(np.testing.assert_allclose, rtol=2e-6, atol=2e-6)
+convert = jax.jit(model_batch, static_argnames="heading")
 
 
 def make_segments(store, lengths):
@@ -49,14 +46,16 @@ def make_segments(store, lengths):
     ]
 
 
-def make_batches(store, embeddings, lengths, batch_size=4, seed=0, **options):
+def make_batches(
+    store, embeddings, lengths, batch_size=4, seed=0, max_shapes=8, **options
+):
     segments = make_segments(store, lengths)
-    plan = BatchPlan(np.array(lengths), batch_size, seed)
+    plan = BatchPlan(np.array(lengths), batch_size, seed, max_shapes)
     return SegmentBatches(store, segments, embeddings, plan, **options), segments
 
 
-# Only three distinct lengths, because each takes a compilation.
-LENGTHS = [20, 41, 20, 41, 90, 20, 90, 41, 20, 20, 41]
+# Only two distinct lengths, because each takes a compilation.
+LENGTHS = [20, 41, 20, 41, 41, 20, 41, 41, 20, 20, 41]
 
 
 @given(
@@ -142,22 +141,9 @@ def test_processes_together_load_the_whole_batch(store, embeddings, count):
     assert_processes_load_the_whole_batch(make, count, steps=5)
 
 
-def frames_of(store, segment):
-    frames = slice(segment.start, segment.end)
-    return [array[frames] for array in store.frames(segment.sequence)]
-
-
-@functools.partial(jax.jit, static_argnames="heading")
-def encode_alone(rotations, translation, heading):
-    compat = "reference" if heading == "reference" else None
-    matrices = axis_angle_to_matrix(rotations)
-    return rot_velocity.encode(matrices, translation, canonicalize=True, compat=compat)
-
-
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_features_equal_those_of_each_segment_alone(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
-    convert = jax.jit(model_batch, static_argnames="heading")
     seen = 0
     for step in range(batches.plan.batches_per_epoch):
         raw = batches.load(step)
@@ -165,16 +151,15 @@ def test_features_equal_those_of_each_segment_alone(store, embeddings, heading):
         for i, item in enumerate(raw["item"]):
             if item < 0:
                 continue
-            segment = segments[item]
-            alone = encode_alone(*frames_of(store, segment), heading=heading)
-            assert_close(features[i, : len(alone)], alone)
+            alone = features_of(store, segments[item], heading)
+            # Features of magnitude 1, compared in float32 with float64.
+            np.testing.assert_allclose(features[i, : len(alone)], alone, 0, 5e-6)
             seen += 1
     assert seen == len(segments)
 
 
 def test_headings_give_different_features(store, embeddings):
     raw = make_batches(store, embeddings, LENGTHS)[0].load(0)
-    convert = jax.jit(model_batch, static_argnames="heading")
     yaw = convert(raw, IDENTITY)["features"]
     reference = convert(raw, IDENTITY, heading="reference")["features"]
     assert np.abs(yaw - reference).max() > 0.01
@@ -182,27 +167,34 @@ def test_headings_give_different_features(store, embeddings):
         convert(raw, IDENTITY, heading="north")
 
 
-@pytest.mark.parametrize("longer", [1, 60])
-def test_padded_length_does_not_change_features(store, embeddings, longer):
+def test_padded_length_does_not_change_features(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS)
-    convert = jax.jit(model_batch)
     normalizer = random_normalizer()
-    raw = batches.load(0)
-    frames = raw["rotations"].shape[1]
-    longer_raw = raw | batches.load_motion(raw["item"], frames + longer)
+    shapes = [batches.plan.batch(step)[1] for step in range(3)]
+    raw, frames = batches.load(shapes.index(20)), 20
+    longer_raw = raw | batches.load_motion(raw["item"], 44)
     short, long = convert(raw, normalizer), convert(longer_raw, normalizer)
     assert_close(long["features"][:, :frames], short["features"])
     assert not np.asarray(long["features"])[:, frames:].any()
     assert not np.asarray(long["frame_mask"])[:, frames:].any()
 
 
+def test_raw_batches_have_one_shape_per_padded_length(store, embeddings):
+    batches, _ = make_batches(store, embeddings, range(10, 110), 8, max_shapes=3)
+    shapes = set()
+    for step in range(2 * batches.plan.batches_per_epoch):
+        raw = batches.load(step)
+        shapes.add(tuple(sorted((name, a.shape) for name, a in raw.items())))
+    assert len(shapes) == len(batches.plan.shapes) == 3
+
+
 def test_padding_is_masked_and_zero(store, embeddings):
     batches, _ = make_batches(store, embeddings, LENGTHS, batch_size=16)
     raw = batches.load(0)
-    batch = jax.device_get(jax.jit(model_batch)(raw, SEVEN_AND_TWO))
+    batch = jax.device_get(convert(raw, SEVEN_AND_TWO))
     assert {name: (a.shape, a.dtype.name) for name, a in batch.items()} == {
-        "features": ((16, 92, 135), "float32"),
-        "frame_mask": ((16, 92), "bool"),
+        "features": ((16, 44, 135), "float32"),
+        "frame_mask": ((16, 44), "bool"),
         "tokens": (raw["tokens"].shape, "float32"),
         "token_mask": (raw["tokens"].shape[:2], "bool"),
     }
@@ -215,32 +207,12 @@ def test_padding_is_masked_and_zero(store, embeddings):
     assert (batch["frame_mask"][:, :-1] >= batch["frame_mask"][:, 1:]).all()
 
 
-def test_an_epoch_compiles_once_per_shape(store, embeddings):
-    traced = []
-
-    @jax.jit
-    def convert(raw):
-        traced.append(raw["rotations"].shape)
-        return model_batch(raw, IDENTITY)
-
-    segments = make_segments(store, range(10, 110))
-    plan = BatchPlan(np.arange(10, 110), 8, 0, max_shapes=3)
-    batches = SegmentBatches(store, segments, embeddings, plan)
-    for step in range(2 * plan.batches_per_epoch):
-        convert(batches.load(step))
-    assert len(traced) == len(plan.shapes) == 3
-
-
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_fit_features_uses_every_real_frame_once(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
-    alone = [
-        encode_alone(*frames_of(store, segment), heading=heading)
-        for segment in segments
-    ]
-    frames = np.concatenate(alone).astype(np.float64)
+    frames = np.concatenate([features_of(store, s, heading) for s in segments])
     normalizer = fit_features(batches, heading)
-    # Rounding of float32 features, averaged over some 400 frames.
+    # Rounding of float32 features, averaged over some 300 frames.
     np.testing.assert_allclose(normalizer.mean, frames.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
         normalizer.std, frames.std(0, ddof=1), rtol=1e-5, atol=1e-6
@@ -273,18 +245,6 @@ def test_bad_input_raises_before_any_step(store, embeddings):
         SegmentBatches(store, unknown, embeddings, plan)
 
 
-@pytest.fixture(scope="module")
-def minibabel(shared_file, tmp_path_factory):
-    """The motion store of minibabel and an embedding store of its descriptions."""
-    folder = shared_file("data/minibabel")
-    out = tmp_path_factory.mktemp("minibabel")
-    store_builder.build_motion_store(
-        folder / "amass", read_babel(folder / "babel"), out / "motion"
-    )
-    texts = json.loads((folder / "descriptions.json").read_text())
-    return open_store(out / "motion"), embed_letters(out / "text", texts, k=4)
-
-
 # Three of the 373 labelled training segments have 14 frames.
 @pytest.mark.parametrize(
     ("split", "min_frames", "count"),
@@ -293,7 +253,7 @@ def minibabel(shared_file, tmp_path_factory):
 def test_less_than_a_fifth_of_real_batches_is_padding(
     minibabel, split, min_frames, count
 ):
-    items = list_segments(minibabel[0], split, min_frames=min_frames)
+    items = list_segments(minibabel, split, min_frames=min_frames)
     lengths = np.array([item.end - item.start for item in items])
     assert len(items) == count
     for seed in range(3):
@@ -308,13 +268,12 @@ def test_less_than_a_fifth_of_real_batches_is_padding(
             assert plan.padding < 0.2
 
 
-def test_real_batches_are_normalised(minibabel):
-    store, embeddings = minibabel
-    items = list_segments(store, "train")[:48]
-    plan = BatchPlan(np.array([i.end - i.start for i in items]), 16, 0, max_shapes=2)
-    batches = SegmentBatches(store, items, embeddings, plan)
+def test_real_batches_are_normalised(minibabel, tmp_path):
+    items = list_segments(minibabel, "train")[:48]
+    embeddings = embed_letters(tmp_path / "text", {i.phrase: ["a"] for i in items})
+    plan = BatchPlan(np.array([i.end - i.start for i in items]), 16, 0, max_shapes=1)
+    batches = SegmentBatches(minibabel, items, embeddings, plan)
     normalizer = fit_features(batches)
-    convert = jax.jit(model_batch)
     real = []
     for step in range(plan.batches_per_epoch):
         batch = convert(jax.device_put(batches.load(step)), normalizer)

@@ -1,11 +1,9 @@
 """Windows of clips: how they are listed, drawn and loaded."""
 
-import itertools
+import functools
 import json
-import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -27,31 +25,14 @@ from actiongpt_jax.data.batches.windows import (
     middle_windows,
     phrases,
 )
-from actiongpt_jax.data.motion_store import Label, MotionStore, Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
-from tests.data.batches.cases import assert_processes_load_the_whole_batch
+from tests.data.batches.cases import (
+    assert_processes_load_the_whole_batch,
+    make_store,
+)
 from tests.data.batches.letters import WIDTH, embed_letters
-
-
-def make_store(lengths, labels, hands=True, seed=0):
-    """Returns a store in memory; labels are (sequence, start, end, phrase[, kind])."""
-    rng = np.random.default_rng(seed)
-    n = sum(lengths)
-    ends = list(itertools.accumulate(lengths))
-    return MotionStore(
-        path=pathlib.Path("memory"),
-        rotations=rng.normal(size=(n, 22, 3)).astype(np.float32),
-        translation=rng.normal(size=(n, 3)).astype(np.float32),
-        hands=rng.normal(size=(n, 2, 3)).astype(np.float32) if hands else None,
-        sequences=[
-            Sequence(f"s{i}", end - m, m, "train", "", "", 30.0, 30.0, m / 30)
-            for i, (m, end) in enumerate(zip(lengths, ends, strict=True))
-        ],
-        labels=[Label(*label, *["frame"] * (5 - len(label))) for label in labels],
-        meta={},
-    )
 
 
 def all_windows(found):
@@ -340,8 +321,7 @@ def test_turned_windows_are_rotated_about_the_vertical(store, found, embeddings)
     plain, raw = straight.load(0), raws[0]
     assert raw["item"][0] >= 0
     found_poses, before = (
-        np.asarray(pose_batch(jax.tree.map(jnp.asarray, r))["poses"][0], np.float64)
-        for r in (raw, plain)
+        np.asarray(jax.jit(pose_batch)(r)["poses"][0], np.float64) for r in (raw, plain)
     )
     c, s = np.cos(float(raw["turn"][0])), np.sin(float(raw["turn"][0]))
     matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
@@ -384,6 +364,12 @@ def test_missing_hands_are_at_rest(embeddings):
     assert not raw["rotations"][:, :, 22:].any() and raw["rotations"].any()
 
 
+@functools.partial(jax.jit, static_argnums=2)
+def encode(rotations, translation, displacement):
+    matrices = axis_angle_to_matrix(rotations)
+    return pose6d.encode(matrices, translation, align="yaw", displacement=displacement)
+
+
 @pytest.mark.parametrize("displacement", ["pelvis", "reference"])
 def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
     # 58 frames are padded to 60, and 7 windows to 8.
@@ -404,12 +390,8 @@ def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
             if not length:
                 fillers += 1
                 continue
-            expected = pose6d.encode(
-                axis_angle_to_matrix(raw["rotations"][row, :length]),
-                raw["translation"][row, :length],
-                align="yaw",
-                displacement=displacement,
-            )
+            motion = (raw[n][row, :length] for n in ("rotations", "translation"))
+            expected = encode(*motion, displacement)
             # XLA fuses differently for another shape: a few units in the last place.
             np.testing.assert_allclose(
                 batch["poses"][row, :length], expected, atol=2e-6

@@ -10,6 +10,7 @@ import pytest
 
 from actiongpt_jax import cli, embed
 from actiongpt_jax.text.embeddings.store import open_embeddings
+from tests.full_disk import file_size_limit
 
 PUBLISHED = {
     "walk": ["walk forward", "the left leg and the right leg"],
@@ -164,37 +165,34 @@ def test_bad_input_is_one_sentence(
     assert not (tmp_path / "store").exists()
 
 
-def test_offline_hub_id_and_full_disk_exit_with_one_sentence(
-    published, bert_folder, tmp_path
+def test_full_disk_is_one_sentence(
+    published, bert_folder, tmp_path, monkeypatch, capsys
 ):
-    # This needs a process: the hub's client reads its environment at import, and a
-    # limit on file sizes simulates a full disk.
-    root = pathlib.Path(__file__).parents[3]
-    command = (
-        "import resource, sys; from actiongpt_jax import cli, embed;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); cli.run(embed.main)"
+    argv = ("--descriptions", published, "--encoder", bert_folder, "--k", 2)
+    with file_size_limit(1000):
+        assert run(monkeypatch, *argv, "--out", tmp_path / "store") == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "File too large" in last
+    assert not (tmp_path / "store").exists()
+
+
+def test_offline_hub_id_is_one_sentence(published, tmp_path):
+    # This needs a process: the hub's client reads its environment at import.
+    done = subprocess.run(
+        [sys.executable, "-m", "actiongpt_jax.embed", "--descriptions", str(published)]
+        + ["--encoder", "distilbert-base-uncased", "--k", "2", "--out", "store"],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(pathlib.Path(__file__).parents[3]),
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(tmp_path / "hub"),
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    for encoder, words in (
-        ("distilbert-base-uncased", "give the path of a folder"),
-        (str(bert_folder), "File too large"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", command, "--descriptions", str(published)]
-            + ["--encoder", encoder, "--k", "2", "--out", str(tmp_path / "store")],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(root),
-                "JAX_PLATFORMS": "cpu",
-                "HF_HUB_OFFLINE": "1",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "HF_HOME": str(tmp_path / "hub"),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 2, done.stderr
-        assert "Traceback" not in done.stderr
-        last = done.stderr.strip().splitlines()[-1]
-        assert last.startswith("error: ") and words in last
-        assert not (tmp_path / "store").exists()
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "give the path of a folder" in last
+    assert not (tmp_path / "store").exists()
