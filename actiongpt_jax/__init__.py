@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from actiongpt_jax.data.motion import Motion as Motion
     from actiongpt_jax.data.motion import load_motion as load_motion
     from actiongpt_jax.data.motion import save_motion as save_motion
+    from actiongpt_jax.data.motion import save_motions as save_motions
     from actiongpt_jax.data.motion_store import open_store as open_store
     from actiongpt_jax.evaluation.run import evaluate_model as evaluate_model
     from actiongpt_jax.geometry.kinematics import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from actiongpt_jax.nn.sizes import Sizes as Sizes
     from actiongpt_jax.structs import Gaussian as Gaussian
     from actiongpt_jax.text.embeddings.store import open_embeddings as open_embeddings
+    from actiongpt_jax.viewing.webpage import write_page as write_page
 
 _MODULES = {
     "Gaussian": "structs",
@@ -53,6 +55,8 @@ _MODULES = {
     "open_embeddings": "text.embeddings.store",
     "open_store": "data.motion_store",
     "save_motion": "data.motion",
+    "save_motions": "data.motion",
+    "write_page": "viewing.webpage",
 }
 __all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -48,7 +48,6 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     from actiongpt_jax.training.builtin_data import longest_text, use_builtin_data
     from actiongpt_jax.training.host_memory import keep_memory
     from actiongpt_jax.training.loop import train
-    from actiongpt_jax.training.tasks import task_of
     from actiongpt_jax.viewing.comparison import write_comparison
 
     if own_process:
@@ -58,11 +57,10 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     use_builtin_data(config, workdir.parent)
     # Pad all texts to the same length, so that both models share compiled programs.
     config.text.num_tokens = longest_text(config)
-    evaluators = [task_of(config).validation]
-    train(config, workdir, evaluators)
+    train(config, workdir)
     print("training again, on the phrases themselves:")
     config.text.source = "phrase"
-    train(config, baseline, evaluators)
+    train(config, baseline)
     print(validation_table(workdir / "metrics.jsonl", baseline / "metrics.jsonl"))
     page, picture = workdir / "demo.html", workdir / "strip.png"
     models = load_model(workdir), load_model(baseline)

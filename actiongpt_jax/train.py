@@ -54,13 +54,12 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     from actiongpt_jax.training.builtin_data import use_builtin_data
     from actiongpt_jax.training.host_memory import keep_memory
     from actiongpt_jax.training.loop import train
-    from actiongpt_jax.training.tasks import task_of
 
     if own_process:
         keep_memory()
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
-    train(config, workdir, evaluators=[task_of(config).validation])
+    train(config, workdir)
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
 

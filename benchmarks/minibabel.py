@@ -37,7 +37,6 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.terms import masked_term, smooth_l1
-from actiongpt_jax.metrics.validation import ape_ave_terms
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
@@ -94,7 +93,7 @@ def records(workdir, name):
 
 def full(args, workdir):
     steps = ("--config.train.num_steps=60", "--config.data.max_shapes=3")
-    train(configure(args, *steps), workdir, [ape_ave_terms])
+    train(configure(args, *steps), workdir)
     first, *_, last = records(workdir, "val/loss")
     names = ("val/loss", "val/recons_text2rfeats", "val/ape_root", "val/ape_global")
     figures = {name: [round(r[name], 4) for r in (first, last)] for name in names}
@@ -120,7 +119,7 @@ def overfit(args, workdir):
 
 def pairs(args, workdir):
     steps = ("--config.train.num_steps=60", "--config.data.max_shapes=3")
-    train(configure(args, *steps, model="teach"), workdir, [ape_ave_terms])
+    train(configure(args, *steps, model="teach"), workdir)
     first, *_, last = records(workdir, "val/loss")
     names = ("loss", "recons_text2rfeats_0", "recons_text2rfeats_1", "ape_global")
     return {

@@ -36,7 +36,6 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.motionclip import body_points
 from actiongpt_jax.metrics.retrieval import is_recognised, similarities
-from actiongpt_jax.metrics.validation import joint_error_terms
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
@@ -75,7 +74,7 @@ def full(args, workdir):
     config = load_config("motionclip", [f"--config.data.store={args.data}"])
     config.text.store = str(widen(args.text, workdir, config.model.latent_dim))
     config.train.num_steps = 60
-    train(config, workdir, [joint_error_terms])
+    train(config, workdir)
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     first, *_, last = [r for r in map(json.loads, lines) if "val/loss" in r]
     names = ("val/loss", "val/rc", "val/text_cosine", "val/joint_error")
@@ -103,7 +102,7 @@ def small(args, workdir):
     stores = (f"--config.data.store={args.data}", f"--config.text.store={args.text}")
     config = load_config("motionclip:demo", stores)
     config.train.num_steps = args.steps
-    train(config, workdir, [joint_error_terms])
+    train(config, workdir)
     trained = load_model(workdir)
     store, embeddings = open_store(args.data), open_embeddings(args.text)
     items = {split: clips(store, split) for split in ("train", "val")}

@@ -1,5 +1,6 @@
 """Test settings and shared fixtures; JAX is set up for exact comparison."""
 
+import functools
 import itertools
 import os
 import pathlib
@@ -14,7 +15,6 @@ from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.text.descriptions import read_descriptions, write_descriptions
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training.loop import train
-from actiongpt_jax.training.tasks import task_of
 from tests.golden_files import TRAVELLING, WHOLE, GoldenFiles
 
 # A busy machine may be slow: no test asserts a duration.
@@ -100,10 +100,12 @@ def stores(tmp_path_factory):
 def train_debug(stores, tmp_path_factory):
     """Returns `train_debug("temos:debug", *flags)` -> workdir of a trained model.
 
-    It trains one layer for two steps; `flags` can override these settings.
+    It trains one layer for two steps; `flags` can override these settings. Calls with
+    the same arguments share the workdir, so tests must not change its checkpoints.
     """
     motion, text = stores
 
+    @functools.cache
     def run(spec, *flags):
         workdir = tmp_path_factory.mktemp("trained") / "run"
         shape = "--config.data.max_shapes=1", "--config.model.num_layers=1"
@@ -112,7 +114,7 @@ def train_debug(stores, tmp_path_factory):
             [f"--config.data.store={motion}", f"--config.text.store={text}", *shape]
             + ["--config.train.num_steps=2", *flags],
         )
-        train(config, workdir, [task_of(config).validation])
+        train(config, workdir)
         return workdir
 
     return run

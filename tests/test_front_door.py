@@ -1,12 +1,10 @@
 """The public names of `import actiongpt_jax as agpt`, which research scripts use."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
-import nbclient
 import nbformat
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import pytest
 import actiongpt_jax as agpt
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.descriptions import write_published
+from tests.notebooks import execute
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("inference")
 
 @pytest.fixture(scope="module")
 def workdir(train_debug):
-    return train_debug("teach:debug", "--config.train.num_steps=1")
+    return train_debug("teach:debug")
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +79,13 @@ def test_one_duration_applies_to_every_text(model):
 
 
 def test_given_descriptions_are_used(model, tmp_path):
-    file = tmp_path / "own.json"
-    write_published(file, {"walk forward": ["Both arms rise.", "The arms go up high."]})
+    texts = {"walk forward": ["Both arms rise.", "The arms go up high."]}
     (stored,) = agpt.generate_motions(model, "walk forward", 1, fact=0)
-    (own,) = agpt.generate_motions(model, "walk forward", 1, fact=0, descriptions=file)
+    (own,) = agpt.generate_motions(model, "walk forward", 1, fact=0, descriptions=texts)
     assert np.abs(stored.rotations - own.rotations).max() > 1e-5
+    file = write_published(tmp_path / "own.json", texts)
+    (read,) = agpt.generate_motions(model, "walk forward", 1, fact=0, descriptions=file)
+    np.testing.assert_array_equal(read.rotations, own.rotations)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,7 @@ def test_motion_is_shown_in_a_notebook(model, tmp_path):
         nbformat.v4.new_code_cell("import actiongpt_jax as agpt"),
         nbformat.v4.new_code_cell(f"agpt.load_motion({str(path)!r})"),
     ]
-    search = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
-    client.execute(env={**os.environ, "PYTHONPATH": search})
+    execute(notebook, tmp_path)
     (output,) = notebook.cells[1].outputs
     page = output["data"]["text/html"]
     assert "<iframe" in page

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.jsonl import read_lines, read_object
 
@@ -123,6 +124,27 @@ class MotionStore:
         row = self.sequences[sequence]
         frames = slice(row.start, row.start + row.length)
         return self.rotations[frames], self.translation[frames]
+
+    def motion(self, sequence: int, start: int = 0, end: int | None = None) -> Motion:
+        """Reads a part of one sequence.
+
+        Args:
+            sequence: row of the sequence in the table.
+            start: first frame within the sequence.
+            end: one past the last frame; None reads to the end of the sequence.
+
+        Returns:
+            The motion as it was captured, in memory, without text.
+        """
+        row = self.sequences[sequence]
+        first = row.start + start
+        frames = slice(first, row.start + (row.length if end is None else end))
+        return Motion(
+            np.array(self.rotations[frames]),
+            np.array(self.translation[frames]),
+            self.fps,
+            hands=None if self.hands is None else np.array(self.hands[frames]),
+        )
 
     def report(self) -> dict[str, Any]:
         """Reads the report that was written when the store was made."""

@@ -14,6 +14,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.series import series_frames, series_mode, series_prompts
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.text.descriptions import DescriptionSource
 
 
 def generate_motions(
@@ -29,7 +30,7 @@ def generate_motions(
     window: int = WINDOW,
     diverse: str | None = None,
     embeddings: str | pathlib.Path | None = None,
-    descriptions: str | pathlib.Path | None = None,
+    descriptions: DescriptionSource | None = None,
     progress: bool = False,
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
@@ -56,7 +57,8 @@ def generate_motions(
             'both'. None takes 'latent', or 'descriptions' for several samples of a
             model that draws no latents.
         embeddings: embedding store; None takes the one of training, if it still exists.
-        descriptions: file or folder of descriptions, embedded when needed.
+        descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
+            embedded when needed.
         progress: whether to show a progress bar on stderr.
 
     Returns:

@@ -12,7 +12,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import DEFAULT
-from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.descriptions import DescriptionSource, read_descriptions
 from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.store import open_embeddings
 
@@ -22,7 +22,7 @@ class PhraseEmbedder:
 
     For a model that reads one vector per text, a phrase has a single token, which is
     that vector.
-    A phrase's descriptions are taken from a descriptions file if one is given,
+    A phrase's descriptions are taken from the given descriptions if there are any,
     else from the embedding store; a phrase without any is embedded itself, with a
     warning. The text encoder is loaded only when something must be embedded.
     """
@@ -31,7 +31,7 @@ class PhraseEmbedder:
         self,
         config: Config,
         store: str | pathlib.Path | None = None,
-        descriptions: str | pathlib.Path | None = None,
+        descriptions: DescriptionSource | None = None,
     ):
         """Opens the embedding store and the descriptions, if there are any.
 
@@ -39,7 +39,8 @@ class PhraseEmbedder:
             config: config of the trained model.
             store: embedding store; None takes the one of training, if it is still
                 there.
-            descriptions: JSONL file, folder or published JSON file of descriptions.
+            descriptions: JSONL file, folder or published JSON file of descriptions, or
+                texts, {phrase: [texts]}.
 
         Raises:
             InputError: if the store was made with another encoder than the model's.

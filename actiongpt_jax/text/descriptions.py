@@ -22,6 +22,9 @@ from actiongpt_jax.text.description import (
 )
 from actiongpt_jax.text.prompts import DEFAULT as DEFAULT_PROMPT
 
+# Where descriptions come from: a file or folder, or texts, {phrase: [texts]}.
+DescriptionSource = str | os.PathLike[str] | Mapping[str, Sequence[str]]
+
 _NAMED_AT_MOST = 5
 
 
@@ -161,20 +164,36 @@ def _setting(record: Description) -> str:
     return ask_setting(record.prompt_version, record.parameters, record.endpoint)
 
 
-def read_descriptions(path: str | os.PathLike) -> Descriptions:
-    """Reads a JSONL file, a folder of such files, or a published JSON file.
+def read_descriptions(source: DescriptionSource) -> Descriptions:
+    """Reads a JSONL file, a folder of such files, a published JSON file, or a mapping.
 
     Args:
-        path: a `*.jsonl` file; or a folder, whose `*.jsonl` files (or `*.json` files,
+        source: a `*.jsonl` file; or a folder, whose `*.jsonl` files (or `*.json` files,
             if there are no others) are merged in the order of their names; or a
-            `{phrase: [texts]}` JSON file.
+            `{phrase: [texts]}` JSON file; or such a mapping itself.
 
     Raises:
         FileNotFoundError: if the file does not exist.
         InputError: if a line or value is not a description. A truncated last line is
             skipped and listed in `Descriptions.truncated`.
     """
-    path = pathlib.Path(path)
+    truncated: list[Truncated] = []
+    if isinstance(source, Mapping):
+        where = "descriptions"
+        records = _described(source, where)
+    else:
+        where = str(source)
+        records = _read_files(pathlib.Path(source), truncated)
+    if not records:
+        raise InputError(
+            f"{where} must hold at least one description, but has none; describe some"
+            " phrases first"
+        )
+    return Descriptions(records, where, [line.where for line in truncated])
+
+
+def _read_files(path: pathlib.Path, truncated: list[Truncated]) -> list[Description]:
+    """Reads a file or a folder; appends truncated last lines to `truncated`."""
     if not path.exists():
         raise FileNotFoundError(
             f"no descriptions at {path}; make synthetic ones with `python -m"
@@ -191,19 +210,13 @@ def read_descriptions(path: str | os.PathLike) -> Descriptions:
                 " such file; give the folder or file that `describe` wrote"
             )
     records: list[Description] = []
-    truncated: list[Truncated] = []
     for file in files:
         published = None if file.suffix == ".jsonl" else _read_published(file)
         if published is None:
             lines = read_lines(file, "repair or remove the line", truncated.append)
             published = (from_json(line.value, line.where) for line in lines)
         records += published
-    if not records:
-        raise InputError(
-            f"{path} must hold at least one description, but has none; describe some"
-            " phrases first"
-        )
-    return Descriptions(records, path, [line.where for line in truncated])
+    return records
 
 
 def write_descriptions(
@@ -256,15 +269,21 @@ def _read_published(file: pathlib.Path) -> list[Description] | None:
             f"{file} must hold an object {{phrase: [texts]}}, got a"
             f" {type(document).__name__}"
         )
+    return _described(document, str(file))
+
+
+def _described(document: Mapping[str, Sequence[str]], where: str) -> list[Description]:
+    """Returns the records of the published form, `{phrase: [texts]}`."""
     records = []
     for phrase, texts in document.items():
-        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+        listed = isinstance(texts, list | tuple)
+        if not listed or not all(isinstance(text, str) for text in texts):
             raise InputError(
-                f"{file}: the value of {phrase!r} must be a list of texts, got"
-                f" {json.dumps(texts)[:60]}"
+                f"{where}: the value of {phrase!r} must be a list of texts, got"
+                f" {repr(texts)[:60]}"
             )
         for index, text in enumerate(texts):
-            records.append(checked(Description(phrase, index, text), str(file)))
+            records.append(checked(Description(phrase, index, text), where))
     return records
 
 

@@ -41,7 +41,7 @@ from actiongpt_jax.training.writers import MetricWriter
 def train(
     config: Config,
     workdir: str | pathlib.Path,
-    evaluators: Sequence[ValidationTerms] = (),
+    evaluators: Sequence[ValidationTerms] | None = None,
 ) -> TrainState:
     """Trains a model, from the workdir's last checkpoint if there is one.
 
@@ -52,7 +52,8 @@ def train(
     Args:
         config: the config of the run; see `configs/`.
         workdir: folder of the run; it is made if it does not exist.
-        evaluators: pure functions that add figures to each validation.
+        evaluators: pure functions that add figures to each validation; None takes the
+            one of the model's `Task`, position and variance errors.
 
     Returns:
         The final state.
@@ -92,7 +93,7 @@ def train(
 
     def validation_terms(outputs, batch):
         terms = terms_fn(outputs, batch)
-        for evaluator in evaluators:
+        for evaluator in [task.validation] if evaluators is None else evaluators:
             terms |= evaluator(outputs, batch, normalizer)
         return terms
 

@@ -90,21 +90,20 @@ def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motio
 
 def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
     """Returns the captured motion of a series, with its phrases."""
-    start = store.sequences[actions[0].sequence].start
-    ends = [action.start for action in actions[1:]] + [actions[-1].end]
-    rows = slice(start + actions[0].start, start + ends[-1])
-    motion = _canonical(store.rotations[rows], store.translation[rows])
     begins = [action.start for action in actions]
+    ends = [*begins[1:], actions[-1].end]
+    motion = store.motion(actions[0].sequence, begins[0], ends[-1])
     return dataclasses.replace(
-        motion,
+        _canonical(motion),
         text=tuple(action.phrase for action in actions),
         lengths=tuple(e - b for b, e in zip(begins, ends, strict=True)),
     )
 
 
-def _canonical(rotations: np.ndarray, translation: np.ndarray) -> Motion:
+def _canonical(motion: Motion) -> Motion:
     """Turns a motion to the first heading of generated motions."""
-    features = rot_velocity.encode(axis_angle_to_matrix(rotations), translation)
+    matrices = axis_angle_to_matrix(motion.rotations)
+    features = rot_velocity.encode(matrices, motion.translation)
     matrices, moved = rot_velocity.decode(features)
     return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
 

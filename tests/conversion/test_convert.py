@@ -24,10 +24,9 @@ from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.trained import load_model
-from actiongpt_jax.models.build import build
-from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.training import checkpoints
-from tests.conversion.torch_writer import TorchFile, save_state
+from tests.conversion.states import WIDTH, small_temos_state, state_dict
+from tests.conversion.torch_writer import TorchFile, save_state, write_stats
 from tests.models.goldens import MOTION, NETWORK, frame_mask
 
 PUBLISHED = {
@@ -37,34 +36,11 @@ PUBLISHED = {
     "temos_teach/actiongpt_teach_small.ckpt": "teach",
     "motionclip/motionclip_small.pth.tar": "motionclip",
 }
-# The width of MiniLM, whose embeddings the tests' store holds.
-WIDTH = 384
-
-
-def write_stats(folder, mean, std):
-    folder.mkdir(exist_ok=True)
-    for name, array in (("rfeats_mean", mean), ("rfeats_std", std)):
-        file = TorchFile()
-        file.write(folder / f"{name}.pt", file.tensor(np.asarray(array, np.float32)))
-    return folder
-
-
-def state_dict(config, width, draw):
-    """Returns the tensors of a TEMOS model; `draw(shape)` makes each of them."""
-    config.text.width = width
-    shapes = jax.eval_shape(
-        build(config).init, jax.random.key(0), *example_inputs(config)
-    )
-    drawn = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
-    return from_torch.to_state_dict(config, drawn)
 
 
 @pytest.fixture(scope="module")
 def small_state():
-    """Returns a random state dict of a small TEMOS that fits the tests' stores."""
-    rng = np.random.default_rng(0)
-    config = load_config("temos:debug")
-    return state_dict(config, WIDTH, lambda x: 0.1 * rng.standard_normal(x, np.float32))
+    return small_temos_state()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -118,3 +118,12 @@ def save_state(path, state: dict, **more):
     file = TorchFile()
     tensors = {key: file.tensor(value) for key, value in state.items()}
     return file.write(path, {"state_dict": tensors, **more})
+
+
+def write_stats(folder, mean, std):
+    """Writes the mean and the deviation of features, as the authors do."""
+    folder.mkdir(exist_ok=True)
+    for name, array in (("rfeats_mean", mean), ("rfeats_std", std)):
+        file = TorchFile()
+        file.write(folder / f"{name}.pt", file.tensor(np.asarray(array, np.float32)))
+    return folder

@@ -77,6 +77,11 @@ def test_round_trip_through_memory_maps(tmp_path):
         rotations, translation = store.frames(seed)
         np.testing.assert_array_equal(rotations, arrays["rotations"])
         np.testing.assert_array_equal(translation, arrays["translation"])
+        part = store.motion(seed, 2, 18)
+        assert (part.fps, part.text) == (30, ())
+        for name, want in arrays.items():
+            np.testing.assert_array_equal(getattr(part, name), want[2:18])
+        np.testing.assert_array_equal(store.motion(seed).translation, translation)
         assert store.sequences[seed].betas == (0.5, -0.25)
         assert store.labels_by_sequence[seed] == [
             Label(seed, 2, 18, f"phrase {seed}", "frame")
@@ -100,7 +105,8 @@ def test_store_without_hands(tmp_path):
     meta = tmp_path / "store" / "meta.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"hands": False}))
     (tmp_path / "store" / "hands.npy").unlink()
-    assert open_store(tmp_path / "store").hands is None
+    store = open_store(tmp_path / "store")
+    assert store.hands is None and store.motion(0).hands is None
 
 
 @pytest.mark.parametrize(

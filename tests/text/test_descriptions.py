@@ -71,6 +71,16 @@ def test_published_form_is_read_back_as_written(tmp_path):
     assert json.loads(path.read_text()) == published
     chosen = read_descriptions(path).select(k=2)
     assert {p: [r.text for r in rs] for p, rs in chosen.items()} == published
+    assert dict(read_descriptions(published)) == dict(read_descriptions(path))
+
+
+def test_invalid_mappings_are_rejected():
+    with pytest.raises(InputError, match="'walk' must be a list of texts, got 'They"):
+        read_descriptions({"walk": "They walk."})
+    with pytest.raises(InputError, match="phrase must not be empty"):
+        read_descriptions({" ": ["They walk."]})
+    with pytest.raises(InputError, match="at least one description"):
+        read_descriptions({})
 
 
 def test_reads_real_description_files(shared_file):

@@ -20,7 +20,7 @@ from actiongpt_jax.files.atomic import (
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.text import aggregate
-from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.descriptions import DescriptionSource, read_descriptions
 from actiongpt_jax.text.embeddings.index import (
     FORMAT,
     INDEX,
@@ -254,7 +254,7 @@ class Inputs:
 
 
 def gather(
-    descriptions: str | os.PathLike | None,
+    descriptions: DescriptionSource | None,
     phrases: Iterable[str] = (),
     *,
     k: int,
@@ -266,7 +266,8 @@ def gather(
     """Selects the descriptions to embed and adds phrases without descriptions.
 
     Args:
-        descriptions: file or folder of descriptions; None for `phrases` alone.
+        descriptions: file or folder of descriptions, or texts, {phrase: [texts]}; None
+            for `phrases` alone.
         phrases: further phrases; spaces around them and empty phrases are ignored.
         k: number of descriptions joined per phrase.
         how: how the descriptions are joined, one of `choices.AGGREGATIONS`.

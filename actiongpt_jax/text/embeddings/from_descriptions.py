@@ -1,4 +1,4 @@
-"""Makes an embedding store from a file of descriptions."""
+"""Makes an embedding store from descriptions."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.text import aggregate, encoders
+from actiongpt_jax.text.descriptions import DescriptionSource
 from actiongpt_jax.text.embeddings.builder import (
     build_embedding_store,
     count_texts,
@@ -19,7 +20,7 @@ from actiongpt_jax.text.embeddings.builder import (
 
 def embed_descriptions(
     out: str | os.PathLike,
-    descriptions: str | os.PathLike | None,
+    descriptions: DescriptionSource | None,
     encoder: str,
     *,
     k: int = 4,
@@ -37,8 +38,8 @@ def embed_descriptions(
 
     Args:
         out: folder of the store to make.
-        descriptions: JSONL file, folder of such files, or {phrase: [texts]} JSON;
-            None for `phrases` alone.
+        descriptions: JSONL file, folder of such files, {phrase: [texts]} JSON, or such
+            a mapping itself; None for `phrases` alone.
         encoder: 'minilm', a model's folder, or a Hugging Face id.
         k: descriptions joined per phrase.
         phrases: further phrases, stored without descriptions.
