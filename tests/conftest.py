@@ -100,18 +100,24 @@ def stores(tmp_path_factory):
 def train_debug(stores, tmp_path_factory):
     """Returns `train_debug("temos:debug", *flags)` -> workdir of a trained model.
 
-    It trains one layer for two steps; `flags` can override these settings. Calls with
-    the same arguments share the workdir, so tests must not change its checkpoints.
+    It trains one layer for two steps on motions of at most 64 frames; `flags` can
+    override these settings. Calls with the same arguments share the workdir, so tests
+    must not change its checkpoints.
     """
     motion, text = stores
 
     @functools.cache
     def run(spec, *flags):
         workdir = tmp_path_factory.mktemp("trained") / "run"
-        shape = "--config.data.max_shapes=1", "--config.model.num_layers=1"
+        small = [
+            "--config.data.max_shapes=1",
+            "--config.data.max_frames=64",
+            "--config.text.num_tokens=96",  # any text, so that programs are shared
+            "--config.model.num_layers=1",
+        ]
         config = load_config(
             spec,
-            [f"--config.data.store={motion}", f"--config.text.store={text}", *shape]
+            [f"--config.data.store={motion}", f"--config.text.store={text}", *small]
             + ["--config.train.num_steps=2", *flags],
         )
         train(config, workdir)

@@ -1,7 +1,6 @@
 """Evaluation: its figures, the scores of real motion, resuming, and bad input."""
 
 import dataclasses
-import functools
 import json
 import shlex
 import shutil
@@ -48,9 +47,7 @@ def small_batches():
 @pytest.fixture(scope="module")
 def runs(train_debug):
     """Returns `workdir(model)`, each trained once for two steps."""
-    return functools.cache(
-        lambda model: train_debug(f"{model}:debug", "--config.data.max_frames=64")
-    )
+    return lambda model: train_debug(f"{model}:debug")
 
 
 @pytest.fixture(scope="module")
