@@ -16,7 +16,7 @@ from actiongpt_jax.errors import InputError
 def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("app", __doc__)
-    cli.add_model_flags(parser, "those stored with the motions, only displayed")
+    cli.add_model_flags(parser, "those stored with the motions, for display only")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address of this machine to listen on")
     add("--port", type=int, default=8017, help="port to listen on; 0 picks a free one")

@@ -9,14 +9,14 @@ from typing import Literal, get_args
 Align = Literal["full", "translation", "none"]
 Protocol = Literal["paper", "reference"]
 
-# How an action of a series is aligned with the end of the one before.
+# How an action of a series is aligned with the end of the previous one.
 ALIGN: tuple[Align, ...] = get_args(Align)
 # Length of the slerp transition between two actions, in frames.
 WINDOW = 8
-# How several texts are combined. 'past': each action reads how the motion before ended.
-# 'independent': actions are generated separately, then joined. 'joined': all texts in
-# one prompt. 'off': a separate motion for each text. The second and third are the
-# baselines of the TEACH paper.
+# How several texts are combined. 'past': each action reads how the previous motion
+# ended. 'independent': actions are generated separately, then joined. 'joined': all
+# texts in one prompt. 'off': a separate motion for each text. The second and third are
+# the baselines of the TEACH paper.
 SERIES = ("past", "independent", "joined", "off")
 # Source of variation between the samples of one text.
 DIVERSE = ("latent", "descriptions", "both")

@@ -52,7 +52,9 @@ def command_parser(name: str, description: str | None) -> Parser:
     return Parser(prog=prog, description=description)
 
 
-def add_checkpoint_flag(parser: argparse.ArgumentParser, note: str = "") -> None:
+def add_checkpoint_flag(
+    parser: argparse.ArgumentParser, note: str = "checkpoint: "
+) -> None:
     """Adds --checkpoint: 'latest', 'best' or the number of a step.
 
     Args:
@@ -79,14 +81,17 @@ def add_model_flags(
     add = parser.add_argument
     add("--workdir", required=True, help="folder of a training run or a conversion")
     add_checkpoint_flag(parser)
-    add("--embeddings", help="embedding store (default: the one of training)")
-    add("--descriptions", help=f"file or folder of texts (default: {descriptions})")
+    add("--embeddings", help="embedding store (default: the one used in training)")
+    add(
+        "--descriptions",
+        help=f"file or folder of descriptions (default: {descriptions})",
+    )
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags for sampling motions and joining actions."""
     add = parser.add_argument
-    mode = "default: past if the model reads the motion before, else off"
+    mode = "default: past if the model reads the previous motion, else off"
     add("--series", choices=SERIES, help=f"how several texts are combined ({mode})")
     add("--align", choices=ALIGN, default="full", help="how actions are joined")
     length = "length of the slerp transition between actions, in frames"
@@ -99,7 +104,12 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     add("--fact", type=number, default=1.0, help=scale)
     mean = {"action": "store_const", "const": 0.0, "default": argparse.SUPPRESS}
     add("--mean", dest="fact", **mean, help="the same as --fact 0")
-    add("--seed", type=at_least(0, 2**32 - 1), default=0, help="seed of all draws")
+    add(
+        "--seed",
+        type=at_least(0, 2**32 - 1),
+        default=0,
+        help="seed of all random numbers",
+    )
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -124,7 +124,8 @@ def base_config() -> Config:
     config.text = ml_collections.ConfigDict()
     config.text.store = ""
     config.text.source = "descriptions"
-    # None takes the value of the store; another value than the store's is an error.
+    # The text encoder. None takes the one that the store records; any other value must
+    # equal it.
     config.text.encoder = placeholder(str)
     config.text.k = placeholder(int)
     config.text.aggregation = placeholder(str)

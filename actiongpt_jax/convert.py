@@ -22,15 +22,19 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("source", nargs="?", help=".ckpt, .pth.tar, or the folder of a run")
     add("--out", required=True, help="workdir to make; with --back a file to write")
-    stats = "folder or files with mean and deviation of the features (.pt or .npy)"
+    stats = "folder or files with mean and std of the features (.pt or .npy)"
     add("--stats", nargs="+", default=[], help=stats)
     add("--body", help="model file of SMPL or SMPL-H (.npz or .pkl)")
     texts = (
-        "texts of its training, which the file does not record: descriptions for "
+        "texts of the training, which the file does not record: descriptions for "
         "Action-GPT, phrase for the original TEMOS, TEACH and MotionCLIP"
     )
     add("--texts", choices=CONVERTED_TEXTS, default="descriptions", help=texts)
-    add("--num-heads", type=int, help="number of attention heads (default: published)")
+    add(
+        "--num-heads",
+        type=int,
+        help="number of attention heads (default: the file's, or 4)",
+    )
     add("--back", metavar="WORKDIR", help="workdir to write as a PyTorch state dict")
     cli.add_checkpoint_flag(parser, "checkpoint for --back: ")
     return parser

@@ -58,7 +58,7 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     # Pad all texts to the same length, so that both models share compiled programs.
     config.text.num_tokens = longest_text(config)
     train(config, workdir)
-    print("training again, on the phrases themselves:")
+    print("training the second model, on the phrases themselves:")
     config.text.source = "phrase"
     train(config, baseline)
     print(validation_table(workdir / "metrics.jsonl", baseline / "metrics.jsonl"))

@@ -22,21 +22,25 @@ def make_parser() -> cli.Parser:
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
     add = parser.add_argument
-    add("--data", help="motion store (default: the one of training)")
+    add("--data", help="motion store (default: the one used in training)")
     add("--split", default="val", help="split of the store: train, val or test")
     add(
         "--limit",
         type=cli.at_least(1),
         help="number of motions to evaluate (default: all)",
     )
-    normal = "how motions are normalized before errors are measured"
+    normal = "position and variance errors as in the paper or its published code"
     add("--protocol", choices=PROTOCOLS, default="paper", help=normal)
     add("--body", help="SMPL or SMPL-H file, for the heels of the reference protocol")
     trained = "run of configs/evaluator.py, to measure how motions fit their texts"
     add("--evaluator", metavar="WORKDIR", help=trained)
     many = "number of texts, ten motions each, for --evaluator to compare"
     add("--multimodality", "-m", type=cli.at_least(0), default=20, help=many)
-    add("--baselines", action="store_true", help=f"add {' and '.join(BASELINES)}")
+    add(
+        "--baselines",
+        action="store_true",
+        help=f"also measure {' and '.join(BASELINES)}",
+    )
     add("--out", help="JSON file (default: one in the workdir's folder evaluation/)")
     return parser
 

@@ -5,7 +5,7 @@ r"""Generates motions from phrases with a trained model.
 
 With a TEACH model, several texts make one series of actions; with other models, each
 text makes a separate motion. `--series` chooses: 'past' lets each action read how the
-motion before ended, 'independent' generates the actions separately and joins them,
+previous motion ended, 'independent' generates the actions separately and joins them,
 'joined' puts all texts into one prompt, 'off' makes a separate motion for each text.
 """
 
@@ -24,7 +24,12 @@ def make_parser() -> cli.Parser:
     add("--seconds", action="append", type=float, help=duration)
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
-    add("--layout", choices=COLUMNS, default="smplh", help="columns of the poses")
+    add(
+        "--layout",
+        choices=COLUMNS,
+        default="smplh",
+        help="column layout of the npz files",
+    )
     add("--out", default="motions", help="folder of the npz files")
     return parser
 

@@ -2,7 +2,7 @@
 
     python -m actiongpt_jax.verify runs/teach --card CARD.md
 
-The exit code is 1 if an array is not.
+The exit code is 1 if any array is not finite or not used.
 """
 
 from collections.abc import Sequence

@@ -294,11 +294,11 @@ def _train_and_evaluate(
     return json.loads(pathlib.Path(result["path"]).read_text())
 
 
-def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, Any]:
+def summary(results: list[dict[str, Any]], known: Collection[str]) -> dict[str, Any]:
     """Averages the results of several seeds.
 
     Args:
-        found: results that `evaluate` wrote, one per seed.
+        results: results that `evaluate` wrote, one per seed.
         known: phrases that occur in training.
 
     Returns:
@@ -309,17 +309,17 @@ def summary(found: list[dict[str, Any]], known: Collection[str]) -> dict[str, An
     """
     columns = [
         {name: one["ape_ave"]["mean"][name][0] for name in paper.COLUMNS}
-        for one in found
+        for one in results
     ]
-    novelty = [by_novelty(one["by_phrase"], known) for one in found]
+    novelty = [by_novelty(one["by_phrase"], known) for one in results]
     line = {
-        "motions": found[0]["motions"],
+        "motions": results[0]["motions"],
         "figures": {name: _mean(columns, name) for name in paper.COLUMNS},
         "spread": {name: _spread(columns, name) for name in paper.COLUMNS},
     }
     groups = {name: [one[name] for one in novelty] for name in novelty[0]}
-    if "retrieval" in found[0]:
-        groups["retrieval"] = [_retrieval(one["retrieval"]) for one in found]
+    if "retrieval" in results[0]:
+        groups["retrieval"] = [_retrieval(one["retrieval"]) for one in results]
     for name, ours in groups.items():
         line[name] = {
             key: value
@@ -361,25 +361,25 @@ def by_novelty(
     return groups
 
 
-def _retrieval(found: Mapping[str, Any]) -> dict[str, float]:
+def _retrieval(result: Mapping[str, Any]) -> dict[str, float]:
     """Returns R-precision in pools of texts, and FID, of one evaluation."""
     sides = {"": "generated", "real_": "real", "shuffled_": "shuffled_texts"}
     figures = {
-        f"{prefix}top{k}": found[side]["pool"][f"top{k}"]
+        f"{prefix}top{k}": result[side]["pool"][f"top{k}"]
         for prefix, side in sides.items()
         for k in (1, 2, 3)
         # A pool of one text is always right, so it is left out.
-        if "pool" in found.get(side, {})
+        if "pool" in result.get(side, {})
     }
     if figures:
-        figures |= {"pool": found["real"]["pool"]["pool"]}
-    return figures | ({"fid": found["fid"]["generated"]} if "fid" in found else {})
+        figures |= {"pool": result["real"]["pool"]["pool"]}
+    return figures | ({"fid": result["fid"]["generated"]} if "fid" in result else {})
 
 
-def _mean(found: list[dict[str, float]], name: str) -> float:
-    return round(statistics.fmean(one[name] for one in found), 4)
+def _mean(results: list[dict[str, float]], name: str) -> float:
+    return round(statistics.fmean(one[name] for one in results), 4)
 
 
-def _spread(found: list[dict[str, float]], name: str) -> float:
-    values = [one[name] for one in found]
+def _spread(results: list[dict[str, float]], name: str) -> float:
+    values = [one[name] for one in results]
     return round(max(values) - min(values), 4)

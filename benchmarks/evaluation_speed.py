@@ -73,17 +73,17 @@ def run(clips, protocol):
 
         begin = time.perf_counter()
         measure_cases(cases, store, shifted, journal, protocol, on_case=count)
-        judged = time.perf_counter() - begin
-        found = summarise(journal, protocol, store.fps)
+        measured = time.perf_counter() - begin
+        result = summarise(journal, protocol, store.fps)
         seconds = time.perf_counter() - begin
     return {
         "clips": clips,
         "frames": int(frames.sum()),
         "seconds": round(seconds, 1),
-        "of_that_summary": round(seconds - judged, 1),
+        "of_that_summary": round(seconds - measured, 1),
         "peak_mb_after_a_fifth": round(peaks[0]),
         "peak_mb": round(peaks[-1]),
-        "ape_root": round(found["ape_ave"]["mean"]["ape_root"][0], 4),
+        "ape_root": round(result["ape_ave"]["mean"]["ape_root"][0], 4),
     }
 
 

@@ -81,15 +81,15 @@ def evaluate(workdir: pathlib.Path, args: argparse.Namespace) -> dict[str, Any]:
     known = np.isin(phrases, sorted(evaluator.known_phrases() or ()))
     rows: dict[str, Any] = {"evaluator": evaluator.hash}
     for name, among in (("all", np.ones_like(known)), ("known_phrases", known)):
-        names, own = np.unique(phrases[among], return_inverse=True)
+        names, own_text = np.unique(phrases[among], return_inverse=True)
         if len(names) < 2:  # a pool of one text is always right
             continue
         texts = evaluator.texts(list(names))
-        shuffled = own[np.random.default_rng(0).permutation(len(own))]
+        shuffled = own_text[np.random.default_rng(0).permutation(len(own_text))]
         rows[name] = {
-            "motions": len(own),
+            "motions": len(own_text),
             "phrases": len(names),
-            "real": r_precision(motions[among], texts, own),
+            "real": r_precision(motions[among], texts, own_text),
             "shuffled_texts": r_precision(motions[among], texts, shuffled),
         }
     return rows

@@ -102,7 +102,7 @@ def main(argv):
         "--descriptions",
         help="file of descriptions (default: the one in the motion store)",
     )
-    add("--embeddings", help="embedding store (default: the one of training)")
+    add("--embeddings", help="embedding store (default: the one used in training)")
     add("--builtin", action="store_true", help="use phrases of the built-in corpus")
     add("--seconds", type=float, default=3.0, help="length of each action")
     add("--out", default="gallery.html")
@@ -185,17 +185,21 @@ def text_sections(model, phrases):
             prompt: [r.text for r in records if r.prompt == prompt]
             for prompt in PROMPTS
         }
-        found = {prompt: own for prompt, own in texts.items() if own}
-        if found:
+        by_prompt = {
+            prompt: descriptions
+            for prompt, descriptions in texts.items()
+            if descriptions
+        }
+        if by_prompt:
             requests = [
-                model.request(phrase, own[: model.trained.config.text.k])
-                for own in found.values()
+                model.request(phrase, descriptions[: model.trained.config.text.k])
+                for descriptions in by_prompt.values()
             ]
             listed = "".join(
-                f"<li><b>{prompt}</b>: {html.escape(own[0])}</li>"
-                for prompt, own in found.items()
+                f"<li><b>{prompt}</b>: {html.escape(descriptions[0])}</li>"
+                for prompt, descriptions in by_prompt.items()
             )
-            frame = show(model, model.motions(requests), list(found))
+            frame = show(model, model.motions(requests), list(by_prompt))
             yield f"{phrase}: the prompts", f"<ul>{listed}</ul>{frame}"
     for phrase in phrases["one versus four"]:
         texts = model.known.texts(phrase)[:4] if phrase in model.known else []

@@ -43,15 +43,15 @@ def prepare(work: Workload) -> tuple[dict[str, Any], dict[str, float]]:
         if work.clip:
             vectors = np.asarray(features.pooled)
             vectors = vectors.reshape(work.batch, work.k, -1).mean(1)[:, None]
-            found = vectors, np.ones(vectors.shape[:2], bool)
+            result = vectors, np.ones(vectors.shape[:2], bool)
         else:
             states = np.asarray(features.tokens)
             states = states.reshape(work.batch, work.k, *states.shape[1:])
-            found = aggregate(
+            result = aggregate(
                 states, mask.reshape(work.batch, work.k, -1), "reference_mean"
             )
-        tokens.append(found[0])
-        masks.append(found[1])
+        tokens.append(result[0])
+        masks.append(result[1])
         shortest = longest // 2 if work.padded else longest
         lengths = rng.integers(shortest, longest + 1, work.batch)
         lengths[0] = longest
@@ -116,22 +116,22 @@ def check(work: Workload) -> dict[str, np.ndarray]:
         (total, (outputs, terms)), gradients = loss(state.params)
         generated = generate(state.params)
     inert = jax.tree.map(jnp.zeros_like, state.unused)
-    found = {f"outputs/{n}": a for n, a in outputs.items() if a is not None}
-    found |= {f"terms/{name}": array for name, array in terms.items()}
-    found |= {"terms/total": total, "outputs/generated": generated}
+    result = {f"outputs/{n}": a for n, a in outputs.items() if a is not None}
+    result |= {f"terms/{name}": array for name, array in terms.items()}
+    result |= {"terms/total": total, "outputs/generated": generated}
     by_torch_name = to_state_dict(config, {"params": gradients, "unused": inert})
-    found |= {
+    result |= {
         f"gradients/{name}": array
         for name, array in by_torch_name.items()
         if not name.endswith(".pe")
     }
     for part in work.parts:
         if work.clip:
-            found["texts/vectors"] = batch["text"]
+            result["texts/vectors"] = batch["text"]
         else:
             mask = batch[f"token_mask{part}"][..., None]
-            found[f"texts/states{part}"] = np.where(mask, batch[f"tokens{part}"], 0)
-    return {name: np.asarray(array) for name, array in found.items()}
+            result[f"texts/states{part}"] = np.where(mask, batch[f"tokens{part}"], 0)
+    return {name: np.asarray(array) for name, array in result.items()}
 
 
 def make(work: Workload, case: str) -> Runner:

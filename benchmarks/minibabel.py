@@ -161,9 +161,9 @@ def series(args, workdir, count=32, length=4, steps=500):
     distance = nearness.distances(
         nearness.joints_of(actions), nearness.clips_of(store, items)
     )
-    found = nearness.own_nearer(distance, names, [item.phrase for item in items])
+    result = nearness.own_nearer(distance, names, [item.phrase for item in items])
     sizes = {"phrases": len(typical), "clips": len(items), "series": count}
-    return {"steps": steps, **sizes, "actions": len(actions), **found}
+    return {"steps": steps, **sizes, "actions": len(actions), **result}
 
 
 def text_matters(args, workdir):

@@ -111,20 +111,20 @@ def small(args, workdir):
     for start in range(0, len(real["poses"]), BATCH):
         batch = {name: array[start : start + BATCH] for name, array in real.items()}
         outputs = run(trained.model, trained.variables, batch)
-        for found, one in zip((latents, decoded, from_text), outputs, strict=True):
-            found.append(np.asarray(one))
+        for result, one in zip((latents, decoded, from_text), outputs, strict=True):
+            result.append(np.asarray(one))
     names = phrases(items["train"] + items["val"])
     texts = np.stack([embeddings.pooled(name) for name in names])
-    own = [names.index(phrase) for _, phrase in middle_windows(items["val"])]
+    own_phrase = [names.index(phrase) for _, phrase in middle_windows(items["val"])]
     scores = np.asarray(similarities(np.concatenate(latents), texts))
-    valid = np.eye(len(names), dtype=bool)[own]
+    valid = np.eye(len(names), dtype=bool)[own_phrase]
     points, before = joints(real["poses"]), joints(known["poses"])
     mean = distance(before.mean((0, 1)), points)
     error = distance(joints(np.concatenate(decoded)), points)
-    most = np.bincount(own).max() / len(own)
+    most = np.bincount(own_phrase).max() / len(own_phrase)
     return {
         "steps": args.steps,
-        "windows": {split: len(found) for split, found in items.items()},
+        "windows": {split: len(result) for split, result in items.items()},
         "joint_error": round(error, 4),
         "mean_pose": round(mean, 4),
         "ratio": round(error / mean, 4),
@@ -142,17 +142,17 @@ def poses_of(store, items, embeddings):
     """Returns the poses, masks and texts of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
     batches = WindowBatches(store, items, embeddings, plan, seed=None)
-    found = {}
+    result = {}
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)
         order = raw.pop("item")
         batch = pose_batch(jax.tree.map(jnp.asarray, raw))
         for name, array in batch.items():
-            rows = found.setdefault(name, [None] * len(items))
+            rows = result.setdefault(name, [None] * len(items))
             for row, item in zip(np.asarray(array), order, strict=True):
                 if item >= 0:
                     rows[item] = row
-    return {name: np.stack(rows) for name, rows in found.items()}
+    return {name: np.stack(rows) for name, rows in result.items()}
 
 
 @jax.jit
@@ -166,8 +166,8 @@ def joints(poses):
     return np.concatenate([np.asarray(_joints(part)) for part in parts])
 
 
-def distance(found, real):
-    return float(np.linalg.norm(found - real, axis=-1).mean())
+def distance(result, real):
+    return float(np.linalg.norm(result - real, axis=-1).mean())
 
 
 def nearest(known, real):

@@ -65,8 +65,8 @@ def _to_all(
     joints: jax.Array, clips: jax.Array, lengths: jax.Array, figure: str
 ) -> jax.Array:
     one = functools.partial(ape_ave, protocol="paper")
-    found = jax.vmap(lambda clip, length: one(joints, clip, length))(clips, lengths)
-    return jnp.asarray(found[figure])
+    result = jax.vmap(lambda clip, length: one(joints, clip, length))(clips, lengths)
+    return jnp.asarray(result[figure])
 
 
 def own_nearer(
@@ -91,10 +91,10 @@ def own_nearer(
         [distance[:, of_clip == i].mean(1) for i in range(len(names))], axis=1
     )
     target = np.array([names.index(phrase) for phrase in phrases])
-    own = means[np.arange(len(target)), target]
+    own_distance = means[np.arange(len(target)), target]
     others = np.ones_like(means, bool)
     others[np.arange(len(target)), target] = False
-    nearer = (own[:, None] < means) & others
+    nearer = (own_distance[:, None] < means) & others
     return {
         "pairs": round(float(nearer.sum() / others.sum()), 4),
         "pairs_chance": 0.5,

@@ -148,7 +148,7 @@ def main() -> None:
     flags = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
     with contextlib.redirect_stdout(sys.stderr), noting(recorder):
         code = pytest.main([*flags, *tests], plugins=[recorder])
-    rows = [row_of(name, found) for name, found in sorted(recorder.rows.items())]
+    rows = [row_of(name, result) for name, result in sorted(recorder.rows.items())]
     for row in [] if args.markdown else rows:
         print(json.dumps(row))
     if args.markdown:

@@ -122,14 +122,16 @@ def effects_of(
         {
             "factor": factor,
             "value": value,
-            "arms": len(own),
+            "arms": len(group),
             **{
-                name: round(statistics.fmean(one[name]["ape_local"] for one in own), 4)
+                name: round(
+                    statistics.fmean(one[name]["ape_local"] for one in group), 4
+                )
                 for name in ("seen", "unseen")
-                if all(name in one for one in own)
+                if all(name in one for one in group)
             },
         }
-        for value, own in groups.items()
+        for value, group in groups.items()
     ]
 
 

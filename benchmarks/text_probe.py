@@ -60,7 +60,7 @@ def clips_by_phrase(store):
     clips = {phrase.text: [] for phrase in load_phrases()}
     for item, joints in zip(items, nearness.clips_of(store, items), strict=True):
         clips[item.phrase].append(resample(upright(joints)))
-    return {phrase: np.stack(found) for phrase, found in clips.items()}
+    return {phrase: np.stack(result) for phrase, result in clips.items()}
 
 
 def upright(joints):
@@ -126,15 +126,15 @@ def matches(token_sets):
     centre = np.concatenate(token_sets).mean(0)
     sets = [np.asarray(x, float) - centre for x in token_sets]
     sets = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sets]
-    found = np.array(
+    result = np.array(
         [[np.exp(SHARPNESS * (a @ b.T - 1)).mean() for b in sets] for a in sets]
     )
-    scale = np.sqrt(np.diag(found))
-    return found / scale / scale[:, None]
+    scale = np.sqrt(np.diag(result))
+    return result / scale / scale[:, None]
 
 
 def evaluate(kernel, clips):
-    means = np.stack([found.mean(0) for found in clips.values()])
+    means = np.stack([result.mean(0) for result in clips.values()])
     seen = np.array([not phrase.held_out for phrase in load_phrases()])
     opaque = np.isin(list(clips), opaque_phrases())
     rows = np.flatnonzero(seen)
@@ -168,12 +168,12 @@ def evaluate(kernel, clips):
 
 def distance(guesses, clips, path=False):
     """Returns (n,) mean distances from guesses to the clips of their phrase, metres."""
-    found = []
+    result = []
     for guess, real in zip(guesses, clips.values(), strict=True):
         pelvis = guess[:, :1], real[:, :, :1]
         one, other = pelvis if path else (guess - pelvis[0], real - pelvis[1])
-        found.append(np.linalg.norm(one - other, axis=-1).mean())
-    return np.array(found)
+        result.append(np.linalg.norm(one - other, axis=-1).mean())
+    return np.array(result)
 
 
 def fit(kernel, targets, rows, i, ridge):

@@ -111,9 +111,9 @@ def _peak() -> int:
     """Returns the peak of resident memory in MiB."""
     try:
         with open("/proc/self/status") as file:
-            found = [line.split()[1] for line in file if line.startswith("VmHWM")]
-        return int(found[0]) // 1024
+            result = [line.split()[1] for line in file if line.startswith("VmHWM")]
+        return int(result[0]) // 1024
     except OSError:
         # Only a fallback: on Linux this includes the peak of the parent process.
-        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return found >> (20 if sys.platform == "darwin" else 10)
+        result = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return result >> (20 if sys.platform == "darwin" else 10)

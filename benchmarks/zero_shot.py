@@ -90,7 +90,7 @@ def run(args, arm, seed):
     items = segments(store, "val", min_frames=least, max_frames=most)
     known = phrases(segments(store, "train", min_frames=least, max_frames=most))
     # Use today's store: the run may be older than the embeddings of unseen phrases.
-    embedder, found = PhraseEmbedder(trained.config, config.text.store), {}
+    embedder, result = PhraseEmbedder(trained.config, config.text.store), {}
     for name, those in (("seen", known), ("unseen", held_out_phrases())):
         group = [item for item in items if item.phrase in those]
         requests = [
@@ -103,12 +103,12 @@ def run(args, arm, seed):
         whole = nearness.distances(generated, real)
         local = nearness.distances(generated, real, "ape_local")
         names = np.array([item.phrase for item in group])
-        found[name] = figures(whole, local, names, np.full(len(names), True))
+        result[name] = figures(whole, local, names, np.full(len(names), True))
         if name == "unseen":
             opaque = np.isin(names, opaque_phrases())
-            found["transparent"] = figures(whole, local, names, ~opaque)
-            found["opaque"] = figures(whole, local, names, opaque)
-            found["by_phrase"] = {
+            result["transparent"] = figures(whole, local, names, ~opaque)
+            result["opaque"] = figures(whole, local, names, opaque)
+            result["by_phrase"] = {
                 str(phrase): {
                     "global": mean_of(np.diag(whole)[names == phrase]),
                     "local": mean_of(np.diag(local)[names == phrase]),
@@ -116,7 +116,7 @@ def run(args, arm, seed):
                 for phrase in sorted(set(names))
             }
     jax.clear_caches()
-    return found
+    return result
 
 
 def figures(whole, local, names, chosen):
@@ -151,11 +151,11 @@ def by_phrase(rows):
 
 def summarise(arm, rows):
     """Returns the mean and the spread over seeds of every figure of an arm."""
-    own = [row for row in rows if row["arm"] == arm]
-    summary = {"arm": arm, "seeds": len(own)}
+    arm_rows = [row for row in rows if row["arm"] == arm]
+    summary = {"arm": arm, "seeds": len(arm_rows)}
     for group in ("seen", "unseen", "transparent", "opaque"):
         for figure in ("global", "local", "pairs", "top1"):
-            values = [row[group][figure] for row in own]
+            values = [row[group][figure] for row in arm_rows]
             summary[f"{group}_{figure}"] = {
                 "mean": mean_of(values),
                 "spread": round(max(values) - min(values), 4),

@@ -20,11 +20,9 @@ def get_config(arg=None):
     config.model.num_layers = 8
     config.model.num_heads = 4
     config.model.dropout = 0.1
-    # Action-GPT uses 1, MotionCLIP itself 2.
     config.model.encoder_tokens = 1
-    # 'raw' is the published form; see `models.motionclip.MotionClip.as_latent`.
+    # 'raw' uses the vector unchanged, as published.
     config.model.text_latent = "raw"
-    # Whether training also decodes the texts and compares the result with the motions.
     config.model.decode_text = False
 
     # Loss weights of the published `paper-model`.

@@ -35,8 +35,8 @@ DESCRIPTIONS = {
     "model.name": "Name of the model.",
     "losses.lmd_kl": "Weight of the four KL divergences.",
     "losses.lmd_latent": "Weight of the distance between text and motion latents.",
-    "losses.recons_mean": "Mean of the reconstruction loss: over real frames, or "
-    "padded as published.",
+    "losses.recons_mean": "What the reconstruction loss is averaged over: real "
+    "frames, or padded frames too, as published.",
     "losses.lambda_rc": "Weight of the reconstruction of rotations.",
     "losses.lambda_rcxyz": "Weight of the reconstruction of joint or vertex positions.",
     "losses.lambda_vel": "Weight of the differences between frames of rotations.",
@@ -48,17 +48,17 @@ DESCRIPTIONS = {
     "losses.image_mse": "Weight of the squared distance to the image.",
     "losses.image_ce": "Weight of the contrastive loss with the images of the batch.",
     "data.store": "Folder of the motion store.",
-    "data.labels": "Labels to train on: those of frames, or those of whole sequences "
-    "too.",
+    "data.labels": "Labels to train on: those of frames only, or those of whole "
+    "sequences too.",
     "data.min_frames": "Shortest segment, in frames.",
     "data.max_frames": "Longest segment, in frames.",
     "data.heading": "Heading that is removed from the features: the true yaw, or the "
     "published approximation.",
     "data.train_split": "Split of the store to train on.",
     "data.val_split": "Split of the store to validate on.",
-    "data.max_shapes": "Number of padded lengths at most; each is compiled once.",
-    "data.num_frames": "Frames of a window.",
-    "data.clip_frames": "Frames of the clip that a window is taken from.",
+    "data.max_shapes": "Largest number of padded lengths; each is compiled once.",
+    "data.num_frames": "Number of frames of a window.",
+    "data.clip_frames": "Number of frames of the clip that a window is taken from.",
     "text.store": "Folder of the embedding store.",
     "text.source": "Whether to read descriptions or the phrases themselves.",
     "text.k": "Descriptions per phrase; None takes what the store holds.",
@@ -70,7 +70,7 @@ DESCRIPTIONS = {
     "train.num_steps": "Number of steps; None trains for `num_epochs`.",
     "train.num_epochs": "Number of epochs, if `num_steps` is None.",
     "train.seed": "Seed of the whole run.",
-    "train.dtype": "Type of the products; parameters and losses are always float32.",
+    "train.dtype": "Type of matrix products; parameters and losses are float32.",
     "train.optimizer": "Optimizer: adamw or sgd.",
     "train.learning_rate": "Learning rate.",
     "train.schedule": "Course of the learning rate; see `warmup_steps`.",
@@ -111,7 +111,7 @@ def comments(path: pathlib.Path) -> dict[str, str]:
     Returns:
         'section.field' -> the comment, in one line.
     """
-    found, block = {}, []
+    result, block = {}, []
     for line in map(str.strip, path.read_text().splitlines()):
         if line.startswith("#"):
             block.append(line.lstrip("# "))
@@ -119,23 +119,23 @@ def comments(path: pathlib.Path) -> dict[str, str]:
         target, equals, _ = line.partition(" = ")
         if equals and block:
             for field in re.findall(r"\bconfig\.([\w.]+)", target):
-                found[field] = " ".join(block)
+                result[field] = " ".join(block)
         block = []
-    return found
+    return result
 
 
 def attributes(documented: type) -> dict[str, str]:
     """Reads the attributes that a docstring lists: name -> text, in one line."""
     _, _, text = (inspect.getdoc(documented) or "").partition("Attributes:")
-    found, name = {}, ""
+    result, name = {}, ""
     # Entries are indented by four spaces, the lines that continue them by more.
     for line in text.splitlines():
         if match := re.match(r" {4}(\w+): (.*)", line):
             name = match[1]
-            found[name] = match[2]
+            result[name] = match[2]
         elif line.strip() and name:
-            found[name] += f" {line.strip()}"
-    return found
+            result[name] += f" {line.strip()}"
+    return result
 
 
 def open_config(name: str, words: str = "") -> Any:

@@ -63,14 +63,14 @@ class Report:
         return {
             "model": model.name,
             "sizes": ", ".join(f"{name} {model[name]}" for name in sizes),
-            "parameters": f"{self.trained:,} that act, {self.stored:,} as the authors "
-            "count (with inert ones)",
+            "parameters": f"{self.trained:,} with an effect, {self.stored:,} with the "
+            "inert ones of the published layout",
             "hash of the parameters": self.hash,
             "weights": weights,
             "texts": f"{text.source}, k={text.k}, encoder {text.encoder}, width "
             f"{text.width}, aggregation {text.aggregation}",
-            "features": "normalised" if self.normalized else "as they are",
-            "deviations of the reference": ", ".join(self.deviations) or "none",
+            "features": "normalised" if self.normalized else "not normalised",
+            "accidents of the published code": ", ".join(self.deviations) or "none",
         }
 
     def card(self) -> str:

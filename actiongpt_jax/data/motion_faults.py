@@ -120,16 +120,16 @@ def check_store(store: MotionStore) -> list[SequenceQuality]:
     ]
 
 
-def format_quality(found: Sequence[SequenceQuality]) -> str:
+def format_quality(recordings: Sequence[SequenceQuality]) -> str:
     """Formats the faults for the terminal, recordings with the largest jumps first."""
-    floors = np.array([row.floor for row in found])
+    floors = np.array([row.floor for row in recordings])
     jumping = sorted(
-        (row for row in found if row.jumps),
+        (row for row in recordings if row.jumps),
         key=lambda row: -max(jump.radians for jump in row.jumps),
     )
-    twisting = [row for row in found if row.twists]
-    fast = [row for row in found if row.fast_frames]
-    total = len(found)
+    twisting = [row for row in recordings if row.twists]
+    fast = [row for row in recordings if row.fast_frames]
+    total = len(recordings)
     lines = [
         f"quality of {total} recordings:",
         f"  jumps (root or bone turns over {JUMP_RADIANS} rad within 1/30 s): "
@@ -148,19 +148,21 @@ def format_quality(found: Sequence[SequenceQuality]) -> str:
         ),
         f"  floor height: {floors.min():.3f} to {floors.max():.3f} m, "
         f"median {np.median(floors):.3f} m",
-        f"  label gaps: {sum(row.gaps for row in found)} stretches, "
-        f"{sum(row.gap_frames for row in found)} frames, in "
-        f"{sum(row.gaps > 0 for row in found)} recordings",
-        f"  label overlaps: {sum(row.overlaps for row in found)} pairs, "
-        f"{sum(row.overlap_frames for row in found)} frames, in "
-        f"{sum(row.overlaps > 0 for row in found)} recordings",
+        f"  label gaps: {sum(row.gaps for row in recordings)} stretches, "
+        f"{sum(row.gap_frames for row in recordings)} frames, in "
+        f"{sum(row.gaps > 0 for row in recordings)} recordings",
+        f"  label overlaps: {sum(row.overlaps for row in recordings)} pairs, "
+        f"{sum(row.overlap_frames for row in recordings)} frames, in "
+        f"{sum(row.overlaps > 0 for row in recordings)} recordings",
     ]
     return "\n".join(lines)
 
 
-def save_quality(found: Iterable[SequenceQuality], path: str | os.PathLike) -> None:
+def save_quality(
+    recordings: Iterable[SequenceQuality], path: str | os.PathLike
+) -> None:
     """Writes one row per recording as JSON; an existing file is replaced atomically."""
-    write_json(path, [dataclasses.asdict(row) for row in found])
+    write_json(path, [dataclasses.asdict(row) for row in recordings])
 
 
 def _bones() -> np.ndarray:

@@ -3,8 +3,7 @@
 A store of N frames holds `rotations.npy` (N, 22, 3), `translation.npy` (N, 3),
 optionally `hands.npy` (N, 2, 3), all float32; `sequences.jsonl` and
 `labels.jsonl` with one row per sequence and per label; `meta.json` and
-`report.json`. Only the two tables are held
-in memory.
+`report.json`. Only the two tables are held in memory.
 """
 
 import dataclasses
@@ -163,7 +162,7 @@ def open_store(path: str | os.PathLike) -> MotionStore:
     path = pathlib.Path(path)
     if not (path / "meta.json").is_file():
         raise FileNotFoundError(
-            f"{path} must be a motion store, got no meta.json in it; make one with "
+            f"{path} must be a motion store but has no meta.json; make one with "
             "`python -m actiongpt_jax.prepare babel --amass DIR --babel DIR "
             f"--out {path}` or `python -m actiongpt_jax.prepare synthetic "
             f"--out {path}`"

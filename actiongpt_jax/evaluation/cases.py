@@ -70,7 +70,7 @@ def check_finite(motion: Arrays, name: str) -> Arrays:
 
     Args:
         motion: the motion's rotations and translation.
-        name: what the motion is, for the error.
+        name: name of the motion, for the error.
 
     Raises:
         InputError: if the motion contains NaN or infinity.
@@ -129,9 +129,9 @@ class Sampling:
 
     Attributes:
         samples: number of motions per case.
-        diverse: source of variation between samples; None takes the model's own.
+        diverse: source of variation between samples; None takes the model's default.
         fact: factor on the latent's deviation from its mean.
-        seed: seed of all draws; each case has draws of its own.
+        seed: seed of all random numbers; each case has its own random numbers.
         series: 'past', 'independent', 'joined' or 'off'.
         align: how actions are joined; see `generate_motions`.
         window: length of the slerp transition between actions, in frames.
@@ -179,35 +179,40 @@ def from_model(trained: Trained, embedder: PhraseEmbedder, how: Sampling) -> Sou
     return source
 
 
-def random_clips(store: MotionStore, known: Sequence[Case], seed: int = 0) -> Source:
-    """Returns a baseline source: for each case another captured motion, at random.
+def random_clips(
+    store: MotionStore, training_cases: Sequence[Case], seed: int = 0
+) -> Source:
+    """Returns a baseline source: a captured motion drawn at random for each case.
 
     Args:
-        store: the motion store that the cases and `known` refer to.
-        known: the cases to draw from. Only those that are long enough are drawn; if
-            there are none, the longest, whose last pose is held.
+        store: motion store of all cases.
+        training_cases: the cases to draw from. Only those that are long enough are
+            drawn; if there are none, the longest is drawn and its last pose is held.
         seed: seed of the draws.
     """
-    frames = np.array([case.frames for case in known])
+    frames = np.array([case.frames for case in training_cases])
 
     def one(case: Case) -> Arrays:
         choice = np.flatnonzero(frames >= min(case.frames, frames.max()))
         draw = np.random.default_rng(seed_of(seed, case.key)).choice(choice)
         rows = np.minimum(np.arange(case.frames), frames[draw] - 1)
-        rotations, translation = known[draw].captured(store)
+        rotations, translation = training_cases[draw].captured(store)
         return rotations[rows], translation[rows]
 
     return lambda cases: [[one(case)] for case in cases]
 
 
-def mean_pose(store: MotionStore, known: Sequence[Case]) -> Source:
+def mean_pose(store: MotionStore, training_cases: Sequence[Case]) -> Source:
     """Returns a baseline source: a body that stands still in the mean pose.
 
     Args:
-        store: the motion store that `known` refers to.
-        known: the cases to average over: at most 5000 of their frames, evenly spaced.
+        store: motion store of the cases.
+        training_cases: the cases to average over: at most 5000 of their frames, evenly
+            spaced.
     """
-    rows = np.concatenate([case.start + np.arange(case.frames) for case in known])
+    rows = np.concatenate(
+        [case.start + np.arange(case.frames) for case in training_cases]
+    )
     rows = rows[:: -(-len(rows) // _MEAN_FRAMES)]
     matrices = rot.axis_angle_to_matrix(np.array(store.rotations[rows]))
     turn = kinematics.turn_to_canonical(matrices[:, 0])

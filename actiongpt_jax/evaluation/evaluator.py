@@ -42,7 +42,7 @@ class Evaluator:
         Args:
             workdir: workdir of a run of configs/evaluator.py.
             embeddings: embedding store made with the evaluator's encoder; None takes
-                the one of training.
+                the one used in training.
             descriptions: file or folder of descriptions; see `PhraseEmbedder`.
 
         Raises:
@@ -61,7 +61,7 @@ class Evaluator:
         self._embedder = PhraseEmbedder(trained.config, embeddings, descriptions)
 
     def known_phrases(self) -> frozenset[str] | None:
-        """Returns the phrases it was trained on; None if their store is gone."""
+        """Returns its training phrases; None if their store no longer exists."""
         try:
             return training_phrases(self.config)
         except (InputError, OSError):

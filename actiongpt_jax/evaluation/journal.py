@@ -1,6 +1,6 @@
 """The journal of an evaluation: one JSON line per motion that has been measured.
 
-Lines are added as the work goes on. If a process is killed while it writes a line, the
+Lines are added during the work. If a process is killed while it writes a line, the
 incomplete line is removed when the file is next opened. Vectors are stored as float32
 numbers in base64.
 """

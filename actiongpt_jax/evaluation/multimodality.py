@@ -41,7 +41,7 @@ def multimodalities(
         cases: the cases that phrases, and the lengths of their motions, are taken from.
         count: number of phrases to draw.
         fact: factor on the latent's deviation from its mean.
-        seed: seed of all draws.
+        seed: seed of all random numbers.
 
     Returns:
         Kind of `--diverse` -> mean distance, number of texts, and motions per text

@@ -49,7 +49,7 @@ class Options:
     Attributes:
         workdir: folder of the model's training run.
         checkpoint: 'latest', 'best' or the number of a step.
-        data: motion store; None takes the one of training.
+        data: motion store; None takes the one used in training.
         split: split of the store, 'train', 'val' or 'test'.
         limit: number of motions, drawn from the split; None takes all.
         samples: number of generated motions per text.
@@ -60,13 +60,13 @@ class Options:
         multimodality: number of texts for which ten motions each are generated and
             compared; 0 leaves this out. Needs `evaluator`.
         baselines: whether to evaluate `choices.BASELINES` too.
-        series: what the actions of a pair make; see `generate_motions`.
-        align: how an action goes on from the one before; see `generate_motions`.
+        series: how the actions of a pair are combined; see `generate_motions`.
+        align: how an action is joined to the previous one; see `generate_motions`.
         window: length of the slerp transition between actions, in frames.
         diverse: source of variation between samples; see `generate_motions`.
         fact: factor on the latent's deviation from its mean.
-        seed: seed of all draws, from 0 to 2^32 - 1.
-        embeddings: embedding store; None takes the one of training.
+        seed: seed of all random numbers, from 0 to 2^32 - 1.
+        embeddings: embedding store; None takes the one used in training.
         descriptions: file or folder of descriptions, embedded when needed.
 
     Raises:
@@ -114,8 +114,8 @@ def evaluate_model(
     """Evaluates what a trained model generates, next to captured motion.
 
     Finished motions are kept in the workdir's folder evaluation/, in files whose name
-    depends on the parameters and on everything else that the figures depend on: a call
-    that was interrupted continues there.
+    depends on everything that the figures depend on. After an interruption, the same
+    call continues from there.
 
     Args:
         workdir: folder of the model's training run.
@@ -198,7 +198,7 @@ class _Run:
             options,
         )
 
-        # Open what the figures need besides motions.
+        # Open what the figures need in addition to motions.
         self.embedder = PhraseEmbedder(
             self.trained.config, options.embeddings, options.descriptions
         )
@@ -301,7 +301,7 @@ class _Run:
             if self.evaluator.config.data.train_split == self.options.split:
                 notes.append(
                     f"note: the evaluator was trained on split {self.options.split}, "
-                    "which flatters real motions"
+                    "so the figures of real motions look too good"
                 )
         return notes
 

@@ -154,13 +154,13 @@ def _retrieval(
     """
     distinct = sorted(set(totals.phrases))
     text_vectors = texts(distinct)
-    own = np.array([distinct.index(phrase) for phrase in totals.phrases])
+    own_text = np.array([distinct.index(phrase) for phrase in totals.phrases])
     real = np.concatenate(totals.vectors["real"])
     samples = [
         np.concatenate([vectors[s] for vectors in totals.vectors["generated"]])
         for s in range(len(totals.vectors["generated"][0]))
     ]
-    summary: dict[str, Any] = _fits(samples, real, text_vectors, own, seed)
+    summary: dict[str, Any] = _fits(samples, real, text_vectors, own_text, seed)
     if len(real) >= 4:
         fids = [retrieval.fid(motions, real) for motions in samples]
         summary["fid"] = {
@@ -172,13 +172,13 @@ def _retrieval(
             ),
         }
     among = [i for i, phrase in enumerate(distinct) if phrase in (known or ())]
-    rows = np.isin(own, among)
+    rows = np.isin(own_text, among)
     if 1 < len(among) < len(distinct):
         summary["known_phrases"] = _fits(
             [motions[rows] for motions in samples],
             real[rows],
             text_vectors[among],
-            np.searchsorted(among, own[rows]),
+            np.searchsorted(among, own_text[rows]),
             seed,
         )
     return summary
@@ -188,7 +188,7 @@ def _fits(
     samples: list[np.ndarray],
     real: np.ndarray,
     texts: np.ndarray,
-    own: np.ndarray,
+    own_text: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
     """Measures how near motions are to their own texts.
@@ -197,7 +197,7 @@ def _fits(
         samples: S arrays (n, P), the vectors of the generated motions.
         real: (n, P) vectors of the captured motions.
         texts: (m, P) vectors of the texts.
-        own: (n,) index of each motion's own text in `texts`.
+        own_text: (n,) index of each motion's own text in `texts`.
         seed: seed of the draws.
     """
 
@@ -205,20 +205,24 @@ def _fits(
         figures: dict[str, Any] = {}
         if len(texts) > 1:
             for name, pool in (("pool", retrieval.POOL), ("all_texts", None)):
-                figures[name] = retrieval.r_precision(motions, texts, own, seed, pool)
-        figures["matching_distance"] = retrieval.matching_distance(motions, texts, own)
+                figures[name] = retrieval.r_precision(
+                    motions, texts, own_text, seed, pool
+                )
+        figures["matching_distance"] = retrieval.matching_distance(
+            motions, texts, own_text
+        )
         figures["diversity"] = retrieval.diversity(motions, seed)
         return figures
 
     fits = {
-        "actions": len(own),
+        "actions": len(own_text),
         "distinct_texts": len(texts),
         "generated": _mean([fit(motions) for motions in samples]),
         "real": fit(real),
     }
     if len(texts) > 1:
         # The texts of other motions, to show the level of chance.
-        shuffled = own[np.random.default_rng(seed).permutation(len(own))]
+        shuffled = own_text[np.random.default_rng(seed).permutation(len(own_text))]
         fits["shuffled_texts"] = {
             "pool": retrieval.r_precision(real, texts, shuffled, seed)
         }

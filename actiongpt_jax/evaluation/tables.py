@@ -162,7 +162,7 @@ def _retrieval(
         ]
     for kind, spread in result.get("multimodality", {}).items():
         if "missing" in spread:
-            lines.append(f"multimodality, {kind}: not known, {spread['missing']}")
+            lines.append(f"multimodality, {kind}: not measured, {spread['missing']}")
         else:
             lines.append(
                 f"multimodality, {kind}: {spread['mean']:.3f} of {spread['texts']} "

@@ -1,1 +1,1 @@
-"""Files of foreign and of own formats: written whole, and read without executing."""
+"""Reads files without running code in them, and writes files whole or not at all."""

@@ -37,7 +37,7 @@ def interpret(
     data: bytes,
     where: str,
     read_storage: ReadStorage | None = None,
-    wanted: str = "a pickle as torch.save writes it",
+    expected: str = "a pickle as torch.save writes it",
 ) -> Any:
     """Returns the object that a pickle describes.
 
@@ -45,7 +45,7 @@ def interpret(
         data: the pickle; bytes after its end are ignored.
         where: name of its file, for errors.
         read_storage: reads the numbers of a tensor; None if tensors are not allowed.
-        wanted: what the file should be, for errors.
+        expected: what the file should be, for errors.
 
     Returns:
         Dicts, lists, tuples, sets, numbers, texts; arrays for tensors and numpy's
@@ -54,16 +54,16 @@ def interpret(
     Raises:
         InputError: if the pickle calls anything else, or is damaged.
     """
-    return _Machine(where, read_storage, wanted).run(data)
+    return _Machine(where, read_storage, expected).run(data)
 
 
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self, where: str, read_storage: ReadStorage | None, wanted: str):
+    def __init__(self, where: str, read_storage: ReadStorage | None, expected: str):
         self._where = where
         self._read_storage = read_storage
-        self._wanted = wanted
+        self._expected = expected
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
@@ -76,7 +76,7 @@ class _Machine:
             raise
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise InputError(
-                f"{self._where} must be {self._wanted}, got one that"
+                f"{self._where} must be {self._expected}, got one that"
                 f" is damaged or made by hand ({error}); nothing was run; download the"
                 " file again"
             ) from error

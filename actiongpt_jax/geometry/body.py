@@ -126,10 +126,10 @@ def skin(
     """
     rotations, translation = jnp.asarray(rotations), jnp.asarray(translation)
     _check(body, rotations, translation, betas)
-    batch, given = rotations.shape[:-3], rotations.shape[-3]
+    batch, num_rotations = rotations.shape[:-3], rotations.shape[-3]
     num_joints, num_vertices = body.num_joints, len(body.v_template)
     rest = jnp.eye(3, dtype=rotations.dtype)
-    missing = jnp.broadcast_to(rest, (*batch, num_joints - given, 3, 3))
+    missing = jnp.broadcast_to(rest, (*batch, num_joints - num_rotations, 3, 3))
     rotations = jnp.concatenate([rotations, missing], -3)
 
     shaped = jnp.asarray(body.v_template)

@@ -124,7 +124,7 @@ def _read_npz(path: pathlib.Path) -> dict[str, Any]:
 def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
     content = path.read_bytes()
     fields = pickle_machine.interpret(
-        content, str(path), wanted="a body model's pickle as its authors wrote it"
+        content, str(path), expected="a body model's pickle as its authors wrote it"
     )
     if not isinstance(fields, dict):
         raise InputError(

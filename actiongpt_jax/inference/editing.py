@@ -39,7 +39,7 @@ def interpolate(
     """
     if num_steps < 2:
         raise InputError(
-            f"an interpolation must have at least 2 steps, its ends, got {num_steps}"
+            f"an interpolation must have at least 2 steps (its ends), got {num_steps}"
         )
     start, end = _alike({"start": start, "end": end})
     weights = jnp.linspace(0.0, 1.0, num_steps, dtype=start.dtype)

@@ -54,7 +54,7 @@ def generate_sequence(
     batch_size: int = 16,
     on_action: Callable[[int], Any] | None = None,
 ) -> list[Motion]:
-    """Generates one motion per series of requests, each action joined to the last.
+    """Generates one motion per series of requests, and joins its actions.
 
     A series depends on its own requests only. Memory does not grow with its length,
     except for the result.
@@ -62,11 +62,11 @@ def generate_sequence(
     Args:
         trained: the model.
         series: any number of series; each holds its actions' requests in order.
-        align: how an action goes on from the last: 'full' turns and shifts it,
-            'translation' only shifts it, 'none' leaves it as generated.
+        align: how an action is moved to the end of the previous one: 'full' turns and
+            shifts it, 'translation' only shifts it, 'none' leaves it as generated.
         window: length of the slerp transition at the start of each later action, in
             frames; the action's length includes it.
-        read_past: whether the model reads how the motion before ended; if False, the
+        read_past: whether the model reads how the previous motion ended; if False, the
             actions are generated independently and then joined.
         batch_size: number of series that are generated at once.
         on_action: called after each batch of actions with their number.

@@ -43,20 +43,20 @@ def generate_motions(
         texts: one phrase, or several; each may contain any words.
         seconds: duration, one for all texts or one per text.
         series: how several texts are combined. 'past': one motion per sample in which
-            each action reads how the motion before ended; 'independent': actions
+            each action reads how the previous motion ended; 'independent': actions
             generated separately, then joined; 'joined': all texts in one prompt;
             'off': a separate motion for each text. None takes 'past' for a model that
             reads past frames, else 'off'.
         samples: number of motions per text or series.
         fact: factor on the latent's deviation from its mean; 0 uses the mean latent.
-        seed: seed of all draws, from 0 to 2^32 - 1.
-        align: how an action goes on from the one before: 'full' turns and shifts it,
-            'translation' only shifts it, 'none' leaves it as generated.
+        seed: seed of all random numbers, from 0 to 2^32 - 1.
+        align: how an action is moved to the end of the previous one: 'full' turns and
+            shifts it, 'translation' only shifts it, 'none' leaves it as generated.
         window: length of the slerp transition between actions, in frames.
         diverse: source of variation between samples: 'latent', 'descriptions' or
             'both'. None takes 'latent', or 'descriptions' for several samples of a
             model that draws no latents.
-        embeddings: embedding store; None takes the one of training, if it still exists.
+        embeddings: embedding store; None takes the one used in training.
         descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
             embedded when needed.
         progress: whether to show a progress bar on stderr.

@@ -18,13 +18,14 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 
 
 class PhraseEmbedder:
-    """Embeds phrases in the way the model was trained on.
+    """Embeds phrases in the same way as the texts of the model's training.
+
+    A phrase's descriptions are taken from the given ones if there are any, else
+    from the embedding store; a phrase without any is embedded itself, with a warning.
+    The text encoder is loaded only when something must be embedded.
 
     For a model that reads one vector per text, a phrase has a single token, which is
     that vector.
-    A phrase's descriptions are taken from the given descriptions if there are any,
-    else from the embedding store; a phrase without any is embedded itself, with a
-    warning. The text encoder is loaded only when something must be embedded.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class PhraseEmbedder:
 
         Args:
             config: config of the trained model.
-            store: embedding store; None takes the one of training, if it is still
-                there.
+            store: embedding store; None takes the one used in training, if it still
+                exists.
             descriptions: JSONL file, folder or published JSON file of descriptions, or
                 texts, {phrase: [texts]}.
 
@@ -50,7 +51,7 @@ class PhraseEmbedder:
         path = store or config.text.store
         exists = bool(path) and pathlib.Path(path).exists()
         self._store = open_embeddings(path) if store or exists else None
-        self._gone = path if path and self._store is None else None
+        self._missing_store = path if path and self._store is None else None
         if self._store is not None and self._store.encoder != config.text.encoder:
             # Converted weights do not record which copy of their encoder they read.
             unknown = config.text.weight_hash is None
@@ -80,9 +81,10 @@ class PhraseEmbedder:
             return self._stored(phrase, source)
         if source == "descriptions":
             where = ""
-            if self._gone is not None:
+            if self._missing_store is not None:
                 where = (
-                    f"; the store {self._gone} is gone: give its path as --embeddings"
+                    f"; the store {self._missing_store} no longer exists: give its path"
+                    " as --embeddings"
                 )
             warnings.warn(
                 f"no descriptions of {phrase!r} were found, so the phrase itself is "

@@ -65,7 +65,7 @@ def plan_samples(
     check_choice("--diverse", diverse, DIVERSE)
     if samples < 1 or num_frames < 1:
         raise InputError(
-            f"a motion must have at least one frame and sample, got {num_frames} "
+            f"a motion must have at least 1 frame and 1 sample, got {num_frames} "
             f"frames and {samples} samples"
         )
     if not 0 <= seed < 2**32:

@@ -11,19 +11,23 @@ from actiongpt_jax.inference.trained import Trained
 _MAX_SECONDS = 600.0
 
 
-def series_mode(wanted: str | None, trained: Trained) -> str:
-    """Returns the requested mode, or the model's default.
+def series_mode(requested: str | None, trained: Trained) -> str:
+    """Returns the requested way to combine several texts, or the model's default.
+
+    Args:
+        requested: one of `choices.SERIES`; None takes the default.
+        trained: the model.
 
     Raises:
         InputError: for 'past' with a model that does not read past frames.
     """
     reads_past = trained.model.hist_frames > 0
-    if wanted == "past" and not reads_past:
+    if requested == "past" and not reads_past:
         raise InputError(
-            "--series past needs a model that reads the motion before, got "
+            "--series past needs a model that reads the previous motion, got "
             f"{trained.config.model.name}; use --series independent or joined"
         )
-    return wanted or ("past" if reads_past else "off")
+    return requested or ("past" if reads_past else "off")
 
 
 def series_frames(

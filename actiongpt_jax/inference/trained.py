@@ -63,8 +63,9 @@ def load_model(
         )
     config = restored.config.copy_and_resolve_references()
     if "text_mask" in config.model:
-        # 'shipped' lets the text encoder see padding. A single text has no padding
-        # there, but here texts are padded so that few shapes are compiled.
+        # 'shipped' lets the text encoder see padding. In the published code a single
+        # text has no padding, but here texts are padded so that few shapes are
+        # compiled.
         config.model.text_mask = "bool"
     return Trained(
         config=config,

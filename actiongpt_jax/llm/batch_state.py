@@ -53,7 +53,7 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestRow:
     """The phrase and the texts that one line of a batch asks for."""
 
     custom_id: str
@@ -103,18 +103,18 @@ class BatchState:
             if not part.done:
                 request = part.to_request()
                 keys |= {
-                    request.key(wanted.phrase, index)
-                    for wanted in self.wanted(part)
-                    for index in wanted.indices
+                    request.key(row.phrase, index)
+                    for row in self.rows(part)
+                    for index in row.indices
                 }
         return keys
 
-    def wanted(self, part: Part) -> Iterator[Wanted]:
+    def rows(self, part: Part) -> Iterator[RequestRow]:
         """Reads which phrase and texts each request of a part asks for."""
         remedy = f"move {self.folder} away to begin again"
         for line in read_lines(self.folder / f"{part.name}.wanted", remedy):
             row = line.value
-            yield Wanted(row["custom_id"], row["phrase"], tuple(row["indices"]))
+            yield RequestRow(row["custom_id"], row["phrase"], tuple(row["indices"]))
 
     def add(
         self,
@@ -138,13 +138,13 @@ class BatchState:
         plain = dataclasses.asdict(request) | {"parameters": dict(request.parameters)}
         new_parts: list[Part] = []
         lines: list[str] = []
-        wanted: list[str] = []
+        row_lines: list[str] = []
         size = 0
 
         def end_part() -> None:
             name = f"part-{len(self.parts) + 1:05d}.jsonl"
             write_text(self.folder / name, lines)
-            write_text(self.folder / f"{name}.wanted", wanted)
+            write_text(self.folder / f"{name}.wanted", row_lines)
             self.parts.append(Part(name, len(lines), plain))
             new_parts.append(self.parts[-1])
 
@@ -153,23 +153,25 @@ class BatchState:
             length = len(line.encode())
             if lines and (len(lines) >= max_requests or size + length > max_bytes):
                 end_part()
-                lines, wanted, size = [], [], 0
+                lines, row_lines, size = [], [], 0
             lines.append(line)
-            wanted.append(json.dumps(dataclasses.asdict(row)) + "\n")
+            row_lines.append(json.dumps(dataclasses.asdict(row)) + "\n")
             size += length
         if lines:
             end_part()
         return new_parts
 
 
-def _rows(request: Request, gaps: Mapping[str, tuple[int, ...]]) -> Iterator[Wanted]:
+def _rows(
+    request: Request, gaps: Mapping[str, tuple[int, ...]]
+) -> Iterator[RequestRow]:
     for phrase, indices in gaps.items():
         groups = [indices] if request.at_once else [(index,) for index in indices]
         for group in groups:
-            yield Wanted(request.key(phrase, group[0]), phrase, tuple(group))
+            yield RequestRow(request.key(phrase, group[0]), phrase, tuple(group))
 
 
-def _line(request: Request, row: Wanted) -> str:
+def _line(request: Request, row: RequestRow) -> str:
     document = {
         "custom_id": row.custom_id,
         "method": "POST",

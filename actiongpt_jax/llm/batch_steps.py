@@ -63,10 +63,10 @@ def collect(
             f" {budget.input_tokens} + {budget.output_tokens} tokens{cost}"
         )
         list_failures(failures)
-        if batches.under_way:
+        if batches.num_in_progress:
             raise JobIncompleteError(
-                f"{batches.under_way} batches are still in progress: run collect again"
-                " later"
+                f"{batches.num_in_progress} batches are still in progress: run"
+                " collect again later"
             )
         if failures:
             raise JobIncompleteError(

@@ -94,7 +94,7 @@ class Budget:
 
     Attributes:
         price: price of the model; None if unknown.
-        limit: most dollars to spend; None for no limit.
+        limit: largest sum to spend, in dollars; None for no limit.
         spent: dollars spent so far; a call whose tokens the server did not report
             counts as its highest possible cost.
         input_tokens: prompt tokens, as counted by the server.
@@ -106,7 +106,7 @@ class Budget:
 
         Args:
             price: price of the model; None if unknown.
-            limit: most dollars to spend; None for no limit.
+            limit: largest sum to spend, in dollars; None for no limit.
 
         Raises:
             InputError: if there is a limit but no price, or the limit is not positive.
@@ -123,7 +123,7 @@ class Budget:
         self.spent = self._reserved = 0.0
         self.input_tokens = self.output_tokens = 0
         self._longest = 0.0
-        self._under_way = 0
+        self._calls_in_progress = 0
         self._freed = asyncio.Event()
 
     def most(self, request: Request, phrase: str, n: int) -> float:
@@ -131,11 +131,11 @@ class Budget:
         if self.price is None:
             return 0.0
         # No tokenizer makes more tokens than the text has bytes.
-        asked = request.prompt.fill(phrase) + (request.prompt.system or "")
+        prompt = request.prompt.fill(phrase) + (request.prompt.system or "")
         limit = request.answer_limit(phrase)
         if limit is None:
             limit = max(_UNLIMITED_TOKENS, 1.5 * self._longest)
-        return self.price.cost(len(asked.encode()) + _OVERHEAD_TOKENS, n * limit)
+        return self.price.cost(len(prompt.encode()) + _OVERHEAD_TOKENS, n * limit)
 
     async def reserve(self, dollars: float) -> None:
         """Waits until the budget has room for a call, and reserves its cost.
@@ -149,7 +149,7 @@ class Budget:
         while self.limit is not None and (
             self.spent + self._reserved + dollars > self.limit
         ):
-            if self._under_way == 0:
+            if self._calls_in_progress == 0:
                 raise JobIncompleteError(
                     f"stopped at ${self.spent:.4f}: the next call may cost up to"
                     f" ${dollars:.4f}, beyond --max-cost {self.limit:g}; run again"
@@ -158,7 +158,7 @@ class Budget:
             self._freed.clear()
             await self._freed.wait()
         self._reserved += dollars
-        self._under_way += 1
+        self._calls_in_progress += 1
 
     def settle(
         self, dollars: float, usage: Mapping[str, Any] | None, n: int, paid: bool = True
@@ -171,17 +171,17 @@ class Budget:
             n: number of texts received.
             paid: False if nothing was charged.
         """
-        self._under_way -= 1
+        self._calls_in_progress -= 1
         # Rounding must not leave an amount reserved when no call is in progress.
-        self._reserved = self._reserved - dollars if self._under_way else 0.0
+        self._reserved = self._reserved - dollars if self._calls_in_progress else 0.0
         self._freed.set()
         if not paid:
             return
         if usage is None:
             self.spent += dollars
             return
-        written = self.book(usage)
-        self._longest = max(self._longest, written / max(n, 1))
+        output_tokens = self.book(usage)
+        self._longest = max(self._longest, output_tokens / max(n, 1))
 
     def book(self, usage: Mapping[str, Any] | None, share: float = 1.0) -> int:
         """Adds the cost of a call that had no reservation.
@@ -193,12 +193,12 @@ class Budget:
         Returns:
             Number of tokens of the answer.
         """
-        asked, written = count_usage(usage or {})
-        self.input_tokens += asked
-        self.output_tokens += written
+        input_tokens, output_tokens = count_usage(usage or {})
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
         if self.price is not None:
-            self.spent += share * self.price.cost(asked, written)
-        return written
+            self.spent += share * self.price.cost(input_tokens, output_tokens)
+        return output_tokens
 
 
 def count_usage(usage: Mapping[str, Any]) -> tuple[int, int]:
@@ -224,10 +224,10 @@ def estimate_job(
     calls = tokens_in = tokens_out = 0
     for phrase, indices in gaps.items():
         of_phrase = 1 if request.at_once else len(indices)
-        asked = estimate_tokens(
+        prompt_tokens = estimate_tokens(
             request.prompt.fill(phrase) + (request.prompt.system or "")
         )
         calls += of_phrase
-        tokens_in += of_phrase * asked
+        tokens_in += of_phrase * prompt_tokens
         tokens_out += len(indices) * (request.answer_limit(phrase) or TYPICAL_TOKENS)
     return calls, tokens_in, tokens_out

@@ -121,8 +121,8 @@ class DescriptionCache:
             # Redone records are skipped: they were asked with other settings on
             # purpose.
             if record.parameters is not None and record.redo is None:
-                asked = ask_setting(record.prompt_version, record.parameters)
-                self.settings.add((record.writer, record.prompt, asked))
+                setting = ask_setting(record.prompt_version, record.parameters)
+                self.settings.add((record.writer, record.prompt, setting))
         if truncated and file == self.file:
             self._note(truncated[0])
         return {key for key, has_text in keys.items() if has_text}
@@ -137,7 +137,7 @@ class DescriptionCache:
                 f"{truncated.where} must be a JSON record written by `describe`, got"
                 f" {content[:40]!r}; choose another --out"
             )
-        cut = "was cut off" if self._writable else "will be cut off"
+        cut = "was removed" if self._writable else "will be removed"
         self.notes.append(
             f"{self.file}: the last line was truncated ({len(content)} bytes without a"
             f" line end) and {cut}; its description is asked for again"

@@ -137,13 +137,13 @@ def is_echo(record: Description) -> bool:
     if text == phrase:
         return True
     template = record.template or TEMPLATES.get(record.prompt, "")
-    asked = _collapse(
+    prompt = _collapse(
         find_words(template.replace("{phrase}", f" {record.phrase} ")), phrase
     )
-    size = min(_ECHOED_WORDS, len(asked))
+    size = min(_ECHOED_WORDS, len(prompt))
     if size < len(find_words("describe the action x")):
         return False
-    runs = {tuple(asked[i : i + size]) for i in range(len(asked) - size + 1)}
+    runs = {tuple(prompt[i : i + size]) for i in range(len(prompt) - size + 1)}
     words = _collapse(text, phrase)
     return any(tuple(words[i : i + size]) in runs for i in range(len(words) - size + 1))
 

@@ -22,7 +22,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--phrases", help="motion store, BABEL json or its folder, or a text file")
     add("--out", default="descriptions.jsonl", help="the cache: JSONL file or folder")
     add("--limit", type=at_least(1), help="number of phrases to take (default: all)")
-    add("--shard", metavar="I/N", help="share of the phrases; needs a folder as --out")
+    add("--shard", metavar="I/N", help="share of the phrases; --out must be a folder")
     redo = "ask again for texts with this fault"
     add("--redo", metavar="FAULT", help=f"{redo}: {', '.join(REASONS)}")
 
@@ -38,10 +38,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     words = "ask for complete sentences with at most this many words"
     add("--words", type=int, help=words)
     add("--preset", choices=PRESETS, help="settings of the paper or its published code")
-    add("--temperature", type=float, help="sent to the server only if given")
-    add("--top-p", type=float, help="sent only if given")
+    add("--temperature", type=float, help="sampling temperature, sent only if given")
+    add("--top-p", type=float, help="sampling top_p, sent only if given")
     add("--max-tokens", type=int, help="token limit of one answer, sent only if given")
-    add("--seed", type=int, help="sent only if given")
+    add("--seed", type=int, help="sampling seed, sent only if given")
     other = "any other sampling parameter; may be repeated"
     add("--param", action="append", default=[], metavar="NAME=JSON", help=other)
 
@@ -51,9 +51,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--base-url", help=address)
     source = "read the descriptions from this file instead of asking a server"
     add("--from-file", "--import", metavar="FILE", help=source)
-    add("--writer", help="writer meant by --from-file, --export, --report or --redo")
-    add("--concurrency", type=int, default=16, help="most calls at the same time")
-    add("--rpm", type=float, help="most calls per minute (default: no limit)")
+    add(
+        "--writer",
+        help="writer whose texts --from-file, --export, --report or --redo use",
+    )
+    add("--concurrency", type=int, default=16, help="largest number of calls at a time")
+    add("--rpm", type=float, help="limit of calls per minute (default: none)")
     add("--timeout", type=float, default=120.0, help="time limit of a call, in seconds")
     cost = "limit in dollars; stop before a call that might exceed it"
     add("--max-cost", type=float, help=cost)
@@ -92,13 +95,13 @@ def make_request(args: argparse.Namespace) -> Request:
     preset.pop("prompt", None)
     k = args.k if args.k is not None else preset.pop("k", DEFAULT_K)
     preset.pop("k", None)
-    given = {
+    parameters = {
         name: value
         for name in _PARAMETERS
         if (value := getattr(args, name)) is not None
     }
-    given |= dict(map(_read_parameter, args.param))
-    if "max_tokens" in given:
+    parameters |= dict(map(_read_parameter, args.param))
+    if "max_tokens" in parameters:
         preset.pop("total_tokens", None)
     return Request(
         model=args.model,
@@ -106,7 +109,7 @@ def make_request(args: argparse.Namespace) -> Request:
         k=k,
         endpoint=args.endpoint,
         base_url=args.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI,
-        parameters=preset | given,
+        parameters=preset | parameters,
     )
 
 

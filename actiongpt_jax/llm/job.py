@@ -39,7 +39,8 @@ class Job:
         redo: faults; if not empty, texts with these faults are asked for again,
             instead of missing texts.
         writer: writer whose texts are asked for again; None for the request's model.
-        limit: most phrases with faulty texts to ask for again; None for all.
+        limit: largest number of phrases with faulty texts to ask for again; None for
+            all.
     """
 
     request: Request
@@ -61,9 +62,9 @@ class Job:
         request, name = self.request, self.request.prompt.name
         mine = ask_setting(request.prompt.version, request.parameters)
         others = {
-            asked
-            for writer, prompt, asked in cache.settings
-            if (writer, prompt) == (request.model, name) and asked != mine
+            setting
+            for writer, prompt, setting in cache.settings
+            if (writer, prompt) == (request.model, name) and setting != mine
         }
         if others and not self.redo:
             yield (
@@ -146,14 +147,14 @@ def preview(job: Job, price: Price | None, asks: bool = True) -> Iterator[str]:
     with job.open_cache(writable=False) as cache:
         gaps, _ = job.plan(cache)
     missing = sum(map(len, gaps.values()))
-    wanted = len(job.phrases) * request.k
+    total = len(job.phrases) * request.k
     calls, tokens_in, tokens_out = estimate_job(request, gaps)
     if job.redo:
         yield f"descriptions to ask for again: {missing} of {len(gaps)} phrases"
     else:
         yield f"phrases: {len(job.phrases)}, descriptions of each: {request.k}"
         yield (
-            f"descriptions: {wanted}, cached: {wanted - missing}, to ask for: {missing}"
+            f"descriptions: {total}, cached: {total - missing}, to ask for: {missing}"
         )
     if not asks:
         return

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 
 from actiongpt_jax.errors import JobIncompleteError
-from actiongpt_jax.llm.batch_state import BatchState, Part, Wanted
+from actiongpt_jax.llm.batch_state import BatchState, Part, RequestRow
 from actiongpt_jax.llm.budget import Budget
 from actiongpt_jax.llm.cache import DescriptionCache
 from actiongpt_jax.llm.describer import make_record
@@ -121,7 +121,7 @@ class Batches:
         return failures
 
     @property
-    def under_way(self) -> int:
+    def num_in_progress(self) -> int:
         """Number of batches that are still in progress."""
         return sum(not part.done for part in self.state.parts)
 
@@ -206,7 +206,7 @@ class Batches:
         """Stores one batch's answers; returns phrase -> reason and -> missing texts."""
         request = part.to_request()
         reader = OpenAIProvider(request, self._timeout)
-        wanted = {row.custom_id: row for row in self.state.wanted(part)}
+        rows = {row.custom_id: row for row in self.state.rows(part)}
         why = collections.defaultdict(lambda: f"the batch {batch.status} without it")
         for kind, file_id in (
             ("output", batch.output_file_id),
@@ -219,19 +219,19 @@ class Batches:
                 await body.stream_to_file(path)
             with path.open(encoding="utf-8") as lines:
                 for line in lines:
-                    self._take_line(line, wanted, reader, request, budget, why)
+                    self._take_line(line, rows, reader, request, budget, why)
         left: dict[str, tuple[int, ...]] = {}
-        for row in wanted.values():
+        for row in rows.values():
             rest = tuple(i for i in row.indices if not self._has(request, row, i))
             if rest:
                 left[row.phrase] = (*left.get(row.phrase, ()), *rest)
-        reasons = {row.phrase: why[row.custom_id] for row in wanted.values()}
+        reasons = {row.phrase: why[row.custom_id] for row in rows.values()}
         return {phrase: reasons[phrase] for phrase in left}, left
 
     def _take_line(
         self,
         line: str,
-        wanted: Mapping[str, Wanted],
+        rows: Mapping[str, RequestRow],
         reader: OpenAIProvider,
         request: Request,
         budget: Budget,
@@ -239,15 +239,17 @@ class Batches:
     ) -> None:
         try:
             result = json.loads(line)
-            row = wanted[result["custom_id"]]
+            row = rows[result["custom_id"]]
             response = result.get("response") or {}
             document = response.get("body") or {}
             error = result.get("error") or document.get("error")
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         if error or response.get("status_code") != 200:
-            said = error.get("message") if isinstance(error, dict) else error
-            why[row.custom_id] = reader.scrub(f"{response.get('status_code')}: {said}")
+            message = error.get("message") if isinstance(error, dict) else error
+            why[row.custom_id] = reader.scrub(
+                f"{response.get('status_code')}: {message}"
+            )
             return
         sent = request.body(row.phrase, len(row.indices))
         try:
@@ -266,7 +268,7 @@ class Batches:
         )
         why[row.custom_id] = answer.reason
 
-    def _has(self, request: Request, row: Wanted, index: int) -> bool:
+    def _has(self, request: Request, row: RequestRow, index: int) -> bool:
         return request.key(row.phrase, index) in self._cache.keys
 
 

@@ -17,7 +17,7 @@ from actiongpt_jax.llm.request import Request, show_address
 # a moment; openai's client does not wait that long either.
 MAX_WAIT_SECONDS = 120.0
 # Characters of the server's message that are shown.
-_SAID_AT_MOST = 300
+_SHOWN_CHARACTERS = 300
 _RETRIED = {408, 409, 425, 429}
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached"}
 _GONE = {"model_not_found", "model_deprecated", "model_retired"}
@@ -40,12 +40,12 @@ class Refused:
         error: the error to raise.
         parameter: name of the parameter that the server refuses; None for any other
             cause.
-        said: the server's message.
+        message: the server's message.
     """
 
     error: Exception
     parameter: str | None = None
-    said: str = ""
+    message: str = ""
 
 
 class ApiErrors:
@@ -68,61 +68,64 @@ class ApiErrors:
             error: the error that the openai package raised.
             body: the body of the request that failed.
         """
-        said = self._said(error)
+        message = self._message_of(error)
         if isinstance(error, openai.APITimeoutError) or not isinstance(
             error, openai.APIStatusError
         ):
-            return Refused(self._unanswered(error), said=said)
+            return Refused(self._unanswered(error), message=message)
         status, code = error.status_code, str(error.code or "")
         if status == 402 or code in _NO_MONEY or error.type in _NO_MONEY:
             return Refused(
                 JobIncompleteError(
-                    f"{self._where} answers no more until it is paid ({said}); the"
-                    " descriptions so far are in the cache: run again after paying"
+                    f"{self._where} does not answer until it is paid ({message});"
+                    " the descriptions so far are in the cache: run again after paying"
                 )
             )
         if status in _RETRIED or status >= 500:
-            return Refused(self._later(error, said), said=said)
+            return Refused(self._later(error, message), message=message)
         if status in (401, 403):
             return Refused(
                 InputError(
                     f"{self._where} refused the key in OPENAI_API_KEY ({status}:"
-                    f" {said}); set another key, or set --base-url to the key's server"
+                    f" {message}); set another key, or set --base-url to the server of"
+                    " the key"
                 )
             )
-        if code in _GONE or (status in (400, 404, 410) and _GONE_WORDS.search(said)):
+        if code in _GONE or (status in (400, 404, 410) and _GONE_WORDS.search(message)):
             return Refused(self.absent_model(error))
         if status in (404, 405):
             return Refused(
                 InputError(
                     f"{self._request.address} does not exist on the server ({status}:"
-                    f" {said}); correct --base-url, which usually ends in /v1, or"
+                    f" {message}); correct --base-url, which usually ends in /v1, or"
                     " choose an --endpoint that the server has"
                 )
             )
         name = None
         if status in (400, 422):
-            name = self._parameter(error, said, body)
+            name = self._parameter(error, message, body)
         if name is not None:
             return Refused(
                 InputError(
                     f"the model {self._request.model!r} at {self._where} does not"
-                    f" accept {name!r} with this value (the server says: {said}); leave"
-                    " it out or change it"
+                    f" accept {name!r} with this value (the server says: {message});"
+                    " leave it out or change it"
                 ),
                 name,
-                said,
+                message,
             )
-        return Refused(NoAnswerError(f"refused ({status}: {said})"), said=said)
+        return Refused(NoAnswerError(f"refused ({status}: {message})"), message=message)
 
     def final(self, error: openai.APIError) -> Exception:
         """Returns the error to raise for a failed call that is not tried again."""
-        meant = self.translate(error, {}).error
-        if isinstance(meant, TryAgainError | NoAnswerError):
-            if isinstance(meant, TryAgainError) and meant.unreachable:
+        translated = self.translate(error, {}).error
+        if isinstance(translated, TryAgainError | NoAnswerError):
+            if isinstance(translated, TryAgainError) and translated.unreachable:
                 return self.unreachable()
-            return JobIncompleteError(f"{self._where} failed: {meant}; run again later")
-        return meant
+            return JobIncompleteError(
+                f"{self._where} failed: {translated}; run again later"
+            )
+        return translated
 
     def unreachable(self) -> InputError:
         """Returns the error for an address at which no server answers."""
@@ -134,7 +137,7 @@ class ApiErrors:
     def absent_model(
         self, error: openai.APIError, names: Sequence[str] = ()
     ) -> InputError:
-        """Returns the error for a model that does not exist (any more).
+        """Returns the error for a model that does not exist, or no longer exists.
 
         Args:
             error: the error that the openai package raised.
@@ -155,7 +158,7 @@ class ApiErrors:
             )
         return InputError(
             f"{self._where} has no model {self._request.model!r} (the server says:"
-            f" {self._said(error)}); {use}"
+            f" {self._message_of(error)}); {use}"
         )
 
     def _unanswered(self, error: openai.APIError) -> TryAgainError:
@@ -168,7 +171,7 @@ class ApiErrors:
             return TryAgainError("no answer in time", maybe_paid=True)
         return TryAgainError("the connection broke", maybe_paid=True)
 
-    def _later(self, error: openai.APIStatusError, said: str) -> Exception:
+    def _later(self, error: openai.APIStatusError, message: str) -> Exception:
         headers = error.response.headers
         after = _seconds(headers.get("retry-after-ms"), headers.get("retry-after"))
         if after is not None and after > MAX_WAIT_SECONDS:
@@ -177,35 +180,37 @@ class ApiErrors:
             )
             return JobIncompleteError(
                 f"{self._where} asks to come back in {_duration(after)}"
-                f" ({error.status_code}: {said}); the descriptions so far are in the"
+                f" ({error.status_code}: {message}); the descriptions so far are in the"
                 " cache: run the same command again after"
                 f" {back:%Y-%m-%d %H:%M:%S %Z}"
             )
         if headers.get("x-should-retry") == "false":
-            return NoAnswerError(f"{error.status_code}: {said}")
-        return TryAgainError(f"{error.status_code}: {said}", after=after)
+            return NoAnswerError(f"{error.status_code}: {message}")
+        return TryAgainError(f"{error.status_code}: {message}", after=after)
 
     def _parameter(
-        self, error: openai.APIStatusError, said: str, body: dict[str, Any]
+        self, error: openai.APIStatusError, message: str, body: dict[str, Any]
     ) -> str | None:
         """Finds the name of the parameter that the server complains about."""
         sent = set(body) - {"model", "messages", "input", "prompt", "instructions"}
         named = (error.param or "").split(".")[-1].split("[")[0]
         if named in sent:
             return named
-        words = re.findall(r"\w+", said)
+        words = re.findall(r"\w+", message)
         return next(
             (word for word in words if word in sent and len(word) > 1), None
         ) or (
-            "n" if "n" in sent and re.search(r"['\"`]n['\"`]|\bn\b *$", said) else None
+            "n"
+            if "n" in sent and re.search(r"['\"`]n['\"`]|\bn\b *$", message)
+            else None
         )
 
-    def _said(self, error: openai.APIError) -> str:
+    def _message_of(self, error: openai.APIError) -> str:
         body = error.body
         message = body.get("message") if isinstance(body, dict) else None
         message = message or (body if isinstance(body, dict | list) else None)
         text = " ".join(str(message or error.message).split())
-        return self._secret.scrub(text)[:_SAID_AT_MOST]
+        return self._secret.scrub(text)[:_SHOWN_CHARACTERS]
 
 
 def _seconds(milliseconds: str | None, seconds: str | None) -> float | None:

@@ -149,7 +149,7 @@ class OpenAIProvider:
             self.at_once = False
         elif name == "seed" and self._takes_seed and question.seed is not None:
             self._takes_seed = False
-        elif name == "max_tokens" and "max_completion_tokens" in refused.said:
+        elif name == "max_tokens" and "max_completion_tokens" in refused.message:
             self._renamed[name] = "max_completion_tokens"
         else:
             return False

@@ -13,8 +13,8 @@ class Pace:
     """Limits on the pace of calls.
 
     Attributes:
-        concurrency: most calls in progress at the same time.
-        rpm: most calls started per minute; None for no limit.
+        concurrency: largest number of calls in progress at the same time.
+        rpm: largest number of calls started per minute; None for no limit.
         first_wait: seconds before a failed call is tried again; doubled each time.
         longest_wait: longest wait after a failed call, in seconds.
     """

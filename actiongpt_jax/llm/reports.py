@@ -108,12 +108,18 @@ def compare(names: tuple[str, str], first: Texts, second: Texts) -> Iterator[str
         for name, of_phrase in zip(names, (first[phrase], second[phrase]), strict=True):
             yield f"  {name} ({len(of_phrase)}, {_mean_words(of_phrase):.0f} words)"
             yield f"    {of_phrase[0].text}"
-    for name, own, other in ((names[0], first, second), (names[1], second, first)):
-        records = [record for of_phrase in own.values() for record in of_phrase]
+    for name, by_writer, by_other in (
+        (names[0], first, second),
+        (names[1], second, first),
+    ):
+        records = [record for of_phrase in by_writer.values() for record in of_phrase]
         faults = collections.Counter(fault.reason for fault in find_faults(records))
-        alone = sum(not other.get(phrase) for phrase in own if own[phrase])
+        alone = sum(
+            not by_other.get(phrase) for phrase in by_writer if by_writer[phrase]
+        )
+        described = sum(map(bool, by_writer.values()))
         yield (
-            f"{name}: {len(records)} texts of {sum(map(bool, own.values()))} phrases"
+            f"{name}: {len(records)} texts of {described} phrases"
             f" ({alone} by this writer only), {_mean_words(records):.1f} words on"
             f" average, {len(_vocabulary(records))} different words; faults: "
             + (", ".join(f"{faults[r]} {r}" for r in REASONS if faults[r]) or "none")

@@ -108,20 +108,20 @@ class Request:
             n: number of texts; sent only if more than one.
             seed: seed to send instead of the user's; None keeps the user's.
         """
-        asked, system = self.prompt.fill(phrase), self.prompt.system
+        prompt, system = self.prompt.fill(phrase), self.prompt.system
         body: dict[str, Any] = {"model": self.model}
         if self.endpoint == "chat":
             before = [{"role": "system", "content": system}] if system else []
-            body["messages"] = [*before, {"role": "user", "content": asked}]
+            body["messages"] = [*before, {"role": "user", "content": prompt}]
         elif self.endpoint == "responses":
-            body["input"] = asked
+            body["input"] = prompt
             if system:
                 body["instructions"] = system
         else:
-            body["prompt"] = f"{system}\n\n{asked}" if system else asked
+            body["prompt"] = f"{system}\n\n{prompt}" if system else prompt
         for name, value in self.parameters.items():
             if name == "total_tokens":
-                name, value = "max_tokens", self._rest(value, asked)
+                name, value = "max_tokens", self._rest(value, prompt)
             body[self.limit_name if name == "max_tokens" else name] = value
         if n > 1:
             body["n"] = n
@@ -145,8 +145,8 @@ class Request:
             return self._rest(total, self.prompt.fill(phrase))
         return self.parameters.get("max_tokens")
 
-    def _rest(self, total: int, asked: str) -> int:
-        return max(1, total - estimate_tokens(asked + (self.prompt.system or "")))
+    def _rest(self, total: int, prompt: str) -> int:
+        return max(1, total - estimate_tokens(prompt + (self.prompt.system or "")))
 
 
 def estimate_tokens(text: str) -> int:

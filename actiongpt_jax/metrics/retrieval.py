@@ -45,16 +45,16 @@ def top1_terms(
     cosine = jnp.matmul(
         outputs.motion, outputs.text.T, precision=jax.lax.Precision.HIGHEST
     )
-    own = jnp.diagonal(cosine)[:, None]
+    own_cosine = jnp.diagonal(cosine)[:, None]
     other = (ids[:, None] != ids[None]) & real[None]
-    hit = ~(other & (cosine >= own)).any(-1) & real
+    hit = ~(other & (cosine >= own_cosine)).any(-1) & real
     return {"top1": (hit.sum().astype(jnp.float32), real.sum().astype(jnp.float32))}
 
 
 def r_precision(
     motions: Vectors,
     texts: Float[np.ndarray, "m p"],
-    own: Int[np.ndarray, " n"],
+    own_text: Int[np.ndarray, " n"],
     seed: int = 0,
     pool: int | None = POOL,
 ) -> dict[str, float]:
@@ -66,7 +66,7 @@ def r_precision(
     Args:
         motions: (n, P) vectors of the motions.
         texts: (m, P) vectors of the texts, one row per distinct text.
-        own: (n,) row of each motion's text in `texts`.
+        own_text: (n,) row of each motion's text in `texts`.
         seed: seed of the draws.
         pool: number of texts in a pool, at most m; None takes all texts.
 
@@ -77,7 +77,7 @@ def r_precision(
     Raises:
         InputError: for fewer than two texts, or invalid vectors.
     """
-    motions, texts, own = _checked(motions), _checked(texts), np.asarray(own)
+    motions, texts, own_text = _checked(motions), _checked(texts), np.asarray(own_text)
     if len(texts) < 2:
         raise InputError(
             "retrieval precision must have at least 2 distinct texts, got "
@@ -86,7 +86,7 @@ def r_precision(
     size = len(texts) if pool is None else min(pool, len(texts))
     rng = np.random.default_rng(seed)
     hits = np.zeros(len(TOPS))
-    for vector, row in zip(motions, own, strict=True):
+    for vector, row in zip(motions, own_text, strict=True):
         others = rng.choice(len(texts) - 1, size - 1, replace=False)
         others += others >= row  # all but the motion's own text
         distance = np.linalg.norm(texts[others] - vector, axis=-1)
@@ -99,10 +99,10 @@ def r_precision(
 
 
 def matching_distance(
-    motions: Vectors, texts: Float[np.ndarray, "m p"], own: Int[np.ndarray, " n"]
+    motions: Vectors, texts: Float[np.ndarray, "m p"], own_text: Int[np.ndarray, " n"]
 ) -> float:
     """Returns the mean distance of (n, P) motions from their texts, rows of (m, P)."""
-    apart = _checked(motions) - _checked(texts)[np.asarray(own)]
+    apart = _checked(motions) - _checked(texts)[np.asarray(own_text)]
     return float(np.linalg.norm(apart, axis=-1).mean())
 
 

@@ -33,10 +33,12 @@ def build(config: Config) -> nn.Module:
         )
     fields = dict(config.model)
     name = fields.pop("name")
-    given, own = split_sizes(fields)
+    size_fields, other_fields = split_sizes(fields)
     model: Any = family_of(config).model
     try:
         dtype = jnp.dtype(config.train.dtype)
-        return model(dataclasses.replace(model.sizes, **given, dtype=dtype), **own)
+        return model(
+            dataclasses.replace(model.sizes, **size_fields, dtype=dtype), **other_fields
+        )
     except TypeError as error:
         raise InputError(f"config.model does not fit {name}: {error}") from error

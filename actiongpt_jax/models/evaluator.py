@@ -42,15 +42,14 @@ class RetrievalEvaluator(nn.Module):
     Attributes:
         sizes: sizes of both encoders.
         nfeats: F, number of features per frame.
-        embed_dim: P, width of the shared space; small, because the bias of the FID
-            grows with it.
+        embed_dim: P, width of the shared space.
     """
 
     sizes: Sizes = Sizes(num_layers=4)
     nfeats: int = 135
     embed_dim: int = 64
 
-    # It reads nothing of a previous motion.
+    # The model does not read a previous motion.
     hist_frames: ClassVar[int] = 0
     z_prev_text: ClassVar[bool] = False
 

@@ -51,8 +51,8 @@ class MotionClip(nn.Module):
         encoder_tokens: number of learned tokens in front of the frames, the first of
             which becomes the latent: 1 in Action-GPT, 2 in MotionCLIP itself.
         text_latent: how a text's vector becomes a latent; see `as_latent`.
-        decode_text: whether to decode texts in training too (the published
-            `use_generation_losses`).
+        decode_text: whether training also decodes the texts and compares the results
+            with the motions (the published `use_generation_losses`).
     """
 
     sizes: Sizes = Sizes(latent_dim=512, num_layers=8)
@@ -61,7 +61,7 @@ class MotionClip(nn.Module):
     text_latent: str = "raw"
     decode_text: bool = False
 
-    # It reads nothing of a previous motion.
+    # The model does not read the previous motion.
     hist_frames: ClassVar[int] = 0
     z_prev_text: ClassVar[bool] = False
 

@@ -52,7 +52,7 @@ class Temos(nn.Module):
     text_mask: str = "bool"
 
     text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
-    # It reads nothing of a previous motion; TEACH does.
+    # The text encoder does not read the previous motion; that of TEACH does.
     hist_frames: ClassVar[int] = 0
     z_prev_text: ClassVar[bool] = False
 

@@ -18,9 +18,7 @@ class Sizes:
         latent_dim: D, the width of every token and of the latent.
         ff_size: inner width of the feed-forward parts.
         num_layers: number of layers of each stack.
-        num_heads: number of heads of every attention; must divide `latent_dim`. The
-            published configs say `num_head: 6`, a key that nothing reads: the
-            published runs used 4 heads, the default of the published code.
+        num_heads: number of heads of every attention; must divide `latent_dim`.
         dropout: probability, in [0, 1), that a dropout sets an element to 0.
         dtype: type of the matrix products. Parameters, softmax, norms and the outputs
             of the motion models are always float32.
@@ -47,5 +45,5 @@ def split_sizes(
     """
     names = {field.name for field in dataclasses.fields(Sizes)}
     sizes = {name: value for name, value in fields.items() if name in names}
-    own = {name: value for name, value in fields.items() if name not in names}
-    return sizes, own
+    other_fields = {name: value for name, value in fields.items() if name not in names}
+    return sizes, other_fields

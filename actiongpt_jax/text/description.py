@@ -73,14 +73,16 @@ class Description:
             object.__setattr__(self, "key", key)
 
 
-def make_key(*asked: Any) -> str:
+def make_key(*identity: Any) -> str:
     """Returns the hash that identifies what was asked, not what was answered.
 
     Args:
-        asked: JSON values: server and model, prompt and parameters, phrase, and the
+        identity: JSON values: server and model, prompt and parameters, phrase, and the
             number of the text.
     """
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[
+        :32
+    ]
 
 
 def ask_setting(
@@ -148,11 +150,11 @@ def from_json(record: Any, where: str) -> Description:
         raise InputError(
             f"{where}: the field 'index' must be 0 or more, got {record['index']}"
         )
-    given = {name: record[name] for name in _KINDS if record.get(name) is not None}
-    given.setdefault("writer", given.get("model", "unknown"))
-    if "prompt_version" in given:
-        given["prompt_version"] = str(given["prompt_version"])
-    return checked(Description(**given), where)
+    fields = {name: record[name] for name in _KINDS if record.get(name) is not None}
+    fields.setdefault("writer", fields.get("model", "unknown"))
+    if "prompt_version" in fields:
+        fields["prompt_version"] = str(fields["prompt_version"])
+    return checked(Description(**fields), where)
 
 
 def to_json(record: Description) -> str:

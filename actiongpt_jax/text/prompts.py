@@ -81,8 +81,8 @@ class Prompt:
     @property
     def version(self) -> str:
         """Version that changes whenever a word that is sent changes."""
-        own = TEMPLATES.get(self.name) != self.template
-        version = _digest(self.template) if own else VERSION
+        is_custom = TEMPLATES.get(self.name) != self.template
+        version = _digest(self.template) if is_custom else VERSION
         return version if self.system is None else f"{version}+{_digest(self.system)}"
 
     def fill(self, phrase: str) -> str:

@@ -105,12 +105,12 @@ def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
             f"{config.text.source!r}"
         )
     for field in ("encoder", "k", "aggregation", "width", "weight_hash"):
-        asked, stored = config.text[field], getattr(embeddings, field)
+        requested, stored = config.text[field], getattr(embeddings, field)
         if field in ("k", "aggregation") and config.text.source == "phrase":
             continue
-        if asked is not None and asked != stored:
+        if requested is not None and requested != stored:
             raise InputError(
-                f"config.text.{field} is {asked!r} but the embeddings in "
+                f"config.text.{field} is {requested!r} but the embeddings in "
                 f"{config.text.store} have {stored!r}; leave the field unset, or make "
                 "other embeddings with `python -m actiongpt_jax.embed`"
             )

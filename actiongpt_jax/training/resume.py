@@ -7,7 +7,7 @@ from typing import Any
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 
-# Fields that a resumed run must share with its checkpoint, besides all fields of the
+# Fields that a resumed run must share with its checkpoint, like all fields of the
 # model. Those of `train` are part of the optimizer's state.
 _FIXED = {
     "data": ("heading", "pair_cut", "align", "translation"),

@@ -80,7 +80,7 @@ class MotionClip(nn.Module):
     def terms(self, outputs, batch):
         """Returns every unweighted loss term of the published `paper-model`."""
         mask = mask_of(batch["lengths"], batch["poses"].device)
-        found, real = outputs["poses"].float(), batch["poses"]
+        result, real = outputs["poses"].float(), batch["poses"]
 
         def reconstruction(a, b):
             return functional.mse_loss(a[mask], b[mask])
@@ -88,13 +88,13 @@ class MotionClip(nn.Module):
         def velocity(x):
             return (x[:, 1:] - x[:, :-1])[mask[:, 1:]]
 
-        points = [joints(x, batch["offsets"], batch["parents"]) for x in (found, real)]
+        points = [joints(x, batch["offsets"], batch["parents"]) for x in (result, real)]
         latent = outputs["latent"].float()
         units = [x / x.norm(dim=-1, keepdim=True) for x in (outputs["text"], latent)]
         return {
-            "rc": reconstruction(found, real),
+            "rc": reconstruction(result, real),
             "rcxyz": reconstruction(*points),
-            "vel": functional.mse_loss(velocity(found), velocity(real)),
+            "vel": functional.mse_loss(velocity(result), velocity(real)),
             "text_cosine": (1 - functional.cosine_similarity(*units)).mean(),
         }
 

@@ -87,7 +87,7 @@ class Teach(nn.Module):
 
     def terms(self, outputs, batch):
         """Returns every unweighted term of the loss."""
-        found = {}
+        result = {}
         for i in (0, 1):
             lengths, target = batch[f"lengths_{i}"], batch[f"features_{i}"]
 
@@ -108,8 +108,8 @@ class Teach(nn.Module):
                 if name.endswith(f"_{i}")
             }
             terms = seven_terms(action, reconstruction, latent_loss)
-            found |= {f"{name}_{i}": value for name, value in terms.items()}
-        return found
+            result |= {f"{name}_{i}": value for name, value in terms.items()}
+        return result
 
     def generate(self, batch, noise=None):
         """Generates (B, T, F) motions from the texts of the first actions."""

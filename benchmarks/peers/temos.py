@@ -69,7 +69,7 @@ class Temos(nn.Module):
         """Returns every unweighted term of the loss; padded frames count as real."""
         return seven_terms(
             outputs,
-            lambda found: functional.smooth_l1_loss(found, batch["features"]),
+            lambda result: functional.smooth_l1_loss(result, batch["features"]),
             functional.smooth_l1_loss,
         )
 

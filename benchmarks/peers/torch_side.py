@@ -46,26 +46,26 @@ def check(
     first = next(iter(noise.values()), None)
     with torch.no_grad():
         generated = stored.model.eval().generate(stored.batch, first)
-    found = {
+    result = {
         f"outputs/{name}": value
         for name, value in outputs.items()
         if isinstance(value, torch.Tensor) and name != "text"
     }
-    found |= {f"terms/{name}": term for name, term in terms.items()}
-    found |= {"terms/total": total, "outputs/generated": generated}
+    result |= {f"terms/{name}": term for name, term in terms.items()}
+    result |= {"terms/total": total, "outputs/generated": generated}
     for name, parameter in model.named_parameters():
         gradient = parameter.grad
         # The gradient is None for parameters that are never used.
-        found[f"gradients/{name}"] = (
+        result[f"gradients/{name}"] = (
             torch.zeros_like(parameter) if gradient is None else gradient
         )
     for part in work.parts:
         if work.clip:
-            found["texts/vectors"] = batch["text"]
+            result["texts/vectors"] = batch["text"]
         else:
             real = batch[f"token_mask{part}"][..., None]
-            found[f"texts/states{part}"] = batch[f"tokens{part}"] * real
-    return {name: value.detach().cpu().numpy() for name, value in found.items()}
+            result[f"texts/states{part}"] = batch[f"tokens{part}"] * real
+    return {name: value.detach().cpu().numpy() for name, value in result.items()}
 
 
 def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> Runner:
@@ -167,11 +167,11 @@ class Peer:
         batch = dict(self.batch)
         for part in self._parts[:1] if first_only else self._parts:
             ids, mask = self._texts[f"ids{part}"], self._texts[f"id_mask{part}"]
-            found = self._embed(ids, mask)
-            if isinstance(found, tuple):
-                batch[f"tokens{part}"], batch[f"token_mask{part}"] = found
+            result = self._embed(ids, mask)
+            if isinstance(result, tuple):
+                batch[f"tokens{part}"], batch[f"token_mask{part}"] = result
             else:
-                batch["text"] = found
+                batch["text"] = result
         return batch
 
 

@@ -86,7 +86,7 @@ def test_errors_of_a_run_are_not_reported_as_missing_text(scripts, stores, tmp_p
 
 def test_figures_are_means_over_seeds_with_their_spread(scripts):
     arms, paper = scripts("arms"), scripts("paper")
-    found = [
+    result = [
         {
             "motions": 5,
             "ape_ave": {"mean": {name: [value, 0.0, 9.0] for name in paper.COLUMNS}},
@@ -94,7 +94,7 @@ def test_figures_are_means_over_seeds_with_their_spread(scripts):
         }
         for value in (0.2, 0.3, 0.7)
     ]
-    summary = arms.summary(found, {"walk"})
+    summary = arms.summary(result, {"walk"})
     assert summary["figures"] == dict.fromkeys(paper.COLUMNS, 0.4)
     assert summary["spread"] == dict.fromkeys(paper.COLUMNS, 0.5)
     means = {"ape_local": 0.4, "ape_global": 0.8, "phrases": 1}
@@ -163,10 +163,10 @@ def test_series_with_an_unseen_phrase_counts_as_unseen(scripts):
         "walk, then fly": {"ape_local": 0.3, "ape_global": 0.4},
         "fly": {"ape_local": 0.5, "ape_global": 0.8},
     }
-    found = arms.by_novelty(phrases, {"walk"})
+    result = arms.by_novelty(phrases, {"walk"})
     # Means of two floats, rounded in the last digit.
-    assert found["seen"] == {"ape_local": 0.1, "ape_global": 0.2, "phrases": 1}
-    assert found["unseen"] == pytest.approx(
+    assert result["seen"] == {"ape_local": 0.1, "ape_global": 0.2, "phrases": 1}
+    assert result["unseen"] == pytest.approx(
         {"ape_local": 0.4, "ape_global": 0.6, "phrases": 2}, rel=1e-12
     )
     assert arms.by_novelty(phrases, set(phrases) | {"fly"}).keys() == {"seen"}

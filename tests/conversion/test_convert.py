@@ -152,7 +152,7 @@ def test_converted_workdir_can_be_trained_and_generates(run_folder, stores, tmp_
     workdir = tmp_path / "run"
     options = converting.Options(stats=(run_folder / "stats",))
     converting.convert(run_folder, workdir, options)
-    # As converted, with embeddings of an encoder that the workdir does not record.
+    # The workdir records no encoder, so embeddings of any encoder are accepted.
     (before,) = generate_motions(
         load_model(workdir), "walk", 0.5, fact=0, embeddings=text
     )
@@ -166,7 +166,7 @@ def test_converted_workdir_can_be_trained_and_generates(run_folder, stores, tmp_
     (after,) = generate_motions(trained, "walk", 0.5, fact=0, embeddings=text)
     assert before.rotations.shape == after.rotations.shape
     assert not np.array_equal(before.rotations, after.rotations)
-    # Converted back, it has the new weights and keeps the stored positions.
+    # The file that is converted back has the new weights and the original positions.
     _, state = converting.state_dict_of(workdir)
     assert state["textencoder.sequence_pos_encoding.pe"].shape[0] == 5000
 

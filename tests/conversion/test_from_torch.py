@@ -56,12 +56,12 @@ def refusal(state, **overrides):
     return message
 
 
-def assert_same_bits(found, expected):
-    assert list(found) == list(expected)
+def assert_same_bits(actual, expected):
+    assert list(actual) == list(expected)
     for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype and found[name].shape == tensor.shape
-        assert found[name].flags.c_contiguous
-        assert found[name].tobytes() == np.ascontiguousarray(tensor).tobytes(), name
+        assert actual[name].dtype == tensor.dtype and actual[name].shape == tensor.shape
+        assert actual[name].flags.c_contiguous
+        assert actual[name].tobytes() == np.ascontiguousarray(tensor).tobytes(), name
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_position_buffers_are_kept_or_computed(small):
     config, variables = from_torch.from_state_dict(without)
     assert "buffers" not in variables
     assert_same_bits(from_torch.to_state_dict(config, variables), small)
-    # A table that differs in the last bit, as from another sine, is kept exactly.
+    # A table that differs in the last bit, because of another sine, is kept exactly.
     name = "motionencoder.sequence_pos_encoding.pe"
     other = np.nextafter(small[name], np.float32(2))
     config, variables = from_torch.from_state_dict(small | {name: other})

@@ -42,7 +42,7 @@ def test_sound_model_is_reported(drawn, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "model: temos" in printed and "num_layers 2" in printed
     assert "every array is finite and used" in printed
-    assert "deviations of the reference: none" in printed
+    assert "accidents of the published code: none" in printed
     digest = parameter_hash({"params": drawn[1]["params"]})
     assert (
         f"hash of the parameters: {digest}\n" in printed and digest in card.read_text()
@@ -50,7 +50,7 @@ def test_sound_model_is_reported(drawn, tmp_path, capsys):
     assert "Every array is finite and used." in card.read_text()
     act = sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["params"]))
     stored = act + sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["unused"]))
-    assert f"{act:,} that act, {stored:,} as the authors count" in printed
+    assert f"{act:,} with an effect, {stored:,} with the inert ones" in printed
     assert "features: normalised" in printed and "trained here for 0 steps" in printed
 
 
@@ -128,7 +128,7 @@ def test_report_of_a_converted_model_names_its_origin(
     verify.main([str(tmp_path / "run")])
     printed = capsys.readouterr().out
     assert path.name in printed and "converted" in printed
-    assert f"deviations of the reference: {deviations}\n" in printed
+    assert f"accidents of the published code: {deviations}\n" in printed
     assert "every array is finite and used" in printed
 
 

@@ -19,13 +19,13 @@ def test_joints_match_published(golden):
     points = g["smplh_joints"]
     # Surface points follow SMPL-H's 52 joints; MMM joints 14 and 19 are the heels.
     heels = points[:, g["mmm_indexes"][[14, 19]]]
-    found = np.asarray(mmm.from_smpl(points[:, :52], heels))
+    result = np.asarray(mmm.from_smpl(points[:, :52], heels))
     # The published conversion also adds one offset, which Rifke removes again.
     for name, scale in (("mmmns", 1.0), ("mmm", 640.0)):
         moved = g[name] / scale
         # Rounding of joints that are metres away from the origin.
         np.testing.assert_allclose(
-            found - found[:1, :1], moved - moved[:1, :1], rtol=0, atol=1e-5
+            result - result[:1, :1], moved - moved[:1, :1], rtol=0, atol=1e-5
         )
 
 

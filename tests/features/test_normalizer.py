@@ -26,7 +26,7 @@ def test_moments_do_not_depend_on_the_batches(cuts):
 
 
 def test_small_variation_far_from_zero_is_measured():
-    """Here the difference of sum of squares and squared sum keeps no digit."""
+    """The mean square minus the squared mean would lose every digit here."""
     rng = np.random.default_rng(1)
     column = 1e6 + rng.integers(0, 9, size=(2000, 1)) / 1.0
     fitted = fit_normalizer(np.array_split(column, 7))

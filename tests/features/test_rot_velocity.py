@@ -72,7 +72,7 @@ def test_normalised_features_match_published(golden):
 
 
 def test_published_canonical_motion_is_ours_after_a_quarter_turn(golden):
-    """One published variant canonicalises to a_z = 0, which is ours turned by 90."""
+    """One published variant turns bodies to face -y; our canonical heading is -x."""
     g = golden("temos_teach/rfeats_globalvelandy")
     rots, trans = decode(encode(g["rots"], g["trans"], compat="reference"))
     quarter = rotation_oracle.about_z(np.pi / 2)

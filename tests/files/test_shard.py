@@ -16,7 +16,7 @@ def test_shards_are_numbered_from_one(number):
     )
 
 
-def test_job_without_the_flag_is_not_divided():
+def test_parse_shard_of_none_is_none():
     assert parse_shard(None) is None
 
 

@@ -48,11 +48,11 @@ def golden_poses(case):
     return jax.jit(rot.rot6d_to_matrix)(x[:, :, :24]), x[:, :, 24, :3]
 
 
-def assert_published(case, key, found):
+def assert_published(case, key, actual):
     """Compares (B, T, N, 3) with a golden array that is 0 in padded frames."""
-    found = jnp.where(case["mask"][:, :, None, None], found, 0.0)
+    actual = jnp.where(case["mask"][:, :, None, None], actual, 0.0)
     expected = case[key].transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=FEATURE, err_msg=key)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=FEATURE, err_msg=key)
 
 
 def minus(joints, root):
@@ -164,11 +164,11 @@ def test_skin_matches_float64_numpy_with_any_batch_axes(body):
 def test_betas_broadcast_and_may_be_few(body):
     rotations, translation = poses(2, 3)
     betas = np.array([[[0.7, -1.2]], [[0.3, 0.4]]], np.float32)
-    found = skin(body, rotations, translation, betas)
+    actual = skin(body, rotations, translation, betas)
     full = np.zeros((2, 3, 4), np.float32)
     full[..., :2] = betas
     expected = skin(body, rotations, translation, full)
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
@@ -189,11 +189,11 @@ def test_root_rotation_and_translation_move_the_whole_body(body):
     joints, vertices = skin(body, rotations, jnp.zeros((1, 3)))
     root = joints[:, :1]
     turned = rotations.at[:, 0].set(turn @ rotations[:, 0])
-    for found, before in zip(
+    for actual, before in zip(
         skin(body, turned, translation), (joints, vertices), strict=True
     ):
         expected = (before - root) @ turn.T + root + translation[:, None]
-        np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=5e-6)
 
 
 def test_surface_at_rest_is_the_template(body):

@@ -52,9 +52,9 @@ def chumpy(monkeypatch):
 
 def assert_holds(body: Body, arrays):
     for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights"):
-        found = getattr(body, name)
-        assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, arrays[name].astype(np.float32), name)
+        result = getattr(body, name)
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, arrays[name].astype(np.float32), name)
     assert body.parents == (-1, 0, 1)
     assert body.faces is not None
     np.testing.assert_array_equal(body.faces, arrays["f"])
@@ -141,8 +141,8 @@ def test_gender_selects_a_file_of_a_folder(tmp_path, arrays):
 
 def test_heels_picks_published_vertices(arrays):
     vertices = np.arange(6890 * 3).reshape(1, 6890, 3)
-    found = bodies.heels(vertices)
-    assert found.shape == (1, 2, 3) and found[0, :, 0].tolist() == [10161, 20361]
+    result = bodies.heels(vertices)
+    assert result.shape == (1, 2, 3) and result[0, :, 0].tolist() == [10161, 20361]
     with pytest.raises(InputError, match="6890"):
         bodies.heels(vertices[:, :100])
 

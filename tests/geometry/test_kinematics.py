@@ -181,8 +181,8 @@ def test_facing_does_not_change_while_a_body_lies_down():
     yaw = rotation_oracle.about_z(0.7)
     for angle in np.linspace(-1.57, 1.57, 41):
         tilt = rotation_oracle.axis_angle_to_matrix([angle, 0, 0])
-        found = facing((yaw @ tilt @ UPRIGHT).astype(np.float32))
-        np.testing.assert_allclose(found, [np.sin(0.7), -np.cos(0.7)], atol=3e-4)
+        result = facing((yaw @ tilt @ UPRIGHT).astype(np.float32))
+        np.testing.assert_allclose(result, [np.sin(0.7), -np.cos(0.7)], atol=3e-4)
 
 
 def test_reference_facing_equals_the_true_one_only_at_yaw_zero():
@@ -190,8 +190,8 @@ def test_reference_facing_equals_the_true_one_only_at_yaw_zero():
     np.testing.assert_allclose(facing(upright, "reference"), facing(upright), atol=1e-6)
     h = 0.01
     turned = np.float32(rotation_oracle.about_z(h) @ UPRIGHT)
-    found = np.arctan2(*facing(turned, "reference") * np.array([1, -1]))
-    np.testing.assert_allclose(found, np.pi / 4 * h, rtol=1e-3)
+    result = np.arctan2(*facing(turned, "reference") * np.array([1, -1]))
+    np.testing.assert_allclose(result, np.pi / 4 * h, rtol=1e-3)
     true = np.arctan2(*facing(turned) * np.array([1, -1]))
     np.testing.assert_allclose(true, h, rtol=1e-3)
 

@@ -55,7 +55,7 @@ def test_motion_does_not_depend_on_its_batch(trained, embedder):
     for request, motion in zip(requests, together, strict=True):
         alone = generate_motion(trained, [request])[0]
         assert motion.rotations.shape == (request.num_frames, 22, 3)
-        # Other shapes, other order of float32 sums; latents are of order 1.
+        # Other shapes change the order of float32 sums; latents are of order 1.
         np.testing.assert_allclose(motion.rotations, alone.rotations, atol=1e-4)
         np.testing.assert_allclose(motion.translation, alone.translation, atol=1e-4)
 
@@ -93,9 +93,9 @@ def test_more_samples_than_descriptions_is_an_error(embedder):
 def test_descriptions_file_takes_precedence_over_the_store(trained, embedder, tmp_path):
     file = tmp_path / "own.json"
     file.write_text('{"walk forward": ["Both arms rise.", "The arms go up high."]}')
-    own = PhraseEmbedder(trained.config, descriptions=file)
-    assert own.tokens(PHRASE).shape != embedder.tokens(PHRASE).shape
-    assert len(own.singles(PHRASE)) == 2
+    from_file = PhraseEmbedder(trained.config, descriptions=file)
+    assert from_file.tokens(PHRASE).shape != embedder.tokens(PHRASE).shape
+    assert len(from_file.singles(PHRASE)) == 2
 
 
 def test_unknown_phrase_is_embedded_itself_with_a_warning(trained):
@@ -159,7 +159,7 @@ def test_invalid_flags_raise_one_sentence(run, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-# No action has more than 32 frames besides its transition: one shape to compile.
+# No action has more than 32 frames in addition to its transition: one shape to compile.
 SERIES = shlex.split(
     "--text 'walk forward' --seconds 1 --text 'jump up' --seconds 1.2 "
     "--text 'walk forward' --seconds 0.5"
@@ -177,13 +177,13 @@ NAME = "walk_forward_then_jump_up_then_walk_forward"
 
 
 def test_command_line_writes_one_series(teach_run, tmp_path, capsys):
-    found = written(teach_run, tmp_path, *SERIES, "--samples", "2")
-    assert list(found) == [f"{NAME}_{i}.npz" for i in (0, 1)]
-    for motion in found.values():
+    result = written(teach_run, tmp_path, *SERIES, "--samples", "2")
+    assert list(result) == [f"{NAME}_{i}.npz" for i in (0, 1)]
+    for motion in result.values():
         assert motion.text == (PHRASE, "jump up", PHRASE)
         assert motion.lengths == LENGTHS
         assert motion.rotations.shape == (sum(LENGTHS), 22, 3)
-    first, second = found.values()
+    first, second = result.values()
     assert np.abs(first.rotations - second.rotations).max() > 1e-3
     # The body continues where it was: its place does not change during a transition.
     for join in np.cumsum(LENGTHS)[:-1]:
@@ -210,13 +210,13 @@ def test_independent_actions_do_not_read_the_past(teach_run, run, tmp_path):
     later = slice(30 + WINDOW, 66)
     assert np.abs(read.rotations[later, 1:] - unread.rotations[later, 1:]).max() > 1e-4
     # A model that does not read past frames makes a series of independent actions too.
-    found = written(run[0], tmp_path / "temos", *SERIES, "--series", "independent")
-    assert found[f"{NAME}_0.npz"].lengths == LENGTHS
+    result = written(run[0], tmp_path / "temos", *SERIES, "--series", "independent")
+    assert result[f"{NAME}_0.npz"].lengths == LENGTHS
 
 
 def test_joined_series_is_one_prompt(teach_run, tmp_path, capsys):
-    found = written(teach_run, tmp_path, *SERIES, "--series", "joined")
-    (motion,) = found.values()
+    result = written(teach_run, tmp_path, *SERIES, "--series", "joined")
+    (motion,) = result.values()
     assert motion.text == ("walk forward, jump up, walk forward",)
     assert motion.lengths == (sum(LENGTHS),)
     # No description covers all three phrases together.
@@ -224,8 +224,8 @@ def test_joined_series_is_one_prompt(teach_run, tmp_path, capsys):
 
 
 def test_series_off_makes_one_motion_per_text(teach_run, tmp_path):
-    found = written(teach_run, tmp_path, *SERIES, "--series", "off")
-    lengths = {name: motion.lengths for name, motion in found.items()}
+    result = written(teach_run, tmp_path, *SERIES, "--series", "off")
+    lengths = {name: motion.lengths for name, motion in result.items()}
     assert lengths == {
         "jump_up_0.npz": (36,),
         "walk_forward_0.npz": (30,),
@@ -234,10 +234,10 @@ def test_series_off_makes_one_motion_per_text(teach_run, tmp_path):
 
 
 def test_command_line_sets_alignment_and_window(teach_run, tmp_path):
-    found = written(
+    result = written(
         teach_run, tmp_path, *SERIES[:8], "--align", "translation", "--window", "0"
     )
-    (motion,) = found.values()
+    (motion,) = result.values()
     np.testing.assert_array_equal(
         motion.translation[30, :2], motion.translation[29, :2]
     )

@@ -82,7 +82,7 @@ def test_decoded_text_latents_equal_generated_motions(trained):
         PHRASES, decoded, generate_motion(trained, requests), strict=True
     ):
         assert motion.text == (phrase,)
-        # Other shapes, other order of float32 sums.
+        # Other shapes change the order of float32 sums.
         np.testing.assert_allclose(motion.rotations, generated.rotations, atol=1e-4)
         np.testing.assert_allclose(motion.translation, generated.translation, atol=1e-4)
 
@@ -159,15 +159,15 @@ def test_motionclip_encodes_hands(clip, motions):
 
 def test_nearest_phrases_are_sorted_by_cosine(clip, motions):
     embedder = PhraseEmbedder(clip.config)
-    found = nearest_phrases(clip, embedder, motions[0], list(PHRASES))
+    actual = nearest_phrases(clip, embedder, motions[0], list(PHRASES))
     latent = encode_motions(clip, motions[:1])[0].astype(np.float64)
     texts = encode_texts(clip, requests_of(clip)).astype(np.float64)
     cosines = texts @ latent / np.linalg.norm(texts, axis=-1) / np.linalg.norm(latent)
     expected = sorted(zip(PHRASES, cosines, strict=True), key=lambda pair: -pair[1])
-    assert [phrase for phrase, _ in found] == [phrase for phrase, _ in expected]
+    assert [phrase for phrase, _ in actual] == [phrase for phrase, _ in expected]
     # float32 cosines.
     np.testing.assert_allclose(
-        [score for _, score in found], [score for _, score in expected], atol=1e-5
+        [score for _, score in actual], [score for _, score in expected], atol=1e-5
     )
 
 

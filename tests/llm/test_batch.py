@@ -184,7 +184,7 @@ def test_parts_stay_within_their_limits(limits, sizes):
     state = BatchState(CACHE)
     parts = state.add(request, gaps, **limits)
     assert [part.requests for part in parts] == sizes
-    phrases = [wanted.phrase for part in parts for wanted in state.wanted(part)]
+    phrases = [row.phrase for part in parts for row in state.rows(part)]
     assert phrases == list(gaps)
     if "max_bytes" in limits:
         sizes = [(state.folder / part.name).stat().st_size for part in parts]

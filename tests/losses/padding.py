@@ -24,6 +24,6 @@ def assert_padding_does_not_count(terms, outputs, batch, frames, rtol=1e-6):
         return jnp.pad(array, space, constant_values=fill)
 
     expected = terms(outputs, batch)
-    found = terms(*jax.tree.map(grown, (outputs, batch)))
+    actual = terms(*jax.tree.map(grown, (outputs, batch)))
     for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol, err_msg=name)
+        np.testing.assert_allclose(actual[name], expected[name], rtol, err_msg=name)

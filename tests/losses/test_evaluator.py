@@ -17,8 +17,8 @@ MASK = np.array([1, 1, 1, 1, 0, 1], bool)
 @pytest.fixture(scope="module")
 def vectors():
     rng = np.random.default_rng(0)
-    found = rng.normal(size=(2, 6, 5))
-    return np.float32(found / np.linalg.norm(found, axis=-1, keepdims=True))
+    result = rng.normal(size=(2, 6, 5))
+    return np.float32(result / np.linalg.norm(result, axis=-1, keepdims=True))
 
 
 def expected(motion, text):
@@ -28,8 +28,8 @@ def expected(motion, text):
         for i in np.flatnonzero(MASK):
             rivals = [j for j in np.flatnonzero(MASK) if j == i or IDS[j] != IDS[i]]
             logits = [10 * np.dot(a[i].astype(float), b[j]) for j in rivals]
-            own = 10 * np.dot(a[i].astype(float), b[i])
-            total += np.log(np.sum(np.exp(logits))) - own
+            own_logit = 10 * np.dot(a[i].astype(float), b[i])
+            total += np.log(np.sum(np.exp(logits))) - own_logit
     return total / 2
 
 

@@ -40,8 +40,8 @@ def config_of(**changes):
 terms = jax.jit(functools.partial(losses.terms, config=config_of()))
 
 
-def means(found):
-    return {name: float(total / count) for name, (total, count) in found.items()}
+def means(result):
+    return {name: float(total / count) for name, (total, count) in result.items()}
 
 
 def cross_entropy(logits):
@@ -75,7 +75,7 @@ def by_hand(outputs, batch, config, points):
             for name, rows in squares.items()
         }
 
-    found = motion("", outputs.poses) | motion("gen_", outputs.poses_text)
+    result = motion("", outputs.poses) | motion("gen_", outputs.poses_text)
     real = mask.any(-1)
     latent = np.asarray(outputs.latent, np.float64)[real]
     for domain in ("text", "image"):
@@ -83,12 +83,12 @@ def by_hand(outputs, batch, config, points):
         a, b = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (latent, vector))
         logits = np.exp(config.losses.logit_scale) * a @ b.T
         both = cross_entropy(logits) + cross_entropy(logits.T)
-        found |= {
+        result |= {
             f"{domain}_cosine": (1 - (a * b).sum(-1)).mean(),
             f"{domain}_mse": ((latent - vector) ** 2).mean(),
             f"{domain}_mixed_ce": both.mean() / 2,
         }
-    return found
+    return result
 
 
 def matrices(pose):
@@ -107,13 +107,13 @@ def joints_by_hand(pose):
 def test_every_term_is_the_mean_of_its_definition():
     outputs, batch = draw()
     config = config_of()
-    found = means(terms(outputs, batch))
+    actual = means(terms(outputs, batch))
     expected = by_hand(outputs, batch, config, joints_by_hand)
-    assert found.keys() == expected.keys() == losses.weights(config).keys()
+    assert actual.keys() == expected.keys() == losses.weights(config).keys()
     for name, value in expected.items():
         # Random rot6d rows amplify the rounding of joints.
         rtol = 1e-4 if "xyz" in name else LOSS
-        np.testing.assert_allclose(found[name], value, rtol=rtol, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=rtol, err_msg=name)
 
 
 @pytest.mark.parametrize("joints", [24, 52])
@@ -127,10 +127,10 @@ def test_terms_of_vertices_match_their_definition(joints):
         rotations[[*range(22), *hands]] = matrices(pose)
         return body_oracle.skin(body, rotations, np.zeros(3), np.zeros(1))[1]
 
-    found = means(terms(outputs, batch, body=body))
+    actual = means(terms(outputs, batch, body=body))
     expected = by_hand(outputs, batch, config_of(), points)
     for name in ("rcxyz", "velxyz", "gen_rcxyz"):
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+        np.testing.assert_allclose(actual[name], expected[name], rtol=1e-4)
 
 
 def test_body_with_other_joints_raises():
@@ -160,12 +160,12 @@ def test_losses_match_published(golden):
     batch = {"poses": jnp.asarray(frames("x")), "frame_mask": case["mask"]}
     scale = float(case["logit_scale_param"])
     config = config_of(**{"losses.logit_scale": scale})
-    found = means(
+    actual = means(
         jax.jit(functools.partial(losses.terms, config=config))(outputs, batch)
     )
     for name, value in json.loads(str(case["clip_loss_dict"])).items():
         if "_ce_from_" not in name:
-            np.testing.assert_allclose(found[name], value, rtol=LOSS, err_msg=name)
+            np.testing.assert_allclose(actual[name], value, rtol=LOSS, err_msg=name)
 
 
 def test_fillers_and_padding_do_not_change_terms():
@@ -180,14 +180,14 @@ def test_terms_of_devices_add_up_to_those_of_the_batch():
     config = config_of(**{"losses.lambda_rcxyz": 0.0, "losses.lambda_velxyz": 0.0})
 
     def loss(outputs, batch, axis_name=None):
-        found = losses.terms(outputs, batch, config, axis_name=axis_name)
+        actual = losses.terms(outputs, batch, config, axis_name=axis_name)
         if axis_name is not None:
-            counts = jax.lax.psum({n: c for n, (_, c) in found.items()}, axis_name)
+            counts = jax.lax.psum({n: c for n, (_, c) in actual.items()}, axis_name)
         else:
-            counts = {n: c for n, (_, c) in found.items()}
+            counts = {n: c for n, (_, c) in actual.items()}
         weights = losses.weights(config)
-        total = sum(weights[n] * s / counts[n] for n, (s, _) in found.items())
-        return total, found
+        total = sum(weights[n] * s / counts[n] for n, (s, _) in actual.items())
+        return total, actual
 
     (whole, whole_terms), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
         *case
@@ -202,20 +202,20 @@ def test_terms_of_devices_add_up_to_those_of_the_batch():
     for name, term in whole_terms.items():
         added = [x.sum() for x in part_terms[name]]
         np.testing.assert_allclose(added, term, rtol=LOSS, err_msg=name)
-    for found, expected in zip(
+    for actual, expected in zip(
         jax.tree.leaves(part_gradient), jax.tree.leaves(gradient), strict=True
     ):
-        found = found.reshape(expected.shape)
+        actual = actual.reshape(expected.shape)
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=LOSS * scale)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=LOSS * scale)
 
 
 def test_terms_without_a_weight_are_left_out():
     outputs, batch = draw()
     config = config_of(**{"losses.lambda_velxyz": 0.0, "losses.text_ce": 0.0})
-    found = jax.eval_shape(lambda: losses.terms(outputs, batch, config))
-    assert found.keys() == losses.weights(config).keys()
-    assert not {"velxyz", "gen_velxyz", "text_mixed_ce"} & found.keys()
+    result = jax.eval_shape(lambda: losses.terms(outputs, batch, config))
+    assert result.keys() == losses.weights(config).keys()
+    assert not {"velxyz", "gen_velxyz", "text_mixed_ce"} & result.keys()
     config.data.images = ""
     config.model.decode_text = False
     weights = losses.weights(config)
@@ -227,8 +227,8 @@ def test_terms_without_a_weight_are_left_out():
         "text_mse": 0.2,
     }
     bare = dataclasses.replace(outputs, image=None, poses_text=None)
-    found = jax.eval_shape(lambda: losses.terms(bare, batch, config))
-    assert found.keys() == weights.keys()
+    result = jax.eval_shape(lambda: losses.terms(bare, batch, config))
+    assert result.keys() == weights.keys()
 
 
 def test_gradients_at_zero_outputs_are_finite():
@@ -239,16 +239,16 @@ def test_gradients_at_zero_outputs_are_finite():
     @jax.jit
     def gradient(outputs):
         def total(outputs):
-            found = losses.terms(outputs, batch, config_of())
-            return sum(weights[n] * s / c for n, (s, c) in found.items())
+            result = losses.terms(outputs, batch, config_of())
+            return sum(weights[n] * s / c for n, (s, c) in result.items())
 
         return jax.grad(total)(outputs)
 
     for case in (outputs, nothing):
         assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient(case)))
     # Values in padded frames have no gradient.
-    found = gradient(outputs).poses
-    assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
+    result = gradient(outputs).poses
+    assert not np.asarray(result)[~np.asarray(batch["frame_mask"])].any()
 
 
 def test_displacement_changes_rc_but_not_rcxyz():

@@ -61,19 +61,19 @@ def case():
     return TeachOutputs(**outputs), batch
 
 
-def mean_of_means(found, target, lengths):
+def mean_of_means(result, target, lengths):
     """Returns the mean over items of the mean over each item's frames."""
     return np.mean(
         [
             huber(f[:n], t[:n]).mean()
-            for f, t, n in zip(found, target, lengths, strict=True)
+            for f, t, n in zip(result, target, lengths, strict=True)
         ]
     )
 
 
 def test_every_term_is_the_mean_of_its_definition(case):
     outputs, batch = case
-    found = terms_of(outputs, batch)
+    actual = terms_of(outputs, batch)
     expected = {}
     for i in (0, 1):
         action, target, lengths = outputs.action(i), batch[f"features_{i}"], LENGTHS[i]
@@ -92,8 +92,8 @@ def test_every_term_is_the_mean_of_its_definition(case):
             f"latent_manifold_{i}": huber(action.z_text, action.z_motion).mean(),
         }
     assert len(expected) == 14
-    assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
-    for name, (total, count) in found.items():
+    assert actual.keys() == expected.keys() == losses.weights(config_of()).keys()
+    for name, (total, count) in actual.items():
         # Rounding of float32 against float64.
         np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
 
@@ -107,9 +107,9 @@ def test_a_long_motion_weighs_no_more_than_a_short_one(case):
         .set(0.0)
         for i in (0, 1)
     }
-    found = terms_of(outputs.replace(**wrong), batch | target)
+    result = terms_of(outputs.replace(**wrong), batch | target)
     for i in (0, 1):
-        total, count = found[f"recons_text2rfeats_{i}"]
+        total, count = result[f"recons_text2rfeats_{i}"]
         # |1.5| - 0.5 in one of three items, independent of its length.
         np.testing.assert_allclose((total, count), (1.0, BATCH), rtol=1e-6)
 
@@ -126,11 +126,11 @@ def test_batch_of_fillers_has_count_zero_and_finite_gradients(case):
     }
 
     def loss(outputs):
-        found = terms_of(outputs, batch | empty)
-        return sum(total for total, _ in found.values()), found
+        result = terms_of(outputs, batch | empty)
+        return sum(total for total, _ in result.values()), result
 
-    (_, found), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(outputs)
-    assert not any(np.asarray(term).any() for term in found.values())
+    (_, result), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(outputs)
+    assert not any(np.asarray(term).any() for term in result.values())
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
 
 
@@ -148,15 +148,17 @@ def test_terms_of_two_halves_add_up(case):
 
 def test_latent_terms_equal_those_of_temos(case):
     outputs, batch = case
-    found = terms_of(outputs, batch)
+    result = terms_of(outputs, batch)
     for i in (0, 1):
-        own = {name: batch[f"{name}_{i}"] for name in ("features", "frame_mask")}
+        action_batch = {
+            name: batch[f"{name}_{i}"] for name in ("features", "frame_mask")
+        }
         config = load_config(str(CONFIGS / "temos.py"))
-        single = temos_losses.terms(outputs.action(i), own, config)
+        single = temos_losses.terms(outputs.action(i), action_batch, config)
         for name, term in single.items():
             if not name.startswith("recons"):
                 # The same sums in another program, rounded differently.
-                np.testing.assert_allclose(found[f"{name}_{i}"], term, rtol=1e-6)
+                np.testing.assert_allclose(result[f"{name}_{i}"], term, rtol=1e-6)
 
 
 def test_weights_come_from_the_config():

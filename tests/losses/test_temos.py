@@ -50,7 +50,7 @@ def case():
 
 def test_every_term_is_the_mean_of_its_definition(case):
     outputs, batch = case
-    found = losses.terms(outputs, batch, config_of())
+    actual = losses.terms(outputs, batch, config_of())
     mask, target = np.asarray(batch["frame_mask"]), batch["features"]
     text, motion = outputs.text, outputs.motion
     expected = {
@@ -62,8 +62,8 @@ def test_every_term_is_the_mean_of_its_definition(case):
         "kl_motion": kl(motion).mean(),
         "latent_manifold": huber(outputs.z_text, outputs.z_motion).mean(),
     }
-    assert found.keys() == expected.keys() == losses.weights(config_of()).keys()
-    for name, (total, count) in found.items():
+    assert actual.keys() == expected.keys() == losses.weights(config_of()).keys()
+    for name, (total, count) in actual.items():
         # Rounding of float32 against float64.
         np.testing.assert_allclose(total / count, expected[name], rtol=1e-5)
 

@@ -15,8 +15,8 @@ numbers = st.floats(-5, 5, width=32)
 def test_smooth_l1_matches_its_definition(a, b):
     distance = abs(a - b)
     expected = distance**2 / 2 if distance < 1 else distance - 0.5
-    found = smooth_l1(jnp.float32(a), jnp.float32(b))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    actual = smooth_l1(jnp.float32(a), jnp.float32(b))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_smooth_l1_slope_is_clipped_to_one_and_zero_at_zero():
@@ -36,10 +36,10 @@ def test_kl_divergence_matches_its_definition(mu_q, log_q, mu_p, log_p):
         Gaussian(jnp.float32(mu), jnp.float32(log))
         for mu, log in [(mu_q, log_q), (mu_p, log_p)]
     )
-    found = kl_divergence(q, p)
+    actual = kl_divergence(q, p)
     # Numbers up to 1e4 cancel in float32.
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert found > -1e-5
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    assert actual > -1e-5
     np.testing.assert_allclose(kl_divergence(q, q), 0, atol=1e-6)
 
 

@@ -182,8 +182,8 @@ def test_reference_protocol_matches_closed_form():
 def test_equal_motions_have_no_error_and_finite_gradients(protocol):
     joints = random_joints(protocol, 4)
     mask = np.arange(10) < LENGTHS[:, None]
-    for own in (None, mask):
-        figures = ape_ave(joints, joints, LENGTHS, protocol=protocol, mask=own)
+    for option in (None, mask):
+        figures = ape_ave(joints, joints, LENGTHS, protocol=protocol, mask=option)
         assert all(float(value) == 0 for value in figures.values()), figures
 
     @jax.jit

@@ -20,8 +20,8 @@ def test_best_of_three_matches_published(golden):
     g = golden("temos_teach/metrics")
     lengths = g["lengths"]
     samples = [  # as published, frames beyond the lengths affect the floor
-        ape_ave_each(own, g["joints_ref"], lengths, protocol="reference")
-        for own in g["gens_best"]
+        ape_ave_each(sample, g["joints_ref"], lengths, protocol="reference")
+        for sample in g["gens_best"]
     ]
     errors = {
         name: np.stack([np.asarray(each[name]).mean(-1) for each in samples], 1)
@@ -55,9 +55,9 @@ def test_best_takes_all_figures_from_one_sample():
 
 def test_ape_is_weighted_by_frames_and_ave_by_motions():
     errors = {"ape_root": np.array([1.0, 4.0, 9.0]), "ave_root": np.array([1.0, 3, 0])}
-    found = report.figures(errors, np.array([30, 10, 1]), draws=0)
-    assert found["ape_root"][0] == pytest.approx((30 + 40 + 9) / 41)
-    assert found["ave_root"][0] == pytest.approx(2)  # one frame has no variance
+    result = report.figures(errors, np.array([30, 10, 1]), draws=0)
+    assert result["ape_root"][0] == pytest.approx((30 + 40 + 9) / 41)
+    assert result["ave_root"][0] == pytest.approx(2)  # one frame has no variance
 
 
 def test_intervals_cover_the_true_mean_at_their_level():
@@ -86,17 +86,17 @@ def test_same_seed_gives_the_same_interval():
 
 
 def test_empty_counts_give_nan():
-    found = report.ratios(np.zeros((3, 1)), np.zeros((3, 1)))
-    assert np.isnan(found).all()
+    result = report.ratios(np.zeros((3, 1)), np.zeros((3, 1)))
+    assert np.isnan(result).all()
     some = report.ratios(np.array([[1.0], [0]]), np.array([[1.0], [0]]), draws=50)
     assert some[0].tolist() == [1, 1, 1]
 
 
 def test_by_phrase_groups_motions_by_phrase():
     errors = {"ape_root": np.array([1.0, 2, 6])}
-    found = report.by_phrase(errors, np.array([10, 10, 30]), ["walk", "sit", "walk"])
-    assert list(found) == ["walk", "sit"]
-    assert found["walk"] == {"motions": 2, "ape_root": pytest.approx(19 / 4)}
+    result = report.by_phrase(errors, np.array([10, 10, 30]), ["walk", "sit", "walk"])
+    assert list(result) == ["walk", "sit"]
+    assert result["walk"] == {"motions": 2, "ape_root": pytest.approx(19 / 4)}
 
 
 def test_table_aligns_columns_and_fills_gaps():

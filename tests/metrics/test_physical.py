@@ -63,9 +63,11 @@ def test_leading_axes_do_not_change_figures(motions):
         )
         curve = physical.jerk_around(motions, LENGTHS, LENGTHS // 2, 30.0)
     for name, pair in sums_of(motions, LENGTHS, fps=30.0).items():
-        for own, other, one in zip(pair, nested[name], mapped[name], strict=True):
-            np.testing.assert_allclose(own, other[0], rtol=1e-5)
-            np.testing.assert_allclose(own, one, rtol=1e-5)
+        for direct, batched, vmapped in zip(
+            pair, nested[name], mapped[name], strict=True
+        ):
+            np.testing.assert_allclose(direct, batched[0], rtol=1e-5)
+            np.testing.assert_allclose(direct, vmapped, rtol=1e-5)
     assert curve[0].shape == (3, 31)
 
 

@@ -17,11 +17,11 @@ def test_similarities_are_cosines(case):
     latents, texts, _ = case
     a, b = latents.astype(np.float64), texts.astype(np.float64)
     lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
-    found = similarities(latents, texts)
-    np.testing.assert_allclose(found, a @ b.T / lengths, rtol=0, atol=1e-6)
+    result = similarities(latents, texts)
+    np.testing.assert_allclose(result, a @ b.T / lengths, rtol=0, atol=1e-6)
     with jax.numpy_rank_promotion("raise"):
         folded = similarities(latents.reshape(5, 8, 6), texts)
-    np.testing.assert_allclose(folded.reshape(40, 9), found, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(folded.reshape(40, 9), result, rtol=0, atol=1e-6)
     assert np.isfinite(similarities(0 * latents, texts)).all()
 
 

@@ -10,36 +10,36 @@ from actiongpt_jax.metrics import retrieval
 @pytest.fixture(scope="module")
 def texts():
     rng = np.random.default_rng(0)
-    found = rng.normal(size=(50, 16))
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    result = rng.normal(size=(50, 16))
+    return result / np.linalg.norm(result, axis=1, keepdims=True)
 
 
 OWN = np.tile(np.arange(50), 8)
 
 
 def test_r_precision_is_one_for_motions_at_their_texts(texts):
-    found = retrieval.r_precision(texts[OWN], texts, OWN)
-    assert found == {"top1": 1, "top2": 1, "top3": 1, "pool": 32, "chance": 1 / 32}
+    result = retrieval.r_precision(texts[OWN], texts, OWN)
+    assert result == {"top1": 1, "top2": 1, "top3": 1, "pool": 32, "chance": 1 / 32}
     assert retrieval.matching_distance(texts[OWN], texts, OWN) == 0
 
 
 def test_r_precision_of_unrelated_motions_is_chance(texts):
     motions = np.random.default_rng(1).normal(size=(400, 16))
-    found = retrieval.r_precision(motions, texts, OWN)
+    result = retrieval.r_precision(motions, texts, OWN)
     for k in (1, 2, 3):
         # Three standard deviations of 400 trials.
         spread = 3 * np.sqrt(k / 32 * (1 - k / 32) / 400)
-        assert found[f"top{k}"] == pytest.approx(k / 32, abs=spread)
+        assert result[f"top{k}"] == pytest.approx(k / 32, abs=spread)
     everything = retrieval.r_precision(motions, texts, OWN, pool=None)
     assert everything["pool"] == 50 and everything["chance"] == 1 / 50
 
 
 def test_pool_shrinks_to_the_number_of_texts(texts):
     few = np.arange(20) % 5
-    found = retrieval.r_precision(texts[few], texts[:5], few)
-    assert found["pool"] == 5 and found["chance"] == 1 / 5
+    result = retrieval.r_precision(texts[few], texts[:5], few)
+    assert result["pool"] == 5 and result["chance"] == 1 / 5
     # Equal texts share one row and never compete. Distinct texts with equal vectors
-    # do compete, and a tie counts against the own text.
+    # do compete, and a tie counts against the motion's own text.
     same = retrieval.r_precision(texts[few], np.tile(texts[:1], (5, 1)), few)
     assert same["top1"] == same["top3"] == 0
 
@@ -47,8 +47,8 @@ def test_pool_shrinks_to_the_number_of_texts(texts):
 def test_second_nearest_own_text_counts_in_top2(texts):
     # About half-way between two texts, slightly nearer to the wrong one.
     motions = 0.45 * texts[[0, 1]] + 0.55 * texts[[1, 0]]
-    found = retrieval.r_precision(motions, texts[:2], np.array([0, 1]))
-    assert [found[f"top{k}"] for k in (1, 2, 3)] == [0, 1, 1]
+    result = retrieval.r_precision(motions, texts[:2], np.array([0, 1]))
+    assert [result[f"top{k}"] for k in (1, 2, 3)] == [0, 1, 1]
 
 
 def test_fid_matches_its_closed_form():

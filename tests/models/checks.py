@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def assert_close(found, expected, atol=1e-5):
+def assert_close(actual, expected, atol=1e-5):
     """Compares two trees; the default allows for another order of float32 sums."""
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol),
-        found,
+        actual,
         expected,
     )
 
@@ -27,8 +27,8 @@ def assert_every_parameter_has_a_gradient(model, variables, batch, noise):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
 
 
-def assert_float32_outputs(found: Any):
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+def assert_float32_outputs(result: Any):
+    assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {jnp.dtype("float32")}
 
 
 def shapes_of(model, batch, noise):

@@ -56,7 +56,7 @@ def positions(count, width):
 def test_network_matches_its_float64_definition(tokens):
     model, variables = make(encoder_tokens=tokens)
     batch = batch_of()
-    found = run(model, variables, batch)
+    result = run(model, variables, batch)
     params, unused = jax.tree.map(
         lambda x: x.astype(np.float64), (variables["params"], variables["unused"])
     )
@@ -73,7 +73,7 @@ def test_network_matches_its_float64_definition(tokens):
         x = oracle.encoder_layer(encoder["encoder"][f"layer_{i}"], x, mask, heads)
     latent = x[:, 0]
     # Rounding of sums of about ten terms, through two layers.
-    np.testing.assert_allclose(found.latent, latent, rtol=0, atol=5e-6)
+    np.testing.assert_allclose(result.latent, latent, rtol=0, atol=5e-6)
 
     x = np.broadcast_to(positions(FRAMES, width), (BATCH, FRAMES, width))
     for i in range(SIZES.num_layers):
@@ -88,9 +88,9 @@ def test_network_matches_its_float64_definition(tokens):
         )
     poses = x @ decoder["final_layer"]["kernel"] + decoder["final_layer"]["bias"]
     poses = np.where(batch["frame_mask"][..., None], poses, 0)
-    np.testing.assert_allclose(found.poses, poses, rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(found.text, batch["text"])
-    assert found.image is None and found.poses_text is None
+    np.testing.assert_allclose(result.poses, poses, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(result.text, batch["text"])
+    assert result.image is None and result.poses_text is None
 
 
 def test_padding_and_other_items_do_not_change_outputs():
@@ -104,8 +104,8 @@ def test_padding_and_other_items_do_not_change_outputs():
         for name, a in batch.items()
     }
     longer["poses"][~longer["frame_mask"]] = 77.0
-    found = run(model, variables, longer)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    actual = run(model, variables, longer)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         a = a[:BATCH, :FRAMES] if a.ndim == 3 else a[:BATCH]
         # Rounding differs because the program is compiled for another shape.
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
@@ -116,13 +116,13 @@ def test_text_latent_sets_the_length_of_text_latents():
     latents = {}
     for how in TEXT_LATENTS:
         model, variables = make(text_latent=how, decode_text=True)
-        found = run(model, variables, batch)
-        latents[how] = found
+        result = run(model, variables, batch)
+        latents[how] = result
         # Training decodes texts as generation does.
         decode = jax.jit(functools.partial(model.apply, method="decode"))
-        decoded: Any = decode(variables, found.text, batch["frame_mask"])
-        np.testing.assert_allclose(found.poses_text, decoded, rtol=0, atol=1e-5)
-        for vector, latent in (("text", found.text), ("image", found.image)):
+        decoded: Any = decode(variables, result.text, batch["frame_mask"])
+        np.testing.assert_allclose(result.poses_text, decoded, rtol=0, atol=1e-5)
+        for vector, latent in (("text", result.text), ("image", result.image)):
             cosine = (batch[vector] * latent).sum(-1) / (
                 np.linalg.norm(batch[vector], axis=-1) * np.linalg.norm(latent, axis=-1)
             )
@@ -206,14 +206,14 @@ def test_bfloat16_gives_float32_outputs_that_are_close():
     model, variables = make()
     batch = batch_of()
     exact = run(model, variables, batch)
-    found = run(
+    result = run(
         model.copy(sizes=dataclasses.replace(SIZES, dtype=jnp.bfloat16)),
         variables,
         batch,
     )
-    assert found.poses.dtype == found.latent.dtype == jnp.float32
+    assert result.poses.dtype == result.latent.dtype == jnp.float32
     # bfloat16 has about three digits; errors add up over four layers.
-    np.testing.assert_allclose(found.latent, exact.latent, rtol=0, atol=0.1)
+    np.testing.assert_allclose(result.latent, exact.latent, rtol=0, atol=0.1)
 
 
 def test_invalid_input_raises():

@@ -44,18 +44,18 @@ def config_of(**model):
 
 @pytest.fixture(scope="module")
 def batch():
-    found = {}
+    result = {}
     for i in (0, 1):
         keys = jax.random.split(jax.random.key(i))
         mask = jnp.arange(FRAMES[i]) < LENGTHS[i][:, None]
         features = jax.random.normal(keys[0], (BATCH, FRAMES[i], SIZES["nfeats"]))
-        found |= {
+        result |= {
             f"features_{i}": jnp.where(mask[..., None], features, 0.0),
             f"frame_mask_{i}": mask,
             f"tokens_{i}": jax.random.normal(keys[1], (BATCH, TOKENS[i], TEXT_WIDTH)),
             f"token_mask_{i}": jnp.arange(TOKENS[i]) < TEXTS[i][:, None],
         }
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -111,31 +111,31 @@ def test_call_combines_the_three_methods(variables, batch, noise):
         z_text = text.sample(noise[f"text_{i}"])
         z_motion = motion.sample(noise[f"motion_{i}"])
         assert_close((action.z_text, action.z_motion), (z_text, z_motion))
-        for found, latent in [
+        for result, latent in [
             (action.features_text, z_text),
             (action.features_motion, z_motion),
         ]:
-            assert_close(found, method_of("decode")(variables, latent, mask))
-            assert not np.asarray(found)[~np.asarray(mask)].any()
+            assert_close(result, method_of("decode")(variables, latent, mask))
+            assert not np.asarray(result)[~np.asarray(mask)].any()
         past = {"past": ends(action.features_text, LENGTHS[i])}
 
 
 def grown(batch, frames=(4, 2), tokens=(3, 5), items=1):
     """Returns the batch with more padding and filler items, filled with garbage."""
-    found = {}
+    result = {}
     for name, array in batch.items():
         more = (tokens if name.startswith("token") else frames)[int(name[-1])]
         space = [(0, items), (0, more)] + [(0, 0)] * (array.ndim - 2)
         fill = False if array.dtype == bool else 9.0
-        found[name] = jnp.pad(array, space, constant_values=fill)
+        result[name] = jnp.pad(array, space, constant_values=fill)
         # Fill the original padding with garbage too.
         if name.startswith(("features", "tokens")):
             mask = batch[
                 name.replace("tokens", "token_mask").replace("features", "frame_mask")
             ]
             mask = jnp.pad(mask, space[:2])[..., None]
-            found[name] = jnp.where(mask, found[name], 9.0)
-    return found
+            result[name] = jnp.where(mask, result[name], 9.0)
+    return result
 
 
 def more_noise(noise, items=1):
@@ -156,9 +156,9 @@ def inner(outputs):
 
 def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
     expected = run(variables, batch, noise)
-    found = run(variables, grown(batch), more_noise(noise))
-    assert_close(inner(found), expected)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    actual = run(variables, grown(batch), more_noise(noise))
+    assert_close(inner(actual), expected)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(actual))
 
 
 def with_frame(batch, action, frame, value=3.0):
@@ -200,9 +200,9 @@ def test_shipped_motion_mask_is_the_same_on_parts_of_a_batch(variables, batch, n
             for name, array in batch.items()
         }
         part = {n: a.astype(batch[n].dtype) for n, a in part.items()} | longest
-        found = run(variables, part, noise, motion_mask="shipped")
+        result = run(variables, part, noise, motion_mask="shipped")
         for action in (0, 1):
-            a, b = found.action(action).motion, whole.action(action).motion
+            a, b = result.action(action).motion, whole.action(action).motion
             assert_close((a.mu[rows], a.logvar[rows]), (b.mu[rows], b.logvar[rows]))
 
 
@@ -212,17 +212,17 @@ def test_teacher_forcing_selects_real_past_frames(variables, batch, noise):
         batch["frame_mask_0"][..., None], batch["features_0"] + 1.0, 0.0
     )
     for model in ({}, {"teacher_forcing": True}):
-        found = run(variables, batch, noise, **model)
-        source = batch["features_0"] if model else found.features_text_0
+        actual = run(variables, batch, noise, **model)
+        source = batch["features_0"] if model else actual.features_text_0
         expected = method_of("encode_text")(
             variables,
             batch["tokens_1"],
             batch["token_mask_1"],
             past=ends(source, LENGTHS[0]),
         )
-        assert_close(found.text_1, expected)
+        assert_close(actual.text_1, expected)
         changed = run(variables, other, noise, **model).text_1.mu
-        assert (np.abs(changed - found.text_1.mu).max() > 1e-3) == bool(model)
+        assert (np.abs(changed - actual.text_1.mu).max() > 1e-3) == bool(model)
 
 
 @pytest.mark.parametrize("teacher_forcing", [False, True])
@@ -237,9 +237,9 @@ def test_losses_of_the_second_action_train_the_first_text(
         outputs: Any = model.apply(variables, batch | tokens, noise)
         return sum(jnp.sum(jnp.sin(leaf)) for leaf in leaves_of(outputs, 1))
 
-    found = gradient({f"tokens_{i}": batch[f"tokens_{i}"] for i in (0, 1)})
+    result = gradient({f"tokens_{i}": batch[f"tokens_{i}"] for i in (0, 1)})
     for i in (0, 1):
-        size = np.abs(found[f"tokens_{i}"]).max((1, 2))
+        size = np.abs(result[f"tokens_{i}"]).max((1, 2))
         if i == 0 and teacher_forcing:
             assert not size.any()
         else:
@@ -268,18 +268,18 @@ def test_z_prev_text_makes_the_encoder_read_the_previous_latent(
     # Past frames are real ones, so only the latent can make a difference.
     for z_prev_text in (False, True):
         model = {"teacher_forcing": True, "z_prev_text": z_prev_text}
-        found = run(variables, batch, noise, **model)
+        actual = run(variables, batch, noise, **model)
         changed = run(variables, batch, other, **model)
-        difference = np.abs(found.text_1.mu - changed.text_1.mu).max(-1)
+        difference = np.abs(actual.text_1.mu - changed.text_1.mu).max(-1)
         assert (difference > 1e-3).all() if z_prev_text else not difference.any()
         expected = method_of("encode_text")(
             variables,
             batch["tokens_1"],
             batch["token_mask_1"],
             past=ends(batch["features_0"], LENGTHS[0]),
-            z_prev=found.z_text_0 if z_prev_text else None,
+            z_prev=actual.z_text_0 if z_prev_text else None,
         )
-        assert_close(found.text_1, expected)
+        assert_close(actual.text_1, expected)
 
 
 def sinusoids(length, width):
@@ -329,7 +329,7 @@ def test_text_encoder_matches_its_float64_definition(
     if z_prev:
         given["z_prev"] = noise["motion_0"]
     text = {"tokens": batch["tokens_0"], "mask": batch["token_mask_0"]}
-    found = method_of("encode_text")(variables, *text.values(), **given)
+    actual = method_of("encode_text")(variables, *text.values(), **given)
     params = variables["params"]["text_encoder"]
     exact = jax.tree.map(
         lambda a: np.asarray(a, bool if a.dtype == bool else np.float64),
@@ -337,16 +337,16 @@ def test_text_encoder_matches_its_float64_definition(
     )
     expected = encode_in_float64(exact[0], **exact[1])
     # Rounding of float32 against float64, through up to four layers.
-    np.testing.assert_allclose(found.mu, expected[:, 0], rtol=0, atol=2e-5)
-    np.testing.assert_allclose(found.logvar, expected[:, 1], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(actual.mu, expected[:, 0], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(actual.logvar, expected[:, 1], rtol=0, atol=2e-5)
 
 
 def test_unused_variables_do_not_change_outputs(variables, batch, noise):
     assert "past_encoder" in variables["unused"]["text_encoder"]
     nothing = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), variables["unused"])
     expected = run(variables, batch, noise)
-    found = run(variables | {"unused": nothing}, batch, noise)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    actual = run(variables | {"unused": nothing}, batch, noise)
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
@@ -357,10 +357,10 @@ def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
 def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config = config_of()
     config.train.dtype = "bfloat16"
-    found = jax.jit(build(config).apply)(variables, batch, noise)
-    assert_float32_outputs(found)
+    result = jax.jit(build(config).apply)(variables, batch, noise)
+    assert_float32_outputs(result)
     # 8 bits of mantissa and outputs of order 1, through up to ten layers.
-    assert_close(found, run(variables, batch, noise), atol=0.3)
+    assert_close(result, run(variables, batch, noise), atol=0.3)
 
 
 def test_dropout_follows_its_key(variables, batch, noise):
@@ -400,13 +400,13 @@ def test_options_do_not_change_parameter_shapes(batch, noise):
 def test_last_frames_returns_the_last_real_frames_of_each_item(count):
     features = np.random.default_rng(0).standard_normal((6, 9, 2)).astype(np.float32)
     lengths = np.array([5, 9, 6, 8, 7, 5])
-    found = jax.jit(last_frames, static_argnums=2)(features, lengths, count)
+    result = jax.jit(last_frames, static_argnums=2)(features, lengths, count)
     for b, n in enumerate(lengths):
-        np.testing.assert_array_equal(found[b], features[b, n - count : n])
+        np.testing.assert_array_equal(result[b], features[b, n - count : n])
 
 
 def test_last_frames_of_too_short_items_are_finite():
     features = jnp.ones((3, 4, 2))
-    found = last_frames(features, jnp.array([0, 2, 4]), 5)
-    assert found.shape == (3, 5, 2)
-    assert np.isfinite(found).all()
+    result = last_frames(features, jnp.array([0, 2, 4]), 5)
+    assert result.shape == (3, 5, 2)
+    assert np.isfinite(result).all()

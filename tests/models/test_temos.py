@@ -76,12 +76,12 @@ def test_call_combines_the_three_methods(variables, batch, noise):
     assert_close((outputs.text, outputs.motion), (text, motion))
     z_text, z_motion = text.sample(noise["text"]), motion.sample(noise["motion"])
     assert_close((outputs.z_text, outputs.z_motion), (z_text, z_motion))
-    for found, latent in [
+    for result, latent in [
         (outputs.features_text, z_text),
         (outputs.features_motion, z_motion),
     ]:
-        assert_close(found, call("decode", latent, batch["frame_mask"]))
-        assert not np.asarray(found)[~np.asarray(batch["frame_mask"])].any()
+        assert_close(result, call("decode", latent, batch["frame_mask"]))
+        assert not np.asarray(result)[~np.asarray(batch["frame_mask"])].any()
 
 
 def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
@@ -98,9 +98,9 @@ def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
 
     expected = run(variables, batch, noise)
     more = jax.tree.map(lambda a: jnp.pad(a, ((0, 1), (0, 0))), noise)
-    found = run(variables, jax.tree.map(wide, batch), more)
-    assert_close(inner(found), expected)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    actual = run(variables, jax.tree.map(wide, batch), more)
+    assert_close(inner(actual), expected)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(actual))
 
 
 def test_text_bias_of_each_mask_kind():
@@ -127,10 +127,10 @@ def test_shipped_text_mask_attends_to_padding(variables, batch, noise):
 def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config = config_of()
     config.train.dtype = "bfloat16"
-    found = jax.jit(build(config).apply)(variables, batch, noise)
-    assert_float32_outputs(found)
+    result = jax.jit(build(config).apply)(variables, batch, noise)
+    assert_float32_outputs(result)
     # 8 bits of mantissa and outputs of order 1, through up to four layers.
-    assert_close(found, run(variables, batch, noise), atol=0.15)
+    assert_close(result, run(variables, batch, noise), atol=0.15)
 
 
 def test_every_trained_parameter_has_a_gradient(variables, batch, noise):

@@ -53,12 +53,12 @@ def test_self_attention_matches_its_float64_definition(tokens, mask, num_queries
     module = SelfAttention(Sizes(num_heads=HEADS))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
     variables = perturbed(module.init(jax.random.key(1), flat, bias))
-    found = run(module, variables, flat, bias, None, num_queries)
+    actual = run(module, variables, flat, bias, None, num_queries)
     expected = oracle.self_attention(
         double(variables["params"]), double(tokens), np.asarray(mask), HEADS
     )
     expected = expected[:, :num_queries].reshape(-1, WIDTH)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
 def test_outputs_without_a_real_token_are_finite(tokens):
@@ -93,13 +93,13 @@ def test_single_token_attention_matches_full_attention(tokens):
     module = SingleTokenAttention(Sizes(num_heads=HEADS))
     memory = jax.random.normal(jax.random.key(3), (BATCH, WIDTH))
     variables = perturbed(module.init(jax.random.key(1), memory, TOKENS))
-    found = run(module, variables, memory, TOKENS)
+    actual = run(module, variables, memory, TOKENS)
     exact = double(variables)
     expected = oracle.cross_attention(
         exact["params"], exact["unused"], double(tokens), double(memory)[:, None], HEADS
     )
-    found = jnp.broadcast_to(jnp.asarray(found), expected.shape)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
+    actual = jnp.broadcast_to(jnp.asarray(actual), expected.shape)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
 def test_single_token_attention_keeps_inert_weights_in_unused():
@@ -125,8 +125,8 @@ def test_single_token_attention_drops_per_item_query_and_head():
         "out_bias": zero,
     }
     seeds = jax.random.bits(jax.random.key(4), (2,), jnp.uint32)
-    found = run(module, {"params": params}, memory, queries, seeds)
-    weights = np.asarray(found) / np.asarray(memory)[:, None]
+    result = run(module, {"params": params}, memory, queries, seeds)
+    weights = np.asarray(result) / np.asarray(memory)[:, None]
     weights = weights.reshape(batch, queries, HEADS, -1)
     # All columns of a head share one weight per item and query.
     np.testing.assert_allclose(weights, weights[..., :1].repeat(4, -1), rtol=1e-6)
@@ -173,16 +173,16 @@ def test_bfloat16_products_have_operands_of_one_type(tokens, mask):
     jaxpr = jax.make_jaxpr(jax.grad(total, (0, 1)))(variables, flat)
     types = [sorted({str(v.aval.dtype) for v in e.invars}) for e in products(jaxpr)]
     assert len(types) == 4 * 3, types  # projections in and out, logits, values
-    assert all(found == ["bfloat16"] for found in types), types
+    assert all(result == ["bfloat16"] for result in types), types
 
 
 def products(jaxpr):
     """Returns every dot_general in a program, including its nested programs."""
-    found = []
+    result = []
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         if equation.primitive.name == "dot_general":
-            found.append(equation)
+            result.append(equation)
         for value in equation.params.values():
             if hasattr(value, "eqns") or hasattr(value, "jaxpr"):
-                found += products(value)
-    return found
+                result += products(value)
+    return result

@@ -91,9 +91,9 @@ def test_seeds_differ_between_calls_and_keys():
     def draw(number) -> Any:
         return Twice().apply({}, rngs={"dropout": jax.random.key(number)})
 
-    found = np.concatenate([np.concatenate(draw(number)) for number in range(4)])
-    assert len(np.unique(found, axis=0)) == len(found) == 24
-    np.testing.assert_array_equal(np.concatenate(draw(0)), found[:6])
+    result = np.concatenate([np.concatenate(draw(number)) for number in range(4)])
+    assert len(np.unique(result, axis=0)) == len(result) == 24
+    np.testing.assert_array_equal(np.concatenate(draw(0)), result[:6])
 
 
 def test_values_are_scaled_or_zero_and_the_gradient_has_the_same_mask():
@@ -101,14 +101,14 @@ def test_values_are_scaled_or_zero_and_the_gradient_has_the_same_mask():
     x = jax.random.normal(jax.random.key(0), (37, 51)) + 10
     weights = jax.random.normal(jax.random.key(1), x.shape)
     keep = np.asarray(keep_mask(seeds, x.shape, 0.3))
-    found = dropout(x, seeds, 0.3)
-    np.testing.assert_allclose(found, np.where(keep, x / 0.7, 0), rtol=1e-6)
+    result = dropout(x, seeds, 0.3)
+    np.testing.assert_allclose(result, np.where(keep, x / 0.7, 0), rtol=1e-6)
 
     gradient = jax.jit(jax.grad(lambda x: (dropout(x, seeds, 0.3) * weights).sum()))(x)
     np.testing.assert_allclose(gradient, np.where(keep, weights / 0.7, 0), rtol=1e-6)
     np.testing.assert_array_equal(gradient == 0, ~keep)
     np.testing.assert_array_equal(
-        jax.jit(dropout, static_argnums=2)(x, seeds, 0.3), found
+        jax.jit(dropout, static_argnums=2)(x, seeds, 0.3), result
     )
 
 
@@ -119,6 +119,6 @@ def test_rate_zero_keeps_everything():
 
 def test_dropout_keeps_the_dtype():
     x = jnp.ones((64, 8), jnp.bfloat16)
-    found = dropout(x, seeds_of(0)[0], 0.5)
-    assert found.dtype == jnp.bfloat16
-    assert set(np.unique(np.asarray(found, np.float32))) == {0.0, 2.0}
+    result = dropout(x, seeds_of(0)[0], 0.5)
+    assert result.dtype == jnp.bfloat16
+    assert set(np.unique(np.asarray(result, np.float32))) == {0.0, 2.0}

@@ -30,8 +30,8 @@ def test_gelu_matches_its_definition_and_differences():
         gelu(jnp.asarray(x, jnp.float32)), oracle.gelu(x), atol=ROUNDING
     )
     slopes = (oracle.gelu(x + STEP) - oracle.gelu(x - STEP)) / (2 * STEP)
-    found = jax.vmap(jax.grad(gelu))(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(found, slopes, rtol=0, atol=ROUNDING)
+    result = jax.vmap(jax.grad(gelu))(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(result, slopes, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 8), (2, 3, 4)])
@@ -42,9 +42,9 @@ def test_layer_norm_matches_its_definition_and_differences(shape, eps):
     scale, bias = rng.normal(1.0, 0.3, (2, shape[-1]))
     upstream = rng.normal(size=shape)
     arguments = [jnp.asarray(a, jnp.float32) for a in (x, scale, bias)]
-    found = layer_norm(arguments[0], arguments[1], arguments[2], eps)
+    actual = layer_norm(arguments[0], arguments[1], arguments[2], eps)
     np.testing.assert_allclose(
-        found, oracle.layer_norm(x, scale, bias, eps), rtol=0, atol=ROUNDING
+        actual, oracle.layer_norm(x, scale, bias, eps), rtol=0, atol=ROUNDING
     )
 
     def scalar(x, scale, bias):

@@ -73,8 +73,8 @@ def test_encoder_matches_its_float64_definition(encoder, x, mask):
     for i in range(SIZES.num_layers):
         layer = params[f"layer_{i}"]
         expected = oracle.encoder_layer(layer, expected, np.asarray(mask), 2)
-    found = encode(encoder, x, mask)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
+    actual = encode(encoder, x, mask)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
 def test_decoder_matches_its_float64_definition(decoder, x, memory, mask):
@@ -88,8 +88,8 @@ def test_decoder_matches_its_float64_definition(decoder, x, memory, mask):
             np.asarray(mask),
             2,
         )
-    found = decode(decoder, x, memory, mask)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
+    actual = decode(decoder, x, memory, mask)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
 def test_padding_does_not_change_real_outputs(encoder, decoder, x, memory, mask):
@@ -98,16 +98,16 @@ def test_padding_does_not_change_real_outputs(encoder, decoder, x, memory, mask)
     noise = 100 * jax.random.normal(jax.random.key(9), (BATCH + 2, TOKENS + 3, WIDTH))
     padded = jnp.where(longer[..., None], jnp.pad(x, ((0, 2), (0, 3), (0, 0))), noise)
     memories = jnp.pad(memory, ((0, 2), (0, 0)), constant_values=7.0)
-    for found, expected in [
+    for actual, expected in [
         (encode(encoder, padded, longer), encode(encoder, x, mask)),
         (
             decode(decoder, padded, memories, longer),
             decode(decoder, x, memory, mask),
         ),
     ]:
-        inner = found[:BATCH, :TOKENS]
+        inner = actual[:BATCH, :TOKENS]
         np.testing.assert_allclose(inner[real], expected[real], rtol=0, atol=ROUNDING)
-        assert np.isfinite(found).all()
+        assert np.isfinite(actual).all()
 
 
 @pytest.mark.parametrize("num_outputs", [1, 2])
@@ -144,7 +144,7 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
     init = Encoder(half).init
     shapes = jax.eval_shape(lambda: init(jax.random.key(0), x, mask_to_bias(mask)))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
-    for found, expected in [
+    for actual, expected in [
         (encode(encoder, x, mask, sizes=half), encode(encoder, x, mask)),
         (
             decode(decoder, x, memory, mask, half),
@@ -152,8 +152,8 @@ def test_bfloat16_runs_with_float32_parameters_and_is_close(
         ),
     ]:
         # 8 bits of mantissa and outputs of order 1, through two layers.
-        found = found.astype(np.float32)
-        np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=0.1)
+        actual = actual.astype(np.float32)
+        np.testing.assert_allclose(actual[real], expected[real], rtol=0, atol=0.1)
 
 
 def test_dropout_acts_only_in_training_and_follows_its_key(encoder, x, mask):

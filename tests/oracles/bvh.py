@@ -46,7 +46,7 @@ def read(text, *, adds_offset):
     assert (next(words), next(words)) == ("Frame", "Time:")
     seconds = float(next(words))
     values = np.array([float(word) for word in words]).reshape(frames, -1)
-    found = {joint["name"]: np.zeros((frames, 3)) for joint in joints}
+    result = {joint["name"]: np.zeros((frames, 3)) for joint in joints}
     for frame, row in enumerate(values):
         row = iter(row)
         world = []
@@ -64,6 +64,6 @@ def read(text, *, adds_offset):
                 above, centre = world[joint["parent"]]
                 place, turn = centre + above @ place, above @ turn
             world.append((turn, place))
-            found[joint["name"]][frame] = place
+            result[joint["name"]][frame] = place
         assert next(row, None) is None
-    return [joint["name"] for joint in joints], found, seconds
+    return [joint["name"] for joint in joints], result, seconds

@@ -74,8 +74,8 @@ def skinned_vertices(document, frame):
         [
             sum(
                 w * (moves[j] @ [*place, 1])[:3]
-                for j, w in zip(own, share, strict=True)
+                for j, w in zip(vertex_joints, share, strict=True)
             )
-            for place, own, share in zip(places, joints, weights, strict=True)
+            for place, vertex_joints, share in zip(places, joints, weights, strict=True)
         ]
     )

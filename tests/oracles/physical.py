@@ -10,7 +10,7 @@ def skating(joints, fps):
     joints = np.asarray(joints, np.float64)
     floor = min(joints[t, j, 2] for t in range(len(joints)) for j in TOES)
     reach = max(round((0.25 * fps - 1) / 2), 0)
-    found = []
+    result = []
     for t in range(len(joints) - 1):
         skates = False
         for j in TOES:
@@ -24,18 +24,18 @@ def skating(joints, fps):
             average = sum(speed(t + d) for d in range(-reach, reach + 1))
             average /= 2 * reach + 1
             skates |= touches and speed(t) > 0.5 and average > 0.5
-        found.append(skates)
-    return found
+        result.append(skates)
+    return result
 
 
 def jerk(joints, fps):
     """Returns T - 3 jerks in m/s^3 for joints (T, J, 3)."""
     x = np.asarray(joints, np.float64)
-    found = []
+    result = []
     for t in range(len(x) - 3):
         third = x[t + 3] - 3 * x[t + 2] + 3 * x[t + 1] - x[t]
-        found.append(max(sum(abs(c) for c in joint) for joint in third) * fps**3)
-    return found
+        result.append(max(sum(abs(c) for c in joint) for joint in third) * fps**3)
+    return result
 
 
 def figures(joints, fps, parents):

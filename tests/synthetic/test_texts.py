@@ -33,8 +33,8 @@ def test_every_prompt_and_writer_has_its_number_of_distinct_texts(phrase):
         ("movements", "synthetic", 4),
         ("detail", "synthetic-terse", 4),
     ):
-        found = texts(phrase, prompt, writer)
-        assert len(found) == len(set(found)) == count
+        result = texts(phrase, prompt, writer)
+        assert len(result) == len(set(result)) == count
         records = [
             r
             for r in BY_PHRASE[phrase.text]
@@ -55,8 +55,8 @@ def test_texts_are_sentences_of_the_promised_length(phrase):
 @ALL
 def test_less_detailed_prompts_and_the_terse_writer_write_less(phrase):
     def mean(*setting):
-        found = texts(phrase, *setting)
-        return sum(len(text.split()) for text in found) / len(found)
+        result = texts(phrase, *setting)
+        return sum(len(text.split()) for text in result) / len(result)
 
     full = mean()
     assert mean("movements") < full

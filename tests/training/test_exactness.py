@@ -53,7 +53,7 @@ def whole(trained, tmp_path_factory):
     return workdir
 
 
-# MotionCLIP draws other windows in each epoch, so more state must be resumed.
+# MotionCLIP draws new windows in each epoch, so a resumed run must draw the same ones.
 @pytest.mark.parametrize(("model", "kills"), [("temos", 4), ("motionclip", 2)])
 def test_run_killed_at_random_moments_ends_bitwise_equal(
     training, trained, whole, tmp_path, model, kills

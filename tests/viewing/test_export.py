@@ -66,8 +66,8 @@ def test_glb_skeleton_has_the_joint_positions_of_the_motion(motion, document):
     names = {node.name: index for index, node in enumerate(document.nodes)}
     for frame in range(len(expected)):
         world = gltf.world_matrices(document, frame)
-        found = [world[names[name]][:3, 3] for name in SMPL22.names]
-        np.testing.assert_allclose(found, expected[frame], rtol=0, atol=MILLIMETRE)
+        actual = [world[names[name]][:3, 3] for name in SMPL22.names]
+        np.testing.assert_allclose(actual, expected[frame], rtol=0, atol=MILLIMETRE)
     animation = document.animations[0]
     times = {sampler.input for sampler in animation.samplers}
     (time,) = (gltf.accessor(document, t)[:, 0] for t in times)
@@ -121,12 +121,12 @@ def test_glb_faces_point_outwards(document):
 def test_bvh_has_the_joint_positions_of_the_motion(motion, tmp_path, adds_offset):
     path = tmp_path / "motion.bvh"
     export(path, motion)
-    names, found, seconds = bvh.read(path.read_text(), adds_offset=adds_offset)
+    names, actual, seconds = bvh.read(path.read_text(), adds_offset=adds_offset)
     assert sorted(names) == sorted(SMPL22.names)
     expected = y_up(joints_of(motion))
     for joint, name in enumerate(SMPL22.names):
         np.testing.assert_allclose(
-            found[name], expected[:, joint], rtol=0, atol=MILLIMETRE
+            actual[name], expected[:, joint], rtol=0, atol=MILLIMETRE
         )
     assert seconds == pytest.approx(1 / 30, abs=1e-8)
 
@@ -187,17 +187,17 @@ def test_exported_motion_capture_keeps_its_joint_positions(
     if suffix == ".glb":
         document = pygltflib.GLTF2.load_binary(str(path))
         worlds = [gltf.world_matrices(document, frame) for frame in range(40)]
-        found = np.array([[w[j][:3, 3] for j in range(22)] for w in worlds])
+        actual = np.array([[w[j][:3, 3] for j in range(22)] for w in worlds])
         expected = y_up(expected)
     elif suffix == ".bvh":
         _, places, _ = bvh.read(path.read_text(), adds_offset=False)
-        found = np.stack([places[name] for name in SMPL22.names], 1)
+        actual = np.stack([places[name] for name in SMPL22.names], 1)
         expected = y_up(expected)
     elif suffix == ".npz":
-        found = joints_of(load_motion(path))
+        actual = joints_of(load_motion(path))
     else:
-        found = json.loads(path.read_text())["joints"]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=MILLIMETRE)
+        actual = json.loads(path.read_text())["joints"]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=MILLIMETRE)
 
 
 def test_invalid_exports_raise_one_sentence_and_write_nothing(motion, tmp_path):

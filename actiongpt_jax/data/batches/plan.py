@@ -79,8 +79,8 @@ class Plan:
     """The batches of every epoch, computed from (seed, epoch) alone.
 
     Every item occurs exactly once in an epoch, and every epoch has the same number of
-    batches of each shape. Filler rows make the number of rows a
-    multiple of the batch size.
+    batches of each shape. Filler rows make the number of rows a multiple of the batch
+    size.
 
     Attributes:
         lengths: number of frames of each item, at least 1.

@@ -152,14 +152,14 @@ def write_shard(
     }
     index = []
     for row, group in enumerate(groups):
-        own, singles = embeddings[group.start - 1], embeddings[group]
+        phrase_embedding, singles = embeddings[group.start - 1], embeddings[group]
         of_singles = lengths[group]
-        tables["phrase"].add(own)
+        tables["phrase"].add(phrase_embedding)
         k = settings.k if singles else 0
         joined = join(singles[:k], of_singles[:k], settings.aggregation) if k else None
         tables["descriptions"].add(joined)
-        if joined is None and own.pooled is not None:
-            tables["descriptions"].skip_pooled(own.pooled)
+        if joined is None and phrase_embedding.pooled is not None:
+            tables["descriptions"].skip_pooled(phrase_embedding.pooled)
         first = len(tables["each"].offsets) - 1
         if settings.each:
             for single, length in zip(singles, of_singles, strict=True):
@@ -168,7 +168,7 @@ def write_shard(
             [
                 row,
                 0 if joined is None else len(joined.tokens),
-                len(own.tokens),
+                len(phrase_embedding.tokens),
                 first,
                 len(singles) if settings.each else 0,
             ]

@@ -123,7 +123,7 @@ class EmbeddingStore:
         if f"{table}.pooled" not in tensors:
             raise InputError(
                 f"the encoder {self.encoder} of {self.path} has no pooled vectors;"
-                " embed with an encoder that has, such as 'minilm'"
+                " embed with an encoder that has them, such as 'minilm'"
             )
         return tensors[f"{table}.pooled"][item]
 

@@ -150,7 +150,7 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
         InputError: if a field is missing or not supported; the message names it.
     """
     kind = config["model_type"]
-    sizes, own = read_sizes(config, _FIELDS[kind], where)
+    sizes, other_fields = read_sizes(config, _FIELDS[kind], where)
     required = {
         "activation" if kind == "distilbert" else "hidden_act": "gelu",
         "position_embedding_type": "absolute",
@@ -166,7 +166,7 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
     eps = 1e-12
     if kind == "bert":
         eps = read_epsilon(config, "layer_norm_eps", eps, where)
-    return Bert(**own, sizes=sizes, eps=eps, pooled=kind == "bert")
+    return Bert(**other_fields, sizes=sizes, eps=eps, pooled=kind == "bert")
 
 
 def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CLIP's text half: a causal transformer whose state at the end stands for the text.
+"""CLIP's text half: a causal transformer; its state at the end represents the text.
 
 Source: Radford et al. 2021 (arXiv:2103.00020); tensor names from Hugging Face's
 checkpoints.
@@ -147,7 +147,7 @@ _LAYER = {
 }
 _TEXT = "text_model."
 _WORDS = "embeddings.token_embedding.weight"
-# Models with a projection have the prefix `text_model.`, the bare text half has not.
+# Models with a projection have the prefix `text_model.`, the bare text half does not.
 ANCHORS = (_TEXT + _WORDS, _WORDS)
 # Beginnings of the names of tensors outside the text half: the image half, and the
 # projection that some files of a bare text half contain.
@@ -182,10 +182,10 @@ def from_config(config: Mapping[str, Any], where: str) -> ClipText:
     # The bare text half has no projection.
     bare = config.get("architectures") == ["CLIPTextModel"]
     fields = _FIELDS if bare else _FIELDS | {"projection": "projection_dim"}
-    sizes, own = read_sizes(text, fields, where)
-    own.setdefault("projection", None)
+    sizes, other_fields = read_sizes(text, fields, where)
+    other_fields.setdefault("projection", None)
     return ClipText(
-        **own,
+        **other_fields,
         sizes=sizes,
         eos_id=eos_id,
         eps=read_epsilon(text, "layer_norm_eps", ClipText.eps, where),

@@ -131,14 +131,14 @@ def read_sizes(
                 f" {json.dumps(size)}"
             )
         values[field] = size
-    fields_of_sizes, own = split_sizes(values)
-    sizes = Sizes(**fields_of_sizes, dropout=0.0)
+    size_fields, other_fields = split_sizes(values)
+    sizes = Sizes(**size_fields, dropout=0.0)
     if sizes.latent_dim % sizes.num_heads:
         raise InputError(
             f"{where}: the width {sizes.latent_dim} must be divisible by the number of"
             f" heads, {sizes.num_heads}"
         )
-    return sizes, own
+    return sizes, other_fields
 
 
 def read_epsilon(

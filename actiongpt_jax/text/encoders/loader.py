@@ -46,7 +46,7 @@ class PretrainedEncoder:
         folder: the folder that holds the encoder's files.
         module: the Linen module.
         variables: the module's variables, `{'params': ...}`.
-        limit: most word pieces of one text.
+        limit: largest number of word pieces in one text.
         width: width E of the token states.
     """
 

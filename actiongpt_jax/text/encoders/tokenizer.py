@@ -32,7 +32,7 @@ class Tokenizer:
     """Splits texts into word pieces.
 
     Attributes:
-        limit: most pieces of one text, including special ones.
+        limit: largest number of pieces in one text, including special ones.
         pad_id: the piece that pads a batch.
     """
 
@@ -41,7 +41,7 @@ class Tokenizer:
 
         Args:
             folder: folder with tokenizer.json or a vocabulary.
-            limit: most pieces of one text, including special ones.
+            limit: largest number of pieces in one text, including special ones.
             kind: type of the tokenizer in a folder that has only a vocabulary; None
                 takes it from the folder's config.json.
 
@@ -82,8 +82,8 @@ class Tokenizer:
             The pieces of each text.
 
         Raises:
-            InputError: if the vocabulary has not one word of the texts and therefore
-                belongs to other weights.
+            InputError: if the vocabulary has no word of the texts and therefore belongs
+                to other weights.
         """
         if not texts:
             return []
@@ -120,7 +120,7 @@ class Tokenizer:
         if sum(piece == unknown for ids in whole for piece in ids) - special == words:
             raise InputError(
                 f"the tokenizer in {self._folder} must know the words of the texts, but"
-                " knows not one of them; use the vocabulary that belongs to the weights"
+                " knows none of them; use the vocabulary that belongs to the weights"
             )
 
 

@@ -60,12 +60,12 @@ def parse_request(content: Any) -> GenerationRequest:
         InputError: if a field is missing, unknown or out of its limits.
     """
     _check_fields(content, "the request", {"actions"}, {"samples", "seed", "fact"})
-    given = content["actions"]
-    if not isinstance(given, list) or not 1 <= len(given) <= _MAX_ACTIONS:
+    unchecked = content["actions"]
+    if not isinstance(unchecked, list) or not 1 <= len(unchecked) <= _MAX_ACTIONS:
         raise InputError(f"actions must be a list of 1 to {_MAX_ACTIONS} actions")
     actions = tuple(
         _parse_action(action, f"action {number}: ")
-        for number, action in enumerate(given, 1)
+        for number, action in enumerate(unchecked, 1)
     )
     total = sum(action.seconds for action in actions)
     if total > _MAX_SECONDS:

@@ -52,10 +52,10 @@ def test_segments_equal_reference(extracts):
 def test_pairs_equal_reference(extracts):
     total = 0
     for extract in extracts:
-        want, found = extract["out"], pair_spans(spans_of(extract))
-        got = [[[s.start, s.end] for s in parts] for parts in found]
+        want, result = extract["out"], pair_spans(spans_of(extract))
+        got = [[[s.start, s.end] for s in parts] for parts in result]
         assert got == want["separate_pairs"]["segments"]
-        for parts, item in zip(found, want["items"], strict=True):
+        for parts, item in zip(result, want["items"], strict=True):
             lengths = cut_pair(parts, "reference")
             assert [parts[0].start, parts[-1].end] == item["frames"]
             assert list(lengths) == item["durations"]
@@ -98,9 +98,9 @@ spans_strategy = st.lists(
 
 @given(spans_strategy)
 def test_pairs_are_in_order_and_keep_every_frame(spans):
-    found = pair_spans(spans)
-    assert len({tuple(p[:2] for p in parts) for parts in found}) == len(found)
-    for parts in found:
+    result = pair_spans(spans)
+    assert len({tuple(p[:2] for p in parts) for parts in result}) == len(result)
+    for parts in result:
         assert all(part in spans and part.phrase != "t-pose" for part in parts)
         starts, ends = [p.start for p in parts], [p.end for p in parts]
         assert starts == sorted(set(starts)) and ends == sorted(set(ends))

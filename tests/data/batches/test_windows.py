@@ -35,11 +35,11 @@ from tests.data.batches.cases import (
 from tests.data.batches.letters import WIDTH, embed_letters
 
 
-def all_windows(found):
+def all_windows(items):
     """Returns {(sequence, first frame): phrase} of every window."""
     return {
         (clip.sequence, clip.window(i)[0]): clip.window(i)[1]
-        for clip in found
+        for clip in items
         for i in range(clip.num_windows)
     }
 
@@ -76,7 +76,7 @@ SPANS = st.lists(
 def test_windows_are_named_after_the_action_that_covers_most(length, spans, num_frames):
     spans = [(0, a, min(a + n, length), p) for a, n, p in spans if a < length]
     store = make_store([length], spans)
-    found = clips(store, num_frames=num_frames, clip_frames=15)
+    items = clips(store, num_frames=num_frames, clip_frames=15)
     expected = {}
     for start in range(length - num_frames + 1):
         # No window reaches over the border of a clip.
@@ -84,26 +84,26 @@ def test_windows_are_named_after_the_action_that_covers_most(length, spans, num_
             name = named_by_hand(store.labels, start, num_frames)
             if name is not None:
                 expected[0, start] = name
-    assert all_windows(found) == expected
-    assert phrases(found) == sorted(set(expected.values()))
+    assert all_windows(items) == expected
+    assert phrases(items) == sorted(set(expected.values()))
 
 
 def test_clips_have_the_default_size():
     labels = [(i, 0, 300, "walk") for i in range(3)]
     store = make_store([250, 59, 165], labels)
-    found = clips(store)
-    assert [clip.key for clip in found] == ["s0-0", "s0-1", "s2-0", "s2-1"]
+    items = clips(store)
+    assert [clip.key for clip in items] == ["s0-0", "s0-1", "s2-0", "s2-1"]
     # 100 frames hold 41 windows of 60; the last 65 of a sequence hold 6.
-    assert [clip.num_windows for clip in found] == [41, 41, 41, 6]
-    assert [clip.window(0)[0] for clip in found] == [0, 100, 0, 100]
-    assert [clip.window(clip.num_windows - 1)[0] for clip in found] == [
+    assert [clip.num_windows for clip in items] == [41, 41, 41, 6]
+    assert [clip.window(0)[0] for clip in items] == [0, 100, 0, 100]
+    assert [clip.window(clip.num_windows - 1)[0] for clip in items] == [
         40,
         140,
         40,
         105,
     ]
     with pytest.raises(IndexError):
-        found[-1].window(6)
+        items[-1].window(6)
 
 
 def test_sequence_labels_are_used_if_there_are_no_frame_labels():
@@ -125,11 +125,11 @@ def test_number_of_windows_and_draws_equal_published_ones(golden):
     assert case["skipped_first_sequence"]  # a fault that we do not copy
     lengths = case["seq_lens"][1:].tolist()
     labels = [(i, 0, n, "walk") for i, n in enumerate(lengths)]
-    found = clips(make_store(lengths, labels), window_text="reference")
-    assert len(found) == case["n_windows"]
+    items = clips(make_store(lengths, labels), window_text="reference")
+    assert len(items) == case["n_windows"]
     for window, first, last, count in case["draws_seed123"]:
         assert last - first + 1 == count == 60
-        clip = found[window]
+        clip = items[window]
         begin = clip.window(0)[0]
         assert begin + first in {clip.window(i)[0] for i in range(clip.num_windows)}
 
@@ -153,7 +153,7 @@ def test_reference_texts_equal_published_ones(shared_file):
         labels, _ = label_frames(Annotation(vid, "train", "", None, tuple(rows)), n)
         store = make_store([n], [])
         store.labels.extend(labels)
-        found = all_windows(
+        actual = all_windows(
             clips(store, num_frames=5, clip_frames=n, window_text="reference")
         )
         for start in range(n - 4):
@@ -162,7 +162,7 @@ def test_reference_texts_equal_published_ones(shared_file):
                 part for p in painted[start : start + 5] for part in p.split("and ")
             }
             expected = " and ".join(sorted(names - {""})) or None
-            assert found.get((0, start)) == expected, (vid, start)
+            assert actual.get((0, start)) == expected, (vid, start)
 
 
 def test_joints_equal_published_ones(golden, tmp_path):
@@ -184,24 +184,24 @@ def test_joints_equal_published_ones(golden, tmp_path):
         file = amass.read_amass(path)
         rotations, _ = amass.resample(file.rotations, file.trans, file.fps)
         expected = case[f"theta_first5/CMU_{vid.replace('/', '_')}_poses"]
-        found = rotations[:5].reshape(-1, 72)
-        np.testing.assert_array_equal(found, expected.astype(np.float32))
+        actual = rotations[:5].reshape(-1, 72)
+        np.testing.assert_array_equal(actual, expected.astype(np.float32))
 
 
 def test_reference_joins_labels_and_later_ones_hide_earlier_ones():
     labels = [(0, 0, 20, "walk"), (0, 8, 30, "jump"), (0, 30, 40, "transition")]
     store = make_store([60], labels)
-    found = all_windows(
+    actual = all_windows(
         clips(store, num_frames=5, clip_frames=60, window_text="reference")
     )
-    assert found[0, 3] == "walk" and found[0, 4] == "jump and walk"
-    assert found[0, 8] == "jump" and found[0, 26] == "jump and transition"
-    assert found[0, 39] == "transition" and (0, 40) not in found
+    assert actual[0, 3] == "walk" and actual[0, 4] == "jump and walk"
+    assert actual[0, 8] == "jump" and actual[0, 26] == "jump and transition"
+    assert actual[0, 39] == "transition" and (0, 40) not in actual
     whole = clips(store, num_frames=50, clip_frames=60, window_text="reference")
     assert phrases(whole) == ["jump and transition", "jump and transition and walk"]
     both = [(0, 0, 60, "sit", "sequence"), (0, 0, 60, "clap", "sequence")]
-    found = clips(make_store([60], both), clip_frames=60, window_text="reference")
-    assert phrases(found) == ["clap and sit"]
+    items = clips(make_store([60], both), clip_frames=60, window_text="reference")
+    assert phrases(items) == ["clap and sit"]
     assert clips(make_store([99], [(0, 0, 99, "sit")]), window_text="reference") == []
 
 
@@ -213,22 +213,22 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def found(store):
+def items(store):
     return clips(store)
 
 
-def test_draws_depend_only_on_seed_epoch_and_place(found):
-    draws = draw_windows(found, 3, 5)
-    assert draws == draw_windows(found, 3, 5)
-    assert draws[:4] == draw_windows(found[:4], 3, 5)
-    assert draws != draw_windows(found, 3, 6) and draws != draw_windows(found, 4, 5)
-    windows = [all_windows([clip]) for clip in found]
-    for (start, phrase), clip, known in zip(draws, found, windows, strict=True):
+def test_draws_depend_only_on_seed_epoch_and_place(items):
+    draws = draw_windows(items, 3, 5)
+    assert draws == draw_windows(items, 3, 5)
+    assert draws[:4] == draw_windows(items[:4], 3, 5)
+    assert draws != draw_windows(items, 3, 6) and draws != draw_windows(items, 4, 5)
+    windows = [all_windows([clip]) for clip in items]
+    for (start, phrase), clip, known in zip(draws, items, windows, strict=True):
         assert known[clip.sequence, start] == phrase
 
 
-def test_windows_are_drawn_uniformly(found):
-    clip, epochs = found[0], 4000
+def test_windows_are_drawn_uniformly(items):
+    clip, epochs = items[0], 4000
     assert clip.num_windows == 41 and len(clip.runs) == 2
     starts = [draw_windows([clip], 1, e)[0][0] for e in range(epochs)]
     counts = np.bincount(starts, minlength=41)
@@ -255,14 +255,14 @@ def plan_of(items, batch_size=4, **options):
     return BatchPlan(np.full(len(items), 60), batch_size, 0, **options)
 
 
-def test_batches_hold_the_drawn_windows(store, found, embeddings):
-    plan = plan_of(found)
-    batches = WindowBatches(store, found, embeddings, plan, seed=9)
+def test_batches_hold_the_drawn_windows(store, items, embeddings):
+    plan = plan_of(items)
+    batches = WindowBatches(store, items, embeddings, plan, seed=9)
     assert batches.text_width == WIDTH
     seen = []
     for step in range(2 * plan.batches_per_epoch):
         raw = batches.load(step)
-        windows = draw_windows(found, 9, step // plan.batches_per_epoch)
+        windows = draw_windows(items, 9, step // plan.batches_per_epoch)
         assert raw["index"].tolist() == [0, 1, 2, 3]
         for row, item in enumerate(raw["item"]):
             if item < 0:
@@ -271,7 +271,7 @@ def test_batches_hold_the_drawn_windows(store, found, embeddings):
                 continue
             seen.append(int(item))
             start, phrase = windows[item]
-            first = store.sequences[found[item].sequence].start + start
+            first = store.sequences[items[item].sequence].start + start
             frames = slice(first, first + 60)
             body, hands = np.split(raw["rotations"][row], [22], axis=1)
             np.testing.assert_array_equal(body, store.rotations[frames])
@@ -282,40 +282,40 @@ def test_batches_hold_the_drawn_windows(store, found, embeddings):
             expected = embeddings.pooled(phrase)
             np.testing.assert_array_equal(raw["text"][row], expected)
             assert raw["lengths"][row] == 60
-    assert sorted(seen) == sorted([*range(len(found))] * 2)
+    assert sorted(seen) == sorted([*range(len(items))] * 2)
 
 
 @pytest.mark.parametrize("turn", [False, True])
 def test_batches_do_not_depend_on_order_of_reading_or_process(
-    store, found, embeddings, turn
+    store, items, embeddings, turn
 ):
-    plan = plan_of(found)
-    whole = WindowBatches(store, found, embeddings, plan, seed=9, turn=turn)
+    plan = plan_of(items)
+    whole = WindowBatches(store, items, embeddings, plan, seed=9, turn=turn)
     steps = list(range(3 * plan.batches_per_epoch))
     expected = [whole.load(step) for step in steps]
-    late = WindowBatches(store, found, embeddings, plan_of(found), seed=9, turn=turn)
+    late = WindowBatches(store, items, embeddings, plan_of(items), seed=9, turn=turn)
     for step in reversed(steps):
         for name, array in late.load(step).items():
             np.testing.assert_array_equal(array, expected[step][name])
 
     def make(**options):
         return WindowBatches(
-            store, found, embeddings, plan, seed=9, turn=turn, **options
+            store, items, embeddings, plan, seed=9, turn=turn, **options
         )
 
     assert_processes_load_the_whole_batch(make, 2, len(steps))
 
 
-def test_turned_windows_are_rotated_about_the_vertical(store, found, embeddings):
+def test_turned_windows_are_rotated_about_the_vertical(store, items, embeddings):
     straight, turned = (
-        WindowBatches(store, found, embeddings, plan_of(found), seed=9, turn=turn)
+        WindowBatches(store, items, embeddings, plan_of(items), seed=9, turn=turn)
         for turn in (False, True)
     )
     count = 2 * turned.plan.batches_per_epoch
     raws = [turned.load(step) for step in range(count)]
     angles = [a for raw in raws for a in raw["turn"][raw["item"] >= 0]]
     # Every window has a different angle in every epoch.
-    assert len({float(a) for a in angles}) == 2 * len(found)
+    assert len({float(a) for a in angles}) == 2 * len(items)
     assert min(angles) >= 0
     assert max(angles) <= np.float32(2 * np.pi)
     plain, raw = straight.load(0), raws[0]
@@ -338,20 +338,20 @@ def test_turned_windows_are_rotated_about_the_vertical(store, found, embeddings)
     np.testing.assert_array_equal(found_poses[:, 6:144], before[:, 6:144])
 
 
-def test_validation_is_not_turned(store, found, embeddings):
-    plan = plan_of(found, shuffle=False)
-    batches = WindowBatches(store, found, embeddings, plan, seed=None, turn=True)
+def test_validation_is_not_turned(store, items, embeddings):
+    plan = plan_of(items, shuffle=False)
+    batches = WindowBatches(store, items, embeddings, plan, seed=None, turn=True)
     assert "turn" not in batches.load(0)
 
 
-def test_validation_takes_the_middle_window(store, found, embeddings):
-    plan = plan_of(found, shuffle=False)
-    batches = WindowBatches(store, found, embeddings, plan, seed=None, source="phrase")
+def test_validation_takes_the_middle_window(store, items, embeddings):
+    plan = plan_of(items, shuffle=False)
+    batches = WindowBatches(store, items, embeddings, plan, seed=None, source="phrase")
     raw = batches.load(0)
     again = batches.load(plan.batches_per_epoch)
     np.testing.assert_array_equal(raw["rotations"], again["rotations"])
-    start, phrase = middle_windows(found)[raw["item"][0]]
-    assert start == found[raw["item"][0]].window(0)[0] + 20
+    start, phrase = middle_windows(items)[raw["item"][0]]
+    assert start == items[raw["item"][0]].window(0)[0] + 20
     np.testing.assert_array_equal(
         raw["text"][0], embeddings.pooled(phrase, source="phrase")
     )
@@ -359,8 +359,8 @@ def test_validation_takes_the_middle_window(store, found, embeddings):
 
 def test_missing_hands_are_at_rest(embeddings):
     store = make_store([100], [(0, 0, 100, "walk")], hands=False)
-    found = clips(store)
-    raw = WindowBatches(store, found, embeddings, plan_of(found, 1), seed=0).load(0)
+    items = clips(store)
+    raw = WindowBatches(store, items, embeddings, plan_of(items, 1), seed=0).load(0)
     assert not raw["rotations"][:, :, 22:].any() and raw["rotations"].any()
 
 
@@ -373,9 +373,9 @@ def encode(rotations, translation, displacement):
 @pytest.mark.parametrize("displacement", ["pelvis", "reference"])
 def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
     # 58 frames are padded to 60, and 7 windows to 8.
-    found = clips(store, num_frames=58, clip_frames=300)
-    plan = BatchPlan(np.full(len(found), 58), 4, 0)
-    batches = WindowBatches(store, found, embeddings, plan, seed=0)
+    items = clips(store, num_frames=58, clip_frames=300)
+    plan = BatchPlan(np.full(len(items), 58), 4, 0)
+    batches = WindowBatches(store, items, embeddings, plan, seed=0)
     to_model = jax.jit(pose_batch, static_argnames=("align", "displacement"))
     fillers = 0
     for step in range(plan.batches_per_epoch):
@@ -396,40 +396,40 @@ def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
             np.testing.assert_allclose(
                 batch["poses"][row, :length], expected, atol=2e-6
             )
-    assert fillers == -len(found) % 4
+    assert fillers == -len(items) % 4
 
 
-def test_images_are_read_by_clip_and_checked(store, found, embeddings, tmp_path):
+def test_images_are_read_by_clip_and_checked(store, items, embeddings, tmp_path):
     path = tmp_path / "pictures.safetensors"
     vectors = {
-        clip.key: np.full(WIDTH, i, np.float16) for i, clip in enumerate(found)
+        clip.key: np.full(WIDTH, i, np.float16) for i, clip in enumerate(items)
     } | {"of another store": np.zeros(3, np.float32)}
     save_file(vectors, path)
-    images = read_images(path, found)
-    plan = plan_of(found)
-    batches = WindowBatches(store, found, embeddings, plan, seed=0, images=images)
+    images = read_images(path, items)
+    plan = plan_of(items)
+    batches = WindowBatches(store, items, embeddings, plan, seed=0, images=images)
     raw = batches.load(0)
     expected = np.where(raw["item"] < 0, 0, raw["item"]).astype(np.float32)
     np.testing.assert_array_equal(raw["image"], expected[:, None] * np.ones(WIDTH))
 
-    save_file({c.key: np.zeros(WIDTH + 1, np.float32) for c in found}, path)
+    save_file({c.key: np.zeros(WIDTH + 1, np.float32) for c in items}, path)
     with pytest.raises(InputError, match=f"text's width {WIDTH}, got {WIDTH + 1}"):
-        images = read_images(path, found)
-        WindowBatches(store, found, embeddings, plan, seed=0, images=images)
-    save_file({c.key: np.zeros(WIDTH, np.float32) for c in found[2:]}, path)
-    with pytest.raises(InputError, match=f"lacks 2, the first being '{found[0].key}'"):
-        read_images(path, found)
-    save_file({c.key: np.zeros((1, WIDTH), np.float32) for c in found}, path)
+        images = read_images(path, items)
+        WindowBatches(store, items, embeddings, plan, seed=0, images=images)
+    save_file({c.key: np.zeros(WIDTH, np.float32) for c in items[2:]}, path)
+    with pytest.raises(InputError, match=f"lacks 2, the first being '{items[0].key}'"):
+        read_images(path, items)
+    save_file({c.key: np.zeros((1, WIDTH), np.float32) for c in items}, path)
     with pytest.raises(InputError, match=r"one vector of floats, got float32 \(1, 6\)"):
-        read_images(path, found)
+        read_images(path, items)
     path.write_bytes(b"not tensors")
     with pytest.raises(InputError, match="pictures.safetensors"):
-        read_images(path, found)
+        read_images(path, items)
     with pytest.raises(FileNotFoundError, match="no image embeddings at"):
-        read_images(tmp_path / "nothing", found)
+        read_images(tmp_path / "nothing", items)
 
 
-def test_bad_input_raises(store, found, embeddings, tmp_path):
+def test_bad_input_raises(store, items, embeddings, tmp_path):
     with pytest.raises(InputError, match="2 to 100 frames, the length of a clip.*101"):
         clips(store, num_frames=101)
     with pytest.raises(InputError, match="labels must be one of frame"):
@@ -439,13 +439,13 @@ def test_bad_input_raises(store, found, embeddings, tmp_path):
     with pytest.raises(InputError, match="split must be one of"):
         clips(store, split="val")
     with pytest.raises(InputError, match="2 lengths"):
-        plan = BatchPlan(np.array([60] * (len(found) - 1) + [50]), 4, 0)
-        WindowBatches(store, found, embeddings, plan, seed=0)
+        plan = BatchPlan(np.array([60] * (len(items) - 1) + [50]), 4, 0)
+        WindowBatches(store, items, embeddings, plan, seed=0)
     with pytest.raises(InputError, match="multiple of the 3 processes"):
-        WindowBatches(store, found, embeddings, plan_of(found), seed=0, process_count=3)
+        WindowBatches(store, items, embeddings, plan_of(items), seed=0, process_count=3)
     without = embed(tmp_path / "tokens", pooled=False)
     with pytest.raises(InputError, match="no pooled vectors"):
-        WindowBatches(store, found, without, plan_of(found), seed=0)
+        WindowBatches(store, items, without, plan_of(items), seed=0)
     unknown = make_store([100], [(0, 0, 100, "swim")])
     with pytest.raises(InputError, match="has no phrase 'swim'"):
         items = clips(unknown)

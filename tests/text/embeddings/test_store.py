@@ -67,9 +67,9 @@ def test_store_holds_the_embedded_texts(how, texts_per_shard, encoder, tmp_path)
     assert (store.encoder, store.weight_hash) == (encoder.name, encoder.weight_hash)
     assert (store.prompt, store.prompt_version) == ("detail", "1")
     for phrase, texts in TEXTS.items():
-        own = embed_texts(encoder, [phrase])
-        close(store.tokens(phrase, "phrase"), own.tokens)
-        close(store.pooled(phrase, "phrase"), own.pooled)
+        embedded = embed_texts(encoder, [phrase])
+        close(store.tokens(phrase, "phrase"), embedded.tokens)
+        close(store.pooled(phrase, "phrase"), embedded.pooled)
         assert store.singles(phrase) == len(texts)
         for index, text in enumerate(texts):
             single = embed_texts(encoder, [text])

@@ -311,8 +311,10 @@ def test_store_holds_the_mean_of_the_pooled_vectors(tmp_path):
             vectors.append(vector)
         joined = store.pooled(phrase)
         np.testing.assert_allclose(joined, np.mean(vectors[:2], 0), atol=ATOL)
-        own = pooled_of(embed_texts(encoder, [phrase]))
-        np.testing.assert_allclose(store.pooled(phrase, "phrase"), own, atol=ATOL)
+        phrase_vector = pooled_of(embed_texts(encoder, [phrase]))
+        np.testing.assert_allclose(
+            store.pooled(phrase, "phrase"), phrase_vector, atol=ATOL
+        )
 
 
 def test_copy_of_the_folder_has_the_same_hash(tmp_path):
