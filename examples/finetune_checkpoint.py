@@ -44,7 +44,7 @@ def main() -> None:
     config.train.num_steps = args.steps
     # The weights are good already: small steps keep what they have learned.
     config.train.learning_rate = 1e-5
-    # Every shape of a batch is compiled. On a CPU that would take longer than training.
+    # Each shape of a batch is compiled. On a CPU many would take longer than the steps.
     config.data.max_shapes = 2
     train(config, args.workdir)
     print(f"see it: python examples/generate_motion.py --workdir {args.workdir}")

@@ -25,5 +25,5 @@ def state_dict(config, width, draw):
 def small_temos_state() -> dict[str, np.ndarray]:
     """Returns a random state dict of a small TEMOS that fits the tests' stores."""
     rng = np.random.default_rng(0)
-    config = load_config("temos:debug")
+    config = load_config("temos:debug", ["--config.model.num_layers=1"])
     return state_dict(config, WIDTH, lambda x: 0.1 * rng.standard_normal(x, np.float32))
