@@ -1,13 +1,16 @@
-# make demo   install, then train the demo on built-in data (minutes, no GPU needed)
-# make test   install, then run every check
-# make docs   install, then build the documentation site into site/
-# make bench  run the benchmarks that need no data files
+# Each target installs what it needs first.
+# make demo       train the demo on built-in data (minutes, no GPU needed)
+# make test       run every check but those of `make soak`
+# make quicktest  run the quick tests (2 minutes)
+# make soak       run the tests that take many minutes: many kills, long random searches
+# make docs       build the documentation site into site/
+# make bench      run the benchmarks that need no data files
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test docs bench
+.PHONY: demo test quicktest soak docs bench
 
 demo: $(VENV)/view.stamp
 	$(RUN) -m actiongpt_jax.demo
@@ -16,7 +19,13 @@ test: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/basedpyright --pythonpath $(RUN)
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2 --dist loadgroup -m 'not soak'
+
+quicktest: $(VENV)/dev.stamp
+	$(RUN) -m pytest -n 2 --dist loadgroup -m 'not slow and not soak'
+
+soak: $(VENV)/dev.stamp
+	$(RUN) -m pytest -m soak
 
 # Zensical fails at a broken link, anchor or reference, but not at griffe's warnings about
 # docstrings; these are looked for in what it printed.

@@ -54,13 +54,16 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
         keep_memory()
     workdir = pathlib.Path(args.workdir)
     baseline = workdir.with_name(f"{workdir.name}-phrase")
+    # Make the built-in motions and texts, unless an earlier run left them.
     use_builtin_data(config, workdir.parent)
     # Pad all texts to the same length, so that both models share compiled programs.
     config.text.num_tokens = longest_text(config)
+    # Train on descriptions, then the same model on the phrases, for comparison.
     train(config, workdir)
     print("training the second model, on the phrases themselves:")
     config.text.source = "phrase"
     train(config, baseline)
+    # Compare both in figures and in pictures, next to real motion.
     print(validation_table(workdir / "metrics.jsonl", baseline / "metrics.jsonl"))
     page, picture = workdir / "demo.html", workdir / "strip.png"
     models = load_model(workdir), load_model(baseline)

@@ -3,7 +3,11 @@
 Runs the tests that compare with recorded outputs of the published PyTorch code (golden
 files), and prints the largest errors of all comparisons per golden file:
 
-python benchmarks/parity.py [--save benchmarks/results/parity_cpu.json] [--markdown]
+    python benchmarks/parity.py --markdown
+    python benchmarks/parity.py --save benchmarks/results/parity_cpu.json
+
+The golden files are those of the tests: the whole record where it is present, otherwise
+the part in tests/golden.
 """
 
 import argparse
@@ -138,6 +142,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", help="run only tests whose names contain this"
     )
+    parser.add_argument("--golden", help="folder of golden files, such as tests/golden")
     args = parser.parse_args()
     recorder = Recorder(args.only)
     tests = [
@@ -146,6 +151,7 @@ def main() -> None:
         if "golden" in path.read_text()
     ]
     flags = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    flags += [f"--golden={args.golden}"] if args.golden else []
     with contextlib.redirect_stdout(sys.stderr), noting(recorder):
         code = pytest.main([*flags, *tests], plugins=[recorder])
     rows = [row_of(name, result) for name, result in sorted(recorder.rows.items())]

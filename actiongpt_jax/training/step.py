@@ -170,9 +170,12 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         batch = _with_longest(batch, axis_name)
+        # Random numbers depend on the seed and the step alone, so that a resumed run
+        # draws what an uninterrupted one draws.
         noise_rng, dropout_rng = jax.random.split(
             jax.random.fold_in(state.rng, state.step)
         )
+        # Each device drops other units; latent noise follows the item instead.
         if axis_name is not None:
             dropout_rng = jax.random.fold_in(dropout_rng, jax.lax.axis_index(axis_name))
         noise = latent_noise(
@@ -197,8 +200,11 @@ def make_train_step(
             }
             return sum(weights[name] * mean for name, mean in means.items()), means
 
+        # The local means are parts of global ones, so their sum over devices, and that
+        # of their gradients, belongs to the whole batch.
         (loss, means), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, means, grads = over_devices((loss, means, grads))
+        # Every device holds the same parameters and applies the same update.
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         state = state.replace(
             step=state.step + 1,

@@ -127,7 +127,9 @@ def assert_close_params(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6), a, b)
 
 
-@pytest.mark.parametrize("model", ["temos", "teach", "motionclip"])
+@pytest.mark.parametrize(
+    "model", ["temos", "motionclip", pytest.param("teach", marks=pytest.mark.soak)]
+)
 def test_four_devices_take_the_same_steps(
     trained, sgd_flags, one_device, tmp_path, model
 ):
