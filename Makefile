@@ -9,6 +9,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+# The tests of one file share trained models, so they run in one process.
+PYTEST = $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quicktest soak docs bench
 
@@ -19,10 +21,10 @@ test: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/basedpyright --pythonpath $(RUN)
-	$(RUN) -m pytest -n 2 --dist loadgroup -m 'not soak'
+	$(PYTEST) -m 'not soak'
 
 quicktest: $(VENV)/dev.stamp
-	$(RUN) -m pytest -n 2 --dist loadgroup -m 'not slow and not soak'
+	$(PYTEST) -m 'not slow and not soak'
 
 soak: $(VENV)/dev.stamp
 	$(RUN) -m pytest -m soak

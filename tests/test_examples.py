@@ -14,11 +14,11 @@ from tests.conversion.states import small_temos_state
 from tests.conversion.torch_writer import save_state, write_stats
 from tests.notebooks import execute
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 NOTEBOOK = EXAMPLES / "actiongpt.ipynb"
-
-pytestmark = pytest.mark.xdist_group("inference")
 
 
 @pytest.fixture(scope="module")

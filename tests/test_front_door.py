@@ -14,9 +14,9 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.descriptions import write_published
 from tests.notebooks import execute
 
-REPO = pathlib.Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
 
-pytestmark = pytest.mark.xdist_group("inference")
+REPO = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -180,6 +180,7 @@ assert import_all() == before and len(before) > 100
 """
 
 
+@pytest.mark.slow
 def test_imports_need_neither_posix_nor_a_device():
     # JAX raises an error for this platform when a device is first asked for.
     environment = {**os.environ, "JAX_PLATFORMS": "no_such_platform"}

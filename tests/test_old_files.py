@@ -15,12 +15,12 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training import checkpoints
 from tests.fake_openai import KEY, MODEL
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = pathlib.Path(__file__).parent / "golden" / "version_0_1_0.zip"
 PHRASE = "act like a bird"
 # float32 values of order 1, summed on another processor or by another jax release.
 TOLERANCE = 1e-4
-
-pytestmark = pytest.mark.xdist_group("old_files")
 
 
 @pytest.fixture(scope="module")

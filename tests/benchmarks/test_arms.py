@@ -10,6 +10,8 @@ from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 
 

@@ -29,6 +29,8 @@ from tests.conversion.states import WIDTH, small_temos_state, state_dict
 from tests.conversion.torch_writer import TorchFile, save_state, write_stats
 from tests.models.goldens import MOTION, NETWORK, frame_mask
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = {
     "temos_teach/temos_small.ckpt": "temos",
     "temos_teach/actiongpt_temos_small.ckpt": "temos",

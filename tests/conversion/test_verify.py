@@ -15,6 +15,8 @@ from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.nn.parameters import parameter_hash
 from actiongpt_jax.training import checkpoints
 
+pytestmark = pytest.mark.slow
+
 NORMALIZER = Normalizer(np.ones(135, np.float32), np.full(135, 2, np.float32))
 
 

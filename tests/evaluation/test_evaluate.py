@@ -33,7 +33,7 @@ from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 
-pytestmark = pytest.mark.xdist_group("inference")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -77,6 +77,7 @@ def test_reference_displacement_is_that_of_the_ankle():
     )
 
 
+@pytest.mark.slow
 def test_round_trip_with_batch_axes():
     rots, trans = random_motion(2, 3)
     with jax.numpy_rank_promotion("raise"):
@@ -101,6 +102,7 @@ def test_aligned_features_do_not_depend_on_the_initial_position(align):
     assert not np.allclose(encode(turned, moved), encode(rots, trans), atol=0.1)
 
 
+@pytest.mark.slow
 def test_aligned_motions_face_the_same_way_and_keep_their_shape():
     rots, trans = random_motion()
     aligned, moved = decode(encode(rots, trans, align="yaw"))

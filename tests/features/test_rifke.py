@@ -73,6 +73,7 @@ def test_floor_height_of_a_standing_body_is_the_published_one():
     np.testing.assert_allclose(floor, lowest - np.log(1.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_masked_padding_does_not_change_features():
     joints = random_joints(2, frames=9, seed=4)
     lengths = np.array([9, 5])
@@ -89,6 +90,7 @@ def test_masked_padding_does_not_change_features():
     assert np.isfinite(empty).all()
 
 
+@pytest.mark.slow
 def test_leading_axes_and_vmap_do_not_change_results():
     joints = random_joints(2, 3, frames=4, seed=5)
     with jax.numpy_rank_promotion("raise"):

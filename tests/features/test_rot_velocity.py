@@ -141,6 +141,7 @@ def joints_of(poses, trans):
     return rots, np.asarray(forward_kinematics(rots, np.float32(trans)), np.float64)
 
 
+@pytest.mark.slow
 def test_real_motion_round_trips_up_to_heading_and_position(shared_file):
     folder = shared_file("data/minibabel") / "amass/HDM05/bk"
     with np.load(folder / "bk_001_poses.npz", allow_pickle=False) as file:
@@ -174,6 +175,7 @@ def test_round_trip_of_100_seconds_does_not_drift():
     np.testing.assert_allclose(back, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_leading_axes_vmap_and_padding_do_not_change_features():
     rots, trans = random_motion(2, 3, frames=4, seed=4)
     with jax.numpy_rank_promotion("raise"):
@@ -191,6 +193,7 @@ def test_leading_axes_vmap_and_padding_do_not_change_features():
     np.testing.assert_allclose(decode(one)[1], back[1][1, 2], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compat", [None, "reference"])
 def test_gradients_are_finite_at_rest(compat):
     still = jnp.tile(jnp.eye(3), (3, 22, 1, 1))

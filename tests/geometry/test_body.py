@@ -59,6 +59,7 @@ def minus(joints, root):
     return joints - joints[:, :, root : root + 1]
 
 
+@pytest.mark.slow
 def test_joints_and_vertices_match_published(golden):
     case = golden("motionclip/rot2xyz")
     body = golden_body(case)
@@ -136,6 +137,7 @@ def poses(*batch, seed=1):
     return to_matrix(axis_angle), rng.normal(size=(*batch, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_skin_matches_float64_numpy_with_any_batch_axes(body):
     rotations, translation = poses(6)
     betas = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
@@ -172,6 +174,7 @@ def test_betas_broadcast_and_may_be_few(body):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_joints_equal_those_of_the_rest_skeleton(body):
     rotations, translation = poses(4)
     rest = np.asarray(body.J_regressor @ body.v_template, np.float64)

@@ -65,6 +65,7 @@ def test_slerp_between_matches_published(golden):
     assert_close(rots, g["slerp_rots_close"])
 
 
+@pytest.mark.slow
 def test_align_to_continues_from_the_last_pose():
     rots, trans = random_motion(9, 0, 2)
     last_rots, last_trans = random_motion(2, 1)  # one last pose per motion
@@ -147,6 +148,7 @@ def test_slerp_between_is_evenly_spaced_on_the_shortest_way():
     np.testing.assert_allclose(trans, [[1, 1, 1], [2, 2, 2], [3, 3, 3]], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_slerp_between_takes_leading_axes_and_zero_frames():
     rots, trans = random_motion(2, 3, 4, 5)
     a, b = (rots[:, :, 0], trans[:, :, 0]), (rots[:, :, 1], trans[:, :, 1])

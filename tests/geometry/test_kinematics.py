@@ -119,6 +119,7 @@ def test_joints_need_not_be_ordered_by_level():
     np.testing.assert_allclose(joints, expected, rtol=0, atol=5e-6)
 
 
+@pytest.mark.slow
 def test_gradients_match_finite_differences():
     rng = np.random.default_rng(4)
     pose = rng.normal(size=(22, 3)).astype(np.float32) * 0.3

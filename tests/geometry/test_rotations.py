@@ -58,6 +58,7 @@ def sample_axis_angles():
     return (directions * sizes[:, None]).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_conversions_match_published_temos_and_teach(golden):
     g = golden("temos_teach/rotations")
     assert_close(rot.axis_angle_to_matrix(g["axis_angle"]), g["matrix"])
@@ -194,6 +195,7 @@ def test_half_turns_keep_their_axis(axis):
     )
 
 
+@pytest.mark.slow
 def test_axis_angle_from_a_matrix_takes_the_short_way():
     long_way = np.array([[0, 0, 5.0], [4.0, 0, 0], [0, -6.0, 0]], np.float32)
     axis_angle = rot.matrix_to_axis_angle(rot.axis_angle_to_matrix(long_way))
@@ -218,6 +220,7 @@ def singular_points():
     return {kind: np.array(points, np.float32) for kind, points in groups.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVERSIONS)
 def test_values_and_gradients_are_finite_at_singular_points(name):
     points = singular_points()[name.split("_to_")[0]]
@@ -227,6 +230,7 @@ def test_values_and_gradients_are_finite_at_singular_points(name):
         assert np.isfinite(jax.jit(jax.vmap(jacobian(function)))(points)).all()
 
 
+@pytest.mark.slow
 def test_jacobian_of_a_round_trip_is_the_identity():
     """Axis-angle to matrix and back is the identity, and so is its derivative."""
     sizes = np.array([0.0, 1e-6, 1e-3, 0.2236, 0.2237, 1.0, 3.0])
@@ -246,6 +250,7 @@ def test_gradient_at_no_rotation_is_the_cross_product():
     np.testing.assert_allclose(jacobian, generators, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVERSIONS)
 def test_leading_axes_and_vmap_do_not_change_results(name):
     tail, function = CONVERSIONS[name]

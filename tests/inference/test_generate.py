@@ -15,7 +15,7 @@ from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.training import checkpoints
 
-pytestmark = pytest.mark.xdist_group("inference")
+pytestmark = pytest.mark.slow
 
 PHRASE = "walk forward"
 

@@ -24,7 +24,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples, plan_series
 from actiongpt_jax.inference.trained import load_model
 
-pytestmark = pytest.mark.xdist_group("inference")
+pytestmark = pytest.mark.slow
 
 PHRASES = ("walk forward", "jump up")
 

@@ -27,6 +27,8 @@ from tests.oracles import features as feature_oracle
 from tests.oracles import kinematics as kinematics_oracle
 from tests.oracles import rotations as rotation_oracle
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 WIDTH, PAST = 6, 5
 SIZES = {"num_layers": 1, "latent_dim": 16, "ff_size": 32, "num_heads": 2}

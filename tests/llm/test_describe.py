@@ -519,6 +519,7 @@ def command(*argv, **environment):
     )
 
 
+@pytest.mark.slow
 def test_key_is_in_no_output_and_no_file(server):
     write_phrases(2)
     server.plan(script=["ok", "400"])

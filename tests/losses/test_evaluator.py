@@ -50,6 +50,7 @@ def test_equal_texts_are_not_negatives(vectors):
     assert float(other) > 0
 
 
+@pytest.mark.slow
 def test_fillers_do_not_change_the_loss(vectors):
     motion, text = np.where(MASK[:, None], vectors, -vectors)
     np.testing.assert_array_equal(

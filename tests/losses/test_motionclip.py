@@ -116,6 +116,7 @@ def test_every_term_is_the_mean_of_its_definition():
         np.testing.assert_allclose(actual[name], value, rtol=rtol, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joints", [24, 52])
 def test_terms_of_vertices_match_their_definition(joints):
     outputs, batch = draw()
@@ -138,6 +139,7 @@ def test_body_with_other_joints_raises():
         losses.body_points(jnp.zeros((1, 2, 150)), make_body(25))
 
 
+@pytest.mark.slow
 def test_losses_match_published(golden):
     case = golden("motionclip/losses")
 
@@ -168,10 +170,12 @@ def test_losses_match_published(golden):
             np.testing.assert_allclose(actual[name], value, rtol=LOSS, err_msg=name)
 
 
+@pytest.mark.slow
 def test_fillers_and_padding_do_not_change_terms():
     assert_padding_does_not_count(terms, *draw(), [FRAMES], rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_terms_of_devices_add_up_to_those_of_the_batch():
     """A vmapped axis stands in for two devices, one of which has a filler."""
     lengths = np.array([6, 4, 3, 0])
@@ -231,6 +235,7 @@ def test_terms_without_a_weight_are_left_out():
     assert result.keys() == weights.keys()
 
 
+@pytest.mark.slow
 def test_gradients_at_zero_outputs_are_finite():
     outputs, batch = draw()
     nothing = jax.tree.map(jnp.zeros_like, outputs)

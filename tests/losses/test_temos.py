@@ -96,6 +96,7 @@ def test_fillers_and_padding_do_not_change_terms(case, recons_mean):
     assert_padding_does_not_count(terms, outputs, batch, [FRAMES])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recons_mean", ["frames", "padded"])
 def test_terms_of_two_halves_add_up(case, recons_mean):
     outputs, batch = case

@@ -62,6 +62,7 @@ def assert_same(actual, expected, **tolerance):
         )
 
 
+@pytest.mark.slow
 def test_figures_match_published(golden):
     g = golden("temos_teach/metrics")
     figures = ape_ave(
@@ -89,6 +90,7 @@ def test_figures_match_published(golden):
             )
 
 
+@pytest.mark.slow
 def test_figures_match_published_teach_metric(golden):
     """Published TEACH metric: padding is 0, results are divided by 1000."""
     g = golden("temos_teach/metrics")
@@ -135,6 +137,7 @@ def test_paper_protocol_matches_float64_numpy():
     assert_same(figures, expected, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_paper_protocol_matches_closed_form():
     """One body is raised, one slides away, and one is turned and moved."""
     still, _ = bodies(2, frames=1)
@@ -178,6 +181,7 @@ def test_reference_protocol_matches_closed_form():
     assert_same(figures, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", JOINTS)
 def test_equal_motions_have_no_error_and_finite_gradients(protocol):
     joints = random_joints(protocol, 4)
@@ -275,6 +279,7 @@ def test_combine_of_batches_equals_the_whole():
     assert all(type(value) is float for value in combined.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", JOINTS)
 def test_leading_axes_do_not_change_figures(protocol):
     generated, captured = (random_joints(protocol, seed) for seed in (13, 14))
@@ -342,6 +347,7 @@ def test_ape_ave_each_averages_to_the_figures(protocol):
         np.testing.assert_allclose(rebuilt, whole[name], rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_ape_by_joint_matches_published(golden):
     g = golden("temos_teach/metrics")
     each = ape_ave_each(

@@ -16,6 +16,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 def test_best_of_three_matches_published(golden):
     g = golden("temos_teach/metrics")
     lengths = g["lengths"]

@@ -55,6 +55,7 @@ def test_figures_match_float64_numpy(motions, fps, filler):
     assert 0 < float(sums["skating"][0].sum()) < LENGTHS.sum()
 
 
+@pytest.mark.slow
 def test_leading_axes_do_not_change_figures(motions):
     with jax.numpy_rank_promotion("raise"):
         nested = physical.physical_sums(motions[None], LENGTHS[None], 30.0)
@@ -120,6 +121,7 @@ def test_penetration_is_measured_from_the_sole():
     assert mean(within, "floating") == 0
 
 
+@pytest.mark.slow
 def test_jerk_does_not_depend_on_the_frame_rate():
     """The third derivative of t^3 is 6, and so are its third differences."""
     for fps in (20.0, 30.0, 60.0):
@@ -143,6 +145,7 @@ def test_bone_drift_of_an_oscillating_bone():
     assert mean(sums, "bone_drift") == pytest.approx(0.01 * slope / 21, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_jerk_around_a_jump_matches_closed_form():
     joints = rest(80)
     joints[40:] += f32([0.1, 0, 0])

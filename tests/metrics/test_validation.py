@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from actiongpt_jax.features import pose6d
 from actiongpt_jax.geometry.kinematics import forward_kinematics
@@ -9,6 +10,7 @@ from actiongpt_jax.metrics.validation import joint_error_terms
 from actiongpt_jax.models.motionclip import MotionClipOutputs
 
 
+@pytest.mark.slow
 def test_joint_error_is_the_mean_distance_over_real_frames():
     rng = np.random.default_rng(0)
     lengths, frames = np.array([5, 2, 0]), 5

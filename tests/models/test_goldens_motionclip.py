@@ -29,6 +29,8 @@ from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.training.step import make_optimizer
 from tests.geometry.test_body import golden_body
 
+pytestmark = pytest.mark.slow
+
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
 # Published text-to-motion makes the body face the viewer: rot6d of the root.
 FRONT = np.array([1, 0, 0, 0, 1, 0], np.float32)

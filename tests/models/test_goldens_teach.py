@@ -28,6 +28,8 @@ from tests.models.goldens import (
     state_of,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def text_encoder(case, text_mask="bool"):
     """Returns `encode(tokens, mask, past, z_prev)` with the weights of a case."""

@@ -30,6 +30,8 @@ from tests.models.goldens import (
     variables_of,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_positional_encoding_matches_published(golden):
     case = golden("temos_teach/positional_encoding")

@@ -12,6 +12,8 @@ from actiongpt_jax.models.motionclip import TEXT_LATENTS, MotionClip
 from actiongpt_jax.nn.sizes import Sizes
 from tests.oracles import transformer as oracle
 
+pytestmark = pytest.mark.slow
+
 SIZES = Sizes(latent_dim=8, ff_size=12, num_layers=1, num_heads=2)
 BATCH, FRAMES, NFEATS = 3, 7, 6
 LENGTHS = np.array([7, 4, 1])

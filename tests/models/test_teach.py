@@ -19,6 +19,8 @@ from tests.models.checks import (
 )
 from tests.oracles import transformer as oracle
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 BATCH, TEXT_WIDTH, PAST = 3, 6, 3
 FRAMES, TOKENS = (9, 7), (5, 4)

@@ -64,6 +64,7 @@ def run(variables, batch, noise, **model) -> Any:
     return applied(**model)(variables, batch, noise)
 
 
+@pytest.mark.slow
 def test_call_combines_the_three_methods(variables, batch, noise):
     outputs = run(variables, batch, noise)
     apply = jax.jit(build(config_of()).apply, static_argnames="method")
@@ -84,6 +85,7 @@ def test_call_combines_the_three_methods(variables, batch, noise):
         assert not np.asarray(result)[~np.asarray(batch["frame_mask"])].any()
 
 
+@pytest.mark.slow
 def test_padding_and_other_items_do_not_change_outputs(variables, batch, noise):
     def wide(array):
         space = [(0, 1), (0, 4)] + [(0, 0)] * (array.ndim - 2)
@@ -112,6 +114,7 @@ def test_text_bias_of_each_mask_kind():
         text_bias(mask, "additive")
 
 
+@pytest.mark.slow
 def test_shipped_text_mask_attends_to_padding(variables, batch, noise):
     shipped = run(variables, batch, noise, text_mask="shipped").text.mu
     hidden = run(variables, batch, noise).text.mu
@@ -124,6 +127,7 @@ def test_shipped_text_mask_attends_to_padding(variables, batch, noise):
     assert np.abs(changed[2] - shipped[2]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     config = config_of()
     config.train.dtype = "bfloat16"
@@ -133,11 +137,13 @@ def test_bfloat16_gives_float32_outputs_that_are_close(variables, batch, noise):
     assert_close(result, run(variables, batch, noise), atol=0.15)
 
 
+@pytest.mark.slow
 def test_every_trained_parameter_has_a_gradient(variables, batch, noise):
     model = build(config_of())
     assert_every_parameter_has_a_gradient(model, variables, batch, noise)
 
 
+@pytest.mark.slow
 def test_dropout_follows_its_key(variables, batch, noise):
     model = build(config_of(dropout=0.2))
 

@@ -48,6 +48,7 @@ def mask():
     return jnp.arange(TOKENS) < jnp.array([[TOKENS], [4], [1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_queries", [None, 1, 2, TOKENS])
 def test_self_attention_matches_its_float64_definition(tokens, mask, num_queries):
     module = SelfAttention(Sizes(num_heads=HEADS))
@@ -61,6 +62,7 @@ def test_self_attention_matches_its_float64_definition(tokens, mask, num_queries
     np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_outputs_without_a_real_token_are_finite(tokens):
     module = SelfAttention(Sizes(num_heads=HEADS))
     flat = tokens.reshape(-1, WIDTH)
@@ -73,6 +75,7 @@ def test_outputs_without_a_real_token_are_finite(tokens):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
+@pytest.mark.slow
 def test_attention_dropout_acts_only_in_training(tokens, mask):
     module = SelfAttention(Sizes(num_heads=HEADS, dropout=0.5))
     flat, bias = tokens.reshape(-1, WIDTH), mask_to_bias(mask)
@@ -112,6 +115,7 @@ def test_single_token_attention_keeps_inert_weights_in_unused():
     np.testing.assert_array_equal(without, run(module, variables, memory, 1))
 
 
+@pytest.mark.slow
 def test_single_token_attention_drops_per_item_query_and_head():
     # With identity projections, output / memory is the attention weight.
     rate, queries, batch = 0.2, 500, 40

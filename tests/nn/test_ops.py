@@ -71,6 +71,7 @@ def test_layer_norm_of_a_constant_row_is_finite():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_half_precision_dtypes_are_kept():
     x = jax.random.normal(jax.random.key(0), (4, 8), jnp.bfloat16)
     one = jnp.ones(8)

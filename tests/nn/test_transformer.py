@@ -92,6 +92,7 @@ def test_decoder_matches_its_float64_definition(decoder, x, memory, mask):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_padding_does_not_change_real_outputs(encoder, decoder, x, memory, mask):
     real = np.asarray(mask)
     longer = jnp.pad(mask, ((0, 2), (0, 3)))
@@ -118,6 +119,7 @@ def test_num_outputs_gives_the_first_outputs(encoder, x, mask, num_outputs):
     np.testing.assert_allclose(first, whole[:, :num_outputs], rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_items_without_a_real_token_have_finite_outputs_and_gradients(
     encoder, decoder, x, memory, mask
 ):
@@ -136,6 +138,7 @@ def test_items_without_a_real_token_have_finite_outputs_and_gradients(
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
+@pytest.mark.slow
 def test_bfloat16_runs_with_float32_parameters_and_is_close(
     encoder, decoder, x, memory, mask
 ):

@@ -14,7 +14,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from actiongpt_jax.training import checkpoints
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.slow
 
 OFTEN = (
     "--config.train.num_steps=24",

@@ -9,7 +9,7 @@ from actiongpt_jax.evaluation.tables import validation_table
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.viewing.comparison import write_comparison
 
-pytestmark = pytest.mark.xdist_group("inference")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from actiongpt_jax.viewing.webpage import page, write_page
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.slow
 
 TEXTS = {"raise the left arm": ["The left arm rises.", "<i>Up</i> it goes."]}
 NEXT = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

@@ -113,6 +113,7 @@ def test_raw_batch_holds_pairs_and_texts_of_both_actions(
             np.testing.assert_array_equal(raw[name][b, : sum(frames)], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_both_actions_are_stretches_of_one_motion(store, embeddings, heading):
     batches, pairs = make_batches(store, embeddings, LENGTHS)

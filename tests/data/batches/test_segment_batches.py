@@ -268,6 +268,7 @@ def test_less_than_a_fifth_of_real_batches_is_padding(
             assert plan.padding < 0.2
 
 
+@pytest.mark.slow
 def test_real_batches_are_normalised(minibabel, tmp_path):
     items = list_segments(minibabel, "train")[:48]
     embeddings = embed_letters(tmp_path / "text", {i.phrase: ["a"] for i in items})

@@ -33,7 +33,7 @@ from actiongpt_jax.viewing.app.server import MAX_BYTES, Server
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.slow
 
 WIDTH = 8
 PHRASES = ("walk", "sit")  # with and without descriptions
