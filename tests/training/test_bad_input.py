@@ -25,9 +25,18 @@ def flags(stores):
         "temos:debug",
         f"--config.data.store={motion}",
         f"--config.text.store={text}",
+        # The programs are those of `train_debug`.
         "--config.data.max_shapes=1",
+        "--config.data.max_frames=64",
+        "--config.text.num_tokens=96",
         "--config.model.num_layers=1",
     ]
+
+
+@pytest.fixture
+def trained(train_debug, tmp_path):
+    """Returns a copy of a workdir that was trained for two steps."""
+    return shutil.copytree(train_debug("temos:debug"), tmp_path / "run")
 
 
 def message_of(arguments) -> str:
@@ -98,10 +107,10 @@ def test_nan_loss_names_step_items_and_checkpoint(flags, tmp_path):
     assert str(tmp_path / "run" / "checkpoints" / "1") in message
 
 
-def test_workdir_of_another_model_is_rejected(flags, tmp_path):
-    workdir = ["--workdir", str(tmp_path / "run")]
-    train.main([*flags, *workdir, "--config.train.num_steps=1"])
-    message = message_of([*flags, *workdir, "--config.model.latent_dim=32"])
+def test_workdir_of_another_model_is_rejected(flags, trained):
+    message = message_of(
+        [*flags, "--workdir", str(trained), "--config.model.latent_dim=32"]
+    )
     assert "latent_dim" in message
     assert "--workdir" in message
 
@@ -115,10 +124,10 @@ def test_workdir_that_is_a_file_is_rejected(flags, tmp_path, below):
     assert file.read_text() == "mine"
 
 
-def test_fewer_steps_than_already_done_is_an_error(flags, tmp_path):
-    workdir = ["--workdir", str(tmp_path / "run")]
-    train.main([*flags, *workdir, "--config.train.num_steps=2"])
-    message = message_of([*flags, *workdir, "--config.train.num_steps=1"])
+def test_fewer_steps_than_already_done_is_an_error(flags, trained):
+    message = message_of(
+        [*flags, "--workdir", str(trained), "--config.train.num_steps=1"]
+    )
     assert "2 steps" in message
     assert "config.train.num_steps" in message
 
