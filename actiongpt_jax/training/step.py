@@ -7,6 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
@@ -193,7 +194,12 @@ def make_train_step(
             terms = terms_fn(outputs, batch)
             # Counts are summed over devices before the division, so that the mean of
             # a term is that of the global batch. They depend on masks only.
-            counts = over_devices({name: count for name, (_, count) in terms.items()})
+            counts = {name: count for name, (_, count) in terms.items()}
+            if axis_name is not None:
+                # As one array: XLA would send some of the counts together with the
+                # first gradients, and the rest of the backward pass would wait.
+                flat, unflatten = ravel_pytree(counts)
+                counts = unflatten(over_devices(flat))
             means = {
                 name: total / jnp.maximum(counts[name], 1.0)
                 for name, (total, _) in terms.items()
