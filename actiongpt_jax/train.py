@@ -5,7 +5,8 @@ r"""Trains a model.
         --config.data.store=STORE --config.text.store=EMBEDDINGS
 
 Every field of the config is a flag, `--config.FIELD=VALUE`. Called again with the same
-workdir, the command resumes the run from its last checkpoint.
+workdir, the command resumes the run from its last checkpoint. --plan estimates the
+memory and the time of a run instead of training.
 """
 
 import functools
@@ -26,6 +27,10 @@ def make_parser() -> cli.Parser:
     add("--workdir", help="folder of the run (default: runs/<config>[-words])")
     images = "embeddings of pictures of MotionCLIP's clips; sets config.data.images"
     add("--image-embeddings", metavar="FILE", help=images)
+    plan = "print parameters, memory and hours of the run and do not train; memory is "
+    plan += "given for these numbers of items per device (default: 16 64 256)"
+    number = cli.at_least(1)
+    add("--plan", nargs="*", type=number, metavar="ITEMS", help=plan)
     address = "address of process 0, or auto on Slurm (default: a single process)"
     add("--coordinator", metavar="HOST:PORT", help=address)
     add("--num_processes", type=int, help="number of processes, with --coordinator")
@@ -52,6 +57,7 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
 
     from actiongpt_jax.training import parallel
     from actiongpt_jax.training.builtin_data import use_builtin_data
+    from actiongpt_jax.training.estimate import estimate_run, format_estimate
     from actiongpt_jax.training.host_memory import keep_memory
     from actiongpt_jax.training.loop import train
 
@@ -59,6 +65,11 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
         keep_memory()
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
     use_builtin_data(config, workdir.parent)
+    if args.plan is not None:
+        estimate = estimate_run(config, args.plan or (16, 64, 256))
+        if jax.process_index() == 0:
+            print(format_estimate(estimate))
+        return
     train(config, workdir)
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")

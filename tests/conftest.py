@@ -97,30 +97,42 @@ def stores(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def train_debug(stores, tmp_path_factory):
-    """Returns `train_debug("temos:debug", *flags)` -> workdir of a trained model.
+def debug_config(stores):
+    """Returns `debug_config("temos:debug", *flags)` -> config of a small run.
 
-    It trains one layer for two steps on motions of at most 64 frames; `flags` can
-    override these settings. Calls with the same arguments share the workdir, so tests
-    must not change its checkpoints.
+    The run has one layer and two steps on motions of at most 64 frames; `flags` can
+    override these settings.
     """
     motion, text = stores
 
-    @functools.cache
-    def run(spec, *flags):
-        workdir = tmp_path_factory.mktemp("trained") / "run"
+    def load(spec, *flags):
         small = [
             "--config.data.max_shapes=1",
             "--config.data.max_frames=64",
             "--config.text.num_tokens=96",  # any text, so that programs are shared
             "--config.model.num_layers=1",
         ]
-        config = load_config(
+        return load_config(
             spec,
             [f"--config.data.store={motion}", f"--config.text.store={text}", *small]
             + ["--config.train.num_steps=2", *flags],
         )
-        train(config, workdir)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def train_debug(debug_config, tmp_path_factory):
+    """Returns `train_debug("temos:debug", *flags)` -> workdir of a trained model.
+
+    The config is that of `debug_config`. Calls with the same arguments share the
+    workdir, so tests must not change its checkpoints.
+    """
+
+    @functools.cache
+    def run(spec, *flags):
+        workdir = tmp_path_factory.mktemp("trained") / "run"
+        train(debug_config(spec, *flags), workdir)
         return workdir
 
     return run

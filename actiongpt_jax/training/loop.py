@@ -1,16 +1,14 @@
 """The training loop of every model."""
 
-import collections
 import contextlib
 import math
 import pathlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -20,19 +18,12 @@ from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
-from actiongpt_jax.models.build import build
-from actiongpt_jax.models.family import family_of
 from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import Inputs, open_inputs
+from actiongpt_jax.training.programs import Programs, make_programs
 from actiongpt_jax.training.resume import check_same_run
-from actiongpt_jax.training.step import (
-    TrainState,
-    create_state,
-    make_eval_step,
-    make_optimizer,
-    make_train_step,
-)
+from actiongpt_jax.training.step import TrainState
 from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
 from actiongpt_jax.training.workdir import check_workdir
 from actiongpt_jax.training.writers import MetricWriter
@@ -59,14 +50,14 @@ def train(
         The final state.
 
     Raises:
-        InputError: for bad input, and if the loss is no longer finite.
+        InputError: for bad input, and at the next log if the loss is not finite.
     """
     # Check the config and the folder before any work.
     config = resolve(config).copy_and_resolve_references()
     check_values(config)
     workdir = pathlib.Path(workdir)
     check_workdir(workdir)
-    model, task = build(config), task_of(config)
+    task = task_of(config)
     parallel.use_compilation_cache()
     devices = parallel.DataParallel(config.train.batch_size)
     is_main = jax.process_index() == 0
@@ -82,43 +73,16 @@ def train(
             if is_main:
                 tqdm.write(f"note: {change}; the run continues, but not exactly")
 
-    # Compile the two steps. Raw batches become features on the device.
-    num_steps = config.train.num_steps or config.train.num_epochs * inputs.per_epoch
-    tx = make_optimizer(config, num_steps)
-    noise_names, axis = family_of(config).noise, devices.axis_name
-    terms_fn, weights = task.terms(axis), task.weights()
-
-    def to_model(raw: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        return {**task.to_model(raw, normalizer), "index": raw["index"]}
-
-    def validation_terms(outputs, batch):
-        terms = terms_fn(outputs, batch)
-        for evaluator in [task.validation] if evaluators is None else evaluators:
-            terms |= evaluator(outputs, batch, normalizer)
-        return terms
-
-    train_step = make_train_step(model, terms_fn, weights, tx, noise_names, axis)
-    eval_step = make_eval_step(model, validation_terms, noise_names, axis)
-    run_step = devices.compile(
-        lambda state, raw: train_step(state, to_model(raw)), donate_state=True
-    )
-    run_eval = devices.compile(
-        lambda state, raw: eval_step(state, to_model(raw)), donate_state=False
-    )
-
-    # Restore the state, or start from scratch.
-    def fresh_state() -> TrainState:
-        raw = {n: jnp.asarray(a[:1]) for n, a in inputs.train.load(0).items()}
-        noise = {name: jnp.zeros((1, config.model.latent_dim)) for name in noise_names}
-        return create_state(model, tx, to_model(raw), noise, config.train.seed)
-
+    # Make the compiled steps, and restore the state or start from scratch.
+    programs = make_programs(config, inputs, normalizer, devices, evaluators)
+    num_steps, fresh_state = programs.num_steps, programs.fresh_state
     if restored is None:
         state = fresh_state()
     elif restored.has_optimizer:
         state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
     else:
         state = checkpoints.into_state(restored, fresh_state())
-    start = int(state.step)
+    start = int(jax.device_get(state.step))
     if start > num_steps:
         raise InputError(
             f"{workdir} has done {start} steps already, more than the requested "
@@ -155,7 +119,7 @@ def train(
             """Runs the validation split once; returns None if it has no items."""
             if inputs.val is None:
                 return None
-            figures = _validate(inputs.val, devices, run_eval, state, weights)
+            figures = _validate(inputs.val, devices, programs, state)
             best_metric = config.train.best_metric
             if best_metric not in figures:
                 raise InputError(
@@ -178,8 +142,8 @@ def train(
         if start == 0:
             validate(0)
 
-        # Train. A thread loads batches ahead, and figures are read one step late, so
-        # that neither the host nor the device waits for the other.
+        # Train. A thread loads batches ahead, and figures stay on the device until they
+        # are logged, so that neither the host nor the device waits for the other.
         def load(step: int):
             raw = inputs.train.load(step)
             items = raw.pop("item")
@@ -191,9 +155,8 @@ def train(
         stack.callback(batches.close)
         validate_every = config.train.eval_epochs * inputs.per_epoch
         for step, (batch, items, frames) in enumerate(batches, start=start + 1):
-            state, metrics = run_step(state, batch)
+            state, metrics = programs.run_step(state, batch)
             figures.add(step, metrics, items, frames)
-            figures.read(all_but=1)
             bar.update()
 
             # Log the means since the last log.
@@ -223,7 +186,7 @@ class _StepFigures:
 
     def __init__(self, batches: ItemBatches, saver: checkpoints.Checkpoints):
         self._batches, self._saver = batches, saver
-        self._pending = collections.deque()
+        self._pending: list[tuple[int, Any, np.ndarray]] = []
         self._done: list[dict[str, float]] = []
         self._frames = 0
         self.restart_clock()
@@ -233,18 +196,24 @@ class _StepFigures:
         self._clock = time.perf_counter()
 
     def add(self, step: int, metrics: Any, items: np.ndarray, frames: int) -> None:
-        """Adds the metrics of a step that the device may still compute."""
+        """Adds the metrics of a step that the device may still compute.
+
+        Waits for the step before, because every step that runs ahead holds a batch.
+        """
+        if self._pending:
+            jax.block_until_ready(self._pending[-1][1])
         self._pending.append((step, metrics, items))
         self._frames += frames
 
-    def read(self, all_but: int = 0) -> None:
-        """Waits for the figures of all steps but the last `all_but`.
+    def read(self) -> None:
+        """Reads the figures of all steps from the device.
 
         Raises:
             InputError: if the loss or the gradient of a step is not finite.
         """
-        while len(self._pending) > all_but:
-            step, metrics, items = self._pending.popleft()
+        pending, self._pending = self._pending, []
+        values = jax.device_get([metrics for _, metrics, _ in pending])
+        for (step, _, items), metrics in zip(pending, values, strict=True):
             figures = {name: float(value) for name, value in metrics.items()}
             loss, norm = figures["loss"], figures["grad_norm"]
             if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -274,23 +243,26 @@ class _StepFigures:
 def _validate(
     batches: ItemBatches,
     devices: parallel.DataParallel,
-    run_eval: Any,
+    programs: Programs,
     state: TrainState,
-    weights: Mapping[str, float],
 ) -> dict[str, float]:
     """Returns the means of all terms over the validation split, and the loss."""
-    totals: dict[str, list[float]] = {}
-    for i in range(batches.plan.batches_per_epoch):
-        raw = batches.load(i)
+
+    def load(step: int):
+        raw = batches.load(step)
         raw.pop("item")
-        terms = jax.device_get(run_eval(state, devices.place_batch(raw)))
+        return devices.place_batch(raw)
+
+    totals: dict[str, list[float]] = {}
+    for batch in prefetch(load, range(batches.plan.batches_per_epoch)):
+        terms = jax.device_get(programs.run_eval(state, batch))
         for name, (total, count) in terms.items():
             sums = totals.setdefault(name, [0.0, 0.0])
             sums[0] += float(total)
             sums[1] += float(count)
     means = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
     figures = {f"val/{name}": mean for name, mean in means.items()}
-    figures["val/loss"] = sum(w * means[name] for name, w in weights.items())
+    figures["val/loss"] = sum(w * means[name] for name, w in programs.weights.items())
     return figures
 
 

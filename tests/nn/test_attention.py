@@ -162,31 +162,3 @@ def test_dense_gives_the_same_result_for_both_kernel_layouts(out_in):
     np.testing.assert_allclose(run(module, variables, x), expected, rtol=0, atol=1e-6)
     # Initialised as in torch: U(+-1/sqrt(fan_in)).
     assert 0.3 < np.abs(kernel).max() <= 0.5 and np.abs(params["bias"]).max() <= 0.5
-
-
-def test_bfloat16_products_have_operands_of_one_type(tokens, mask):
-    """GPUs compute a product of mixed types in the wider type, which is slow."""
-    attention = SelfAttention(Sizes(num_heads=2, dropout=0.0, dtype=jnp.bfloat16))
-    flat, bias = tokens.reshape(-1, tokens.shape[-1]), mask_to_bias(mask)
-    variables = attention.init(jax.random.key(0), flat, bias)
-
-    def total(variables, flat):
-        out: Any = attention.apply(variables, flat, bias)
-        return out.astype(jnp.float32).sum()
-
-    jaxpr = jax.make_jaxpr(jax.grad(total, (0, 1)))(variables, flat)
-    types = [sorted({str(v.aval.dtype) for v in e.invars}) for e in products(jaxpr)]
-    assert len(types) == 4 * 3, types  # projections in and out, logits, values
-    assert all(result == ["bfloat16"] for result in types), types
-
-
-def products(jaxpr):
-    """Returns every dot_general in a program, including its nested programs."""
-    result = []
-    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        if equation.primitive.name == "dot_general":
-            result.append(equation)
-        for value in equation.params.values():
-            if hasattr(value, "eqns") or hasattr(value, "jaxpr"):
-                result += products(value)
-    return result

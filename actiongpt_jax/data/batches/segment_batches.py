@@ -216,7 +216,7 @@ def fit_features(batches: TokenBatches, heading: str = "yaw") -> Normalizer:
         for raw in loads:
             features = encode(raw["rotations"], raw["translation"], heading=heading)
             real = np.arange(features.shape[1]) < raw["lengths"][:, None]
-            yield np.asarray(features)[real]
+            yield jax.device_get(features)[real]
 
     return fit_normalizer(frames())
 
