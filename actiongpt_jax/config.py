@@ -108,7 +108,10 @@ def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:
 
 def _installed_configs() -> dict[str, pathlib.Path]:
     installed = importlib.util.find_spec("actiongpt_jax.configs")
-    folders = list(installed.submodule_search_locations or []) if installed else []
+    # A checkout that is not installed has them next to the package.
+    folders = [pathlib.Path(__file__).parents[1] / "configs"]
+    if installed is not None:
+        folders = list(installed.submodule_search_locations or [])
     files = [file for folder in folders for file in pathlib.Path(folder).glob("*.py")]
     return {file.stem: file for file in files if file.stem != "__init__"}
 

@@ -85,7 +85,7 @@ def check(work: Workload) -> dict[str, np.ndarray]:
         name -> array; names start with outputs/, terms/, gradients/ (followed by the
         parameter's name in torch) or texts/.
     """
-    config = _config(work, dtype="float32")
+    config = _config(work, "float32")
     model, batch, state = build(config), saved_batch(work), saved_state(work, config)
     noise = dict(np.load(work.file("noise")))
     terms_fn, weights = (
@@ -139,20 +139,18 @@ def make(work: Workload, case: str) -> Runner:
     if case != "generate":  # like the train command
         keep_memory()
     device = jax.devices()[0]
-    if device.platform == "gpu":
-        precision = "tensorfloat32" if work.tf32 else "highest"
-        jax.config.update("jax_default_matmul_precision", precision)
     config, batch = _config(work), saved_batch(work)
     state = saved_state(work, config)
     forward, generation = steps.textbook_flops(
         config, work.batch, work.frames, work.frames_1, work.tokens, work.text[0]
     )
-    if case == "generate":
-        flops = generation
-        program = steps.compile_generation(config, batch, state.params)
-    else:
-        flops = 3 * forward
-        program = steps.compile_training(config, batch, state)
+    with steps.products_in(work.dtype):
+        if case == "generate":
+            flops = generation
+            program = steps.compile_generation(config, batch, state.params)
+        else:
+            flops = 3 * forward
+            program = steps.compile_training(config, batch, state)
     del state
     cost: Any = program.compiled.cost_analysis()
     facts = {
@@ -166,10 +164,11 @@ def make(work: Workload, case: str) -> Runner:
 
     def closing() -> dict[str, Any]:
         peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-        size = 8192 if device.platform == "gpu" else 2048
+        with steps.products_in(work.dtype) as dtype:
+            rate = steps.matmul_rate(dtype=dtype)
         return {
             "device_mib": None if peak is None else peak >> 20,
-            "gemm_gflops": round(steps.matmul_rate(size, dtype=work.dtype), 1),
+            "gemm_gflops": round(rate, 1),
             "bandwidth_gb_s": round(steps.bandwidth(), 1),
         }
 
@@ -194,8 +193,9 @@ def saved_state(work: Workload, config: Config) -> TrainState:
     )
 
 
-def _config(work: Workload, dtype: str | None = None) -> Config:
-    return steps.published_config(work.model, dtype or work.dtype, work.overrides)
+def _config(work: Workload, precision: str | None = None) -> Config:
+    dtype, _ = steps.PRECISIONS[precision or work.dtype]
+    return steps.published_config(work.model, dtype, work.overrides)
 
 
 def _texts(work: Workload, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

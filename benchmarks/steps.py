@@ -1,10 +1,12 @@
 """Compiles training steps and generation of any model, on random data."""
 
+import contextlib
 import dataclasses
+import functools
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +30,13 @@ from actiongpt_jax.training.tasks import task_of
 Batch = dict[str, Any]
 # Number of past frames that TEACH's text encoder reads, and DistilBERT's width.
 PAST, TEXT = 5, 768
+# Name -> dtype of a model's products and JAX's name of their precision. JAX's default
+# for float32 on GPUs is TF32; CPUs compute tf32 like float32.
+PRECISIONS = {
+    "float32": ("float32", "highest"),
+    "tf32": ("float32", "tensorfloat32"),
+    "bfloat16": ("bfloat16", "default"),
+}
 
 
 @dataclasses.dataclass
@@ -203,28 +212,66 @@ def textbook_flops(config, batch, frames, frames_1, tokens, text=TEXT):
     return batch * training, batch * (read + write(frames))
 
 
-def matmul_rate(size: int = 2048, repeats: int = 3, dtype: str = "float32") -> float:
-    """Returns the median GFLOP/s of a product of two `size` x `size` matrices."""
-    a = jax.random.normal(jax.random.key(1), (size, size), jnp.dtype(dtype))
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        product(a).block_until_ready()
-        times.append(time.perf_counter() - started)
-    return 2 * size**3 / statistics.median(times) / 1e9
+@contextlib.contextmanager
+def products_in(precision: str) -> Iterator[str]:
+    """Lets the block's programs compute matrix products as PRECISIONS says.
+
+    Yields:
+        The dtype of the products, for `published_config`.
+    """
+    dtype, matmul = PRECISIONS[precision]
+    with jax.default_matmul_precision(matmul):
+        yield dtype
+
+
+def matmul_rate(
+    size: int | None = None, repeats: int = 3, dtype: str = "float32"
+) -> float:
+    """Returns the median GFLOP/s of products of two `size` x `size` matrices.
+
+    Args:
+        size: rows of a matrix; None takes 8192 on accelerators and 2048 on CPUs.
+        repeats: number of timings.
+        dtype: type of the matrices.
+    """
+    a = jax.random.normal(
+        jax.random.key(1), (size or _large(8192, 2048),) * 2, jnp.dtype(dtype)
+    )
+    return 2 * len(a) ** 3 / _seconds(_product, a, repeats) / 1e9
 
 
 def bandwidth(repeats: int = 3) -> float:
     """Returns the median GB/s of reading and writing an array once."""
-    a = jnp.ones(1 << 26, jnp.float32)
+    a = jnp.ones(_large(1 << 29, 1 << 26), jnp.float32)
+    size = 2 * a.nbytes
     # In place, because otherwise the cost of newly mapped memory would be measured.
-    increment = jax.jit(lambda a: a + 1, donate_argnums=0)
-    a = increment(a).block_until_ready()
-    times = []
-    for _ in range(repeats):
+    return size / _seconds(_increment, a, repeats, carry=True) / 1e9
+
+
+def _large(accelerator: int, cpu: int) -> int:
+    return cpu if jax.devices()[0].platform == "cpu" else accelerator
+
+
+def _seconds(run: Callable[[Any], Any], a: Any, repeats: int, carry=False) -> float:
+    """Returns the median time of a call; `carry` feeds each result to the next."""
+    # A launch costs a GPU a tenth of such a call; several are queued to hide it.
+    inner, times = _large(10, 1), []
+    for number in range(1 + repeats):
         started = time.perf_counter()
-        a = increment(a).block_until_ready()
-        times.append(time.perf_counter() - started)
-    return 2 * a.nbytes / statistics.median(times) / 1e9
+        for _ in range(inner):
+            result = run(a)
+            a = result if carry else a
+        jax.block_until_ready(result)
+        if number:  # the first includes the compilation
+            times.append((time.perf_counter() - started) / inner)
+    return statistics.median(times)
+
+
+@jax.jit
+def _product(a):
+    return a @ a
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _increment(a):
+    return a + 1

@@ -11,11 +11,14 @@ import multiprocessing
 import resource
 import sys
 import time
+import traceback
 from typing import Any
 
 import workload
 
 _CONTEXT = multiprocessing.get_context("spawn")
+# Characters of an error to report; those of torch contain whole programs.
+_LONGEST_ERROR = 500
 
 
 def call(module: str, function: str, *args: Any) -> Any:
@@ -24,18 +27,24 @@ def call(module: str, function: str, *args: Any) -> Any:
         return pool.submit(_call, module, function, *args).result()
 
 
+class SideError(RuntimeError):
+    """A process of `Turns` failed; the message is its error."""
+
+
 class Turns:
     """A process that runs steps on request.
 
     Attributes:
         facts: facts of the process's `Runner`.
-        seconds: wall time per step, one entry per turn.
-        core_seconds: CPU time per step over all threads, one entry per turn.
         start_s: seconds until the process was ready.
     """
 
     def __init__(self, module: str, function: str, *args: Any):
-        """Starts a process that calls the function, which must return a `Runner`."""
+        """Starts a process that calls the function, which must return a `Runner`.
+
+        Raises:
+            SideError: here and in the methods below, if the process fails.
+        """
         started = time.perf_counter()
         self._connection, other = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(
@@ -43,30 +52,49 @@ class Turns:
         )
         self._process.start()
         other.close()
-        self.seconds: list[float] = []
-        self.core_seconds: list[float] = []
-        self.facts: dict[str, Any] = self._connection.recv()
+        self.facts: dict[str, Any] = self._receive()
         self.start_s = time.perf_counter() - started
 
-    def take(self, steps: int) -> None:
-        """Lets the process run a number of steps, and records the time per step."""
-        self._connection.send(steps)
-        seconds, core_seconds = self._connection.recv()
-        self.seconds.append(seconds / steps)
-        self.core_seconds.append(core_seconds / steps)
-
-    def end(self) -> dict[str, Any]:
-        """Ends the process.
+    def take(self, steps: int) -> tuple[float, float]:
+        """Lets the process run a number of steps.
 
         Returns:
-            The closing facts of its `Runner`, and peaks of its resident memory in MiB:
-            `steps_mib` while it ran steps, without memory that was unused before, and
-            `process_mib` over its whole life, including compilation.
+            Wall time per step, and CPU time per step over all threads, in seconds.
         """
-        self._connection.send(0)
-        closing = self._connection.recv()
+        seconds, core_seconds = self._ask(steps)
+        return seconds / steps, core_seconds / steps
+
+    def report(self) -> dict[str, Any]:
+        """Returns the closing facts of the process's `Runner`, and its memory.
+
+        The memory is peaks of resident memory in MiB: `steps_mib` while it ran steps,
+        without memory that was unused before, and `process_mib` over its whole life,
+        including compilation.
+        """
+        return self._ask(0)
+
+    def end(self) -> None:
+        """Ends the process."""
+        self._connection.close()
         self._process.join()
-        return closing
+
+    def _ask(self, steps: int) -> Any:
+        try:
+            self._connection.send(steps)
+        except OSError as error:
+            raise SideError("it has ended") from error
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            answer = SideError(f"it ended with exit code {self._process.exitcode}")
+        if isinstance(answer, SideError):
+            self.end()
+            raise answer
+        return answer
 
 
 def _call(module: str, function: str, *args: Any) -> Any:
@@ -74,23 +102,39 @@ def _call(module: str, function: str, *args: Any) -> Any:
 
 
 def _serve(connection: Any, module: str, function: str, *args: Any) -> None:
-    runner: workload.Runner = _call(module, function, *args)
-    # Two warm-up runs, so that lazy initialisation is not timed.
-    for _ in range(2):
+    try:
+        _answer(connection, _call(module, function, *args))
+    # Whatever stops one side must not stop the others: its caller reports the error.
+    except Exception as error:
+        traceback.print_exc()
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        connection.send(SideError(text[:_LONGEST_ERROR]))
+
+
+def _answer(connection: Any, runner: workload.Runner) -> None:
+    # Warm-up runs, so that lazy initialisation is not timed. CUDA graphs of torch are
+    # recorded in the second run.
+    for _ in range(3):
         runner.wait(runner.run())
     before, reset = _peak(), _reset_peak()
     connection.send(runner.facts)
-    while steps := connection.recv():
+    while True:
+        try:
+            steps = connection.recv()
+        except EOFError:
+            return
+        if not steps:
+            peak = _peak()
+            steps_mib = peak if reset else None
+            peaks = {"steps_mib": steps_mib, "process_mib": max(before, peak)}
+            connection.send({**peaks, **runner.closing()})
+            continue
         result = None
         started, used = time.perf_counter(), time.process_time()
         for _ in range(steps):
             result = runner.run()
         runner.wait(result)
-        times = time.perf_counter() - started, time.process_time() - used
-        connection.send(times)
-    peak = _peak()
-    peaks = {"steps_mib": peak if reset else None, "process_mib": max(before, peak)}
-    connection.send({**peaks, **runner.closing()})
+        connection.send((time.perf_counter() - started, time.process_time() - used))
 
 
 def _reset_peak() -> bool:

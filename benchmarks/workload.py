@@ -7,6 +7,12 @@ from typing import Any
 
 # Largest number of word pieces that CLIP reads.
 CLIP_TOKENS = 77
+# Overrides that make any model tiny, for quick checks of a benchmark.
+SMALL_MODEL = (
+    "--config.model.latent_dim=32",
+    "--config.model.num_layers=1",
+    "--config.model.ff_size=64",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +22,8 @@ class Workload:
     Attributes:
         model: 'temos', 'teach' or 'motionclip'.
         folder: folder of the files that both sides read.
-        dtype: type of matrix products when timed; the checks always use float32.
-        tf32: whether a GPU may round the factors of float32 products to TF32.
+        dtype: precision of matrix products when timed: 'float32', 'tf32' (float32 with
+            factors that a GPU rounds) or 'bfloat16'; the checks always use float32.
         batch: number of items in a batch.
         frames: frames per motion, for TEACH of the first actions.
         frames_1: frames of TEACH's second actions.
@@ -33,7 +39,6 @@ class Workload:
     model: str
     folder: pathlib.Path
     dtype: str = "float32"
-    tf32: bool = False
     batch: int = 16
     frames: int = 100
     frames_1: int = 105

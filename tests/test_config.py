@@ -1,5 +1,7 @@
 """Configs: words, overrides, `compat`, and errors."""
 
+import importlib.util
+
 import pytest
 
 from actiongpt_jax.config import from_json, load_config, to_json
@@ -14,6 +16,11 @@ def test_overrides_are_converted_to_the_type_of_the_field():
     )
     assert config.train.num_steps == 60
     assert config.train.learning_rate == 1e-3
+
+
+def test_checkout_that_is_not_installed_knows_the_names_of_its_configs(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert load_config("teach:debug").model.name == "teach"
 
 
 @pytest.mark.parametrize(

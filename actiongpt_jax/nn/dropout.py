@@ -32,6 +32,7 @@ def _mix(x: jax.Array, s1: int, m1: int, s2: int, m2: int, s3: int) -> jax.Array
     return x ^ (x >> np.uint32(s3))
 
 
+@jax.named_scope("dropout")
 def keep_mask(
     seeds: UInt32[Array, "2"], shape: tuple[int, ...], rate: float
 ) -> jax.Array:
@@ -59,6 +60,7 @@ def dropout(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@jax.named_scope("dropout")
 def _dropout(x, seeds, rate):
     kept = (x.astype(jnp.float32) * (1.0 / (1.0 - rate))).astype(x.dtype)
     return jnp.where(keep_mask(seeds, x.shape, rate), kept, jnp.zeros_like(x))

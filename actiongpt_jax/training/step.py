@@ -211,13 +211,12 @@ def make_train_step(
         (loss, means), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, means, grads = over_devices((loss, means, grads))
         # Every device holds the same parameters and applies the same update.
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        state = state.replace(
-            step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            opt_state=opt_state,
-        )
-        return state, {"loss": loss, **means, "grad_norm": optax.tree.norm(grads)}
+        with jax.named_scope("optimizer"):
+            updates, opt_state = tx.update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            grad_norm = optax.tree.norm(grads)
+        state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
+        return state, {"loss": loss, **means, "grad_norm": grad_norm}
 
     return step
 

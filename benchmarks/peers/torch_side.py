@@ -1,10 +1,12 @@
 """PyTorch's side of the comparison that `versus_torch.py` runs."""
 # pyright: reportMissingImports=false
 
+import time
 import types
 
 import numpy as np
 import torch
+from torch.distributions import Distribution, Normal, kl_divergence
 from workload import Runner, Workload
 
 from .motionclip import MotionClip
@@ -13,6 +15,10 @@ from .temos import Temos
 from .texts import Descriptions, TextSizes, write
 
 MODELS = {"temos": Temos, "teach": Teach, "motionclip": MotionClip}
+# Way to run the peer -> mode of torch.compile.
+_COMPILED = {"compile": "default", "cudagraphs": "reduce-overhead"}
+# Checks of a distribution's parameters would make every step wait for the device.
+Distribution.set_default_validate_args(False)
 
 
 def write_texts(work: Workload) -> None:
@@ -68,7 +74,13 @@ def check(
     return {name: value.detach().cpu().numpy() for name, value in result.items()}
 
 
-def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> Runner:
+def make(
+    work: Workload,
+    case: str,
+    sizes: dict,
+    weights: dict[str, float],
+    mode: str = "eager",
+) -> Runner:
     """Builds a training step or generation, with texts embedded inside or stored.
 
     Args:
@@ -76,27 +88,43 @@ def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> R
         case: 'live', 'precomputed', 'generate_live' or 'generate'.
         sizes: fields of the model's config.
         weights: term name -> weight of the loss.
+        mode: 'eager'; or 'compile' or 'cudagraphs', for torch.compile.
     """
     torch.manual_seed(work.seed)
-    torch.set_float32_matmul_precision("high" if work.tf32 else "highest")
+    torch.backends.cuda.matmul.allow_tf32 = work.dtype != "float32"
     peer = Peer(work, sizes, live=case.endswith("live"))
     model, device = peer.model, peer.device
     half = torch.autocast(device.type, torch.bfloat16, work.dtype == "bfloat16")
 
     generating = case.startswith("generate")
     model.train(not generating)
+    eager = mode == "eager"
     # The published learning rate of TEMOS and TEACH; it does not affect the time.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=7e-5)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=7e-5, fused=None if eager else True
+    )
+
+    def loss_of(batch):
+        return weighted(model.terms(model(batch), batch), weights)
+
+    motion_of = model.generate
+    if not eager:
+        # torch looks this function up once, in a way that it cannot compile.
+        kl_divergence(*[Normal(torch.zeros(1), torch.ones(1))] * 2)
+        loss_of, motion_of = (
+            torch.compile(function, mode=_COMPILED[mode])
+            for function in (loss_of, motion_of)
+        )
+        peer.compile_texts(_COMPILED[mode])
 
     def generate():
         with torch.no_grad(), half:
-            return model.generate(peer.with_texts(first_only=True))
+            return motion_of(peer.with_texts(first_only=True))
 
     def train():
         optimizer.zero_grad()
         with half:
-            batch = peer.with_texts()
-            loss = weighted(model.terms(model(batch), batch), weights)
+            loss = loss_of(peer.with_texts())
         loss.backward()
         optimizer.step()
         return loss
@@ -107,16 +135,25 @@ def make(work: Workload, case: str, sizes: dict, weights: dict[str, float]) -> R
             torch.cuda.synchronize()
 
     def closing():
-        if device.type != "cuda":
-            return {"device_mib": None}
-        return {"device_mib": torch.cuda.max_memory_allocated() >> 20}
+        facts = {"device_mib": None}
+        if device.type == "cuda":
+            facts["device_mib"] = torch.cuda.max_memory_allocated() >> 20
+        if not eager:
+            stats = torch._dynamo.utils.counters["stats"]
+            facts["compiled_graphs"] = stats["unique_graphs"]
+        return facts
 
+    run = generate if generating else train
     facts = {
         "platform": {"cuda": "gpu"}.get(device.type, device.type),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
-    return Runner(generate if generating else train, wait, facts, closing)
+    if not eager:
+        started = time.perf_counter()
+        wait(run())
+        facts["compile_s"] = round(time.perf_counter() - started, 1)
+    return Runner(run, wait, facts, closing)
 
 
 def weighted(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> torch.Tensor:
@@ -155,6 +192,11 @@ class Peer:
             self._embed.model.to(self.device)
             self._texts = _tensors(np.load(work.file("texts")), self.device)
         self._parts = work.parts
+
+    def compile_texts(self, mode: str) -> None:
+        """Compiles the text model, if there is one, with a mode of torch.compile."""
+        if self._embed is not None:
+            self._embed.model = torch.compile(self._embed.model, mode=mode)
 
     def with_texts(self, first_only: bool = False):
         """Returns the batch, and embeds its texts first if the peer is live.

@@ -28,8 +28,8 @@ def test_peer_and_jax_agree_on_padded_batches(model, scripts, tmp_path):
     pytest.importorskip("torch", reason="torch is not installed (the extra `peers`)")
     versus_torch, jax_side = scripts("versus_torch"), scripts("jax_side")
     torch_side = scripts("peers.torch_side")
-    sizes = versus_torch.small_sizes() | {"batch": 3}
-    sizes["overrides"] += PUBLISHED[model]
+    sizes = versus_torch.SMALL | {"batch": 3}
+    sizes["overrides"] += ("--config.model.num_layers=2", *PUBLISHED[model])
     work = scripts("workload").Workload(
         model=model, folder=tmp_path, padded=True, **sizes
     )
@@ -56,7 +56,7 @@ def test_peer_runs_steps(case, scripts, tmp_path):
     )
     versus_torch, torch_side = scripts("versus_torch"), scripts("peers.torch_side")
     work = scripts("workload").Workload(
-        model="temos", folder=tmp_path, **versus_torch.small_sizes()
+        model="temos", folder=tmp_path, batch=2, **versus_torch.SMALL
     )
     torch_side.write_texts(work)
     described = scripts("jax_side").prepare(work)
@@ -106,12 +106,14 @@ def make(width):
     done = []
 
     def run():
+        if len(done) == 8:
+            raise MemoryError("the device is full")
         done.append(bytearray(width))
         return len(done)
 
     def wait(last):
-        # Two warm-up runs, then one wait per turn, after all its steps.
-        assert last in (1, 2, 5, 7)
+        # Three warm-up runs, then one wait per turn, after all its steps.
+        assert last in (1, 2, 3, 6, 8)
 
     return workload.Runner(run, wait, {"width": width}, lambda: {"steps": len(done)})
 
@@ -123,16 +125,21 @@ def fail():
     turns = scripts("turns")
     with pytest.raises(OSError, match="no such device"):
         turns.call("counting_side", "fail")
+    with pytest.raises(turns.SideError, match="OSError: no such device"):
+        turns.Turns("counting_side", "fail")
 
     side = turns.Turns("counting_side", "make", 1 << 20)
     assert side.facts == {"width": 1 << 20}
-    side.take(3)
-    side.take(2)
-    closing = side.end()
-    assert closing["steps"] == 7
-    # Seven arrays of 1 MiB, plus the interpreter itself.
-    assert 7 <= closing["process_mib"] < 1000
-    if closing["steps_mib"] is not None:
-        assert 7 <= closing["steps_mib"] <= closing["process_mib"]
-    assert len(side.seconds) == len(side.core_seconds) == 2
-    assert min(side.seconds) > 0
+    times = side.take(3), side.take(2)
+    assert len(times[0]) == len(times[1]) == 2
+    assert min(seconds for seconds, _ in times) > 0
+    facts = side.report()
+    assert facts["steps"] == 8
+    # Eight arrays of 1 MiB, plus the interpreter itself.
+    assert 8 <= facts["process_mib"] < 1000
+    if facts["steps_mib"] is not None:
+        assert 8 <= facts["steps_mib"] <= facts["process_mib"]
+    with pytest.raises(turns.SideError, match="MemoryError: the device is full"):
+        side.take(1)
+    with pytest.raises(turns.SideError, match="ended"):
+        side.take(1)

@@ -14,6 +14,7 @@ from tests.oracles import body as body_oracle
 joints_and_heels = jax.jit(mmm.joints_and_heels)
 
 
+@pytest.mark.gpu
 def test_joints_match_published(golden):
     g = golden("temos_teach/smplh_to_mmm")
     points = g["smplh_joints"]

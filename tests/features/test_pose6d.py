@@ -35,6 +35,7 @@ def random_motion(*batch, frames=12, seed=0):
     return jnp.asarray(rots), jnp.asarray(trans)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("window", range(4))
 def test_features_match_published(golden, window):
     case = golden("motionclip/dataset")

@@ -22,6 +22,7 @@ def random_joints(*batch, frames=10, seed=0):
     return joints.astype(np.float32)
 
 
+@pytest.mark.gpu
 def test_features_and_joints_match_published(golden):
     g = golden("temos_teach/rifke")
     assert_close(encode(g["joints"]), g["jfeats"])

@@ -48,6 +48,7 @@ def walking(yaw, frames):
     return rots, trans
 
 
+@pytest.mark.gpu
 def test_features_and_motions_match_published(golden):
     g = golden("temos_teach/rfeats_globalvelandy")
     features = encode(g["rots"], g["trans"], compat="reference")
@@ -59,6 +60,7 @@ def test_features_and_motions_match_published(golden):
     assert_close(trans, g["inv_trans"])
 
 
+@pytest.mark.gpu
 def test_normalised_features_match_published(golden):
     g = golden("temos_teach/rfeats_globalvelandy")
     normalizer = Normalizer(g["mean"], g["std"])
@@ -71,6 +73,7 @@ def test_normalised_features_match_published(golden):
     assert_close(trans, g["net_inv_trans"])
 
 
+@pytest.mark.gpu
 def test_published_canonical_motion_is_ours_after_a_quarter_turn(golden):
     """One published variant turns bodies to face -y; our canonical heading is -x."""
     g = golden("temos_teach/rfeats_globalvelandy")

@@ -140,6 +140,7 @@ def test_body_with_other_joints_raises():
 
 
 @pytest.mark.slow
+@pytest.mark.gpu
 def test_losses_match_published(golden):
     case = golden("motionclip/losses")
 

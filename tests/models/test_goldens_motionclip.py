@@ -29,7 +29,8 @@ from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.training.step import make_optimizer
 from tests.geometry.test_body import golden_body
 
-pytestmark = pytest.mark.slow
+# On a GPU, matrix products and kernels are other ones.
+pytestmark = [pytest.mark.slow, pytest.mark.gpu]
 
 NETWORK, LOSS, GRADIENT, MOTION = 2e-5, 1e-5, 1e-4, 1e-4
 # Published text-to-motion makes the body face the viewer: rot6d of the root.

@@ -28,7 +28,8 @@ from tests.models.goldens import (
     state_of,
 )
 
-pytestmark = pytest.mark.slow
+# On a GPU, matrix products and kernels are other ones.
+pytestmark = [pytest.mark.slow, pytest.mark.gpu]
 
 
 def text_encoder(case, text_mask="bool"):

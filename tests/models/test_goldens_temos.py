@@ -30,7 +30,8 @@ from tests.models.goldens import (
     variables_of,
 )
 
-pytestmark = pytest.mark.slow
+# On a GPU, matrix products and kernels are other ones.
+pytestmark = [pytest.mark.slow, pytest.mark.gpu]
 
 
 def test_positional_encoding_matches_published(golden):
