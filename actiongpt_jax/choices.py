@@ -21,6 +21,9 @@ SERIES = ("past", "independent", "joined", "off")
 # Source of variation between the samples of one text.
 DIVERSE = ("latent", "descriptions", "both")
 
+# Frames of MotionCLIP's windows, and of the clips from which windows are drawn.
+NUM_FRAMES, CLIP_FRAMES = 60, 100
+
 # How motions are normalized before position and variance errors are measured.
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 # Baselines that an evaluation can compare the model with.

@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
-from actiongpt_jax.data.batches.windows import CLIP_FRAMES, NUM_FRAMES
+from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES
 
 
 def make_parser() -> cli.Parser:

@@ -5,6 +5,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
+from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.batches import windows
 from actiongpt_jax.data.motion_store import SPLITS, open_store
@@ -60,8 +61,8 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
 def write_window_phrases(
     out: str | os.PathLike,
     store: str | os.PathLike,
-    num_frames: int = windows.NUM_FRAMES,
-    clip_frames: int = windows.CLIP_FRAMES,
+    num_frames: int = NUM_FRAMES,
+    clip_frames: int = CLIP_FRAMES,
     window_text: str = "covering",
 ) -> str:
     """Writes the phrases of MotionCLIP's windows to a text file for `describe`.

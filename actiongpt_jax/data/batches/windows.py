@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES
 from actiongpt_jax.data.batches.segments import LABELS, is_action, sequences_of
 from actiongpt_jax.data.motion_store import Label, MotionStore
 from actiongpt_jax.errors import InputError, check_choice
 
-NUM_FRAMES = 60
-CLIP_FRAMES = 100
 # Random streams of windows and of turns, distinct from that of the order of batches.
 _STREAM, _TURN_STREAM = 1, 2
 
