@@ -144,8 +144,8 @@ def published_labels(golden_file):
         yield vid, content["babel"][f"CMU/{subject}/{name}.npz"], n, painted
 
 
-def test_reference_texts_equal_published_ones(shared_file):
-    for vid, entry, n, painted in published_labels(shared_file):
+def test_reference_texts_equal_published_ones(golden_file):
+    for vid, entry, n, painted in published_labels(golden_file):
         frames = entry["frame_ann"] or {"labels": []}
         rows = [
             (r["proc_label"], r["start_t"], r["end_t"]) for r in frames["labels"]
