@@ -33,6 +33,8 @@ class Workload:
         overrides: overrides of the model's config.
         padded: whether items have different lengths, with padding.
         inner: number of steps per timing.
+        backend: backend of torch.compile; 'aot_eager' traces the step but generates no
+            code, which takes minutes on a CPU.
         seed: seed of all random values.
     """
 
@@ -48,6 +50,7 @@ class Workload:
     overrides: tuple[str, ...] = ()
     padded: bool = False
     inner: int = 1
+    backend: str = "inductor"
     seed: int = 0
 
     @property

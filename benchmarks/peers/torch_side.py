@@ -1,8 +1,10 @@
 """PyTorch's side of the comparison that `versus_torch.py` runs."""
 # pyright: reportMissingImports=false
 
+import functools
 import time
 import types
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -111,11 +113,10 @@ def make(
     if not eager:
         # torch looks this function up once, in a way that it cannot compile.
         kl_divergence(*[Normal(torch.zeros(1), torch.ones(1))] * 2)
-        loss_of, motion_of = (
-            torch.compile(function, mode=_COMPILED[mode])
-            for function in (loss_of, motion_of)
-        )
-        peer.compile_texts(_COMPILED[mode])
+        chosen = _COMPILED[mode] if work.backend == "inductor" else None
+        compiled = functools.partial(torch.compile, backend=work.backend, mode=chosen)
+        loss_of, motion_of = compiled(loss_of), compiled(motion_of)
+        peer.change_text_model(compiled)
 
     def generate():
         with torch.no_grad(), half:
@@ -193,10 +194,10 @@ class Peer:
             self._texts = _tensors(np.load(work.file("texts")), self.device)
         self._parts = work.parts
 
-    def compile_texts(self, mode: str) -> None:
-        """Compiles the text model, if there is one, with a mode of torch.compile."""
+    def change_text_model(self, change: Callable) -> None:
+        """Replaces the text model, if there is one, by `change` of it."""
         if self._embed is not None:
-            self._embed.model = torch.compile(self._embed.model, mode=mode)
+            self._embed.model = change(self._embed.model)
 
     def with_texts(self, first_only: bool = False):
         """Returns the batch, and embeds its texts first if the peer is live.

@@ -49,8 +49,17 @@ def test_peer_and_jax_agree_on_padded_batches(model, scripts, tmp_path):
     assert len([name for name in trained if name.startswith("gradients/")]) > 40
 
 
-@pytest.mark.parametrize("case", ["live", "precomputed", "generate_live", "generate"])
-def test_peer_runs_steps(case, scripts, tmp_path):
+@pytest.mark.parametrize(
+    ("case", "mode"),
+    [
+        ("live", "eager"),
+        ("precomputed", "eager"),
+        ("generate_live", "eager"),
+        ("generate", "eager"),
+        ("live", "compile"),
+    ],
+)
+def test_peer_runs_steps(case, mode, scripts, tmp_path):
     torch = pytest.importorskip(
         "torch", reason="torch is not installed (the extra `peers`)"
     )
@@ -61,7 +70,7 @@ def test_peer_runs_steps(case, scripts, tmp_path):
     torch_side.write_texts(work)
     described = scripts("jax_side").prepare(work)
 
-    runner = torch_side.make(work, case, *described)
+    runner = torch_side.make(work, case, *described, mode)
 
     first, second = runner.run(), runner.run()
     runner.wait(second)
@@ -69,6 +78,8 @@ def test_peer_runs_steps(case, scripts, tmp_path):
     assert torch.isfinite(second).all() and not torch.equal(first, second)
     if case.startswith("generate"):
         assert second.shape == (work.batch, work.frames, 135)
+    if mode == "compile":  # one program each for the text model and the rest
+        assert runner.closing()["compiled_graphs"] == 2
 
 
 def test_compare_reports_every_kind_of_difference(scripts):
