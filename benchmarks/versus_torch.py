@@ -86,7 +86,7 @@ SMALL = {
     "k": 2,
     "text": (32, 2, 4, 100),
     "overrides": SMALL_MODEL,
-    "backend": "aot_eager",
+    "backend": "eager",
 }
 
 

@@ -33,7 +33,7 @@ class Workload:
         overrides: overrides of the model's config.
         padded: whether items have different lengths, with padding.
         inner: number of steps per timing.
-        backend: backend of torch.compile; 'aot_eager' traces the step but generates no
+        backend: backend of torch.compile; 'eager' traces the step but generates no
             code, which takes minutes on a CPU.
         seed: seed of all random values.
     """
