@@ -81,12 +81,13 @@ class MotionClip(nn.Module):
         """Returns every unweighted loss term of the published `paper-model`."""
         mask = mask_of(batch["lengths"], batch["poses"].device)
         result, real = outputs["poses"].float(), batch["poses"]
-        points = [joints(x, batch["offsets"], batch["parents"]) for x in (result, real)]
+        body = batch["offsets"], batch["parents"]
+        points, real_points = joints(result, *body), joints(real, *body)
         latent = outputs["latent"].float()
         units = [x / x.norm(dim=-1, keepdim=True) for x in (outputs["text"], latent)]
         return {
             "rc": squared_error(result, real, mask),
-            "rcxyz": squared_error(*points, mask),
+            "rcxyz": squared_error(points, real_points, mask),
             "vel": squared_error(result.diff(dim=1), real.diff(dim=1), mask[:, 1:]),
             "text_cosine": (1 - functional.cosine_similarity(*units)).mean(),
         }

@@ -28,6 +28,7 @@ def run(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_generation_measures_motions_and_series(run):
     motions, series = run("generation", "--model", "teach", "--batch", "16")
     assert [motions["case"], series["case"]] == ["generate", "series"]
