@@ -341,12 +341,10 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"{', '.join(kinds)} | {row['flops_per_item'] / 1e9:.1f} |"
         )
     steps = [row for row in rows if row["case"] == "step"]
-    batches = [batch["batch"] for batch in steps[0]["batches"]]
+    batches = [batch["batch"] for row in steps[:1] for batch in row["batches"]]
     lines += [
         "",
-        f"| model | link of {steps[0]['devices']} devices | "
-        + " | ".join(f"batch {batch}" for batch in batches)
-        + " |",
+        "| model | link | " + " | ".join(f"batch {batch}" for batch in batches) + " |",
         "|---|---|" + "---:|" * len(batches),
     ]
     for row in steps:
