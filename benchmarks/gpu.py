@@ -65,6 +65,8 @@ SHARE = "model dtype batch streamed_ms repeated_ms share wait_ms load_ms batch_m
 FIGURES = "step val/loss val/ape_root val/ave_root step_ms"
 
 
+# Lets a CPU compile in half the time, for --small.
+FAST = "--xla_backend_optimization_level=0"
 # A line of pytest -v, alone or from a worker of pytest-xdist.
 TEST = re.compile(
     r"(?:\[gw\d+\] \[ *\d+%\] (?P<first>[A-Z]+) )?(?P<test>tests/\S+::.+?)"
@@ -108,7 +110,7 @@ def all_stages(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Stag
         f"--batch {16 if small else 64} --profile {work / 'profile'}",
         TRACE,
         # Kernels that are launched as one CUDA graph carry no names.
-        environ={"XLA_FLAGS": "--xla_gpu_enable_command_buffer="},
+        environ={"XLA_FLAGS": f"{FAST * small} --xla_gpu_enable_command_buffer="},
     )
     concat = script(
         "temos on concatenated descriptions, k = 1 and 4",
@@ -122,11 +124,13 @@ def all_stages(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Stag
         f"{timed} --model {' '.join(names)} --dtype float32 --batch 16 {large}",
         STEP,
     )
-    peers = [
+    # torch.compile takes a minute on a CPU, so a small run does it once.
+    peers = "compile" if small else "eager compile"
+    stored = [
         script(
             f"{model} on stored texts",
             "versus_torch",
-            f"--model {model} --case precomputed --peer eager compile --inner 10 "
+            f"--model {model} --case precomputed --peer {peers} --inner 10 "
             f"--dtype bfloat16 --batch 16 {large}",
             PEER,
             weight=2,
@@ -136,29 +140,30 @@ def all_stages(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Stag
     live = script(
         "temos on live texts",
         "versus_torch",
-        "--model temos --case live --peer eager compile --inner 10 --dtype tf32",
+        f"--model temos --case live --peer {'eager' if small else peers} "
+        "--inner 10 --dtype tf32",
         PEER,
     )
     encoders = script(
         "text encoders",
         "text_encoder",
-        "--peer --encoder distilbert clip --dtype float32 bfloat16 "
-        "--batch 128 --texts 4096",
+        f"--peer --encoder distilbert {'' if small else 'clip'} "
+        f"--dtype float32 {'' if small else 'bfloat16'} --batch 128 --texts 4096",
         ENCODER,
         environ={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # torch needs memory too
     )
-    generation = script(
-        "generation", "generation", "--batch 16 256 --dtype bfloat16", GENERATION
+    sizes = (
+        f"--dtype bfloat16 --batch 16 {large} --model temos {'' if small else 'teach'}"
     )
-    pipeline = script(
-        "input pipeline", "pipeline_share", "--batch 16 256 --dtype bfloat16", SHARE
-    )
+    generation = script("generation", "generation", sizes, GENERATION)
+    pipeline = script("input pipeline", "pipeline_share", sizes, SHARE)
     peaks = script("peaks", "peaks", "", PEAKS)
+    others = [] if small else [concat, full]
     return [
-        Stage("a", "the device and the tests on it", 2, [peaks, tests(small)]),
-        Stage("b", "training steps", 4, [*steps, trace, concat, full]),
-        Stage("c", "training steps next to PyTorch's", 4, [*peers, live]),
-        Stage("d", "text encoders next to PyTorch's", 1, [encoders]),
+        Stage("a", "the device and the tests on it", 4, [peaks, tests(small)]),
+        Stage("b", "training steps", 5, [*steps, trace, *others]),
+        Stage("c", "training steps next to PyTorch's", 5, [*stored, live]),
+        Stage("d", "text encoders next to PyTorch's", 1.5, [encoders]),
         Stage("e", "generation", 1, [generation]),
         Stage("f", "the input pipeline's share of a step", 1, [pipeline]),
         Stage("g", "TEACH on the built-in corpus", 2, training(pack, work, small)),
@@ -177,8 +182,9 @@ def tests(small: bool) -> Command:
 
     def read(line: str) -> dict[str, Any] | None:
         found = TEST.match(line)
-        outcome = found and (found["first"] or found["last"])
-        return {"test": found["test"], "outcome": outcome} if outcome else None
+        if found is None or not (outcome := found["first"] or found["last"]):
+            return None
+        return {"test": found["test"], "outcome": outcome}
 
     def closing(cases: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
         counts = collections.Counter(case["outcome"].lower() for case in cases)
@@ -187,7 +193,7 @@ def tests(small: bool) -> Command:
 
     environ = {
         # Same results in every process; it also saves the time of trying algorithms.
-        "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",
+        "XLA_FLAGS": f"{FAST * small} --xla_gpu_deterministic_ops=true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes
     }
     return Command(
@@ -204,7 +210,7 @@ def tests(small: bool) -> Command:
 def training(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Command]:
     """Returns the commands that make the built-in corpus and train on it."""
     motion, workdir = work / "motion", work / "teach"
-    corpus = f"-m actiongpt_jax.prepare synthetic --out {motion}"
+    corpus = ["-m", "actiongpt_jax.prepare", "synthetic", "--out", str(motion)]
     flags = {
         "data.store": motion,
         "data.max_shapes": 2,  # every shape is compiled
@@ -214,11 +220,12 @@ def training(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Comman
         "train.eval_epochs": 40,
     }
     if small:
-        corpus += " --sequences 12"
-        flags |= {"train.num_steps": 2, "data.max_shapes": 1, "data.max_frames": 64}
+        corpus += ["--sequences", "24"]
+        flags |= {"train.num_steps": 2, "data.max_shapes": 1, "data.max_frames": 120}
         flags |= {"model.latent_dim": 32, "model.num_layers": 1, "model.ff_size": 64}
-    train = f"-m actiongpt_jax.train --config configs/teach.py --workdir {workdir}"
-    train += "".join(f" --config.{name}={value}" for name, value in flags.items())
+    train = "-m actiongpt_jax.train --config configs/teach.py".split()
+    train += ["--workdir", str(workdir)]
+    train += [f"--config.{name}={value}" for name, value in flags.items()]
 
     def wall_time(cases: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
         return [{"seconds": round(seconds, 1)}]
@@ -232,14 +239,14 @@ def training(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Comman
     return [
         Command(
             "making the corpus",
-            [sys.executable, *corpus.split()],
+            [sys.executable, *corpus],
             columns=("seconds",),
             closing=wall_time,
         ),
         Command(
             "training",
-            [sys.executable, *train.split()],
-            weight=20,
+            [sys.executable, *train],
+            weight=1,
             columns=FIGURES.split(),
             closing=figures,
             open_ended=True,
@@ -295,6 +302,7 @@ def run(
             "PYTHONPATH": os.pathsep.join((str(REPO), str(work / "site"))),
             "PYTHONUNBUFFERED": "1",
             "HF_HUB_OFFLINE": "1",
+            "XLA_FLAGS": FAST * small,
             "JAX_COMPILATION_CACHE_DIR": str(work / "xla"),
         }
         record: dict[str, Any] = {

@@ -9,6 +9,7 @@ written). They are medians of 5 timings.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
@@ -17,7 +18,6 @@ import subprocess
 from typing import Any
 
 import jax
-import jaxlib
 import record
 import steps
 
@@ -38,7 +38,7 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
     }
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"]

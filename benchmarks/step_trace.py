@@ -94,7 +94,8 @@ def breakdown(events: Sequence[Event], program: str, steps: int) -> dict[str, An
         is the number of operations per step, `largest` the slowest of them.
     """
     part_of = _parts_by_op(program)
-    parts, ops = collections.Counter(), collections.Counter()
+    parts: dict[str, float] = collections.defaultdict(float)
+    ops: dict[tuple[str, str], float] = collections.defaultdict(float)
     for op, own in _own_times(events):
         part = _part_of_event(op, part_of)
         parts[part] += own
@@ -110,12 +111,16 @@ def breakdown(events: Sequence[Event], program: str, steps: int) -> dict[str, An
         "gaps_ms": per_step(span - busy),
         "gaps": round(1 - busy / span, 4),
         "kernels": round(len(events) / steps),
-        "parts": {part: per_step(own) for part, own in parts.most_common()},
+        "parts": {part: per_step(own) for part, own in _largest(parts)},
         "largest": [
             {"part": part, "op": op, "ms": per_step(own)}
-            for (part, op), own in ops.most_common(12)
+            for (part, op), own in _largest(ops)[:12]
         ],
     }
+
+
+def _largest(times: dict[Any, float]) -> list[tuple[Any, float]]:
+    return sorted(times.items(), key=lambda item: -item[1])
 
 
 def part_of_path(path: str) -> str:
