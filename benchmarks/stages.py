@@ -180,12 +180,11 @@ def _run(
         yield from command.closing(row["cases"], seconds)
         row["seconds"] = round(seconds, 1)
         if stopped.is_set():
-            row["status"] = (
-                "done" if command.open_ended else f"stopped at {limit:.0f} s"
-            )
+            planned = "done, " if command.open_ended else ""
+            row["status"] = f"{planned}stopped at {limit:.0f} s"
         else:
             row["status"] = f"failed ({code})" if code else "done"
-        if row["status"] != "done":
+        if not row["status"].startswith("done"):
             row["output"], row["errors"] = list(other), _tail(errors)
 
 
