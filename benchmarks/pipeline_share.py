@@ -7,11 +7,11 @@ r"""What does the input pipeline add to the time of a training step?
 
 Trains a model of published size in two ways that take turns: `streamed`, with batches
 that a thread loads from disk and copies to the device ahead of the steps, as training
-does; and `repeated`, with one batch that stays on the device. Both read each step's
-figures one step late, as training does. There is one JSON line per case. `share` is the
-part of a streamed step that the pipeline adds, `wait_ms` the time per step that the
-loop waited for a batch, `load_ms` the time to read one from disk without any step at
-the same time, and `batch_mib` its size.
+does; and `repeated`, with one batch that stays on the device. Both start a step while the one
+before it runs, as training does. There is one JSON line per case. `share` is the part
+of a streamed step that the pipeline adds, `wait_ms` the time per step that the loop
+waited for a batch, `load_ms` the time to read one from disk without any step at the
+same time, and `batch_mib` its size.
 
 The stores hold random motion, --frames frames per action, and random texts of --tokens
 tokens. With --data and --text, they are those of real data, and all batches are padded
@@ -163,7 +163,7 @@ def measure(
             if batch is None:
                 break
             state, metrics = program.compiled(state, batch)
-            jax.device_get(before)
+            jax.block_until_ready(before)
             before = metrics
             ends.append(clock())
         timed = len(ends) - WARM_UP
@@ -177,7 +177,7 @@ def measure(
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(1 + args.rounds):
-        # One more: a step ends when its successor's figures are asked for.
+        # One more: a step ends while its successor runs.
         count = 1 + WARM_UP + args.steps
         numbers = range(turn * count, (turn + 1) * count)
         for name, stream in ways.items():
