@@ -7,11 +7,11 @@ r"""What does the input pipeline add to the time of a training step?
 
 Trains a model of published size in two ways that take turns: `streamed`, with batches
 that a thread loads from disk and copies to the device ahead of the steps, as training
-does; and `repeated`, with one batch that stays on the device. Both start a step while the one
-before it runs, as training does. There is one JSON line per case. `share` is the part
-of a streamed step that the pipeline adds, `wait_ms` the time per step that the loop
-waited for a batch, `load_ms` the time to read one from disk without any step at the
-same time, and `batch_mib` its size.
+does; and `repeated`, with one batch that stays on the device. Both start a step while
+the one before it runs, as training does. There is one JSON line per case. `share` is
+the part of a streamed step that the pipeline adds, `wait_ms` the time per step that the
+loop waited for a batch, `load_ms` the time to read one from disk without any step at
+the same time, and `batch_mib` its size.
 
 The stores hold random motion, --frames frames per action, and random texts of --tokens
 tokens. With --data and --text, they are those of real data, and all batches are padded

@@ -49,6 +49,13 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def pytest_collection_modifyitems(items):
+    """Marks tests that embed texts as slow: the text encoder takes seconds to load."""
+    for item in items:
+        if "stores" in item.fixturenames or "minilm" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_file():
     """Returns `path(relative)` of a file below ../shared; skips the test if absent."""

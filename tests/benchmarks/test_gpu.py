@@ -65,6 +65,7 @@ def test_failing_command_is_reported_and_stops_no_other(run):
     assert "failed (1)" in text and "| no memory" in text
 
 
+@pytest.mark.slow
 def test_command_that_takes_too_long_is_stopped_and_keeps_its_cases(run):
     record, _ = run(6, [(ENDLESS,)], [("print('{\"case\": 2}')",)])
     stopped, done = (record[key]["commands"][0] for key in "ab")
@@ -72,6 +73,7 @@ def test_command_that_takes_too_long_is_stopped_and_keeps_its_cases(run):
     assert [row["cases"] for row in (stopped, done)] == [[{"case": 1}], [{"case": 2}]]
 
 
+@pytest.mark.slow
 def test_command_that_uses_all_its_time_is_done_when_it_is_stopped(run):
     def closing(cases, seconds):
         return [{"case": len(cases)}]

@@ -30,7 +30,7 @@ def test_messages_are_counted_by_kind_and_type(scaling):
     ]
 
 
-@pytest.mark.slow  # compiles a step in three processes
+@pytest.mark.soak  # compiles a step in three processes
 def test_step_sends_gradients_in_float32_and_a_few_scalars(scaling):
     one, two = (
         scaling.communication("temos", "bfloat16", 4, processes, small=True)

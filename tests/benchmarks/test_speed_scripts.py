@@ -37,7 +37,7 @@ def test_generation_measures_motions_and_series(run):
     assert min(row["motions_per_s"] for row in (motions, series)) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("model", ["temos", "teach"])
 def test_pipeline_share_compares_streamed_and_repeated_batches(run, model):
     (row,) = run("pipeline_share", "--model", model, "--batch", "16")
@@ -58,6 +58,7 @@ def test_pipeline_share_reads_given_stores(run, stores):
     assert row["batch"] == 4 and row["batch_mib"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["distilbert", "clip"])
 def test_text_encoder_extrapolates_to_babel(run, encoder):
     rows = run("text_encoder", "--encoder", encoder)

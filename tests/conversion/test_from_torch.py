@@ -75,6 +75,7 @@ def test_published_checkpoints_round_trip_exactly(golden_file, name):
     assert_same_bits(from_torch.to_state_dict(config, variables), dict(state))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -207,6 +208,7 @@ def test_missing_module_or_layer_is_an_error(small, prefix):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -293,6 +295,7 @@ def test_to_state_dict_names_missing_and_unexpected_variables(small):
         from_torch.to_state_dict(config, variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count", "trained"),
     [("temos", 16_065_159, 15_275_655), ("teach", 20_838_791, 15_310_727)],

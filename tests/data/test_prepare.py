@@ -125,6 +125,7 @@ cli.run(prepare.main)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "finished"), [(5_000, 0), (40_000, 2)])
 def test_killed_runs_are_continued(
     make_corpus, tmp_path, run, monkeypatch, limit, finished

@@ -38,6 +38,7 @@ def poses():
     return np.asarray(rotations), translation
 
 
+@pytest.mark.slow
 def test_body_with_heels_has_the_heels_of_the_whole_body(poses):
     rng = np.random.default_rng(1)
     count, vertices = 24, 6890

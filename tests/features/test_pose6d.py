@@ -138,6 +138,7 @@ def test_decode_orthonormalises_arbitrary_rows():
     assert_close(trans, features[:, 144:147] - features[0, 144:147])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("align", ["none", "yaw", "full"])
 def test_gradients_are_finite(align):
     rots, trans = random_motion()

@@ -104,6 +104,7 @@ def test_leading_axes_and_vmap_do_not_change_results():
     np.testing.assert_allclose(decode(features[1, 2]), back[1, 2], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_for_a_body_without_width():
     @jax.jit
     @jax.grad

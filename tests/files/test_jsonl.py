@@ -20,6 +20,7 @@ def values(path, **options):
     return [line.value for line in read_lines(path, "repair it", **options)]
 
 
+@pytest.mark.slow
 @given(ROWS, ROWS)
 def test_appended_lines_round_trip(tmp_path_factory, first, second):
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"

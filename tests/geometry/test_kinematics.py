@@ -61,6 +61,7 @@ def test_place_on_host_matches_float64_numpy():
     np.testing.assert_array_equal(folded.reshape(joints.shape), joints)
 
 
+@pytest.mark.slow
 def test_joints_match_float64_numpy_with_any_batch_axes():
     rotations, translation = random_pose(6)
     expected = by_oracle(rotations, translation)

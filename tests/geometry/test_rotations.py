@@ -104,6 +104,7 @@ def test_conversions_match_published_motionclip(golden):
     np.testing.assert_allclose(turn, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -127,6 +128,7 @@ def test_conversions_match_float64_numpy(name):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [1e-12, 1e-7, 1e-5, 1e-3, 0.1, 0.22, 0.23])
 def test_tiny_angles_keep_their_digits(angle):
     axis_angle = np.float32(angle) * np.array([0.48, -0.6, 0.64], np.float32)

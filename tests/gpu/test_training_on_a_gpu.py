@@ -16,11 +16,7 @@ from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training import checkpoints, loop
 from tests.text.conftest import write_folder
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.slow,
-    pytest.mark.xdist_group("training_on_a_gpu"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.soak]
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 

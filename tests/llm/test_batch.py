@@ -150,6 +150,7 @@ def test_kill_between_steps_submits_nothing_twice(server):
     assert [part["batch_id"] for part in parts] == [None, "batch_1"]
 
 
+@pytest.mark.slow
 def test_failed_submission_can_be_repeated_at_another_address(server):
     server.plan()
     with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9"):

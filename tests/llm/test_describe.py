@@ -57,6 +57,7 @@ def lines(path="c.jsonl"):
     return pathlib.Path(path).read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_no_text_is_lost_if_a_third_of_the_calls_fails(server):
     phrases = write_phrases(150)
     server.plan(rate=1 / 3, kinds=FAULTS, delay=0.002)
@@ -77,6 +78,7 @@ def test_no_text_is_lost_if_a_third_of_the_calls_fails(server):
     assert len(server.calls) == calls
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_no_stored_text(server):
     phrases = write_phrases(160)
     concurrency = 6

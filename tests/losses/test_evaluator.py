@@ -62,6 +62,7 @@ def test_fillers_do_not_change_the_loss(vectors):
     assert np.isfinite(slope(vectors[0])).all()
 
 
+@pytest.mark.slow
 def test_devices_compare_with_the_gathered_batch(vectors):
     """vmap with an axis name stands in for several devices."""
 

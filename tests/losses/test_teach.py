@@ -71,6 +71,7 @@ def mean_of_means(result, target, lengths):
     )
 
 
+@pytest.mark.slow
 def test_every_term_is_the_mean_of_its_definition(case):
     outputs, batch = case
     actual = terms_of(outputs, batch)
@@ -119,6 +120,7 @@ def test_fillers_and_padding_do_not_change_terms(case):
     assert_padding_does_not_count(terms_of, outputs, batch, FRAMES)
 
 
+@pytest.mark.slow
 def test_batch_of_fillers_has_count_zero_and_finite_gradients(case):
     outputs, batch = case
     empty = {

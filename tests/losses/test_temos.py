@@ -85,6 +85,7 @@ def test_padded_reconstruction_divides_by_items_times_the_longest(case):
     assert whole == padded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recons_mean", ["frames", "padded"])
 def test_fillers_and_padding_do_not_change_terms(case, recons_mean):
     outputs, batch = case

@@ -121,6 +121,7 @@ def test_reference_protocol_matches_float64_numpy():
     assert_same(figures, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_paper_protocol_matches_float64_numpy():
     (generated, yaw_a), (captured, yaw_b) = bodies(0), bodies(1)
     expected = oracle.ape_ave(
@@ -251,6 +252,7 @@ def test_floor_is_estimated_before_motions_are_cut():
     assert_same(figures, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fillers_and_single_frames_are_counted_correctly():
     generated, captured = (random_joints("paper", seed) for seed in (9, 10))
     with_filler = ape_ave_sums(
@@ -331,6 +333,7 @@ def test_figures_of_time_reversed_motions_match_closed_form(protocol):
         assert float(figures["ave_root"]) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", JOINTS)
 def test_ape_ave_each_averages_to_the_figures(protocol):
     generated, captured = (random_joints(protocol, seed) for seed in (16, 17))

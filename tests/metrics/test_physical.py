@@ -35,6 +35,7 @@ def motions():
     return (rest() + drift * [1, 1, 0.2] + shake).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [20.0, 30.0])
 @pytest.mark.parametrize("filler", [0.0, np.nan])
 def test_figures_match_float64_numpy(motions, fps, filler):

@@ -151,6 +151,7 @@ def test_single_token_attention_drops_per_item_query_and_head():
     assert np.abs(between).max() < 5 / math.sqrt(len(flat) - queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out_in", [False, True])
 def test_dense_gives_the_same_result_for_both_kernel_layouts(out_in):
     x = jax.random.normal(jax.random.key(0), (5, 4))

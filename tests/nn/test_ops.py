@@ -34,6 +34,7 @@ def test_gelu_matches_its_definition_and_differences():
     np.testing.assert_allclose(result, slopes, rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(6,), (3, 8), (2, 3, 4)])
 @pytest.mark.parametrize("eps", [1e-5, 1e-12])
 def test_layer_norm_matches_its_definition_and_differences(shape, eps):
@@ -62,6 +63,7 @@ def test_layer_norm_matches_its_definition_and_differences(shape, eps):
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=10 * ROUNDING)
 
 
+@pytest.mark.slow
 def test_layer_norm_of_a_constant_row_is_finite():
     x = jnp.full((2, 8), 3.0)
     gradient = jax.grad(lambda x: layer_norm(x, jnp.ones(8), jnp.ones(8), 1e-5)[0, 0])(

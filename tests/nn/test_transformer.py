@@ -68,6 +68,7 @@ def decode(variables, x, memory, mask, sizes=SIZES):
     return np.asarray(apply(variables, x, memory, mask_to_bias(mask)))
 
 
+@pytest.mark.slow
 def test_encoder_matches_its_float64_definition(encoder, x, mask):
     expected, params = double(x), double(encoder["params"])
     for i in range(SIZES.num_layers):
@@ -77,6 +78,7 @@ def test_encoder_matches_its_float64_definition(encoder, x, mask):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_decoder_matches_its_float64_definition(decoder, x, memory, mask):
     expected, exact = double(x), double(decoder)
     for i in range(SIZES.num_layers):
@@ -111,6 +113,7 @@ def test_padding_does_not_change_real_outputs(encoder, decoder, x, memory, mask)
         assert np.isfinite(actual).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_outputs", [1, 2])
 def test_num_outputs_gives_the_first_outputs(encoder, x, mask, num_outputs):
     first = encode(encoder, x, mask, num_outputs)
@@ -185,6 +188,7 @@ def test_layers_start_with_different_weights(encoder):
     assert np.abs(kernels[0] - kernels[1]).mean() > 0.2
 
 
+@pytest.mark.slow
 def test_causal_pre_norm_ignores_later_tokens(encoder, x, mask):
     kind = {"pre_norm": True, "causal": True, "activation": quick_gelu}
     whole = encode(encoder, x, mask, **kind)

@@ -46,6 +46,7 @@ def npz_of(folder, entry):
     return folder / "amass" / subset / rest
 
 
+@pytest.mark.slow
 def test_splits_have_many_phrases(corpus):
     train = phrases_of(annotations(corpus, "train"))
     val = phrases_of(annotations(corpus, "val"))

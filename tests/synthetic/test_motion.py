@@ -52,6 +52,7 @@ def turns(rotations):
 ALL = pytest.mark.parametrize("text", BY_TEXT)
 
 
+@pytest.mark.slow
 @ALL
 def test_feet_are_planted_and_no_joint_is_under_the_floor(text):
     track, _, joints = perform(text)
@@ -194,6 +195,7 @@ def test_people_differ_in_pace_and_size():
     assert max(depths) - min(depths) > 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [30.0, 60.0, 120.0])
 def test_sequences_are_blended_and_keep_feet_planted(fps):
     texts = (

@@ -110,6 +110,7 @@ def test_some_phrases_do_not_mention_the_body():
     assert len(silent) >= 15
 
 
+@pytest.mark.slow
 def test_texts_do_not_depend_on_the_order_of_sets():
     # The order differs with the seed of hashes, which is random in this process.
     code = (

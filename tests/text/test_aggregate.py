@@ -73,6 +73,7 @@ def test_single_text_is_unchanged(how, texts):
     np.testing.assert_array_equal(joined[real], tokens[0, : lengths[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", AGGREGATIONS)
 def test_order_jit_and_vmap_agree_and_gradient_is_finite(how, texts):
     tokens, mask, _ = texts

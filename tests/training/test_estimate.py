@@ -7,7 +7,7 @@ from actiongpt_jax.config import to_json
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training.estimate import estimate_run, format_estimate
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

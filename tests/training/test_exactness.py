@@ -54,7 +54,16 @@ def whole(trained, tmp_path_factory):
 
 
 # MotionCLIP draws new windows in each epoch, so a resumed run must draw the same ones.
-@pytest.mark.parametrize(("model", "kills"), [("temos", 4), ("motionclip", 2)])
+@pytest.mark.parametrize(
+    ("model", "kills"),
+    [
+        ("temos", 2),
+        ("motionclip", 1),
+        pytest.param("temos", 8, marks=pytest.mark.soak),
+        pytest.param("teach", 8, marks=pytest.mark.soak),
+        pytest.param("motionclip", 8, marks=pytest.mark.soak),
+    ],
+)
 def test_run_killed_at_random_moments_ends_bitwise_equal(
     training, trained, whole, tmp_path, model, kills
 ):

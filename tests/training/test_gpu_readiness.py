@@ -23,7 +23,7 @@ from actiongpt_jax.training.parallel import DataParallel
 from actiongpt_jax.training.programs import Programs, make_programs
 from actiongpt_jax.training.tasks import task_of
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.slow
 
 
 @dataclasses.dataclass

@@ -78,6 +78,7 @@ cli.run(main)
 """
 
 
+@pytest.mark.slow
 def test_failure_of_process_0_ends_the_others():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

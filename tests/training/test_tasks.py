@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.geometry import body
@@ -12,6 +13,7 @@ from tests.data.batches.cases import make_store
 from tests.losses.motionclip_cases import draw, make_body
 
 
+@pytest.mark.slow
 def test_rcxyz_compares_vertices_of_the_body_file(tmp_path):
     outputs, batch = draw()
     config, terms = load_config("motionclip"), {}

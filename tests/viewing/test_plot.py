@@ -2,6 +2,7 @@
 
 import matplotlib.image
 import numpy as np
+import pytest
 
 from actiongpt_jax.viewing import plot
 from tests.viewing.motions import HOSTILE, upright
@@ -22,6 +23,7 @@ def test_strip_shows_the_body_upright_from_the_front(tmp_path):
     assert np.argwhere(left)[:, 1].min() < np.argwhere(right)[:, 1].min()
 
 
+@pytest.mark.slow
 def test_strip_has_one_row_per_motion(tmp_path):
     one, three = tmp_path / "one.png", tmp_path / "three.png"
     plot.strip([upright(30)], one, poses=4)

@@ -163,6 +163,7 @@ def test_gif_lasts_as_long_as_the_motion(files, tmp_path):
     )  # one tick of a GIF's clock
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:os.fork")  # raised by the video reader
 def test_mp4_has_the_requested_size_rate_and_frames(files, tmp_path):
     out = tmp_path / "one.mp4"
@@ -241,6 +242,7 @@ def test_invalid_commands_raise_one_sentence(files, tmp_path):
     assert not (tmp_path / "x.gif").exists()
 
 
+@pytest.mark.slow
 def test_unknown_suffix_exits_with_2_and_one_line(files):
     done = subprocess.run(
         [sys.executable, "-m", "actiongpt_jax.render", files[0], "--out", "x.avi"],

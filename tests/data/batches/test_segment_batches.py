@@ -141,6 +141,7 @@ def test_processes_together_load_the_whole_batch(store, embeddings, count):
     assert_processes_load_the_whole_batch(make, count, steps=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_features_equal_those_of_each_segment_alone(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)
@@ -207,6 +208,7 @@ def test_padding_is_masked_and_zero(store, embeddings):
     assert (batch["frame_mask"][:, :-1] >= batch["frame_mask"][:, 1:]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["yaw", "reference"])
 def test_fit_features_uses_every_real_frame_once(store, embeddings, heading):
     batches, segments = make_batches(store, embeddings, LENGTHS)

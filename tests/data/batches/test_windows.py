@@ -370,6 +370,7 @@ def encode(rotations, translation, displacement):
     return pose6d.encode(matrices, translation, align="yaw", displacement=displacement)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("displacement", ["pelvis", "reference"])
 def test_pose_batch_encodes_and_masks_windows(store, embeddings, displacement):
     # 58 frames are padded to 60, and 7 windows to 8.

@@ -93,6 +93,7 @@ def test_selects_prompt_and_writer_and_skips_truncated_line(
     assert f"{path}:4" in printed.err
 
 
+@pytest.mark.slow
 def test_shards_of_three_jobs_form_one_store(
     bert_folder, tmp_path, monkeypatch, capsys
 ):
@@ -176,6 +177,7 @@ def test_full_disk_is_one_sentence(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
 def test_offline_hub_id_is_one_sentence(published, tmp_path):
     # This needs a process: the hub's client reads its environment at import.
     done = subprocess.run(

@@ -47,6 +47,7 @@ def random_texts(count, seed=0, longest=30):
     return [" ".join(rng.choice(words, rng.integers(1, longest))) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_batching_by_length_does_not_change_embeddings(encoder, shapes):
     pieces = encoder.tokenizer(random_texts(45))
     done = []

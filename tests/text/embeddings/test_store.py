@@ -46,6 +46,7 @@ def content(folder: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["masked_mean", "reference_mean", "concat"])
 @pytest.mark.parametrize("texts_per_shard", [3, 100])
 def test_store_holds_the_embedded_texts(how, texts_per_shard, encoder, tmp_path):
@@ -97,6 +98,7 @@ def test_arrays_are_views_of_mapped_files(encoder, tmp_path):
     assert type(base.base).__name__ == "mmap"
 
 
+@pytest.mark.slow
 def test_store_without_pooled_vectors_reports_it(make_folder, tmp_path):
     encoder = encoders.load(make_folder("distilbert"))
     build_embedding_store(tmp_path / "store", TEXTS, encoder, SETTINGS)
@@ -162,6 +164,7 @@ build_embedding_store(sys.argv[2], TEXTS, encoders.load(sys.argv[1]), SETTINGS,
 """
 
 
+@pytest.mark.slow
 def test_resume_after_kill_reuses_finished_shards(encoder, tmp_path):
     options: dict[str, Any] = {"batch_size": 2, "texts_per_shard": 3}
     build_embedding_store(tmp_path / "whole", TEXTS, encoder, SETTINGS, **options)

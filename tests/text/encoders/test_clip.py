@@ -57,6 +57,7 @@ def test_matches_published_clip(rule, masked, golden, golden_file):
     np.testing.assert_allclose(pooled_of(features), expected, atol=ATOL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", list(oracle.ACTIVATIONS))
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("eos_id", [2, END])
@@ -134,6 +135,7 @@ HUB_FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(HUB_FORMS))
 def test_hub_folders_load_with_equal_weights(form, tmp_path):
     weights, content = HUB_FORMS[form]
@@ -291,6 +293,7 @@ def test_rejects_tokenizer_without_merges(tmp_path):
         _ = encoders.load(folder).tokenizer
 
 
+@pytest.mark.slow
 def test_store_holds_the_mean_of_the_pooled_vectors(tmp_path):
     encoder = encoders.load(write_folder(tmp_path / "clip"))
     texts = {

@@ -99,6 +99,7 @@ def test_matches_float64_numpy_encoder(kind, make_folder, make_state_dict):
         np.testing.assert_allclose(pooled_of(features), mean, atol=ATOL)
 
 
+@pytest.mark.slow
 def test_padding_does_not_change_real_states(bert_folder):
     encoder = encoders.load(bert_folder)
     wide = np.pad(IDS, ((0, 0), (0, 9)))
