@@ -20,7 +20,6 @@ machine.
 
 import argparse
 import itertools
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -59,12 +58,7 @@ def main():
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
-    rows = []
-    for row in run(args):
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-    if args.save:
-        record.save(args.save, rows)
+    record.report(run(args), args.save)
 
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -10,11 +10,11 @@ written). They are medians of 5 timings.
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -54,20 +54,17 @@ def main():
     parser.add_argument("--small", action="store_true", help="tiny matrices")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
-    rows = []
+    record.report(measure(256 if args.small else None), args.save)
 
-    def add(row: dict[str, Any]) -> None:
-        print(json.dumps(row), flush=True)
-        rows.append(row)
 
-    add(facts())
+def measure(size: int | None) -> Iterator[dict[str, Any]]:
+    """Measures the device with matrices of `size` rows; None takes the usual size."""
+    yield facts()
     for precision in reversed(steps.PRECISIONS):
         with steps.products_in(precision) as dtype:
-            rate = steps.matmul_rate(256 if args.small else None, 5, dtype)
-        add({"case": "product", "dtype": precision, "gflops": round(rate, 1)})
-    add({"case": "copy", "gb_s": round(steps.bandwidth(5), 1)})
-    if args.save:
-        record.save(args.save, rows)
+            rate = steps.matmul_rate(size, 5, dtype)
+        yield {"case": "product", "dtype": precision, "gflops": round(rate, 1)}
+    yield {"case": "copy", "gb_s": round(steps.bandwidth(5), 1)}
 
 
 if __name__ == "__main__":

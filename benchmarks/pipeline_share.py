@@ -20,7 +20,6 @@ to the longest motion. Run on a quiet machine.
 
 import argparse
 import itertools
-import json
 import pathlib
 import statistics
 import tempfile
@@ -75,12 +74,7 @@ def main():
         args.rounds, args.steps = 2, 3
         args.batch = [max(1, size // 8) for size in args.batch]
     keep_memory()  # like the train command
-    rows = []
-    for row in run(args):
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-    if args.save:
-        record.save(args.save, rows)
+    record.report(run(args), args.save)
 
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Saves the results of a benchmark with its command, machine and versions."""
+"""Prints and saves a benchmark's results, with its command, machine and versions."""
 
 import json
 import os
@@ -6,9 +6,30 @@ import pathlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-import jax
+
+def report(
+    cases: Iterable[dict[str, Any]], path: str | None, **facts: Any
+) -> list[dict[str, Any]]:
+    """Prints each case as a JSON line as soon as it is measured, and saves all.
+
+    Args:
+        cases: the results, one dict per case.
+        path: file to write at the end; None to save nothing.
+        **facts: further facts for `save`.
+
+    Returns:
+        The cases.
+    """
+    printed = []
+    for case in cases:
+        print(json.dumps(case), flush=True)
+        printed.append(case)
+    if path:
+        save(path, printed, **facts)
+    return printed
 
 
 def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
@@ -19,6 +40,8 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
         cases: the results, one dict per case.
         **facts: further facts that a reader needs, such as the seed or the data.
     """
+    import jax  # here, so that a script can set its flags first
+
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     load = " ".join(f"{x:.1f}" for x in os.getloadavg())
     commit = subprocess.run(

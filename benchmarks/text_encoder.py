@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import record
 
 # Both sides share one GPU. Must be set before jax starts.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -329,16 +330,13 @@ def main():
         args.rounds = 2
         for name in ("batch", "tokens", "texts", "shortest", "longest"):
             setattr(args, name, max(1, getattr(args, name) // SHORTER))
-    rows = []
-    for name, kind in kinds.items():
-        for dtype in args.dtype:
-            for row in run(kind, dtype, args):
-                rows.append({"encoder": name, "dtype": dtype, **row})
-                print(json.dumps(rows[-1]), flush=True)
-    if args.save:
-        import record
-
-        record.save(args.save, rows, seed=args.seed)
+    rows = (
+        {"encoder": name, "dtype": dtype, **row}
+        for name, kind in kinds.items()
+        for dtype in args.dtype
+        for row in run(kind, dtype, args)
+    )
+    record.report(rows, args.save, seed=args.seed)
 
 
 def smaller(kind: Kind) -> Kind:

@@ -28,7 +28,6 @@ import argparse
 import concurrent.futures
 import dataclasses
 import itertools
-import json
 import os
 import statistics
 import time
@@ -100,13 +99,8 @@ def main():
         args.tokens = [count // 8 for count in args.tokens]
 
     keep_memory()
-    rows = []
-    for dtype in args.dtype:
-        for row in measure(dtype, args):
-            print(json.dumps(row), flush=True)
-            rows.append(row)
-    if args.save:
-        record.save(args.save, rows)
+    rows = (row for dtype in args.dtype for row in measure(dtype, args))
+    record.report(rows, args.save)
 
 
 def measure(dtype: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:

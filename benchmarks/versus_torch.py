@@ -53,7 +53,6 @@ Requires `pip install 'actiongpt_jax[peers]'`. Run on a quiet machine.
 import argparse
 import concurrent.futures
 import dataclasses
-import json
 import os
 import pathlib
 import statistics
@@ -63,6 +62,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import record
 import turns
 from workload import CLIP_TOKENS, SMALL_MODEL, Workload
 
@@ -119,16 +119,8 @@ def main():
     args = parser.parse_args()
     # Both sides share one GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    rows, differ = [], False
-    for row in run(args):
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-        differ |= "differ" in row
-    if args.save:
-        import record
-
-        record.save(args.save, rows, seed=args.seed)
-    if differ:
+    rows = record.report(run(args), args.save, seed=args.seed)
+    if any("differ" in row for row in rows):
         sys.exit("error: the sides compute different things; see `differ` in the rows")
 
 

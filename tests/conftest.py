@@ -15,7 +15,7 @@ from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.text.descriptions import read_descriptions, write_descriptions
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.training.loop import train
-from tests.golden_files import TRAVELLING, WHOLE, GoldenFiles
+from tests.golden_files import SHARED, TRAVELLING, WHOLE, GoldenFiles
 
 # A busy machine may be slow: no test asserts a duration.
 hypothesis.settings.register_profile("no_deadline", deadline=None)
@@ -24,8 +24,6 @@ hypothesis.settings.load_profile("no_deadline")
 # Parity is compared in float32 with full-precision products. On CPUs this is the
 # default; on GPUs it switches TF32 off.
 jax.config.update("jax_default_matmul_precision", "highest")
-
-SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser):

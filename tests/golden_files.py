@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent
-WHOLE, TRAVELLING = TESTS.parents[1] / "shared/golden", TESTS / "golden"
+SHARED = TESTS.parents[1] / "shared"
+WHOLE, TRAVELLING = SHARED / "golden", TESTS / "golden"
 # Name of the file that was read last, for the parity report.
 last_read: list[str] = []
 

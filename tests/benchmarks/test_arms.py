@@ -1,8 +1,6 @@
 """The scripts of the tables: training missing runs, figures, and formatting."""
 
-import importlib
 import json
-import pathlib
 
 import pytest
 
@@ -11,16 +9,6 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 
 pytestmark = pytest.mark.slow
-
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    """Returns `load(name)`, which imports a module of `benchmarks`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module
 
 
 def test_arm_is_trained_and_evaluated_once(scripts, stores, tmp_path):

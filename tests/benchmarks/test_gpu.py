@@ -1,6 +1,5 @@
 """The run on a GPU: commands that fail or take too long, kills, and the pack's size."""
 
-import importlib
 import json
 import os
 import pathlib
@@ -15,14 +14,6 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 ENDLESS = (
     "print('{\"case\": 1}', flush=True); import threading; threading.Event().wait()"
 )
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    """Returns `load(name)`, which imports a module of `benchmarks`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module
 
 
 @pytest.fixture

@@ -1,18 +1,11 @@
 """What a training step sends between devices, and the time computed from it."""
 
-import importlib
-import pathlib
-
 import pytest
-
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def scaling():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("scaling")
+def scaling(scripts):
+    return scripts("scaling")
 
 
 def test_messages_are_counted_by_kind_and_type(scaling):

@@ -1,26 +1,21 @@
 """The scripts that measure speed report every case, on tiny sizes."""
 
-import importlib
 import json
-import pathlib
 import sys
 
 import pytest
 
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(scripts, monkeypatch, capsys, tmp_path):
     """Returns `run(name, *flags)` -> the rows that a script prints and saves."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
     def run(name: str, *flags: str) -> list[dict]:
         path = tmp_path / "record.json"
         argv = [name, "--small", "--save", str(path), *flags]
         monkeypatch.setattr(sys, "argv", argv)
-        importlib.import_module(name).main()
+        scripts(name).main()
         printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert json.loads(path.read_text())["cases"] == printed
         return printed

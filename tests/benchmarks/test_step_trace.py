@@ -1,20 +1,13 @@
 """Where the time of a traced step went."""
 
-import importlib
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import pytest
 
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def step_trace():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("step_trace")
+def step_trace(scripts):
+    return scripts("step_trace")
 
 
 def test_time_of_a_traced_program_is_divided_among_its_parts(step_trace, tmp_path):

@@ -1,26 +1,14 @@
 """The published training steps in torch compute the same as ours."""
 
-import importlib
-import pathlib
-
 import numpy as np
 import pytest
 
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
 # Config overrides that treat padding as the published code does.
 PUBLISHED = {
     "temos": ("--config.losses.recons_mean=padded",),
     "teach": ("--config.model.motion_mask=shipped",),
     "motionclip": (),
 }
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    """Returns `load(name)`, which imports a module of `benchmarks`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module
 
 
 @pytest.mark.parametrize("model", sorted(PUBLISHED))

@@ -69,10 +69,6 @@ def small(start: str, size: int) -> Callable[[Arrays], Arrays]:
     }
 
 
-def unchanged(case: Arrays) -> Arrays:
-    return case
-
-
 CUTS: dict[str, list[Callable[[Arrays], Arrays]]] = {
     "temos_teach/positional_encoding": [rows("pe", 40)],
     "temos_teach/fk_synthetic": [
