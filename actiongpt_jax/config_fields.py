@@ -44,10 +44,21 @@ _CHOICES = {
     "model.motion_mask": ("bool", "shipped"),
     "model.text_latent": ("raw", "normalized", "matched"),
     "model.text_mask": ("bool", "shipped"),
-    "text.source": ("descriptions", "phrase"),
+    "text.draw": ("all", "one"),
+    "text.source": ("descriptions", "phrase", "mixed"),
     "train.dtype": ("float32", "bfloat16"),
     "train.schedule": ("constant", "cosine"),
 }
+# The terms of TEMOS's loss, which TEACH has for each action of a pair.
+TEMOS_TERMS = (
+    "recons_rfeats2rfeats",
+    "recons_text2rfeats",
+    "kl_text2motion",
+    "kl_motion2text",
+    "kl_text",
+    "kl_motion",
+    "latent_manifold",
+)
 _POSITIVE = (
     "data.clip_frames",
     "data.limit",
@@ -123,7 +134,13 @@ def base_config() -> Config:
 
     config.text = ml_collections.ConfigDict()
     config.text.store = ""
+    # Whether to read descriptions or the phrases themselves; 'mixed' draws one or the
+    # other in each step, for each item.
     config.text.source = "descriptions"
+    # 'all' reads the k descriptions joined. 'one' draws one of them in each step, for
+    # each item, and needs embeddings made with --each; validation and generation then
+    # read the first.
+    config.text.draw = "all"
     # The text encoder. None takes the one that the store records; any other value must
     # equal it.
     config.text.encoder = placeholder(str)
@@ -158,6 +175,14 @@ def base_config() -> Config:
     config.train.keep_checkpoints = 3
     config.train.best_metric = "val/recons_text2rfeats"
     return config
+
+
+def term_weights(*terms: str) -> Config:
+    """Returns `config.losses.weights`: for each term None, which is as published."""
+    weights = ml_collections.ConfigDict()
+    for term in terms:
+        weights[term] = placeholder(float)
+    return weights
 
 
 def apply_words(
@@ -199,9 +224,7 @@ def apply_words(
                 f"config word {word!r} is unknown; known are {', '.join(forms)}, "
                 "k=..., text=..."
             )
-    for field, value in fields.items():
-        section, name = field.split(".")
-        config[section][name] = value
+    config.update_from_flattened_dict(fields)
     return config
 
 

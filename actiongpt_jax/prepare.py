@@ -35,6 +35,8 @@ def make_parser() -> cli.Parser:
     synthetic = kind("synthetic", "make a store from the built-in corpus")
     add = synthetic.add_argument
     add("--sequences", type=int, default=512, help="number of sequences")
+    more = "further training sequences, with combinations of the phrases' moves"
+    add("--combined", type=cli.at_least(0), default=0, help=f"number of {more}")
     add("--seed", type=int, default=0, help="seed of the corpus")
     for maker in (babel, synthetic):
         maker.add_argument("--out", required=True, help="folder of the store to make")
@@ -84,7 +86,9 @@ def main(argv: Sequence[str]) -> None:
             args.amass, annotations, args.out, strict=args.strict
         )
     else:
-        report = build_synthetic_store(args.out, args.sequences, args.seed)
+        report = build_synthetic_store(
+            args.out, args.sequences, args.seed, args.combined
+        )
     print(store_builder.format_report(report))
     if args.check:
         faults = motion_faults.check_store(open_store(args.out))

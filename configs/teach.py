@@ -5,7 +5,12 @@ python -m actiongpt_jax.train --config configs/teach.py \
 python -m actiongpt_jax.train --config configs/teach.py:demo    # built-in data
 """
 
-from actiongpt_jax.config_fields import apply_words, base_config
+from actiongpt_jax.config_fields import (
+    TEMOS_TERMS,
+    apply_words,
+    base_config,
+    term_weights,
+)
 
 
 def get_config(arg=None):
@@ -31,6 +36,8 @@ def get_config(arg=None):
 
     config.losses.lmd_kl = 1e-5
     config.losses.lmd_latent = 1e-5
+    # Weight of a single term of the loss; None is as published.
+    config.losses.weights = term_weights(*TEMOS_TERMS)
 
     # An item has two lengths, so more shapes are needed.
     config.data.max_shapes = 16

@@ -5,7 +5,12 @@ python -m actiongpt_jax.train --config configs/temos.py \
 python -m actiongpt_jax.train --config configs/temos.py:demo    # built-in data
 """
 
-from actiongpt_jax.config_fields import apply_words, base_config
+from actiongpt_jax.config_fields import (
+    TEMOS_TERMS,
+    apply_words,
+    base_config,
+    term_weights,
+)
 
 
 def get_config(arg=None):
@@ -26,6 +31,8 @@ def get_config(arg=None):
     # The values of Action-GPT-TEMOS; the TEMOS paper has 1e-5 for both.
     config.losses.lmd_kl = 32e-5
     config.losses.lmd_latent = 1e-5
+    # Weight of a single term of the loss; None is as published.
+    config.losses.weights = term_weights(*TEMOS_TERMS)
     config.losses.recons_mean = "frames"
 
     # The Action-GPT paper used 4 on each of 4 GPUs, TEMOS itself 32.

@@ -60,7 +60,6 @@ DESCRIPTIONS = {
     "data.num_frames": "Number of frames of a window.",
     "data.clip_frames": "Number of frames of the clip that a window is taken from.",
     "text.store": "Folder of the embedding store.",
-    "text.source": "Whether to read descriptions or the phrases themselves.",
     "text.k": "Descriptions per phrase; None takes what the store holds.",
     "text.aggregation": "How k descriptions are joined; None takes what the store "
     "holds.",
@@ -98,7 +97,7 @@ that belongs to one config begins with its name.
 | `demo` | [a small model](#small-forms) on built-in data, minutes on a CPU |
 | `debug` | a tiny model, seconds |
 | `k=N` | sets `text.k` |
-| `text=SOURCE` | sets `text.source` to `descriptions` or `phrase` |
+| `text=SOURCE` | sets `text.source` to `descriptions`, `phrase` or `mixed` |
 """
 
 
@@ -148,8 +147,8 @@ def flatten(config: Any) -> dict[str, Any]:
     """Returns 'section.field' -> value of a config."""
     fields = {}
     for name, value in config.items():
-        if name in SECTIONS and hasattr(value, "items"):
-            fields |= {f"{name}.{field}": v for field, v in value.items()}
+        if hasattr(value, "items"):
+            fields |= {f"{name}.{field}": v for field, v in flatten(value).items()}
         else:
             fields[name] = value
     return fields
@@ -166,6 +165,9 @@ def describe(field: str, names: list[str]) -> str:
         LookupError: if neither a comment, a docstring nor `DESCRIPTIONS` has it.
     """
     section, _, last = field.rpartition(".")
+    if section not in SECTIONS and section:
+        # A table of weights is described once.
+        return describe(section, names)
     shared = comments(REPO / "actiongpt_jax" / "config_fields.py").get(field)
     texts = [DESCRIPTIONS.get(field), shared]
     if section == "model":

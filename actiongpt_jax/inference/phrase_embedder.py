@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text import encoders
@@ -73,13 +73,16 @@ class PhraseEmbedder:
 
     def tokens(self, phrase: str) -> np.ndarray:
         """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
-        source = self._text.source
+        # A model that reads both kinds of text gets descriptions where there are some.
+        source = "phrase" if self._text.source == "phrase" else "descriptions"
+        one = lookup(self._text, "draw", "all") == "one"
         if source == "descriptions" and self._described and phrase in self._described:
-            texts = self._described.texts(phrase)[: self._text.k]
+            texts = self._described.texts(phrase)[: 1 if one else self._text.k]
             return self._embed(texts, self._text.aggregation)
         if self._store is not None and self._store.has(phrase, source):
-            return self._stored(phrase, source)
-        if source == "descriptions":
+            single = one and source == "descriptions" and self._store.singles(phrase)
+            return self._stored(phrase, source, index=0 if single else None)
+        if self._text.source == "descriptions":
             where = ""
             if self._missing_store is not None:
                 where = (

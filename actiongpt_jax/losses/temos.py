@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
@@ -67,9 +67,8 @@ def seven_terms(
     def divergence(q: Gaussian, p: Gaussian) -> Term:
         return masked_term(kl_divergence(q, p), item_mask)
 
-    return {
+    terms = {
         "recons_rfeats2rfeats": reconstruction(outputs.features_motion),
-        "recons_text2rfeats": reconstruction(outputs.features_text),
         "kl_text2motion": divergence(outputs.text, outputs.motion),
         "kl_motion2text": divergence(outputs.motion, outputs.text),
         "kl_text": divergence(outputs.text, standard),
@@ -78,16 +77,29 @@ def seven_terms(
             smooth_l1(outputs.z_text, outputs.z_motion), item_mask
         ),
     }
+    if outputs.features_text is not None:
+        terms["recons_text2rfeats"] = reconstruction(outputs.features_text)
+    return terms
 
 
 def weights(config: Config) -> dict[str, float]:
-    """Returns every weight: 1, `config.losses.lmd_kl` or `config.losses.lmd_latent`."""
-    return {
+    """Returns the weight of every term.
+
+    It is 1, `config.losses.lmd_kl` or `config.losses.lmd_latent`, as published, unless
+    `config.losses.weights` has one for the term.
+    """
+    losses = config.losses
+    published = {
         "recons_rfeats2rfeats": 1.0,
         "recons_text2rfeats": 1.0,
-        "kl_text2motion": config.losses.lmd_kl,
-        "kl_motion2text": config.losses.lmd_kl,
-        "kl_text": config.losses.lmd_kl,
-        "kl_motion": config.losses.lmd_kl,
-        "latent_manifold": config.losses.lmd_latent,
+        "kl_text2motion": losses.lmd_kl,
+        "kl_motion2text": losses.lmd_kl,
+        "kl_text": losses.lmd_kl,
+        "kl_motion": losses.lmd_kl,
+        "latent_manifold": losses.lmd_latent,
+    }
+    own = {name: lookup(config, f"losses.weights.{name}", None) for name in published}
+    return {
+        name: weight if own[name] is None else own[name]
+        for name, weight in published.items()
     }

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.nn.sizes import split_sizes
@@ -35,6 +35,8 @@ def build(config: Config) -> nn.Module:
     name = fields.pop("name")
     size_fields, other_fields = split_sizes(fields)
     model: Any = family_of(config).model
+    if lookup(config, "losses.weights.recons_text2rfeats", None) == 0:
+        other_fields["decodes_text"] = False
     try:
         dtype = jnp.dtype(config.train.dtype)
         return model(

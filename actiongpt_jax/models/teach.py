@@ -138,7 +138,9 @@ class Teach(Temos):
             # What the second action's text encoder reads. No stop_gradient: the losses
             # of the second action train the text encoder on the first text, too.
             real = batch[f"features_{i}"]
-            source = real if self.teacher_forcing else action.features_text
+            source = action.features_text
+            if self.teacher_forcing or source is None:
+                source = real
             past = last_frames(source, frame_mask.sum(-1), self.hist_frames)
             z_prev = action.z_text if self.z_prev_text else None
         return TeachOutputs(**outputs)

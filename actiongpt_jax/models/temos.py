@@ -26,7 +26,8 @@ class TemosOutputs:
         motion: Gaussian over (B, D) encoded from the motions.
         z_text: (B, D) latents sampled from `text`.
         z_motion: (B, D) latents sampled from `motion`.
-        features_text: (B, T, F) motions decoded from `z_text`.
+        features_text: (B, T, F) motions decoded from `z_text`; None if the model does
+            not decode texts in training.
         features_motion: (B, T, F) motions decoded from `z_motion`.
     """
 
@@ -34,7 +35,7 @@ class TemosOutputs:
     motion: Gaussian
     z_text: jax.Array
     z_motion: jax.Array
-    features_text: jax.Array
+    features_text: jax.Array | None
     features_motion: jax.Array
 
 
@@ -45,11 +46,14 @@ class Temos(nn.Module):
         sizes: sizes of each of the three parts (the two encoders and the decoder).
         nfeats: F, number of features per frame.
         text_mask: 'bool' or 'shipped'; see `models.text_encoder.text_bias`.
+        decodes_text: whether training decodes texts, too. It need not if no loss reads
+            their motions.
     """
 
     sizes: Sizes = Sizes()
     nfeats: int = 135
     text_mask: str = "bool"
+    decodes_text: bool = True
 
     text_encoder_type: ClassVar[type[nn.Module]] = TextEncoder
     # The text encoder does not read the previous motion; that of TEACH does.
@@ -127,9 +131,13 @@ class Temos(nn.Module):
     ) -> TemosOutputs:
         """Draws a latent of each Gaussian and decodes both."""
         z_text, z_motion = text.sample(noise[0]), motion.sample(noise[1])
-        features_text, features_motion = decode_pair(
-            self.decode, z_text, z_motion, mask, deterministic
-        )
+        features_text = None
+        if self.decodes_text or deterministic:
+            features_text, features_motion = decode_pair(
+                self.decode, z_text, z_motion, mask, deterministic
+            )
+        else:
+            features_motion = self.decode(z_motion, mask, deterministic)
         return TemosOutputs(
             text, motion, z_text, z_motion, features_text, features_motion
         )

@@ -18,6 +18,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import Phrase, held_out_phrases, load_phrases
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
@@ -32,7 +33,9 @@ SEQUENCE_LABEL_SHARE = 0.08  # share of sequences with one action and no frame l
 SPLITS = ("train", "val")
 
 
-def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
+def write_corpus(
+    folder: pathlib.Path, num_sequences: int, seed: int, num_combined: int = 0
+) -> None:
     """Writes the corpus: AMASS npz files, BABEL JSON, descriptions, held-out phrases.
 
     The same arguments give the same bytes. A quarter of the sequences is the validation
@@ -46,6 +49,9 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
             `descriptions.jsonl` and `held_out.json`.
         num_sequences: number of sequences in both splits together, at least 2.
         seed: seed of all random numbers, 0 or more.
+        num_combined: number of further training sequences, half of whose actions are
+            combinations of moves; see `compositions.combinations`. The other sequences
+            do not depend on it.
 
     Raises:
         InputError: if a number is out of its range.
@@ -60,22 +66,34 @@ def write_corpus(folder: pathlib.Path, num_sequences: int, seed: int) -> None:
     folder = pathlib.Path(folder)
     (folder / "babel").mkdir(parents=True, exist_ok=True)
     num_val = min(num_sequences - 1, max(1, round(VAL_SHARE * num_sequences)))
+    combined = draw_combinations() if num_combined else []
     first = 1
     for number, split in enumerate(SPLITS):
         count = num_val if split == "val" else num_sequences - num_val
         rng = np.random.default_rng([seed, number])
-        annotations = _write_split(folder, split, count, first, rng)
+        deck = _shuffled(_phrases_of(split), rng)
+        annotations = _write_sequences(folder, split, deck, count, first, rng)
         first += count
+        if split == "train" and num_combined:
+            rng = np.random.default_rng([seed, len(SPLITS)])
+            decks = [_shuffled(p, rng) for p in (_phrases_of(split), combined)]
+            annotations |= _write_sequences(
+                folder, split, _in_turn(decks), num_combined, num_sequences + 1, rng
+            )
         write_json(folder / "babel" / f"{split}.json", annotations)
     write_descriptions(
         folder / "descriptions.jsonl",
-        [record for phrase in load_phrases() for record in describe(phrase)],
+        [
+            record
+            for phrase in [*load_phrases(), *combined]
+            for record in describe(phrase)
+        ],
     )
     write_json(folder / "held_out.json", held_out_phrases())
 
 
 def build_synthetic_store(
-    out: str | os.PathLike, num_sequences: int, seed: int = 0
+    out: str | os.PathLike, num_sequences: int, seed: int = 0, num_combined: int = 0
 ) -> dict[str, Any]:
     """Makes the motion store of the built-in corpus with the readers for real data.
 
@@ -87,6 +105,7 @@ def build_synthetic_store(
         out: folder of the store.
         num_sequences: number of sequences in all splits together.
         seed: seed of the corpus.
+        num_combined: number of further training sequences; see `write_corpus`.
 
     Returns:
         The report of `data.store_builder.build_motion_store`.
@@ -96,6 +115,8 @@ def build_synthetic_store(
     """
     out = pathlib.Path(os.path.abspath(out))
     settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
+    if num_combined:
+        settings["synthetic"]["combined"] = num_combined
     if (out / "meta.json").is_file():
         store = open_store(out)
         if store.meta.get("settings") == settings:
@@ -105,7 +126,7 @@ def build_synthetic_store(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        write_corpus(folder, num_sequences, seed)
+        write_corpus(folder, num_sequences, seed, num_combined)
         files = (path for path in folder.iterdir() if path.is_file())
         return build_motion_store(
             folder / "amass",
@@ -119,14 +140,17 @@ def build_synthetic_store(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_split(folder, split, count, first, rng):
-    """Writes the motions of a split and returns its BABEL annotations."""
-    people = [draw_person(rng) for _ in range(PEOPLE[split])]
+def _phrases_of(split):
+    """Returns the phrases of a split, each as often as it is used in one round."""
     seen = [phrase for phrase in load_phrases() if not phrase.held_out]
     held_out = [phrase for phrase in load_phrases() if phrase.held_out]
     # Held-out phrases are few; each is used twice as often, for sounder statistics.
-    phrases = seen if split == "train" else seen + 2 * held_out
-    deck = _shuffled(phrases, rng)
+    return seen if split == "train" else seen + 2 * held_out
+
+
+def _write_sequences(folder, split, deck, count, first, rng):
+    """Writes motions of a split and returns their BABEL annotations."""
+    people = [draw_person(rng) for _ in range(PEOPLE[split])]
     annotations = {}
     for sid in range(first, first + count):
         who = int(rng.integers(len(people)))
@@ -148,6 +172,12 @@ def _shuffled(phrases, rng):
     while True:
         for i in reversed(rng.permutation(len(phrases))):
             yield phrases[i]
+
+
+def _in_turn(decks):
+    """Yields from several endless decks in turn."""
+    while True:
+        yield from (next(deck) for deck in decks)
 
 
 def _chain(phrases: list[Phrase]) -> list[Phrase]:

@@ -99,11 +99,6 @@ def training_phrases(config: Config) -> frozenset[str]:
 
 def _fill_text(config: Config, embeddings: EmbeddingStore) -> None:
     """Checks the fields of `config.text` that are set, and fills in the others."""
-    if config.text.source not in ("descriptions", "phrase"):
-        raise InputError(
-            "config.text.source must be 'descriptions' or 'phrase', got "
-            f"{config.text.source!r}"
-        )
     for field in ("encoder", "k", "aggregation", "width", "weight_hash"):
         requested, stored = config.text[field], getattr(embeddings, field)
         if field in ("k", "aggregation") and config.text.source == "phrase":

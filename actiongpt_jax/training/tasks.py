@@ -122,6 +122,9 @@ class Task:
             embeddings,
             self.plan(items, shuffle),
             source=self.config.text.source,
+            draw=self.config.text.draw,
+            # Validation reads the same texts every time.
+            seed=self.config.train.seed if shuffle else None,
             num_tokens=self.config.text.num_tokens,
             **process,
         )

@@ -119,3 +119,11 @@ def test_weights_come_from_the_config():
     for name, weight in weights.items():
         kind = name.split("_")[0]
         assert weight == {"recons": 1.0, "kl": 0.5, "latent": 0.25}[kind]
+
+
+def test_a_term_can_have_a_weight_of_its_own():
+    config = config_of(
+        **{"losses.weights.kl_text": 0.0, "losses.weights.recons_text2rfeats": 0.1}
+    )
+    own = {"kl_text": 0.0, "recons_text2rfeats": 0.1}
+    assert losses.weights(config) == losses.weights(config_of()) | own

@@ -9,6 +9,7 @@ import pytest
 
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.losses import temos as losses
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.text_encoder import text_bias
 from tests.models.checks import (
@@ -172,3 +173,32 @@ def test_config_errors_name_the_field():
         config.model.num_head = 6
     with pytest.raises(InputError, match="num_head"):
         build(config)
+
+
+@pytest.mark.slow
+def test_texts_without_a_loss_are_not_decoded_in_training(variables, batch, noise):
+    config = config_of()
+    config.losses.weights.recons_text2rfeats = 0.0
+    silent, model = build(config), build(config_of())
+    whole = model.apply(variables, batch, noise)
+    in_validation = silent.apply(variables, batch, noise)
+    assert_close(in_validation.features_text, whole.features_text)
+
+    def loss(params, model):
+        outputs = model.apply(
+            {"params": params},
+            batch,
+            noise,
+            deterministic=False,
+            rngs={"dropout": jax.random.key(3)},
+        )
+        terms = losses.terms(outputs, batch, config)
+        weights = losses.weights(config)
+        return sum(weights[n] * total / count for n, (total, count) in terms.items())
+
+    # Without dropout, so that both draw nothing.
+    config.model.dropout = 0.0
+    silent, model = build(config), build(config_of(dropout=0.0))
+    ours = jax.grad(loss)(variables["params"], silent)
+    theirs = jax.grad(loss)(variables["params"], model)
+    jax.tree.map(assert_close, ours, theirs)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.corpus import build_synthetic_store, write_corpus
 from actiongpt_jax.synthetic.phrases import (
     held_out_phrases,
@@ -99,6 +100,47 @@ def test_held_out_phrases_do_not_change_the_training_split(tmp_path, monkeypatch
         for name in ("all", "fewer")
     )
     assert one == two
+
+
+def test_combined_sequences_are_added_to_training_only(tmp_path):
+    for name, combined in (("plain", 0), ("more", 12)):
+        write_corpus(tmp_path / name, 6, seed=0, num_combined=combined)
+    plain, more = tmp_path / "plain", tmp_path / "more"
+    for path in files_of(plain / "amass"):
+        again = more / path.relative_to(plain)
+        assert path.read_bytes() == again.read_bytes(), path
+    assert len(files_of(more / "amass")) == 6 + 12
+    val = "babel/val.json"
+    assert (plain / val).read_bytes() == (more / val).read_bytes()
+    before, after = annotations(plain, "train"), annotations(more, "train")
+    assert {sid: after[sid] for sid in before} == before
+    # Every phrase is described, and none is held out.
+    described = read_descriptions(more / "descriptions.jsonl")
+    added = phrases_of(after) - phrases_of(before)
+    assert len(added) > 12
+    assert all(phrase in described for phrase in added)
+    assert not phrases_of(after) & set(held_out_phrases())
+
+
+def test_combinations_have_no_moves_that_are_held_out_together():
+    def acts(phrase):
+        return {part for part in phrase.parts if part[0] != "stand"}
+
+    def swapped(parts):
+        return {(name, {0: 1, 1: 0}.get(side)) for name, side in parts}
+
+    seen = [p for p in load_phrases() if not p.held_out]
+    trained = {part for p in seen for part in p.parts}
+    combined = draw_combinations()
+    assert combined == draw_combinations()
+    assert len(combined) > 500
+    for phrase in combined:
+        assert set(phrase.parts) <= trained
+        assert phrase.text not in {p.text for p in load_phrases()}
+    for held_out in (p for p in load_phrases() if p.held_out):
+        for parts in (acts(held_out), swapped(acts(held_out))):
+            if parts not in [acts(p) for p in seen]:
+                assert not any(parts <= acts(p) for p in combined), held_out
 
 
 def test_files_have_the_amass_layout(corpus):

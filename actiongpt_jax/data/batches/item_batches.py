@@ -46,7 +46,8 @@ class ItemBatches(Generic[Item]):
             items: the items, in the order of the plan.
             embeddings: embedding store with the texts of the items.
             plan: assigns items to batches.
-            source: which texts to use, 'descriptions' or 'phrase'.
+            source: which texts to use, 'descriptions', 'phrase' or, for batches with
+                tokens, 'mixed'; see `config.text.source`.
             process_index: p; this process of P loads rows [p B / P, (p + 1) B / P).
             process_count: P, number of processes.
 

@@ -54,7 +54,10 @@ class PairBatches(TokenBatches[Pair]):
         for i, frames in enumerate(shape):
             raw[f"frame_mask_{i}"] = np.arange(frames) < lengths[:, i, None]
             raw[f"tokens_{i}"], raw[f"token_lengths_{i}"] = self.load_text(
-                [self.items[item].phrases[i] if item >= 0 else None for item in items]
+                [self.items[item].phrases[i] if item >= 0 else None for item in items],
+                items,
+                epoch,
+                action=i,
             )
         return raw
 

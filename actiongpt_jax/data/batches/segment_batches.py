@@ -34,7 +34,7 @@ from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer, fit_normalizer
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.shapes import round_up
-from actiongpt_jax.text.embeddings.store import EmbeddingStore
+from actiongpt_jax.text.embeddings.store import SOURCES, EmbeddingStore
 
 # Tensor cores work best with multiples of 8; on a CPU the cost is not measurable.
 _TOKEN_MULTIPLE = 8
@@ -48,7 +48,9 @@ def padded_tokens(embeddings: EmbeddingStore, texts: Iterable[str], source: str)
     Raises:
         InputError: if the store lacks one of the phrases.
     """
-    longest = embeddings.max_tokens(sorted(set(texts)), source)
+    sources = SOURCES if source == "mixed" else (source,)
+    names = sorted(set(texts))
+    longest = max(embeddings.max_tokens(names, source) for source in sources)
     return round_up(max(longest, 1), _TOKEN_MULTIPLE)
 
 
@@ -69,6 +71,8 @@ class TokenBatches(ItemBatches[TextItem]):
         embeddings: EmbeddingStore,
         plan: Plan,
         *,
+        draw: str = "all",
+        seed: int | None = None,
         num_tokens: int | None = None,
         **options: Any,
     ):
@@ -79,13 +83,17 @@ class TokenBatches(ItemBatches[TextItem]):
             items: segments or pairs, in the order of the plan.
             embeddings: embedding store with the phrases' tokens.
             plan: plan made from the items' lengths.
+            draw: 'all' for the descriptions of a phrase joined, 'one' for a single one.
+            seed: seed of the texts, which are drawn again in each epoch; None takes the
+                first description, and not the bare phrase.
             num_tokens: N; None takes that of the longest phrase, rounded up to a
                 multiple of 8.
             options: source, process_index and process_count; see `ItemBatches`.
 
         Raises:
             InputError: if the plan does not match the items, a phrase is missing or
-                longer than `num_tokens`, or the batch size is not a multiple of the
+                longer than `num_tokens`, a single description is missing with 'one',
+                or the batch size is not a multiple of the
                 process count.
         """
         self.frames = np.array([item.end - item.start for item in items])
@@ -98,6 +106,10 @@ class TokenBatches(ItemBatches[TextItem]):
                 "frames of each item, and for pairs those of both actions"
             )
         super().__init__(store, items, embeddings, plan, **options)
+        self._draw, self._seed = draw, seed
+        if draw == "one" and self._source != "phrase":
+            for phrase in phrases(items):
+                embeddings.tokens(phrase, index=0)
         needed = padded_tokens(embeddings, phrases(items), self._source)
         if num_tokens is not None and num_tokens < needed:
             raise InputError(
@@ -113,9 +125,19 @@ class TokenBatches(ItemBatches[TextItem]):
         return self.read_motion(self._starts[items], lengths, frames)
 
     def load_text(
-        self, row_phrases: Sequence[str | None]
+        self,
+        row_phrases: Sequence[str | None],
+        items: np.ndarray,
+        epoch: int,
+        action: int = 0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Reads the tokens of each row's phrase; None = filler row.
+
+        Args:
+            row_phrases: B phrases.
+            items: (B,) items of the phrases.
+            epoch: number of the epoch; texts that are drawn depend on it.
+            action: number of the phrase within its item.
 
         Returns:
             (B, N, E) float16 tokens, padded with 0, and (B,) int32 number of real
@@ -126,11 +148,23 @@ class TokenBatches(ItemBatches[TextItem]):
         lengths = np.zeros(len(row_phrases), np.int32)
         for row, phrase in enumerate(row_phrases):
             if phrase is not None:
-                real = self._embeddings.tokens(phrase, self._source)
+                real = self._tokens(phrase, (epoch, int(items[row]), action))
                 lengths[row] = len(real)
                 tokens[row, : len(real)] = real
             tokens[row, lengths[row] :] = 0
         return tokens, lengths
+
+    def _tokens(self, phrase: str, key: tuple[int, ...]) -> np.ndarray:
+        """Reads the text of a phrase that the seed and a key draw."""
+        rng = None if self._seed is None else np.random.default_rng([self._seed, *key])
+        source, index = self._source, None
+        if source == "mixed":
+            bare = rng is not None and rng.random() < 0.5
+            source = "phrase" if bare else "descriptions"
+        if source == "descriptions" and self._draw == "one":
+            stored = self._embeddings.singles(phrase)
+            index = 0 if rng is None else int(rng.integers(stored))
+        return self._embeddings.tokens(phrase, source, index)
 
 
 class SegmentBatches(TokenBatches[Segment]):
@@ -142,7 +176,9 @@ class SegmentBatches(TokenBatches[Segment]):
 
     def _load(self, items: np.ndarray, shape: int, epoch: int) -> dict[str, np.ndarray]:
         tokens, token_lengths = self.load_text(
-            [self.items[item].phrase if item >= 0 else None for item in items]
+            [self.items[item].phrase if item >= 0 else None for item in items],
+            items,
+            epoch,
         )
         return {
             **self.load_motion(items, shape),

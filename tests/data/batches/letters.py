@@ -38,8 +38,8 @@ class Letters(PretrainedEncoder):
         return TextFeatures(tokens, tokens[:, 0] if self._pooled else None)
 
 
-def embed_letters(out, texts, k=1, pooled=False):
+def embed_letters(out, texts, k=1, pooled=False, each=False):
     """Returns an embedding store of `texts`, phrase -> list of texts."""
-    settings = Settings(k=k, aggregation="masked_mean")
+    settings = Settings(k=k, aggregation="masked_mean", each=each)
     build_embedding_store(out, texts, Letters(pooled), settings)
     return open_embeddings(out)

@@ -51,7 +51,10 @@ def make_batches(
 ):
     segments = make_segments(store, lengths)
     plan = BatchPlan(np.array(lengths), batch_size, seed, max_shapes)
-    return SegmentBatches(store, segments, embeddings, plan, **options), segments
+    return (
+        SegmentBatches(store, segments, embeddings, plan, seed=seed, **options),
+        segments,
+    )
 
 
 # Only two distinct lengths, because each takes a compilation.
@@ -229,6 +232,81 @@ def test_fit_features_is_the_same_for_every_seed_and_process(store, embeddings):
     second = fit_features(other)
     np.testing.assert_array_equal(first.mean, second.mean)
     np.testing.assert_array_equal(first.std, second.std)
+
+
+@pytest.fixture(scope="module")
+def many_texts(tmp_path_factory):
+    """Returns texts {phrase: three descriptions} and their store, made with --each."""
+    texts = {name: [f"{i} {name}" for i in range(3)] for name in PHRASES}
+    folder = tmp_path_factory.mktemp("many") / "letters"
+    return texts, embed_letters(folder, texts, k=3, each=True)
+
+
+def drawn_texts(batches, many_texts, steps):
+    """Returns (item, text number) of every row; -1 is the bare phrase, 9 the mean."""
+    texts, embeddings = many_texts
+    rows = []
+    for step in steps:
+        raw = batches.load(step)
+        for item, tokens, n in zip(
+            raw["item"], raw["tokens"], raw["token_lengths"], strict=True
+        ):
+            if item < 0:
+                continue
+            phrase = batches.items[item].phrase
+            known = {i: embeddings.tokens(phrase, index=i) for i in range(3)}
+            known |= {-1: embeddings.tokens(phrase, "phrase")}
+            known |= {9: embeddings.tokens(phrase)}
+            rows += [
+                (int(item), number)
+                for number, real in known.items()
+                if np.array_equal(tokens[:n], real)
+            ]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("source", "draw", "expected"),
+    [
+        ("descriptions", "all", {9}),
+        ("descriptions", "one", {0, 1, 2}),
+        ("mixed", "all", {-1, 9}),
+        ("mixed", "one", {-1, 0, 1, 2}),
+        ("phrase", "one", {-1}),
+    ],
+)
+def test_texts_are_drawn_again_in_each_epoch(store, many_texts, source, draw, expected):
+    options = {"source": source, "draw": draw}
+    batches, _ = make_batches(store, many_texts[1], LENGTHS, **options, seed=3)
+    epoch = batches.plan.batches_per_epoch
+    epochs = [
+        drawn_texts(batches, many_texts, range(i * epoch, (i + 1) * epoch))
+        for i in range(8)
+    ]
+    assert all(len(rows) == len(LENGTHS) for rows in epochs)
+    assert {number for rows in epochs for _, number in rows} == expected
+    if len(expected) > 1:
+        assert len({tuple(sorted(rows)) for rows in epochs}) > 1
+    # A run that continues in the middle draws what it would have drawn.
+    again, _ = make_batches(store, many_texts[1], LENGTHS, **options, seed=3)
+    steps = range(2 * epoch, 3 * epoch)
+    assert drawn_texts(again, many_texts, steps) == epochs[2]
+
+
+@pytest.mark.parametrize(("draw", "expected"), [("all", 9), ("one", 0)])
+def test_validation_reads_the_same_text_every_time(store, many_texts, draw, expected):
+    segments = make_segments(store, LENGTHS)
+    plan = BatchPlan(np.array(LENGTHS), 4, 0, 8, shuffle=False)
+    batches = SegmentBatches(
+        store, segments, many_texts[1], plan, source="mixed", draw=draw
+    )
+    rows = drawn_texts(batches, many_texts, range(2 * plan.batches_per_epoch))
+    assert {number for _, number in rows} == {expected}
+
+
+def test_drawing_one_description_needs_single_ones(store, embeddings):
+    with pytest.raises(InputError, match="--each"):
+        make_batches(store, embeddings, LENGTHS, draw="one")
 
 
 def test_bad_input_raises_before_any_step(store, embeddings):
