@@ -13,7 +13,7 @@ import numpy as np
 from actiongpt_jax.synthetic.moves_arms import ARM_MOVES
 from actiongpt_jax.synthetic.moves_gaits import GAITS
 from actiongpt_jax.synthetic.moves_legs import LEG_MOVES
-from actiongpt_jax.synthetic.phrases import Phrase, load_phrases
+from actiongpt_jax.synthetic.phrases import Phrase, load_phrases, phrases_to_judge
 
 Part = tuple[str, int | None]
 
@@ -61,7 +61,7 @@ def draw_combinations() -> list[Phrase]:
     """
     rng = np.random.default_rng(0)
     kinds: dict[tuple[bool, int], list[Phrase]] = {}
-    for phrase in combinations(phrase for phrase in load_phrases() if phrase.held_out):
+    for phrase in combinations(p for p in phrases_to_judge() if p.held_out):
         kinds.setdefault((STAND in phrase.parts, len(phrase.parts)), []).append(phrase)
     return [
         phrases[i]

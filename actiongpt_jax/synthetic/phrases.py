@@ -1,12 +1,15 @@
-"""Reads and checks the phrases of the built-in corpus, `phrases.toml`."""
+"""Reads and checks the phrases of the built-in corpus, and its new compositions."""
 
 import dataclasses
 import functools
+from typing import Literal
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.synthetic.words import load_words, parse_toml, read_packaged
 
 SIDES = ("left", "right")
+Kind = Literal["seen", "mirrored", "composition", "opaque"]
+KINDS: tuple[Kind, ...] = ("seen", "mirrored", "composition", "opaque")
 FIELDS = {
     "moves": (str, "names"),
     "seconds": ((int, float), "two numbers"),
@@ -57,11 +60,24 @@ def load_phrases() -> tuple[Phrase, ...]:
     return parse_phrases(read_packaged("phrases.toml"))
 
 
-def parse_phrases(text: str) -> tuple[Phrase, ...]:
+@functools.cache
+def load_compositions() -> tuple[Phrase, ...]:
+    """Reads new combinations of trained moves, in the order of `compositions.toml`.
+
+    They are in no split of the corpus.
+
+    Raises:
+        InputError: as in `parse_phrases`.
+    """
+    return parse_phrases(read_packaged("compositions.toml"), "compositions.toml")
+
+
+def parse_phrases(text: str, file: str = "phrases.toml") -> tuple[Phrase, ...]:
     """Parses and checks a table of phrases.
 
     Args:
         text: TOML like `phrases.toml`, whose head explains the fields.
+        file: name of the file, for error messages.
 
     Returns:
         The phrases in the order of the table.
@@ -71,12 +87,13 @@ def parse_phrases(text: str) -> tuple[Phrase, ...]:
             range; or if a move has no words, or lacks the side that its words need. The
             message names the phrase.
     """
-    rows = parse_toml(text, "phrases.toml")
-    return tuple(_phrase(name, row) for name, row in rows.items())
+    rows = parse_toml(text, file)
+    return tuple(
+        _phrase(name, row, f"{name!r} in {file}") for name, row in rows.items()
+    )
 
 
-def _phrase(text, row):
-    where = f"{text!r} in phrases.toml"
+def _phrase(text, row, where):
     if unknown := set(row) - {*FIELDS, "held_out"}:
         raise InputError(f"{where} has unknown fields: {', '.join(sorted(unknown))}")
     for field, (kind, plural) in FIELDS.items():
@@ -137,6 +154,35 @@ def opaque_phrases() -> tuple[str, ...]:
         for word in _words(phrase.text)
     }
     return tuple(text for text in held_out_phrases() if not _words(text) <= trained)
+
+
+@functools.cache
+def phrases_to_judge() -> tuple[Phrase, ...]:
+    """Returns all phrases that a model is judged by: the corpus's, then the new ones.
+
+    The new ones, of `compositions.toml`, are in no split of the corpus.
+    """
+    return load_phrases() + load_compositions()
+
+
+def kind_of(phrase: Phrase) -> Kind:
+    """Says how a phrase relates to those of the training split.
+
+    Returns:
+        'seen' for a phrase of the training split; 'opaque' for a held-out phrase with a
+        word that no training phrase has; 'mirrored' for one whose mirror image is a
+        training phrase's motion; 'composition' for the others, which no mirror image of
+        a training phrase yields.
+    """
+    if not phrase.held_out:
+        return "seen"
+    if phrase.text in opaque_phrases():
+        return "opaque"
+    trained = {frozenset(p.parts) for p in load_phrases() if not p.held_out}
+    mirrored = frozenset(
+        (name, None if side is None else 1 - side) for name, side in phrase.parts
+    )
+    return "mirrored" if mirrored in trained else "composition"
 
 
 def _words(text):
