@@ -49,7 +49,9 @@ _CHOICES = {
     "train.dtype": ("float32", "bfloat16"),
     "train.schedule": ("constant", "cosine"),
 }
-# The terms of TEMOS's loss, which TEACH has for each action of a pair.
+# The terms of TEMOS's loss, which TEACH has for each action of a pair. The last, the
+# distance of velocities (changes of the features from frame to frame), is not published
+# and left out unless it has a weight.
 TEMOS_TERMS = (
     "recons_rfeats2rfeats",
     "recons_text2rfeats",
@@ -58,6 +60,7 @@ TEMOS_TERMS = (
     "kl_text",
     "kl_motion",
     "latent_manifold",
+    "velocity",
 )
 _POSITIVE = (
     "data.clip_frames",

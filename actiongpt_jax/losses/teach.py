@@ -25,30 +25,30 @@ def terms(
         outputs: outputs of `models.Teach`.
         batch: for i in 0, 1: features_i (B, T_i, F), frame_mask_i (B, T_i); the
             second motion includes the transition before it.
-        config: not used; the losses of all models share one signature.
+        config: the config of the run; see `temos.action_terms`.
 
     Returns:
         name -> (sum, count); names end in _0 and _1.
     """
     all_terms = {}
     for i in (0, 1):
-        target, frame_mask = batch[f"features_{i}"], batch[f"frame_mask_{i}"]
-        item_mask = frame_mask.any(-1)
-
-        def reconstruction(
-            features: jax.Array,
-            target: jax.Array = target,
-            frame_mask: jax.Array = frame_mask,
-            item_mask: jax.Array = item_mask,
-        ) -> Term:
-            values = jnp.where(frame_mask[..., None], smooth_l1(features, target), 0.0)
-            entries = jnp.maximum(frame_mask.sum(-1), 1) * target.shape[-1]
-            means = values.sum((1, 2), dtype=jnp.float32) / entries
-            return means.sum(), item_mask.sum().astype(jnp.float32)
-
-        action = temos.seven_terms(outputs.action(i), item_mask, reconstruction)
+        action = temos.action_terms(
+            outputs.action(i),
+            batch[f"features_{i}"],
+            batch[f"frame_mask_{i}"],
+            _distance,
+            config,
+        )
         all_terms |= {f"{name}_{i}": term for name, term in action.items()}
     return all_terms
+
+
+def _distance(features: jax.Array, target: jax.Array, mask: jax.Array) -> Term:
+    """Averages a distance over the real frames of each item, then over items."""
+    values = jnp.where(mask[..., None], smooth_l1(features, target), 0.0)
+    entries = jnp.maximum(mask.sum(-1), 1) * target.shape[-1]
+    means = values.sum((1, 2), dtype=jnp.float32) / entries
+    return means.sum(), mask.any(-1).sum().astype(jnp.float32)
 
 
 def weights(config: Config) -> dict[str, float]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
-from actiongpt_jax.config_fields import Config, lookup
+from actiongpt_jax.config_fields import TEMOS_TERMS, Config, lookup
 from actiongpt_jax.losses.terms import Term, kl_divergence, masked_term, smooth_l1
 from actiongpt_jax.models.temos import TemosOutputs
 from actiongpt_jax.structs import Gaussian
@@ -35,31 +35,37 @@ def terms(
     target, frame_mask = batch["features"], batch["frame_mask"]
     item_mask = frame_mask.any(-1)
 
-    def reconstruction(features: jax.Array) -> Term:
-        total, count = masked_term(smooth_l1(features, target), frame_mask)
+    def distance(features: jax.Array, target: jax.Array, mask: jax.Array) -> Term:
+        total, count = masked_term(smooth_l1(features, target), mask)
         if config.losses.recons_mean == "padded":
             longest = batch.get("longest", frame_mask.sum(-1).max())
             count = (item_mask.sum() * longest * target.shape[-1]).astype(jnp.float32)
         return total, count
 
-    return seven_terms(outputs, item_mask, reconstruction)
+    return action_terms(outputs, target, frame_mask, distance, config)
 
 
-def seven_terms(
+def action_terms(
     outputs: TemosOutputs,
-    item_mask: Bool[Array, " b"],
-    reconstruction: Callable[[jax.Array], Term],
+    target: Float[Array, "b t f"],
+    frame_mask: Bool[Array, "b t"],
+    distance: Callable[[jax.Array, jax.Array, jax.Array], Term],
+    config: Config,
 ) -> dict[str, Term]:
-    """Computes the seven terms of one action.
+    """Computes the seven terms of one action, and that of velocities if it is on.
 
     Args:
         outputs: outputs of `models.Temos`.
-        item_mask: (B,) False = filler item.
-        reconstruction: function from (B, T, F) decoded features to their term.
+        target: (B, T, F) features of the real motions.
+        frame_mask: (B, T) True = real frame; an item without any is a filler.
+        distance: function from (B, T, F) features, targets and their (B, T) mask to the
+            term of their distance.
+        config: `config.losses.weights.velocity` is not None to compare velocities, too.
 
     Returns:
         name -> (sum, count).
     """
+    item_mask = frame_mask.any(-1)
     standard = Gaussian(
         jnp.zeros_like(outputs.text.mu), jnp.zeros_like(outputs.text.mu)
     )
@@ -68,7 +74,7 @@ def seven_terms(
         return masked_term(kl_divergence(q, p), item_mask)
 
     terms = {
-        "recons_rfeats2rfeats": reconstruction(outputs.features_motion),
+        "recons_rfeats2rfeats": distance(outputs.features_motion, target, frame_mask),
         "kl_text2motion": divergence(outputs.text, outputs.motion),
         "kl_motion2text": divergence(outputs.motion, outputs.text),
         "kl_text": divergence(outputs.text, standard),
@@ -78,7 +84,15 @@ def seven_terms(
         ),
     }
     if outputs.features_text is not None:
-        terms["recons_text2rfeats"] = reconstruction(outputs.features_text)
+        terms["recons_text2rfeats"] = distance(
+            outputs.features_text, target, frame_mask
+        )
+    if lookup(config, "losses.weights.velocity", None) is not None:
+        terms["velocity"] = distance(
+            jnp.diff(outputs.features_motion, axis=1),
+            jnp.diff(target, axis=1),
+            frame_mask[:, 1:],
+        )
     return terms
 
 
@@ -98,8 +112,5 @@ def weights(config: Config) -> dict[str, float]:
         "kl_motion": losses.lmd_kl,
         "latent_manifold": losses.lmd_latent,
     }
-    own = {name: lookup(config, f"losses.weights.{name}", None) for name in published}
-    return {
-        name: weight if own[name] is None else own[name]
-        for name, weight in published.items()
-    }
+    own = {name: lookup(config, f"losses.weights.{name}", None) for name in TEMOS_TERMS}
+    return published | {n: weight for n, weight in own.items() if weight is not None}

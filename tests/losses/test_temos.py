@@ -127,3 +127,18 @@ def test_a_term_can_have_a_weight_of_its_own():
     )
     own = {"kl_text": 0.0, "recons_text2rfeats": 0.1}
     assert losses.weights(config) == losses.weights(config_of()) | own
+
+
+def test_velocities_are_compared_where_two_frames_are_real(case):
+    outputs, batch = case
+    config = config_of(**{"losses.weights.velocity": 10.0})
+    terms = losses.terms(outputs, batch, config)
+    assert terms.keys() == losses.weights(config).keys()
+    total, count = terms["velocity"]
+    made, real = np.asarray(outputs.features_motion), np.asarray(batch["features"])
+    changes = [
+        huber(np.diff(made[i, :n], axis=0), np.diff(real[i, :n], axis=0))
+        for i, n in enumerate(LENGTHS)
+    ]
+    assert count == (LENGTHS - 1).sum() * NFEATS
+    np.testing.assert_allclose(total, sum(c.sum() for c in changes), rtol=1e-5)
