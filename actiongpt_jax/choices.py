@@ -28,6 +28,8 @@ NUM_FRAMES, CLIP_FRAMES = 60, 100
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 # Baselines that an evaluation can compare the model with.
 BASELINES = ("mean_pose", "random_clip")
+# Whether an evaluation judges what motions show in addition to its other figures.
+SEMANTIC = ("also", "only")
 
 # How the embeddings of k descriptions are aggregated; the first is the default.
 AGGREGATIONS = ("masked_mean", "reference_mean", "concat")

@@ -13,7 +13,7 @@ after an interruption, it continues from there.
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import BASELINES, PROTOCOLS
+from actiongpt_jax.choices import BASELINES, PROTOCOLS, SEMANTIC
 
 
 def make_parser() -> cli.Parser:
@@ -21,6 +21,7 @@ def make_parser() -> cli.Parser:
     parser = cli.command_parser("evaluate", __doc__)
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
+    parser.set_defaults(samples=None)
     add = parser.add_argument
     add("--data", help="motion store (default: the one used in training)")
     add("--split", default="val", help="split of the store: train, val or test")
@@ -40,6 +41,14 @@ def make_parser() -> cli.Parser:
         "--baselines",
         action="store_true",
         help=f"also measure {' and '.join(BASELINES)}",
+    )
+    add(
+        "--semantic",
+        nargs="?",
+        const=SEMANTIC[0],
+        choices=SEMANTIC,
+        help="judge whether motions do what the built-in corpus's phrases say, by 8 "
+        "samples of each unless --samples is given; only: measure nothing else",
     )
     add("--out", help="JSON file (default: one in the workdir's folder evaluation/)")
     return parser

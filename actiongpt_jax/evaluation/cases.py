@@ -1,10 +1,13 @@
 """The cases of an evaluation, and the sources of motions: a model or a baseline."""
 
 import dataclasses
+import sys
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from actiongpt_jax.choices import Align
 from actiongpt_jax.config_fields import Config
@@ -230,6 +233,23 @@ def mean_pose(store: MotionStore, training_cases: Sequence[Case]) -> Source:
         return np.tile(pose, (frames, 1, 1)), place
 
     return lambda cases: [[one(case.frames)] for case in cases]
+
+
+def quiet(source: Source) -> Source:
+    """Makes a source print each of its warnings on stderr once."""
+    printed = set()
+
+    def printing(cases: Sequence[Case]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            motions = source(cases)
+        for warning in caught:
+            if (message := str(warning.message)) not in printed:
+                printed.add(message)
+                tqdm.write(f"warning: {message}", file=sys.stderr)
+        return motions
+
+    return printing
 
 
 def seed_of(seed: int, key: str) -> int:

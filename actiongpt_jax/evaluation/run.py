@@ -3,20 +3,16 @@
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import pathlib
-import sys
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from actiongpt_jax.choices import WINDOW, Align, Protocol
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation import semantic
 from actiongpt_jax.evaluation.cases import (
     Case,
     Sampling,
@@ -24,12 +20,14 @@ from actiongpt_jax.evaluation.cases import (
     from_model,
     list_cases,
     mean_pose,
+    quiet,
     random_clips,
 )
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.multimodality import multimodalities
+from actiongpt_jax.evaluation.options import Options
 from actiongpt_jax.evaluation.summary import summarise
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.files.atomic import write_json
@@ -40,69 +38,6 @@ from actiongpt_jax.inference.trained import Trained, load_model
 from actiongpt_jax.nn.parameters import parameter_hash
 
 _FOLDER = "evaluation"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What is evaluated and how.
-
-    Attributes:
-        workdir: folder of the model's training run.
-        checkpoint: 'latest', 'best' or the number of a step.
-        data: motion store; None takes the one used in training.
-        split: split of the store, 'train', 'val' or 'test'.
-        limit: number of motions, drawn from the split; None takes all.
-        samples: number of generated motions per text.
-        protocol: 'paper' or 'reference'; see `metrics.ape_ave`.
-        body: SMPL or SMPL-H model file, for the heels of the 'reference' protocol.
-        evaluator: workdir of a retrieval evaluator, trained with configs/evaluator.py;
-            None measures no agreement between texts and motions.
-        multimodality: number of texts for which ten motions each are generated and
-            compared; 0 leaves this out. Needs `evaluator`.
-        baselines: whether to evaluate `choices.BASELINES` too.
-        series: how the actions of a pair are combined; see `generate_motions`.
-        align: how an action is joined to the previous one; see `generate_motions`.
-        window: length of the slerp transition between actions, in frames.
-        diverse: source of variation between samples; see `generate_motions`.
-        fact: factor on the latent's deviation from its mean.
-        seed: seed of all random numbers, from 0 to 2^32 - 1.
-        embeddings: embedding store; None takes the one used in training.
-        descriptions: file or folder of descriptions, embedded when needed.
-
-    Raises:
-        InputError: for a number out of its range.
-    """
-
-    workdir: str
-    checkpoint: str | int = "latest"
-    data: str | None = None
-    split: str = "val"
-    limit: int | None = None
-    samples: int = 1
-    protocol: Protocol = "paper"
-    body: str | None = None
-    evaluator: str | None = None
-    multimodality: int = 20
-    baselines: bool = False
-    series: str | None = None
-    align: Align = "full"
-    window: int = WINDOW
-    diverse: str | None = None
-    fact: float = 1.0
-    seed: int = 0
-    embeddings: str | None = None
-    descriptions: str | None = None
-
-    def __post_init__(self):
-        """Checks the numbers."""
-        for name, least in (("samples", 1), ("limit", 1), ("multimodality", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"--{name} must be {least} or more, got {value}")
-        if not math.isfinite(self.fact):
-            raise InputError(f"--fact must be finite, got {self.fact}")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"--seed must be from 0 to 2^32 - 1, got {self.seed}")
 
 
 def evaluate_model(
@@ -139,8 +74,14 @@ def evaluate_model(
     settings = run.options
     result: dict[str, Any] = {**run.header, "notes": run.notes}
 
+    # Judge whether motions do what the phrases say.
+    if settings.semantic:
+        result["semantic"] = run.judge()
+    if settings.semantic == "only":
+        return run.written(result, out)
+
     # Measure what the model generates.
-    result |= run.evaluate("model", run.model_source(), settings.samples)
+    result |= run.evaluate("model", run.model_source(), settings.samples or 1)
 
     # Measure the baselines, which are made from the training split.
     if settings.baselines:
@@ -169,10 +110,7 @@ def evaluate_model(
             settings.seed,
         )
 
-    # Write the figures.
-    path = pathlib.Path(out or run.folder / f"{run.name}.json")
-    write_json(path, _json(result))
-    return {**result, "path": str(path)}
+    return run.written(result, out)
 
 
 class _Run:
@@ -217,9 +155,12 @@ class _Run:
 
     def model_source(self) -> Source:
         """Returns the function that generates motions with the model."""
+        return from_model(self.trained, self.embedder, self._sampling())
+
+    def _sampling(self) -> Sampling:
         options = self.options
-        how = Sampling(
-            options.samples,
+        return Sampling(
+            options.samples or 1,
             options.diverse,
             options.fact,
             options.seed,
@@ -227,7 +168,33 @@ class _Run:
             options.align,
             options.window,
         )
-        return from_model(self.trained, self.embedder, how)
+
+    def judge(self) -> dict[str, Any]:
+        """Judges motions of the built-in phrases, from where an earlier call ended."""
+        how = self._sampling()
+        how = dataclasses.replace(how, samples=self.options.samples or semantic.SAMPLES)
+        embedder = self.embedder
+        if self.options.descriptions is None:
+            texts = semantic.missing_texts(embedder)
+            embedder = PhraseEmbedder(
+                self.trained.config, self.options.embeddings, texts
+            )
+        return semantic.judge_model(
+            self.trained,
+            embedder,
+            self.store,
+            self.options.split,
+            how,
+            self.journal(f"semantic-{how.samples}"),
+        )
+
+    def written(
+        self, result: dict[str, Any], out: str | os.PathLike | None
+    ) -> dict[str, Any]:
+        """Writes the figures into a JSON file; returns them with its path."""
+        path = pathlib.Path(out or self.folder / f"{self.name}.json")
+        write_json(path, _json(result))
+        return {**result, "path": str(path)}
 
     def evaluate(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
         """Measures a source's motions, from where an earlier call stopped."""
@@ -237,7 +204,7 @@ class _Run:
             measure_cases(
                 self.cases,
                 self.store,
-                _quiet(source),
+                quiet(source),
                 journal,
                 self.options.protocol,
                 self.body,
@@ -271,6 +238,7 @@ class _Run:
         for name in ("workdir", "checkpoint", "evaluator", "baselines", "body"):
             options.pop(name)
         options.pop("multimodality")
+        options.pop("semantic")
         evaluator = None
         if self.evaluator is not None:
             text = self.evaluator.config.text
@@ -281,6 +249,7 @@ class _Run:
             }
         return {
             **options,
+            "samples": self.options.samples or 1,
             "data": str(self.store.path),
             "series": self.mode,
             "model": trained.config.model.name,
@@ -321,23 +290,6 @@ def _draw(cases: list[Case], options: Options) -> list[Case]:
         return cases
     rng = np.random.default_rng(options.seed)
     return [cases[i] for i in sorted(rng.permutation(len(cases))[: options.limit])]
-
-
-def _quiet(source: Source) -> Source:
-    """Makes a source print each of its warnings on stderr once."""
-    printed = set()
-
-    def quiet(cases: Sequence[Case]):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            motions = source(cases)
-        for warning in caught:
-            if (message := str(warning.message)) not in printed:
-                printed.add(message)
-                tqdm.write(f"warning: {message}", file=sys.stderr)
-        return motions
-
-    return quiet
 
 
 def _json(tree: Any) -> Any:

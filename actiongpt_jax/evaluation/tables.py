@@ -26,6 +26,13 @@ _PHYSICAL = {
 
 def readable(result: Mapping[str, Any]) -> str:
     """Lays a result of `evaluation.run.evaluate_model` out as tables."""
+    parts = _figures(result) if "ape_ave" in result else []
+    if "semantic" in result:
+        parts += [""] * bool(parts) + _semantic(result)
+    return "\n".join(parts)
+
+
+def _figures(result: Mapping[str, Any]) -> list[str]:
     baselines = result.get("baselines", {})
     many = result["samples"] > 1
     errors = {
@@ -48,7 +55,7 @@ def readable(result: Mapping[str, Any]) -> str:
     ]
     if "retrieval" in result:
         parts += ["", *_retrieval(result, baselines)]
-    return "\n".join(parts)
+    return parts
 
 
 def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
@@ -169,6 +176,46 @@ def _retrieval(
                 f"texts, evaluator {result['evaluator']['hash']}"
             )
     return lines
+
+
+def _semantic(result: Mapping[str, Any]) -> list[str]:
+    figures = result["semantic"]
+    kinds = {
+        kind: _percent(row)
+        for kind, row in figures["by_kind"].items()
+        if row["phrases"]
+    }
+    if "series" in figures:
+        kinds["seen, in series"] = _percent({"satisfied": figures["series"]["actions"]})
+    gaits = {
+        text: {
+            f"{name} {side}": row[side][name.split()[0]] * factor
+            for name, factor in (("stride m", 1.0), ("skating %", 100.0))
+            for side in ("generated", "real")
+        }
+        for text, row in figures["gaits"].items()
+    }
+    parts = [
+        f"does it do what it says? {result['model']} at step {result['step']}, "
+        f"{figures['samples']} samples per phrase and length, next to real motion of "
+        f"{result['split']} and copies of the training motion with the nearest text "
+        "(% of motions; +- half a 95 % interval over phrases)",
+        table(kinds, digits=0),
+    ]
+    if gaits:
+        parts += ["", table(gaits, digits=2)]
+    phrases = {text: _percent(row) for text, row in figures["by_phrase"].items()}
+    return [*parts, "", table(phrases, digits=0)]
+
+
+def _percent(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row whose shares, and intervals of shares, are in per cent."""
+    return {
+        name.replace("_", " "): value
+        if value is None or isinstance(value, int | str)
+        else (100 * np.array(value)).tolist()
+        for name, value in row.items()
+    }
 
 
 def _fit(figures: Mapping[str, Any]) -> dict[str, Any]:

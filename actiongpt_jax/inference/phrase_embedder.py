@@ -71,6 +71,18 @@ class PhraseEmbedder:
             self._text.encoder = self._store.encoder
         self._described = read_descriptions(descriptions) if descriptions else None
 
+    def describes(self, phrase: str) -> bool:
+        """Says whether the model's texts of a phrase are known.
+
+        They are for a model that reads phrases only, and else if descriptions of the
+        phrase were given or are in the embedding store.
+        """
+        if self._text.source == "phrase":
+            return True
+        given = self._described is not None and phrase in self._described
+        stored = self._store is not None and self._store.has(phrase, "descriptions")
+        return given or stored
+
     def tokens(self, phrase: str) -> np.ndarray:
         """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
         # A model that reads both kinds of text gets descriptions where there are some.

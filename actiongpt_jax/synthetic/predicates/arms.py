@@ -30,8 +30,8 @@ def is_up(body: Recording, side: int) -> Bool[np.ndarray, " T"]:
 def _ahead(body, side):
     """Where a straight arm points ahead."""
     hand = body.hand(side)
-    level = (np.abs(hand[:, 2]) < 0.2) & (np.abs(hand[:, 1]) < 0.25)
-    return (hand[:, 0] > 0.36) & level & (body.reach[:, side] > STRAIGHT)
+    level = (np.abs(hand[:, 2]) < 0.27) & (np.abs(hand[:, 1]) < 0.25)
+    return (hand[:, 0] > 0.34) & level & (body.reach[:, side] > STRAIGHT)
 
 
 def raise_arm(body: Recording, side: int) -> bool:
@@ -73,7 +73,7 @@ def _strikes(body, side):
     count = 0
     for start, end in zip(points, points[1:], strict=False):
         out = body.reach[end, side] > 0.4 and body.reach[start, side] < 0.36
-        ahead = hand[end, 0] > 0.33 and abs(hand[end, 2]) < 0.2
+        ahead = hand[end, 0] > 0.33 and abs(hand[end, 2]) < 0.27
         from_guard = hand[start, 2] > -0.2
         count += bool(out and ahead and from_guard)
     return count
@@ -150,12 +150,12 @@ def _near_head(body, side, ahead, out, up):
 
 def at_brow(body: Recording, side: int) -> Bool[np.ndarray, " T"]:
     """Says in which frames a wrist is next to the brow."""
-    return _near_head(body, side, (-0.05, 0.25), (-0.05, 0.22), (-0.03, 0.27))
+    return _near_head(body, side, (-0.02, 0.28), (-0.02, 0.22), (-0.1, 0.27))
 
 
 def drink(body: Recording, side: int) -> bool:
     """Lifts a hand to the mouth, tips the head back, lowers the hand."""
-    at = _near_head(body, side, (-0.05, 0.3), (-0.1, 0.14), (-0.2, 0.1))
+    at = _near_head(body, side, (0.0, 0.3), (-0.1, 0.13), (-0.33, 0.05))
     if body.longest(at) < TOUCHED or at[-max(len(at) // 20, 1) :].all():
         return False
     level = np.median(body.head[:, 1])
@@ -170,9 +170,8 @@ def phone(body: Recording, side: int) -> bool:
 
 def salute(body: Recording, side: int) -> bool:
     """Holds a hand to the brow and lowers it."""
-    at, still = at_brow(body, side), swings(body.head[:, 0], 12) < 2
-    lowered = not at[-max(len(at) // 20, 1) :].all()
-    return body.longest(at) > HELD and lowered and still
+    at = at_brow(body, side)
+    return body.longest(at) > HELD and not at[-max(len(at) // 20, 1) :].all()
 
 
 def knock(body: Recording, side: int) -> bool:

@@ -170,7 +170,7 @@ def raise_knee(body: Recording, side: int) -> bool:
 def balance(body: Recording, side: int) -> bool:
     """Stands on one leg, the other foot held still near the knee."""
     foot = body.ankles[:, 1 - side]
-    held = (foot > 0.25) & (foot > foot.max() - 0.06)
+    held = (foot > 0.25) & (foot > foot.max() - 0.08)
     seconds = max(0.7, 0.43 * len(foot) / body.fps)
     return body.longest(_one_leg(body, side, held)) > seconds and body.range < 0.45
 

@@ -69,15 +69,16 @@ def shake_head(body: Recording, side: int) -> bool:
 def twist(body: Recording, side: int) -> bool:
     """Turns the trunk left and right, the elbows bent."""
     bent = body.reach.max(1) < 0.42
-    return swings(body.twist, 55) >= 3 and bent.mean() > 0.4
+    return swings(body.twist, 38) >= 3 and bent.mean() > 0.4
 
 
 def shrug(body: Recording, side: int) -> bool:
     """Lifts both shoulders and lowers them."""
     level = np.quantile(body.shoulders, 0.1, axis=0)
     up = (body.shoulders - level > 0.012).all(1)
-    low = max(body.hand(arm)[:, 2].max() for arm in BOTH) < 0.0
-    return body.longest(up) > TOUCHED and not up[-1] and low
+    for arm in BOTH:
+        up &= body.hand(arm)[:, 2] < 0.0
+    return body.longest(up) > TOUCHED and not up[-1]
 
 
 TRUNK = {
