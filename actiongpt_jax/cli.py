@@ -1,6 +1,7 @@
 """Parts that all commands share: flags, help, errors of one sentence, exit codes."""
 
 import argparse
+import contextlib
 import errno
 import math
 import os
@@ -9,9 +10,10 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, WINDOW
-from actiongpt_jax.errors import InputError, JobIncompleteError
+from actiongpt_jax.errors import InputError, JobIncompleteError, printable
 
 _READER_LEFT = 141  # 128 + SIGPIPE; not every system defines SIGPIPE
 
@@ -156,8 +158,10 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     that shells give to a process ended by SIGPIPE.
     """
     code = 0
+    out, err = _Printable(sys.stdout), _Printable(sys.stderr)
     try:
-        main(sys.argv[1:])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main(sys.argv[1:])
     except SystemExit:
         _flush()
         raise
@@ -169,12 +173,26 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except (InputError, JobIncompleteError, OSError) as error:
         if os.environ.get("ACTIONGPT_JAX_TRACEBACK") == "1":
             raise
-        print(f"error: {_sentence(error)}", file=sys.stderr)
+        print(f"error: {printable(_sentence(error))}", file=sys.stderr)
         code = 1 if isinstance(error, JobIncompleteError) else 2
     if not _flush():
         code = code or _READER_LEFT
     if code:
         sys.exit(code)
+
+
+class _Printable:
+    """A stream on which text from a file cannot change the terminal."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text, keep="\n\r\t"))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _flush() -> bool:

@@ -18,6 +18,7 @@ from actiongpt_jax.config_fields import (
     resolve,
 )
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.reading import parse_json, parsing, read_text
 
 
 def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
@@ -63,13 +64,8 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def _read_json(path: pathlib.Path) -> Config:
-    try:
-        return from_json(path.read_text())
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"config {path} must be the config.json of a run, got another file "
-            f"({error})"
-        ) from error
+    remedy = "give the config.json of a run"
+    return from_json(read_text(path, remedy), path, remedy)
 
 
 def _run_file(path: pathlib.Path, words: str | None) -> Config:
@@ -135,16 +131,28 @@ def to_json(config: Config) -> str:
     return json.dumps(config.to_dict(), indent=2)
 
 
-def from_json(text: str) -> Config:
+def from_json(
+    text: str, where: str | os.PathLike = "the config", remedy: str = "use another"
+) -> Config:
     """Returns the config in a JSON text written by `to_json`.
 
     Fields that the text lacks, because an earlier version wrote it, get their defaults;
     `compat` is resolved.
+
+    Args:
+        text: the JSON.
+        where: name of its file, for errors.
+        remedy: what the user can do about a damaged file.
+
+    Raises:
+        InputError: if the text is not the JSON of a config.
     """
     # Start from the base config, which knows the types of fields that are None.
     config = base_config()
-    config.update(ml_collections.ConfigDict(json.loads(text)))
-    return resolve(config).lock()
+    with parsing(where, "the config.json of a run", remedy):
+        config.update(ml_collections.ConfigDict(parse_json(text, where, remedy)))
+        check_values(config)
+        return resolve(config).lock()
 
 
 def cache_folder() -> pathlib.Path:

@@ -4,15 +4,50 @@ A message is one sentence: what it is about (file and field or line), what that 
 be, what it is, and what to do. Command lines print the message and exit with code 2.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+# Longest message; of a longer one, the start (what it is about) and the end (what to
+# do) are kept.
+_MOST, _END = 1500, 400
 
 
 class InputError(ValueError):
-    """A value, a file or a combination of options that the user must change."""
+    """A value, a file or a combination of options that the user must change.
+
+    Its message may hold text from any file, and is one line of printable text.
+    """
+
+    def __init__(self, message: object):
+        """Escapes and cuts the message; see `printable`."""
+        super().__init__(printable(str(message), _MOST, _END))
 
 
 class JobIncompleteError(RuntimeError):
     """A job that ran to its end with parts missing; command lines exit with code 1."""
+
+
+def printable(text: str, most: int | None = None, end: int = 0, keep: str = "") -> str:
+    """Escapes what could change a terminal or forge a line of output, and cuts text.
+
+    Args:
+        text: any text, such as one from a file.
+        most: maximum number of characters; None cuts nothing.
+        end: number of these that are taken from the end of a text that is too long.
+        keep: characters to keep although they are not printable.
+    """
+    if not text.isprintable():
+        text = "".join(
+            char if _is_printable(char) or char in keep else repr(char)[1:-1]
+            for char in text
+        )
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[: most - end]} [...] {text[len(text) - end :]}".rstrip()
+
+
+def _is_printable(char: str) -> bool:
+    return char.isprintable() or unicodedata.category(char) == "Zs"  # other spaces
 
 
 def list_names(names: Sequence[str], most: int = 8) -> str:

@@ -57,6 +57,7 @@ def make_parser() -> cli.Parser:
 def main(argv: Sequence[str]) -> None:
     """Reads flags, evaluates the model, and prints tables."""
     args = make_parser().parse_args(argv)
+    cli.shorten_warnings()
 
     from actiongpt_jax.evaluation.run import evaluate_model
     from actiongpt_jax.evaluation.tables import readable

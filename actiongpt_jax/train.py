@@ -47,6 +47,7 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
             memory that a step frees; see `training.host_memory`.
     """
     args, overrides = make_parser().parse_known_args(argv)
+    cli.shorten_warnings()
     spec = args.config or config_of_workdir(args.workdir)
     if args.image_embeddings:
         overrides.append(f"--config.data.images={args.image_embeddings}")

@@ -1,7 +1,6 @@
 """Converts published PyTorch checkpoints to workdirs of this library, and back."""
 
 import dataclasses
-import hashlib
 import pathlib
 import re
 from typing import Any
@@ -20,7 +19,9 @@ from actiongpt_jax.conversion.settings import (
 )
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.arrays import read_npy
 from actiongpt_jax.files.atomic import replaced, write_json, write_text
+from actiongpt_jax.files.reading import sha256
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
@@ -106,7 +107,7 @@ def convert(
     }
     record = {
         "source": path.name,
-        "sha256": _sha256(path),
+        "sha256": sha256(path, "copy or download it again"),
         "bytes": path.stat().st_size,
         "model": name,
         "settings": None if settings.path is None else settings.path.name,
@@ -217,13 +218,17 @@ def _normalizer(
 
 
 def _read_stats(path: pathlib.Path, width: int) -> np.ndarray:
-    array = np.load(path) if path.suffix == ".npy" else read_torch(path)
+    is_numpy, remedy = (
+        path.suffix == ".npy",
+        "give the file that belongs to these weights",
+    )
+    array = read_npy(path, remedy) if is_numpy else read_torch(path)
     floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
     if not floats or array.shape != (width,) or not np.isfinite(array).all():
         raise InputError(
             f"{path} must hold {width} finite numbers, one per feature, got "
-            f"{array.shape if floats else type(array).__name__}; give the file that "
-            "belongs to these weights"
+            f"{array.shape if floats else type(array).__name__}; "
+            f"{remedy}"
         )
     return np.array(array, np.float32)
 
@@ -240,8 +245,3 @@ def _stats_file(stats: tuple[pathlib.Path, ...], part: str) -> pathlib.Path:
             "give the two files by name"
         )
     return fitting[0]
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ The model, its sizes and its number of layers are recognised by names and shapes
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -97,13 +98,18 @@ def open_published(path: str | os.PathLike, **overrides: Any) -> Published:
     state, settings, facts = content, {}, {}
     if isinstance(content.get("state_dict"), dict):
         state = content["state_dict"]
-        settings = plain(content.get("hyper_parameters"))
+        settings = plain(content.get("hyper_parameters"), where)
         settings = settings if isinstance(settings, dict) else {}
         overrides = _hyper_parameters(settings, where) | overrides
-        facts = {k: v for k, v in content.items() if type(v) in (int, float, str)}
+        facts = {k: v for k, v in content.items() if _is_fact(k, v)}
     config, variables = _convert(state, where, overrides, file.forget)
     aside = sum(str(name).startswith(_SET_ASIDE) for name in state)
     return Published(config, variables, settings, facts, aside)
+
+
+def _is_fact(name: Any, value: Any) -> bool:
+    is_number = type(value) in (int, float) and abs(value) < math.inf
+    return type(name) is str and (is_number or type(value) is str)
 
 
 def from_state_dict(

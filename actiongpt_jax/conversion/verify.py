@@ -1,7 +1,6 @@
 """Reports a workdir's model, and checks that its arrays are finite and used."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from actiongpt_jax.config_fields import Config, deviations
 from actiongpt_jax.conversion.convert import RECORD
+from actiongpt_jax.files.reading import read_json
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
@@ -132,7 +132,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         hash=parameter_hash(restored.variables),
         deviations=deviations(config),
         normalized=bool(mean.any() or (np.asarray(std) != 1).any()),
-        origin=json.loads(record.read_text()) if record.is_file() else {},
+        origin=read_json(record, "convert it again") if record.exists() else {},
         problems=problems,
     )
 

@@ -1,14 +1,12 @@
 """Reads and checks the fields of AMASS npz files; each fault has its error message."""
 
-import hashlib
-import io
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.arrays import read_npz
+from actiongpt_jax.files.reading import sha256
 from actiongpt_jax.shapes import check_shape
 
 Arrays = dict[str, np.ndarray]
@@ -32,45 +30,14 @@ def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, st
     Raises:
         InputError: if the file is missing or damaged, or a field needs unpickling.
     """
+    remedy = "use AMASS's SMPL+H G files, or download it again"
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        arrays = read_npz(path, fields, remedy)
+        return arrays, sha256(path, remedy)
+    except FileNotFoundError as error:
         raise InputError(
-            f"{path} must be a readable AMASS npz, got: {error.strerror}; "
-            "check the path or download the file again"
+            f"{path} must be a readable AMASS npz, got: {error.strerror}; {remedy}"
         ) from error
-    arrays, field = {}, "the archive"
-    try:
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(
-                f"{path} must be an npz archive, got a single array; "
-                "use AMASS's SMPL+H G files"
-            )
-        with archive:
-            for field in fields:
-                if field in archive.files:
-                    arrays[field] = archive[field]
-                    if not isinstance(arrays[field], np.ndarray):
-                        raise ValueError(f"{field} is not an npy array")
-    except InputError:
-        raise
-    except _BROKEN_ARCHIVE + _BROKEN_ARRAY as error:
-        if "Object arrays" in str(error):
-            raise InputError(
-                f"{path}: {field} must be plain numbers or text, got Python objects, "
-                "which are never unpickled; save the field as a plain array"
-            ) from error
-        raise InputError(
-            f"{path} must be a whole npz file, got one that is truncated or damaged "
-            f"at {field} ({len(content)} bytes); download it again"
-        ) from error
-    return arrays, hashlib.sha256(content).hexdigest()
-
-
-# The exceptions that zipfile and numpy raise on damaged bytes.
-_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
-_BROKEN_ARRAY = (EOFError, OSError, KeyError, MemoryError, OverflowError, ValueError)
 
 
 def poses_and_trans(

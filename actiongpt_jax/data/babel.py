@@ -9,7 +9,7 @@ import pathlib
 
 from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_object
+from actiongpt_jax.files.reading import read_json
 
 FPS = 30.0
 _REMEDY = "repair or download the file again"
@@ -65,7 +65,7 @@ def read_babel(
         )
     annotations: dict[str, Annotation] = {}
     for path in files:
-        for name, entry in read_object(path, _REMEDY).items():
+        for name, entry in read_json(path, _REMEDY).items():
             if name in annotations:
                 raise InputError(
                     f"{path}: id {name} must occur in one split, but it also occurs "
@@ -85,7 +85,7 @@ def read_spelling(path: str | os.PathLike) -> dict[str, str]:
     Raises:
         InputError: if the file is malformed JSON or holds anything else.
     """
-    table = read_object(path, _REMEDY)
+    table = read_json(path, _REMEDY)
     for word, right in table.items():
         where = f"{path}: the spelling of {word}"
         _require(isinstance(right, str), where, "text", right)

@@ -10,14 +10,15 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_lines, read_object
+from actiongpt_jax.files.arrays import read_npy
+from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.reading import check_fields, parsing, read_json
 
 FORMAT = 1
 # Array file -> shape of one frame.
@@ -147,7 +148,7 @@ class MotionStore:
 
     def report(self) -> dict[str, Any]:
         """Reads the report that was written when the store was made."""
-        return read_object(self.path / "report.json", _REMEDY)
+        return read_json(self.path / "report.json", _REMEDY)
 
 
 def open_store(path: str | os.PathLike) -> MotionStore:
@@ -167,14 +168,16 @@ def open_store(path: str | os.PathLike) -> MotionStore:
             f"--out {path}` or `python -m actiongpt_jax.prepare synthetic "
             f"--out {path}`"
         )
-    meta = read_object(path / "meta.json", _REMEDY)
+    meta = read_json(path / "meta.json", _REMEDY)
     if meta.get("format") != FORMAT:
         raise InputError(
             f"{path / 'meta.json'}: format must be {FORMAT}, got "
             f"{meta.get('format')!r}; {_REMEDY}"
         )
-    sequences = list(_read_rows(path / "sequences.jsonl", Sequence))
-    labels = list(_read_rows(path / "labels.jsonl", Label))
+    check_fields(meta, {"fps": float}, str(path / "meta.json"), _REMEDY)
+    sequences = _read_rows(path / "sequences.jsonl", Sequence)
+    labels = _read_rows(path / "labels.jsonl", Label)
+    _check_frames(path, sequences, labels)
     num_frames = sum(row.length for row in sequences)
     arrays = {
         name: _map_array(path / f"{name}.npy", (num_frames, *shape))
@@ -195,27 +198,53 @@ def open_store(path: str | os.PathLike) -> MotionStore:
 Row = TypeVar("Row", Sequence, Label)
 
 
-def _read_rows(path: pathlib.Path, kind: type[Row]) -> Iterable[Row]:
-    for line in read_lines(path, _REMEDY):
-        row = line.value
-        try:
-            if "betas" in row:
-                row["betas"] = tuple(row["betas"])
-            yield kind(**row)
-        except TypeError as error:
+def make_row(kind: type[Row], value: Any, where: str, remedy: str) -> Row:
+    """Makes a row of a table from a JSON value.
+
+    Args:
+        kind: type of the row.
+        value: the JSON value.
+        where: name of the file and the line, for errors.
+        remedy: what the user can do about a damaged file.
+
+    Raises:
+        InputError: if a field is missing, unknown or of another type.
+    """
+    fields = dataclasses.fields(kind)
+    required = {f.name: f.type for f in fields if f.default is dataclasses.MISSING}
+    row = check_fields(value, required, where, remedy)
+    with parsing(where, f"a {kind.__name__.lower()} row", remedy):
+        if "betas" in row:
+            row = {**row, "betas": tuple(map(float, row["betas"]))}
+        return kind(**row)
+
+
+def _read_rows(path: pathlib.Path, kind: type[Row]) -> list[Row]:
+    lines = read_lines(path, _REMEDY)
+    return [make_row(kind, line.value, line.where, _REMEDY) for line in lines]
+
+
+def _check_frames(path: pathlib.Path, sequences: list[Sequence], labels: list[Label]):
+    """Checks that rows refer to frames and sequences that the store has."""
+    start = 0
+    for row in sequences:
+        if row.start != start or row.length < 1:
             raise InputError(
-                f"{line.where} must be a {kind.__name__.lower()} row, got "
-                f"{str(row)[:60]!r}; {_REMEDY}"
-            ) from error
+                f"{path / 'sequences.jsonl'}: {row.name!r} must have 1 frame or more"
+                f" and start at {start}, got {row.length} from {row.start}; {_REMEDY}"
+            )
+        start += row.length
+    for number, row in enumerate(labels, start=1):
+        known = 0 <= row.sequence < len(sequences)
+        if not known or not 0 <= row.start < row.end <= sequences[row.sequence].length:
+            raise InputError(
+                f"{path / 'labels.jsonl'}:{number} must be about frames of a sequence,"
+                f" got {row.start} to {row.end} of sequence {row.sequence}; {_REMEDY}"
+            )
 
 
 def _map_array(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} must be a valid npy file, but it is damaged; {_REMEDY}"
-        ) from error
+    array = read_npy(path, _REMEDY)
     if array.shape != shape or array.dtype != np.float32:
         raise InputError(
             f"{path} must hold float32 {shape} to match sequences.jsonl, got "

@@ -11,6 +11,7 @@ from actiongpt_jax.data.batches import windows
 from actiongpt_jax.data.motion_store import SPLITS, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
+from actiongpt_jax.files.reading import read_text
 
 # Unicode's control characters, lone surrogates, line and paragraph separators.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
@@ -32,7 +33,7 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
             names the line), or if there is no phrase.
     """
     path = pathlib.Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise FileNotFoundError(
             f"no phrases at {path}; give a motion store (`python -m actiongpt_jax."
             "prepare` makes one), BABEL's JSON, or a text file with one phrase per line"
@@ -115,17 +116,8 @@ def _of_babel(folder: pathlib.Path, splits: Iterable[str]) -> list[str]:
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-    phrases = []
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        try:
-            phrase = line.removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}:{number} must be UTF-8, got the byte"
-                f" 0x{line[error.start]:02x} at position {error.start + 1}; save the"
-                " file as UTF-8"
-            ) from error
+    phrases = read_text(path).split("\n")
+    for number, phrase in enumerate(phrases, start=1):
         for position, character in enumerate(phrase, start=1):
             if unicodedata.category(character) in _FORBIDDEN:
                 raise InputError(
@@ -133,5 +125,4 @@ def _lines(path: pathlib.Path) -> list[str]:
                     f" the control character U+{ord(character):04X} at position"
                     f" {position}; remove it"
                 )
-        phrases.append(phrase)
     return phrases

@@ -20,6 +20,7 @@ from actiongpt_jax.data.motion_store import (
     FORMAT,
     Label,
     MotionStore,
+    make_row,
     open_store,
 )
 from actiongpt_jax.data.motion_store import Sequence as SequenceRow
@@ -33,6 +34,7 @@ from actiongpt_jax.files.atomic import (
     write_text,
 )
 from actiongpt_jax.files.jsonl import Line, append_lines, read_lines, repair_end
+from actiongpt_jax.files.reading import check_fields
 
 _HEADER_BYTES = (
     128  # of each npy file; the final header, written at the end, has this size too
@@ -232,13 +234,13 @@ class StoreWriter:
     def _replay(self) -> int:
         """Reads the journal; returns the number of its bytes that are valid."""
         repair_end(self._journal_path)
-        lines = self._read_journal()
+        lines = self._read_whole_journal()
         paths = self._arrays.values()
         head = next(lines, None)
         whole = head is not None and all(path.exists() for path in paths)
         # The head defines the format of the lines; the settings do not affect it.
         if head is None or head.value != self._head or not whole:
-            self.dropped = sum(1 for _ in lines)
+            self.dropped += sum(1 for _ in lines)
             return 0
         size = head.end
         with contextlib.ExitStack() as stack:
@@ -249,12 +251,19 @@ class StoreWriter:
                 entry = line.value
                 known = (entry["name"], entry["key"]) == planned
                 if not known or ("sequence" in entry and not self._take(entry, blocks)):
-                    self.dropped = 1
+                    self.dropped += 1
                     break
                 self.done.add(entry["name"])
                 size = line.end
         self.dropped += sum(1 for _ in lines)
         return size
+
+    def _read_whole_journal(self) -> Iterator[Line]:
+        """Yields the lines before the first damaged one, which counts as dropped."""
+        try:
+            yield from map(_check_entry, self._read_journal())
+        except InputError:
+            self.dropped += 1
 
     def _read_journal(self) -> Iterator[Line]:
         return read_lines(self._journal_path, f"remove {self.partial} to start over")
@@ -296,6 +305,23 @@ class StoreWriter:
         with naming(file.name):
             while view:
                 view = view[file.write(view) :]
+
+
+def _check_entry(line: Line) -> Line:
+    """Returns a line of the journal; raises InputError for fields of other types."""
+    entry, where = line.value, line.where
+    if isinstance(entry, dict) and "format" not in entry:
+        check_fields(entry, {"name": str, "key": str}, where, "")
+        if "sequence" in entry:
+            check_fields(entry, {"notes": list, "labels": list, "crc": int}, where, "")
+            make_row(SequenceRow, entry["sequence"], where, "")
+            for label in entry["labels"]:
+                make_row(Label, label, where, "")
+        else:
+            check_fields(
+                entry.get("skipped"), {"source": str, "reason": str}, where, ""
+            )
+    return line
 
 
 def _append(path: pathlib.Path):

@@ -1,8 +1,9 @@
 """The journal of an evaluation: one JSON line per motion that has been measured.
 
 Lines are added during the work. If a process is killed while it writes a line, the
-incomplete line is removed when the file is next opened. Vectors are stored as float32
-numbers in base64.
+incomplete line is removed when the file is next opened. Every line has a checksum: a
+damaged line is moved to another file, and its motion is measured again. Vectors are
+stored as float32 numbers in base64.
 """
 
 import base64
@@ -10,13 +11,17 @@ import itertools
 import json
 import os
 import pathlib
+import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
+from actiongpt_jax.files.jsonl import append_lines, keep_whole_lines, read_lines
+
+_CHECKSUM = "crc"
 
 
 class Journal:
@@ -34,16 +39,17 @@ class Journal:
             path: the file; its folder is made.
             header: everything that the lines depend on.
 
+        A warning names the file to which damaged lines were moved.
+
         Raises:
-            InputError: if the file was created with another header, or is damaged.
+            InputError: if the file was created with another header.
         """
         self.path = pathlib.Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.done: set[str] = set()
-        if self.path.exists():
-            repair_end(self.path)
-        else:
-            self.path.touch()
+        self.path.touch()
+        if note := keep_whole_lines(self.path, _Whole()):
+            warnings.warn(f"{note}; the rest is measured again", stacklevel=2)
         rows = self._rows()
         first = next(rows, None)
         if first is None:
@@ -67,11 +73,32 @@ class Journal:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         remedy = "delete the file to evaluate everything again"
-        return (line.value for line in read_lines(self.path, remedy))
+        for line in read_lines(self.path, remedy):
+            yield {name: x for name, x in line.value.items() if name != _CHECKSUM}
+
+
+class _Whole:
+    """Says whether a line is whole: it has its checksum, and comes after a header."""
+
+    def __init__(self):
+        self._has_header = False
+
+    def __call__(self, row: Any) -> bool:
+        if not isinstance(row, dict) or row.pop(_CHECKSUM, None) != _checksum(row):
+            return False
+        is_row = isinstance(row.get("key"), str)
+        self._has_header = self._has_header or not is_row
+        return self._has_header
+
+
+def _checksum(row: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(row).encode())
 
 
 def _to_line(row: dict[str, Any]) -> str:
-    return json.dumps(row, allow_nan=False) + "\n"
+    # Values such as tuples get the form in which the line will be read.
+    row = json.loads(json.dumps(row, allow_nan=False))
+    return json.dumps({**row, _CHECKSUM: _checksum(row)}) + "\n"
 
 
 def pack(vectors: np.ndarray) -> dict[str, Any]:

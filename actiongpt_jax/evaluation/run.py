@@ -28,7 +28,7 @@ from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.options import Options
-from actiongpt_jax.evaluation.summary import summarise
+from actiongpt_jax.evaluation.summary import summarise, to_file
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry import body as bodies
@@ -193,7 +193,7 @@ class _Run:
     ) -> dict[str, Any]:
         """Writes the figures into a JSON file; returns them with its path."""
         path = pathlib.Path(out or self.folder / f"{self.name}.json")
-        write_json(path, _json(result))
+        write_json(path, to_file(result))
         return {**result, "path": str(path)}
 
     def evaluate(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
@@ -290,12 +290,3 @@ def _draw(cases: list[Case], options: Options) -> list[Case]:
         return cases
     rng = np.random.default_rng(options.seed)
     return [cases[i] for i in sorted(rng.permutation(len(cases))[: options.limit])]
-
-
-def _json(tree: Any) -> Any:
-    """Replaces NaN, which JSON does not have, by null."""
-    if isinstance(tree, dict):
-        return {name: _json(value) for name, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_json(value) for value in tree]
-    return None if isinstance(tree, float) and np.isnan(tree) else tree

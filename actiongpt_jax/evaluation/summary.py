@@ -1,5 +1,6 @@
 """Summarises a journal of measured motions as the figures of an evaluation."""
 
+import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from actiongpt_jax.metrics import intervals as report
 from actiongpt_jax.metrics import physical, retrieval
 from actiongpt_jax.metrics.ape_ave import NAMES
 
+_PATHS = ("data", "embeddings", "descriptions")  # fields of a result
 _SIDES = ("physical", "real")
 _JOINTS = {"paper": SMPL22.names, "reference": mmm.NAMES}
 
@@ -241,3 +243,26 @@ def _mean(trees: list[Any]) -> Any:
         return {name: _mean([tree[name] for tree in trees]) for name in trees[0]}
     mean = float(np.mean(trees))
     return int(mean) if isinstance(trees[0], int) else mean
+
+
+def to_file(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns the figures in the form in which they are written to a file.
+
+    Args:
+        result: the figures, and the facts that they depend on.
+
+    Returns:
+        A copy with null for NaN, which JSON does not have. Of a path it has the last
+        part only, because the file may be passed on.
+    """
+    paths = {name: result[name] for name in _PATHS if result.get(name) is not None}
+    names = {name: pathlib.Path(path).name for name, path in paths.items()}
+    return _without_nan({**result, **names})
+
+
+def _without_nan(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _without_nan(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and np.isnan(tree) else tree

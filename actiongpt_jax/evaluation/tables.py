@@ -1,12 +1,12 @@
 """Lays the figures of an evaluation out as tables for people."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.metrics.ape_ave import NAMES, PARTS
 
 # Name -> (heading, factor): distances at feet and floor are shown in centimetres.
@@ -67,7 +67,7 @@ def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
     """
     runs = []
     for path in (metrics, baseline):
-        records = [json.loads(line) for line in path.read_text().splitlines()]
+        records = [line.value for line in read_lines(path, "train again")]
         runs.append([record for record in records if "val/loss" in record])
     first, last, other = runs[0][0], runs[0][-1], runs[1][-1]
     recons = "val/recons_text2rfeats"

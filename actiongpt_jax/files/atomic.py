@@ -79,9 +79,13 @@ def write_text(path: str | os.PathLike, text: str | Iterable[str]) -> None:
     Raises:
         OSError: an error of the system, with the file's name.
     """
-    with replaced(path) as new:
-        with new.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines([text] if isinstance(text, str) else text)
+    write_bytes(path, map(str.encode, [text] if isinstance(text, str) else text))
+
+
+def write_bytes(path: str | os.PathLike, pieces: Iterable[bytes]) -> None:
+    """Writes the pieces of a file in order; see `write_text`."""
+    with replaced(path) as new, new.open("wb") as file:
+        file.writelines(pieces)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

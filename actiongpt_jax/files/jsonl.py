@@ -1,17 +1,19 @@
-"""Reads JSON, and reads and appends JSON lines: files with one JSON value per line.
+"""Reads and appends JSON lines: files with one JSON value per line.
 
 A process that is killed while it appends leaves a truncated last line, without a line
 end. Readers report where that is; the next writer removes it.
 """
 
-import json
+import codecs
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import naming
+from actiongpt_jax.files import limits
+from actiongpt_jax.files.atomic import naming, write_bytes
+from actiongpt_jax.files.reading import check_regular, open_file, parse_json
 
 _TAIL_BLOCK = 1 << 16
 _SHOWN_BYTES = 40
@@ -43,36 +45,12 @@ class Truncated(NamedTuple):
     content: bytes
 
 
-def read_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
-    """Reads a file of one JSON object.
-
-    Args:
-        path: the file.
-        remedy: end of the error sentence: what the user can do about a damaged file.
-
-    Raises:
-        InputError: if the file is not valid; names the place of the first fault.
-    """
-    try:
-        value = json.loads(pathlib.Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        nested = isinstance(error, RecursionError)
-        fault = "brackets nested too deeply" if nested else error
-        raise InputError(
-            f"{path} must be JSON in UTF-8, got {fault}; {remedy}"
-        ) from error
-    if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise InputError(f"{path} must be a JSON object, got a {kind}; {remedy}")
-    return value
-
-
 def read_lines(
     path: str | os.PathLike,
     remedy: str,
     on_truncated: Callable[[Truncated], object] | None = None,
 ) -> Iterator[Line]:
-    """Reads a file line by line; blank lines are skipped.
+    """Reads a file line by line; blank lines and a byte order mark are skipped.
 
     Args:
         path: the file.
@@ -87,15 +65,16 @@ def read_lines(
         InputError: if a line is not valid JSON; names the file and the line.
     """
     end = 0
-    with open(path, "rb") as file:
-        for number, content in enumerate(file, start=1):
+    with open_file(path, remedy) as file:
+        for number, content in enumerate(_split(file), start=1):
             end += len(content)
+            content = content if end > len(content) else _without_mark(content)
             if not content.strip():
                 continue
             where = f"{path}:{number}"
             try:
-                value = json.loads(content)
-            except (ValueError, RecursionError) as error:
+                value = parse_json(content, where, remedy)
+            except InputError as error:
                 if on_truncated is not None and not content.endswith(b"\n"):
                     on_truncated(Truncated(where, content))
                     return
@@ -106,11 +85,60 @@ def read_lines(
             yield Line(where, value, end)
 
 
+def _split(file: BinaryIO) -> Iterator[bytes]:
+    # A longer line is cut, and its first part is then no JSON value.
+    return iter(lambda: file.readline(limits.WHOLE_BYTES), b"")
+
+
+def _without_mark(content: bytes) -> bytes:
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def keep_whole_lines(
+    path: str | os.PathLike, is_whole: Callable[[Any], bool]
+) -> str | None:
+    """Makes a file hold complete lines only, so that a job can go on from them.
+
+    A truncated last line, which a killed process leaves, is removed. Other damaged
+    lines are moved to the end of `NAME.damaged` next to the file.
+
+    Args:
+        path: the file, which is replaced if it has a damaged line.
+        is_whole: says whether the JSON value of a line is one of this file.
+
+    Returns:
+        A sentence about the damaged lines; None if there are none.
+    """
+    repair_end(path)
+    damaged: dict[int, bytes] = {}
+    count = 0
+    with open_file(path, "move it away") as file:
+        for count, content in enumerate(_split(file), start=1):
+            value = _parsed(content)
+            if content.strip() and (value is _NOTHING or not is_whole(value)):
+                damaged[count] = content
+    if not damaged:
+        return None
+    aside = pathlib.Path(f"{path}.damaged")
+    with naming(aside), aside.open("ab") as file:
+        file.writelines(damaged.values())
+        file.flush()
+        os.fsync(file.fileno())
+    with open_file(path, "move it away") as file:
+        lines = enumerate(_split(file), start=1)
+        write_bytes(path, (line for number, line in lines if number not in damaged))
+    return (
+        f"{path} had {len(damaged)} damaged of {count} lines, which"
+        f" were moved to {aside}; the others are used"
+    )
+
+
 def repair_end(path: str | os.PathLike) -> None:
     """Makes a file end with a complete line, so that lines can be appended.
 
     A truncated last line is removed; a last line that lacks only its line end gets one.
     """
+    check_regular(path, "move it away")
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         tail = b""
@@ -121,7 +149,7 @@ def repair_end(path: str | os.PathLike) -> None:
         tail = tail[tail.rfind(b"\n") + 1 :]
         if not tail:
             return
-        if _is_json(tail):
+        if _parsed(tail) is not _NOTHING:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
         else:
@@ -153,9 +181,12 @@ def append_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
             raise
 
 
-def _is_json(content: bytes) -> bool:
+_NOTHING = object()
+
+
+def _parsed(content: bytes) -> Any:
+    """Returns the JSON value of a line, or `_NOTHING` if it has none."""
     try:
-        json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        return parse_json(content, "", "")
+    except InputError:
+        return _NOTHING

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.limits import Budget
 from actiongpt_jax.files.pickle_objects import (
     CALLS,
     STORAGE_TYPES,
@@ -26,8 +27,10 @@ from actiongpt_jax.files.pickle_objects import (
     Unfinished,
     key,
 )
+from actiongpt_jax.files.reading import parsing
 
 _MARK = object()
+_LONGEST_NAME = 400
 
 # (key, type, number of elements) -> flat array.
 ReadStorage = Callable[[str, np.dtype, int], np.ndarray]
@@ -52,34 +55,29 @@ def interpret(
         arrays; `pickle_objects.Foreign` for objects of other classes.
 
     Raises:
-        InputError: if the pickle calls anything else, or is damaged.
+        InputError: if the pickle calls anything else, is damaged, or describes far more
+            than a real one.
     """
-    return _Machine(where, read_storage, expected).run(data)
+    budget = Budget(where, len(data))
+    with parsing(where, expected, "nothing in it was run; download the file again"):
+        return _Machine(where, read_storage, budget).run(data)
 
 
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self, where: str, read_storage: ReadStorage | None, expected: str):
+    def __init__(self, where: str, read_storage: ReadStorage | None, budget: Budget):
         self._where = where
         self._read_storage = read_storage
-        self._expected = expected
+        self._budget = budget
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
     def run(self, data: bytes) -> Any:
-        try:
-            for name, argument in _operations(data):
-                self._step(name, argument)
-            (result,) = self._values(self._stack)
-        except InputError:
-            raise
-        except (ValueError, LookupError, TypeError, OverflowError) as error:
-            raise InputError(
-                f"{self._where} must be {self._expected}, got one that"
-                f" is damaged or made by hand ({error}); nothing was run; download the"
-                " file again"
-            ) from error
+        for name, argument in _operations(data):
+            self._budget.nodes(1)
+            self._step(name, argument)
+        (result,) = self._values(self._stack)
         return result
 
     def _refuse(self, what: str) -> InputError:
@@ -99,9 +97,9 @@ class _Machine:
         elif name in _GROUPS:
             stack.append(_GROUPS[name](self._pop(_COUNTS.get(name))))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self._memo[argument] = stack[-1]
+            self._remember(argument)
         elif name == "MEMOIZE":
-            self._memo[len(self._memo)] = stack[-1]
+            self._remember(len(self._memo))
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(self._memo[argument])
         elif name in ("APPEND", "APPENDS"):
@@ -126,11 +124,14 @@ class _Machine:
                 raise self._refuse("a call of something that is not a function")
             if function not in CALLS:
                 raise self._refuse(f"a call of {function}")
+            self._pay(arguments)
             stack.append(CALLS[function](*arguments))
+            self._pay_repeats(stack[-1], arguments)
         elif name == "NEWOBJ":
             arguments, kind = stack.pop(), stack.pop()
             if not isinstance(kind, Name) or not kind.is_foreign:
                 raise self._refuse("an object of something that is not a class")
+            self._pay(arguments)
             stack.append(Foreign(kind, tuple(arguments)))
         elif name == "BUILD":
             self._build(stack.pop())
@@ -139,14 +140,33 @@ class _Machine:
         elif name not in ("PROTO", "FRAME", "STOP"):
             raise self._refuse(f"the opcode {name}")
 
+    def _remember(self, place: int) -> None:
+        self._memo[place] = top = self._stack[-1]
+        if isinstance(top, Unfinished):
+            top.places.append(place)
+
+    def _pay(self, arguments: Any) -> None:
+        """Counts what a call may walk through or copy; it may be called often."""
+        self._budget.nodes(len(arguments))
+        for part in arguments:
+            if isinstance(part, str | bytes | bytearray):
+                self._budget.data(len(part))
+            elif isinstance(part, list | tuple | dict | set | frozenset):
+                self._budget.nodes(len(part))
+
+    def _pay_repeats(self, value: Any, arguments: Any) -> None:
+        """Counts the bytes by which a tensor is larger than what it is a view of."""
+        if isinstance(value, np.ndarray):
+            self._budget.data(max(0, value.nbytes - getattr(arguments[0], "nbytes", 0)))
+
     def _build(self, state: Any) -> None:
         top = self._stack[-1]
         if isinstance(top, Foreign):
             top.state = state
         elif isinstance(top, Unfinished):
             self._stack[-1] = finished = top.finish(state)
-            for place, value in self._memo.items():
-                if value is top:
+            for place in top.places:
+                if self._memo[place] is top:
                     self._memo[place] = finished
         elif not isinstance(top, OrderedDict):
             raise self._refuse("a state for an object that cannot have one")
@@ -188,6 +208,8 @@ class _Machine:
     def _name(self, module: Any, name: Any) -> Name:
         if type(module) is not str or type(name) is not str:
             raise TypeError("a name that is not a text")
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise ValueError("a name that is too long")
         dotted = Name(f"{module}.{name}")
         if dotted not in CALLS and not dotted.is_foreign:
             raise self._refuse(str(dotted))
@@ -248,7 +270,7 @@ def _pairs(values: list[Any]) -> dict:
 
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _LITERALS = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE BINUNICODE"
+    "INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT UNICODE BINUNICODE"
     " SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES"
     " SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )

@@ -5,6 +5,7 @@ library stays a name, and an object of such a class becomes a `Foreign`: its par
 be read, but none of its code exists here.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from actiongpt_jax.files.limits import DEPTH, Budget
 
 _STORAGES = {
     "DoubleStorage": np.float64,
@@ -29,6 +32,7 @@ _STORAGES = {
     "ComplexDoubleStorage": np.complex128,
 }
 STORAGE_TYPES = {f"torch.{name}": np.dtype(t) for name, t in _STORAGES.items()}
+_KEY_PARTS = 16
 _SCALARS = (str, bytes, int, float, bool, type(None))
 # Types of the standard library that objects may name; none of them is called.
 _PLAIN_TYPES = re.compile(
@@ -98,6 +102,8 @@ class Unfinished:
     def __init__(self, spec: str | None = None):
         """Makes a type from its `spec`, such as 'f8'; None makes an array."""
         self.spec = spec
+        # Places in the pickle's memo that hold this object.
+        self.places: list[int] = []
 
     def finish(self, state: Any) -> Any:
         """Returns the array or type with its state."""
@@ -120,43 +126,64 @@ class Unfinished:
         return _numbers(raw, dtype, shape, bool(fortran))
 
 
-def plain(value: Any, depth: int = 32) -> Any:
+def plain(value: Any, where: str | os.PathLike) -> Any:
     """Turns OmegaConf objects, and objects that are dicts or lists, into plain values.
 
     Args:
-        value: a value read from a pickle.
-        depth: greatest depth of nested containers that is converted, because a pickle
-            may contain itself; deeper values are not changed.
+        value: a value read from a pickle or a YAML file.
+        where: name of the file, for errors.
 
     Returns:
-        Dicts, lists and values; other objects are not changed.
+        A tree of dicts and lists of texts, numbers, bytes and None. Arrays and other
+        objects are replaced by a text in <>, and what is nested too deeply by "...",
+        because a pickle may contain itself.
+
+    Raises:
+        InputError: if the tree would be huge, because a pickle may repeat its parts.
     """
+    return _plain(value, Budget(where), DEPTH)
+
+
+def _plain(value: Any, budget: Budget, depth: int) -> Any:
+    # A value of the tree counts as much as a text of ten characters.
+    budget.nodes(len(value) if isinstance(value, str | bytes) else 10)
     if depth == 0:
-        return value
+        return "..."
     if isinstance(value, Foreign):
         if value.name.startswith("omegaconf."):
             part = "_content" if value.name.endswith("Config") else "_val"
-            return plain(value.attribute(part), depth - 1)
+            return _plain(value.attribute(part), budget, depth - 1)
         if value.name in ("argparse.Namespace", "types.SimpleNamespace"):
-            return plain(value.state, depth - 1)
+            return _plain(value.state, budget, depth - 1)
         value = value.items or value.entries or value
     if isinstance(value, dict):
-        return {name: plain(part, depth - 1) for name, part in value.items()}
+        return {
+            _plain(name, budget, 1): _plain(part, budget, depth - 1)
+            for name, part in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [plain(part, depth - 1) for part in value]
-    return value
+        return [_plain(part, budget, depth - 1) for part in value]
+    if type(value) in _SCALARS:
+        return value
+    is_text = isinstance(value, str | Foreign)
+    return str(value) if is_text else f"<{type(value).__name__}>"
 
 
 def key(value: Any) -> Any:
     """Returns a value after checking that it can be a key of a dict or set.
 
     Raises:
-        TypeError: for anything but numbers, texts, names and flat tuples of them.
+        TypeError: for anything but numbers, texts, names and short flat tuples of them.
     """
-    # hash() of a deeply nested tuple would overflow the C stack.
+    # hash() of a deeply nested tuple would overflow the C stack, and many large numbers
+    # have the same hash.
     parts = value if type(value) is tuple else (value,)
-    if not all(type(part) in (*_SCALARS, Name) for part in parts):
-        raise TypeError("a key that is not a number or text")
+    for part in parts[:_KEY_PARTS]:
+        large = type(part) is int and not -(2**63) <= part < 2**64
+        if large or type(part) not in (*_SCALARS, Name):
+            raise TypeError("a key that is not a number or text")
+    if len(parts) > _KEY_PARTS:
+        raise TypeError("a key of many parts")
     return value
 
 
@@ -190,7 +217,8 @@ def _default_dict(factory=None) -> dict:
 
 
 def _counts(counts=()) -> dict:
-    return {key(name): count for name, count in dict(counts).items()}
+    pairs = counts.items() if isinstance(counts, dict) else counts
+    return {key(name): count for name, count in pairs}
 
 
 def _size(values) -> tuple:
@@ -210,6 +238,8 @@ def _path(*parts: Any) -> str:
 
 
 def _device(*parts: Any) -> str:
+    if not all(type(part) in (str, int) for part in parts):
+        raise TypeError("a device that is not a text and a number")
     return ":".join(map(str, parts))
 
 

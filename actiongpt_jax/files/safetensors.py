@@ -10,14 +10,14 @@ Source: https://github.com/huggingface/safetensors, section Format.
 import json
 import math
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.files.reading import open_file, parse_json, parsing
 
 _DTYPES = {
     "F64": np.dtype("<f8"),
@@ -31,6 +31,7 @@ _DTYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_WHAT, _REMEDY = "a whole safetensors file", "make or download it again"
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 # The limit that the format sets on headers, in bytes.
 _HEADER_LIMIT = 100_000_000
@@ -50,47 +51,29 @@ def open_tensors(
     Raises:
         InputError: if the file is not a complete safetensors file.
     """
-    path = pathlib.Path(path)
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= header_size <= min(size - 8, _HEADER_LIMIT):
-            raise _broken(path, "its header is truncated or missing")
-        content = file.read(header_size)
-    try:
-        header = json.loads(content)
-    except ValueError as error:
-        raise _broken(path, "its header is not JSON") from error
-    if not isinstance(header, dict):
-        raise _broken(path, "its header is not an object")
-    metadata = header.pop("__metadata__", None) or {}
-    start = 8 + header_size
-    data = np.asarray(np.memmap(path, np.uint8, "r"))[start:]
-    return {n: _view(path, n, row, data) for n, row in header.items()}, metadata
+    with open_file(path, _REMEDY) as file, parsing(path, _WHAT, _REMEDY):
+        start = 8 + int.from_bytes(file.read(8), "little")
+        data = np.asarray(np.memmap(file, np.uint8, "r"))
+        if not 10 <= start <= min(len(data), 8 + _HEADER_LIMIT):
+            raise ValueError("its header is truncated or missing")
+        header = parse_json(data[8:start].tobytes(), f"{path} (header)", _REMEDY)
+        metadata = header.pop("__metadata__", None) or {}
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise TypeError("its metadata are not texts")
+        rows = header.items()
+        return {name: _view(name, row, data[start:]) for name, row in rows}, metadata
 
 
-def _view(path: pathlib.Path, name: str, row: object, data: np.ndarray) -> np.ndarray:
-    try:
-        if not isinstance(row, dict):
-            raise TypeError("no object")
-        dtype = _DTYPES[row["dtype"]]
-        begin, end = (int(offset) for offset in row["data_offsets"])
-        shape = tuple(int(length) for length in row["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _broken(path, f"its entry {name!r} is not valid") from error
-    if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
-        raise _broken(
-            path, f"its entry {name!r} has a size that does not match its shape"
-        )
-    if not 0 <= begin <= end <= len(data):
-        raise _broken(path, f"its data is truncated before the end of tensor {name!r}")
+def _view(name: str, row: dict[str, Any], data: np.ndarray) -> np.ndarray:
+    dtype = _DTYPES[row["dtype"]]
+    shape, (begin, end) = row["shape"], row["data_offsets"]
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise ValueError(f"its entry {name!r} is not valid")
+    if end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"the size of its entry {name!r} does not match its shape")
+    if end > len(data):
+        raise ValueError(f"its data is truncated before the end of tensor {name!r}")
     return data[begin:end].view(dtype).reshape(shape)
-
-
-def _broken(path: pathlib.Path, why: str) -> InputError:
-    return InputError(
-        f"{path} must be a whole safetensors file, but {why}; make or download it again"
-    )
 
 
 def write_tensors(

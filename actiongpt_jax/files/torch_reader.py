@@ -12,27 +12,23 @@ import os
 import pickletools
 import struct
 import zipfile
-import zlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import pickle_machine as torch_pickle
+from actiongpt_jax.files.arrays import unpack
+from actiongpt_jax.files.limits import Budget
+from actiongpt_jax.files.reading import open_file, parsing
 
 # Files of torch.save before version 1.6 begin with a pickled magic number and version.
 _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _LEGACY_VERSION = 1001
 _LOCAL_HEADER = 30
-_BROKEN = (
-    zipfile.BadZipFile,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OverflowError,
-    ValueError,
-    zlib.error,
-)
+_LONGEST_ORDER = 16
+_WHAT = "a whole file written by torch.save"
+_REMEDY = "copy or download it again"
 
 
 def read_torch(path: str | os.PathLike) -> Any:
@@ -66,25 +62,11 @@ class TorchFile:
     def __init__(self, path: str | os.PathLike):
         """Opens a file; `read_torch` documents the argument and the errors."""
         path = os.fspath(path)
-        try:
-            with open(path, "rb") as file:
-                start = file.read(len(_LEGACY_START))
-                # This raises ValueError for an empty file.
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            if start == _LEGACY_START:
-                self.content = _Legacy(path, self._map).load()
-                return
-            data = np.frombuffer(self._map, np.uint8)
-            with zipfile.ZipFile(path) as archive:
-                self.content = _Archive(path, archive, data).load()
-        except InputError:
-            raise
-        except _BROKEN as error:
-            raise InputError(
-                f"{path} must be a whole file written by torch.save, got a file that is"
-                f" truncated, damaged or not a zip archive ({error}); copy or download"
-                " it again"
-            ) from error
+        with open_file(path, _REMEDY) as file, parsing(path, _WHAT, _REMEDY):
+            start = file.read(len(_LEGACY_START))
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            kind = _Legacy if start == _LEGACY_START else _Archive
+            self.content = kind(path, file, self._map).load()
 
     def forget(self) -> None:
         """Releases the mapped pages; they are reloaded on access."""
@@ -95,7 +77,7 @@ class TorchFile:
 class _Legacy:
     """The format before torch 1.6: five pickles in a row, then the storages."""
 
-    def __init__(self, path: str, content: mmap.mmap):
+    def __init__(self, path: str, file: BinaryIO, content: mmap.mmap):
         self._path = path
         self._content = content
         self._bytes = np.frombuffer(content, np.uint8)
@@ -105,8 +87,9 @@ class _Legacy:
 
     def load(self) -> Any:
         content, ends = self._content, [0]
+        budget = Budget(self._path)
         for _ in range(5):
-            ends.append(_end_of_pickle(content, ends[-1]))
+            ends.append(_end_of_pickle(content, ends[-1], budget))
         version, facts, saved, names = (
             content[a:b] for a, b in zip(ends[1:], ends[2:], strict=False)
         )
@@ -138,16 +121,15 @@ class _Legacy:
             raise ValueError(f"storage {name} has two different types")
         if not 0 <= count * dtype.itemsize <= len(self._bytes):
             raise ValueError(f"storage {name} is larger than the file")
-        if name not in self._places:
-            return np.zeros(count, dtype)
-        start = self._places[name]
+        start = self._places.get(name, 0)  # any numbers do for the first pass
         return self._bytes[start : start + count * dtype.itemsize].view(dtype)
 
 
-def _end_of_pickle(content: mmap.mmap, start: int) -> int:
+def _end_of_pickle(content: mmap.mmap, start: int, budget: Budget) -> int:
     content.seek(start)
     stream: Any = content
     for opcode, _, _ in pickletools.genops(stream):
+        budget.nodes(1)
         if opcode.name == "STOP":
             return content.tell()
     raise ValueError("its pickle is truncated")
@@ -156,11 +138,15 @@ def _end_of_pickle(content: mmap.mmap, start: int) -> int:
 class _Archive:
     """The zip format of torch since 1.6: a pickle, and an entry for each storage."""
 
-    def __init__(self, path: str, archive: zipfile.ZipFile, data: np.ndarray):
+    def __init__(self, path: str, file: BinaryIO, content: mmap.mmap):
         self._path = path
-        self._archive = archive
-        self._bytes = data
-        names = archive.namelist()
+        self._archive = zipfile.ZipFile(file)
+        self._bytes = np.frombuffer(content, np.uint8)
+        self._budget = Budget(path, len(content))
+        # Unpacked entries, and storages in the byte order of this machine.
+        self._members: dict[str, np.ndarray] = {}
+        self._storages: dict[tuple[str, np.dtype], np.ndarray] = {}
+        names = self._archive.namelist()
         pickles = [n for n in names if n.endswith("/data.pkl") and n.count("/") == 1]
         if len(pickles) != 1:
             raise InputError(
@@ -169,7 +155,9 @@ class _Archive:
             )
         self._prefix = pickles[0].removesuffix("data.pkl")
         order = f"{self._prefix}byteorder"
-        self._swapped = order in names and archive.read(order).strip() == b"big"
+        self._swapped = False
+        if order in names:
+            self._swapped = self._member(order)[:_LONGEST_ORDER].tobytes() == b"big"
 
     def load(self) -> Any:
         name = f"{self._prefix}data.pkl"
@@ -184,8 +172,10 @@ class _Archive:
                 f" {dtype.itemsize} bytes, got {len(stored)} bytes; copy or download"
                 " the file again"
             )
-        array = stored.view(dtype)
-        return array.byteswap() if self._swapped else array
+        if (key, dtype) not in self._storages:
+            array = stored.view(dtype)
+            self._storages[key, dtype] = array.byteswap() if self._swapped else array
+        return self._storages[key, dtype]
 
     def _member(self, name: str) -> np.ndarray:
         """Returns the bytes of one entry, memory-mapped unless it is compressed."""
@@ -196,12 +186,12 @@ class _Archive:
                 f"{self._path} must hold {name}, which its data.pkl names, got no such"
                 " entry; copy or download the file again"
             ) from error
-        if info.flag_bits & 1:
-            raise InputError(
-                f"{self._path} must not be encrypted, but {name} is; decrypt it first"
-            )
-        if info.compress_type != zipfile.ZIP_STORED:
-            return np.frombuffer(self._archive.read(info), np.uint8)
+        if info.flag_bits & 1 or info.compress_type != zipfile.ZIP_STORED:
+            if name not in self._members:
+                size = len(self._bytes)
+                content = unpack(self._archive, info, self._budget, size)
+                self._members[name] = np.frombuffer(content, np.uint8)
+            return self._members[name]
         # The local header repeats the name and has another extra field, with which
         # torch aligns the data.
         header = self._bytes[info.header_offset :][:_LOCAL_HEADER].tobytes()

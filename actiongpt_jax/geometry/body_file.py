@@ -5,8 +5,6 @@ that their pickles refer to.
 """
 
 import pathlib
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,9 @@ import scipy.sparse
 
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files import pickle_machine
+from actiongpt_jax.files.arrays import read_npz
 from actiongpt_jax.files.pickle_objects import Foreign
+from actiongpt_jax.files.reading import read_bytes
 from actiongpt_jax.shapes import check_shape
 
 GENDERS = ("neutral", "male", "female")
@@ -33,6 +33,8 @@ _SPARSE = {
     "csc_matrix": scipy.sparse.csc_array,
     "csr_matrix": scipy.sparse.csr_array,
 }
+_LARGEST_PICKLE = 1 << 30  # SMPL-X's has half of it
+_REMEDY = "use the file of SMPL or SMPL-H as published by its authors"
 _SUFFIXES = (".npz", ".pkl")
 
 
@@ -81,13 +83,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path} must be a body model as {' or '.join(_SUFFIXES)}, got another "
             "kind of file; use SMPL's or SMPL-H's file as published by its authors"
         )
-    try:
-        fields = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} must be a readable file of a body model, got: "
-            f"{error.strerror or 'a damaged file'}; check the path"
-        ) from error
+    if path.suffix == ".npz":
+        fields = read_npz(path, _FIELDS, _REMEDY)
+    else:
+        fields = _read_pickle(path)
     missing = [name for name in _FIELDS if name not in fields]
     if missing:
         raise InputError(
@@ -99,30 +98,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_npz(path: pathlib.Path) -> dict[str, Any]:
-    field = "the archive"
-    fields = {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for field in _FIELDS:
-                if field in archive.files:
-                    fields[field] = archive[field]
-        return fields
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        ValueError,
-        AttributeError,
-    ) as error:
-        raise InputError(
-            f"{path} must be an npz of a body model with plain arrays, could not read "
-            f"{field} ({error}); use SMPL's or SMPL-H's model.npz as published"
-        ) from error
-
-
 def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
-    content = path.read_bytes()
+    content = read_bytes(path, _REMEDY, _LARGEST_PICKLE)
     fields = pickle_machine.interpret(
         content, str(path), expected="a body model's pickle as its authors wrote it"
     )

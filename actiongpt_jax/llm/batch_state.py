@@ -11,9 +11,9 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json, write_text
-from actiongpt_jax.files.jsonl import read_lines, read_object
+from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.reading import parsing, read_json
 from actiongpt_jax.llm.request import PATHS, Request
 from actiongpt_jax.text.prompts import Prompt
 
@@ -80,16 +80,14 @@ class BatchState:
         self._file = self.folder / "state.json"
         if not self._file.exists():
             return
-        document = read_object(self._file, "move the folder away to begin again")
-        try:
+        document = read_json(self._file, "move the folder away to begin again")
+        what = "a state of batches that `describe` wrote"
+        with parsing(self._file, what, "move the folder away to begin again"):
             if document["format"] != _FORMAT:
                 raise ValueError(f"its format is {document['format']}")
             self.parts = [Part(**part) for part in document["parts"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{self._file} is not a state of batches that `describe` wrote"
-                f" ({error}); move the folder away to begin again"
-            ) from error
+            for part in self.parts:
+                part.to_request()
 
     def save(self) -> None:
         """Writes the state atomically: a reader never sees half a file."""
@@ -113,8 +111,10 @@ class BatchState:
         """Reads which phrase and texts each request of a part asks for."""
         remedy = f"move {self.folder} away to begin again"
         for line in read_lines(self.folder / f"{part.name}.wanted", remedy):
-            row = line.value
-            yield RequestRow(row["custom_id"], row["phrase"], tuple(row["indices"]))
+            with parsing(line.where, "a row that `describe` wrote", remedy):
+                row = line.value
+                texts = str(row["custom_id"]), str(row["phrase"])
+                yield RequestRow(*texts, tuple(map(int, row["indices"])))
 
     def add(
         self,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
-from actiongpt_jax.files.jsonl import read_object
+from actiongpt_jax.files.reading import read_json
 from actiongpt_jax.llm.request import Request, estimate_tokens
 
 _MILLION = 1e6
@@ -64,7 +64,7 @@ def read_prices(path: str | os.PathLike | None) -> dict[str, Price]:
     form = '{"model": {"input": 0.1, "output": 0.5}}, dollars per million tokens'
     if not pathlib.Path(path).is_file():
         raise InputError(f"--prices must be a JSON file, {form}; {path} is not a file")
-    for model, row in read_object(path, f"write {form}").items():
+    for model, row in read_json(path, f"write {form}").items():
         known = isinstance(row, dict) and {"input", "output"} <= set(row)
         if not known or not all(_is_price(row.get(name, 0.5)) for name in _FIELDS):
             raise InputError(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.files.jsonl import Truncated, read_lines
+from actiongpt_jax.files.reading import parse_json, read_text
 from actiongpt_jax.text.description import (
     Description,
     ask_setting,
@@ -194,7 +195,7 @@ def read_descriptions(source: DescriptionSource) -> Descriptions:
 
 def _read_files(path: pathlib.Path, truncated: list[Truncated]) -> list[Description]:
     """Reads a file or a folder; appends truncated last lines to `truncated`."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise FileNotFoundError(
             f"no descriptions at {path}; make synthetic ones with `python -m"
             " actiongpt_jax.prepare synthetic`, or ask a language model with `python -m"
@@ -251,17 +252,15 @@ def write_published(
 
 def _read_published(file: pathlib.Path) -> list[Description] | None:
     """Returns the records of a published file; None if the file is JSONL."""
-    content = file.read_bytes()
+    remedy = "repair or remove it"
+    content = read_text(file, remedy)
     try:
-        document = json.loads(content)
-    except ValueError as error:
+        document = parse_json(content, file, remedy)
+    except InputError:
         # A JSONL file is not one JSON document; any other *.json file is invalid.
-        if file.suffix != ".json" or _is_record(content.partition(b"\n")[0]):
+        if file.suffix != ".json" or _is_record(content.partition("\n")[0]):
             return None
-        where = f"{file}:{getattr(error, 'lineno', 1)}"
-        raise InputError(
-            f"{where} must be JSON, {{phrase: [texts]}}: {error}; repair or remove it"
-        ) from error
+        raise
     if isinstance(document, dict) and isinstance(document.get("phrase"), str):
         return None
     if not isinstance(document, dict):
@@ -287,9 +286,9 @@ def _described(document: Mapping[str, Sequence[str]], where: str) -> list[Descri
     return records
 
 
-def _is_record(line: bytes) -> bool:
+def _is_record(line: str) -> bool:
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = parse_json(line, "", "")
+    except InputError:
         return False
     return isinstance(record, dict) and "phrase" in record

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import logging
 import pathlib
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,14 +23,12 @@ from actiongpt_jax.config import from_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.reading import reason_of
 from actiongpt_jax.training.step import TrainState
 
 # Orbax warns for every save without metrics (here only steps with a validation have
 # metrics), and prints the traceback of a failed save before it raises the error.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
-
-# Errors that orbax raises for missing or truncated files.
-_DAMAGE = (ValueError, KeyError, FileNotFoundError)
 
 
 @dataclasses.dataclass
@@ -119,6 +118,7 @@ class Checkpoints:
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave({"train": host, "normalizer": stats}),
                     config=ocp.args.JsonSave(self._config.to_dict()),
+                    checksum=ocp.args.JsonSave(_checksums(host, stats)),
                 ),
                 metrics=metrics,
             )
@@ -178,6 +178,7 @@ def save_weights(
                 use_compression=False, type_handler_registry=handlers
             ),
             "config": ocp.JsonCheckpointHandler(),
+            "checksum": ocp.JsonCheckpointHandler(),
         },
     ) as manager:
         manager.save(
@@ -185,8 +186,20 @@ def save_weights(
             args=ocp.args.Composite(
                 state=ocp.args.PyTreeSave({"train": weights, "normalizer": stats}),
                 config=ocp.args.JsonSave(config.to_dict()),
+                checksum=ocp.args.JsonSave(_checksums(weights, stats)),
             ),
         )
+
+
+def _checksums(state: Any, stats: Any) -> dict[str, int]:
+    """Returns name -> CRC-32 of the numbers of every array of a checkpoint."""
+    leaves = jax.tree_util.tree_leaves_with_path({"train": state, "normalizer": stats})
+    return {
+        jax.tree_util.keystr(path): zlib.crc32(
+            np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
+        )
+        for path, leaf in leaves
+    }
 
 
 def _open_manager(
@@ -194,7 +207,9 @@ def _open_manager(
 ) -> ocp.CheckpointManager:
     try:
         return ocp.CheckpointManager(folder, options=options)
-    except ValueError as error:
+    except OSError:
+        raise
+    except Exception as error:
         # Opening the folder reads the metrics of every step.
         raise InputError(
             f"a checkpoint in {folder} has a damaged metrics file ({error}); delete "
@@ -237,23 +252,47 @@ def restore(
         if step not in steps:
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")
         try:
-            content = manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
-                ),
+            return _restore_step(manager, int(step))
+        # Orbax raises errors of many kinds for damaged files.
+        except Exception as error:
+            earlier = [other for other in steps if other < int(step)]
+            remedy = (
+                f"delete that folder to continue from step {earlier[-1]}, the one "
+                f"before it, or give --checkpoint {earlier[-1]} where a model is used"
+                if earlier
+                else "it is the only one: train or convert again"
             )
-        except _DAMAGE as error:
             raise InputError(
-                f"checkpoint {folder / str(step)} is damaged; delete that folder to "
-                "use an earlier one"
+                f"checkpoint {folder / str(step)} is damaged ({reason_of(error)}); "
+                f"{remedy}"
             ) from error
-    stats = content.state["normalizer"]
+
+
+def _restore_step(manager: ocp.CheckpointManager, step: int) -> Restored:
+    """Restores one step; raises an error of any kind if a file of it is damaged."""
+    items: dict[str, Any] = {
+        "state": ocp.args.StandardRestore(),
+        "config": ocp.args.JsonRestore(),
+        "checksum": ocp.args.JsonRestore(),
+    }
+    # Checkpoints of earlier versions have no checksums.
+    has_checksums = (manager.directory / str(step) / "checksum").exists()
+    if not has_checksums:
+        del items["checksum"]
+    content = manager.restore(step, args=ocp.args.Composite(**items))
+    state, stats = content.state["train"], content.state["normalizer"]
+    if has_checksums:
+        expected, found = content.checksum, _checksums(state, stats)
+        for name in sorted({*expected, *found}):
+            if expected.get(name) != found.get(name):
+                raise ValueError(
+                    f"the numbers of {name} have changed since it was saved"
+                )
     return Restored(
-        step=int(step),
-        config=from_json(json.dumps(content.config)),
+        step=step,
+        config=from_json(json.dumps(content.config), manager.directory / str(step)),
         normalizer=Normalizer(mean=stats["mean"], std=stats["std"]),
-        state=content.state["train"],
+        state=state,
     )
 
 
@@ -265,11 +304,10 @@ def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
                 step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
             )
             metrics = manager.metrics(step)
-        except _DAMAGE:
-            continue  # Half deleted: the process was killed while deleting it.
-        if metrics:
-            name = config["config"]["train"]["best_metric"]
-            scored[step] = metrics[name]
+            if metrics:
+                scored[step] = float(metrics[config["config"]["train"]["best_metric"]])
+        except Exception:
+            continue  # Damaged, or half deleted: the process was killed meanwhile.
     return min(scored, key=lambda step: (scored[step], -step), default=steps[-1])
 
 

@@ -4,9 +4,10 @@ import importlib.util
 import json
 import pathlib
 import time
+import warnings
 
 from actiongpt_jax.files.atomic import naming, write_text
-from actiongpt_jax.files.jsonl import read_lines, repair_end
+from actiongpt_jax.files.jsonl import keep_whole_lines, read_lines
 
 
 class MetricWriter:
@@ -71,7 +72,11 @@ class _Board:
 
 
 def _trim(path: pathlib.Path, step: int) -> None:
-    repair_end(path)
-    records = (line.value for line in read_lines(path, "repair or remove the line"))
+    note = keep_whole_lines(
+        path, lambda row: isinstance(row, dict) and type(row.get("step")) is int
+    )
+    if note is not None:
+        warnings.warn(note, stacklevel=2)
+    records = (line.value for line in read_lines(path, "move it away"))
     kept = [record for record in records if record["step"] <= step]
     write_text(path, (json.dumps(record) + "\n" for record in kept))

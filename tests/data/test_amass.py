@@ -136,8 +136,8 @@ def test_known_wrong_frame_rates_are_corrected():
 
 BROKEN = {
     "missing": (None, "No such file"),
-    "empty": (b"", "truncated or damaged"),
-    "text": (b"<html>login required</html>", "truncated or damaged"),
+    "empty": (b"", "truncated, damaged"),
+    "text": (b"<html>login required</html>", "whole npz archive"),
 }
 
 
@@ -180,7 +180,7 @@ def test_rejects_single_array_and_foreign_zip(tmp_path):
     path = tmp_path / "a_poses.npz"
     with open(path, "wb") as file:
         np.save(file, np.ones((40, 156)))
-    with pytest.raises(InputError, match="single array"):
+    with pytest.raises(InputError, match="whole npz archive"):
         read_amass(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("poses.npy", b"not an array")

@@ -103,7 +103,8 @@ FAULTS = {
     "no end_t": ({"5": entry([("run", 0, None)])}, r"labels\[0\].end_t"),
     "boolean": ({"5": entry([("run", 0, True)])}, r"labels\[0\].end_t"),
     "NaN": ({"5": entry([("run", 0, float("nan"))])}, r"labels\[0\].end_t"),
-    "huge": ({"5": entry([("run", 0, 10**400)])}, r"labels\[0\].end_t"),
+    "huge": ({"5": entry([("run", 0, 10**18)])}, r"labels\[0\].end_t"),
+    "long": ({"5": entry([("run", 0, 10**400)])}, "whole number of 401 digits"),
     "end first": (
         {"5": entry([("run", 0, 1), ("sit", 2.5, 2.4)])},
         r"id 5, frame_ann.labels\[1\].end_t must not lie before start_t",

@@ -72,7 +72,11 @@ def test_round_trip_through_memory_maps(tmp_path):
         assert store.sequences[seed].start == start
         for name, want in arrays.items():
             flat = getattr(store, name)
-            assert isinstance(flat, np.memmap) and flat.dtype == np.float32
+            assert flat.dtype == np.float32 and not flat.flags.writeable
+            base = flat
+            while isinstance(base.base, np.ndarray):
+                base = base.base
+            assert isinstance(base, np.memmap)  # nothing was loaded
             np.testing.assert_array_equal(flat[start : start + row.length], want)
         rotations, translation = store.frames(seed)
         np.testing.assert_array_equal(rotations, arrays["rotations"])

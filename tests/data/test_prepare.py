@@ -176,7 +176,7 @@ def test_bad_files_are_skipped_unless_strict(make_corpus, tmp_path, run, strict)
         assert code == 2 and str(bad) in error_line(stderr) and not out.exists()
         return
     assert code == 0 and "2 files skipped" in text
-    assert f"skipped 1: {bad} must be a whole npz file" in text
+    assert f"skipped 1: {bad} must be a whole npz archive" in text
     assert "skipped 2: CMU/CMU/s/2_poses.npz must lie below" in text
     store = open_store(out)
     assert [row.name for row in store.sequences] == ["0", "3"]

@@ -65,6 +65,7 @@ def evaluated(runs, tmp_path_factory):
 def test_result_has_every_part(evaluated):
     result = evaluated[1]
     assert (result["motions"], result["samples"]) == (10, 2)
+    assert result["data"] == "motion"  # the file does not tell where the store is
     for how in ("mean", "best"):
         figures = result["ape_ave"][how]
         assert set(figures) == set(NAMES)

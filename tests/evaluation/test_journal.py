@@ -45,14 +45,48 @@ def test_truncated_header_starts_over(tmp_path):
     assert Journal(path, HEADER).done == {"a"}
 
 
-def test_other_header_or_damaged_line_is_an_error(tmp_path):
+def test_other_header_is_an_error(tmp_path):
     path = tmp_path / "a.jsonl"
     Journal(path, HEADER).append([{"key": "a"}])
     with pytest.raises(InputError, match="belongs to a different evaluation"):
         Journal(path, {"step": 6})
-    path.write_text(path.read_text() + "nonsense\n")
-    with pytest.raises(InputError, match=r"a\.jsonl:3 must be one JSON value"):
-        Journal(path, HEADER)
+
+
+def lines_of(path):
+    return path.read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: b"nonsense\n",
+        lambda line: b"\xff\xfe\n",
+        lambda line: b"[" * 100_000 + b"\n",
+        lambda line: b'{"key": ["b"]}\n',
+        lambda line: line.replace(b"0.5", b"0.7"),  # still JSON, another figure
+    ],
+)
+def test_damaged_line_is_set_aside_and_its_key_is_not_done(tmp_path, damage):
+    path = tmp_path / "a.jsonl"
+    Journal(path, HEADER).append([{"key": key, "x": 0.5} for key in "abc"])
+    header, first, second, third = lines_of(path)
+    path.write_bytes(header + first + damage(second) + third)
+    with pytest.warns(UserWarning, match=r"1 damaged of 4 lines.*a\.jsonl\.damaged"):
+        journal = Journal(path, HEADER)
+    assert journal.done == {"a", "c"}
+    assert lines_of(tmp_path / "a.jsonl.damaged") == [damage(second)]
+    journal.append([{"key": "b", "x": 0.5}])
+    assert sorted(lines_of(path)) == sorted([header, first, second, third])
+
+
+def test_without_a_header_no_line_is_used(tmp_path):
+    path = tmp_path / "a.jsonl"
+    Journal(path, HEADER).append([{"key": "a"}])
+    content = path.read_bytes()[1:]
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="2 damaged of 2 lines"):
+        assert Journal(path, HEADER).done == set()
+    assert (tmp_path / "a.jsonl.damaged").read_bytes() == content
 
 
 def test_packed_vectors_round_trip_exactly():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
 
-ROWS = st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.text()))
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+ROWS = st.lists(st.dictionaries(st.text(), st.none() | WHOLE | st.text()))
 
 
 def to_line(row):

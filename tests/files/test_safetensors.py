@@ -60,7 +60,7 @@ def test_pieces_are_joined_and_arrays_are_views_of_the_file(tmp_path):
 def test_other_files_are_rejected(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="whole safetensors file"):
+    with pytest.raises(InputError, match="whole safetensors file|header"):
         open_tensors(path)
 
 
@@ -80,5 +80,5 @@ def test_inconsistent_headers_are_rejected(row, tmp_path):
     path = tmp_path / "file"
     header = json.dumps({"x": row}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 8)
-    with pytest.raises(InputError, match="whole safetensors file"):
+    with pytest.raises(InputError, match="whole safetensors file|header"):
         open_tensors(path)

@@ -86,7 +86,8 @@ def test_ordered_dicts_keep_their_order_but_not_their_attributes(tmp_path):
     assert not hasattr(found["state"], "_metadata")
 
 
-keys = st.text(max_size=5) | st.integers() | st.none() | st.booleans()
+whole = st.integers(-(2**63), 2**64 - 1)
+keys = st.text(max_size=5) | whole | st.none() | st.booleans()
 contents = st.recursive(
     keys | st.floats(allow_nan=False),
     lambda inner: (
@@ -237,11 +238,11 @@ def test_foreign_objects_are_inert_and_omegaconf_becomes_plain(tmp_path):
     assert found["other"].attribute("a") == 1
     assert found["other"].attribute("b") is None
     assert "their.module.Thing" in repr(found["other"])
-    told = plain(found)
+    told = plain(found, "x.pt")
     assert told["config"] == {"heads": 4, "losses": [0.5, "x"]}
     assert told["attributes"] == {"lr": 1e-4} and told["list"] == [1, 2]
     assert told["namespace"] == {"seed": 3}
-    assert told["other"] is found["other"]
+    assert told["other"] == "<an object of their.module.Thing>"
     assert told["path"] == "/deps" and told["device"] == "cuda:0"
     assert told["callbacks"] == {"lib.ModelCheckpoint": {"best": 1}}
 
@@ -252,7 +253,9 @@ def test_pickle_that_contains_itself_is_read(tmp_path):
     path = TorchFile().write_pickle(tmp_path / "x.pt", data)
     found = read_torch(path)
     assert found[0] is found
-    assert isinstance(plain(found), list)
+    nested = plain(found, "x.pt")
+    while nested != "...":
+        (nested,) = nested
 
 
 class Old:
@@ -442,7 +445,7 @@ def test_changed_byte_raises_one_sentence_or_nothing(tmp_path_factory, data):
 def test_other_files_are_rejected(tmp_path):
     path = tmp_path / "x.pt"
     path.write_bytes(b"")
-    assert "zip" in refusal(path)
+    assert "torch.save" in refusal(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("mean.npy", b"")
     assert "data.pkl" in refusal(path)

@@ -67,17 +67,50 @@ def test_half_deleted_checkpoint_is_not_the_best(tmp_path):
     assert best.step == 2
 
 
-@pytest.mark.parametrize("file", ["state/_METADATA", "config/metadata"])
-def test_damaged_checkpoint_is_named(tmp_path, file):
+DAMAGES = {
+    "state/_METADATA": lambda content: content[:20],
+    "config/metadata": lambda content: content[:20],
+    "config/metadata ": lambda content: b"[" * 100_000,
+    "state/_METADATA ": lambda content: b'{"tree_metadata": [1]}',
+    "checksum/metadata": lambda content: content.replace(b": ", b": 1", 1),
+}
+
+
+@pytest.mark.parametrize("file", DAMAGES)
+def test_damaged_checkpoint_is_named_and_the_one_before_offered(tmp_path, file):
     save_all(tmp_path, {1: None, 2: None})
-    damaged = tmp_path / "checkpoints" / "2" / file
-    damaged.write_bytes(damaged.read_bytes()[:20])
-    with pytest.raises(InputError, match="checkpoints/2 is damaged; delete"):
+    damaged = tmp_path / "checkpoints" / "2" / file.strip()
+    damaged.write_bytes(DAMAGES[file](damaged.read_bytes()))
+    offer = r"checkpoints/2 is damaged .*; delete that folder to continue from step 1"
+    with pytest.raises(InputError, match=offer):
         checkpoints.restore(tmp_path)
     shutil.rmtree(tmp_path / "checkpoints" / "2")
     earlier = checkpoints.restore(tmp_path)
     assert earlier is not None
     assert earlier.step == 1
+
+
+def test_changed_numbers_are_noticed(tmp_path):
+    numbers = np.arange(1000, dtype=np.float32)
+    variables = {"params": {"w": numbers}, "unused": {}}
+    config = load_config("temos:debug")
+    checkpoints.save_weights(tmp_path, config, NORMALIZER, variables)
+    assert checkpoints.restore(tmp_path) is not None
+    # Converted weights are not compressed, so that they are found in a file.
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    (file,) = (p for p in files if numbers[:50].tobytes() in p.read_bytes())
+    content = bytearray(file.read_bytes())
+    content[content.index(numbers[:50].tobytes()) + 42] ^= 1
+    file.write_bytes(content)
+    words = r"checkpoints/0 is damaged .*\['params'\]\['w'\].*; it is the only one"
+    with pytest.raises(InputError, match=words):
+        checkpoints.restore(tmp_path)
+
+
+def test_checkpoint_of_an_earlier_version_has_no_checksum(tmp_path):
+    save_all(tmp_path, {1: None})
+    shutil.rmtree(tmp_path / "checkpoints" / "1" / "checksum")
+    assert checkpoints.restore(tmp_path) is not None
 
 
 def test_damaged_metrics_raise_one_sentence(tmp_path):

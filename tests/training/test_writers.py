@@ -27,6 +27,23 @@ def test_resumed_run_drops_records_of_repeated_steps(tmp_path):
     assert steps_in(tmp_path) == list(range(8))
 
 
+def test_damaged_lines_are_set_aside_and_the_rest_is_kept(tmp_path):
+    write(tmp_path, 0, range(4))
+    path = tmp_path / "metrics.jsonl"
+    damaged = [
+        b"\xff\n",
+        b'{"loss": 1}\n',
+        b"[1]\n",
+        b'{"step": "2"}\n',
+        b"[" * 9999 + b"\n",
+    ]
+    path.write_bytes(b"".join(damaged) + path.read_bytes())
+    with pytest.warns(UserWarning, match="5 damaged of 9 lines, which were moved to"):
+        write(tmp_path, 3, [4])
+    assert steps_in(tmp_path) == list(range(5))
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == b"".join(damaged)
+
+
 def test_restarted_run_replaces_its_first_validation(tmp_path):
     write(tmp_path, 0, range(3))
     write(tmp_path, 0, range(2))

@@ -11,6 +11,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.export import SUFFIXES, export
+from actiongpt_jax.viewing.render import render
 from tests.oracles import bvh, gltf, kinematics
 from tests.viewing.motions import HOSTILE
 
@@ -51,6 +52,14 @@ def y_up(joints):
 @pytest.fixture(scope="module")
 def motion():
     return tumbling()
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".html"])
+def test_exported_files_do_not_tell_where_they_were_made(motion, tmp_path, suffix):
+    path = tmp_path / "home" / f"motion{suffix}"
+    path.parent.mkdir()
+    render(path, [motion], ["walk"])
+    assert tmp_path.name.encode() not in path.read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from actiongpt_jax.files.atomic import (
     write_json,
     write_text,
 )
+from actiongpt_jax.files.reading import parse_json, parsing, read_text
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.text import aggregate
@@ -183,7 +184,7 @@ def _finished(out, plan, texts, settings, on_texts) -> dict[str, Any]:
 def _resume(partial: pathlib.Path, plan: Mapping[str, Any]) -> None:
     remove_unfinished(partial)
     path, content = partial / _PLAN, json.dumps(plan)
-    if not path.is_file() or path.read_text(encoding="utf-8") != content:
+    if not path.is_file() or read_text(path) != content:
         # Shards of other texts or settings cannot be reused.
         for old in partial.glob("shard-*"):
             old.unlink()
@@ -213,11 +214,13 @@ class _Totals:
 
     def add(self, number: int, phrases: Sequence[str], path: pathlib.Path) -> None:
         tensors, metadata = open_tensors(path)
-        for phrase, place in zip(phrases, json.loads(metadata["index"]), strict=True):
-            self.index.append(json.dumps([phrase, number, *place]) + "\n")
+        with parsing(path, "a shard of this store", "remove it and run again"):
+            index = parse_json(metadata["index"], path, "remove it and run again")
+            for phrase, place in zip(phrases, index, strict=True):
+                self.index.append(json.dumps([phrase, number, *place]) + "\n")
+            for name in ("texts", "truncated", "cut"):
+                self.counts[name] += int(metadata[name])
         self.counts["phrases"] += len(phrases)
-        for name in ("texts", "truncated", "cut"):
-            self.counts[name] += int(metadata[name])
         self.counts["tokens"] += sum(
             len(tensor) for name, tensor in tensors.items() if name.endswith(".tokens")
         )

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_lines, read_object
+from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.reading import check_fields, parsing, read_json
 from actiongpt_jax.files.shard import Shard
 
 FORMAT = "actiongpt_jax.embeddings"
@@ -22,6 +23,7 @@ PARTIAL = ".partial"
 # Fields of meta.json that differ between parts; all other fields are equal.
 SUMS = ("phrases", "texts", "truncated", "cut", "tokens")
 _OWN = (*SUMS, "encoder", "first_truncated", "texts_hash", "part")
+_REMEDY = "make the store again"
 _PART = re.compile(r"part-(\d+)-of-(\d+)(" + re.escape(PARTIAL) + ")?")
 
 
@@ -164,16 +166,13 @@ def _merge(path: pathlib.Path, parts: Sequence[Content]) -> Content:
 
 def _read_one(path: pathlib.Path) -> Content:
     meta = read_meta(path / META)
-    try:
-        values = (
-            line.value for line in read_lines(path / INDEX, "make the store again")
-        )
-        rows = {name: Row(*place) for name, *place in values}
-    except (OSError, TypeError) as error:
-        raise InputError(
-            f"{path / INDEX} must list one phrase per line, but cannot be read; make"
-            " the store again"
-        ) from error
+    rows = {}
+    for line in read_lines(path / INDEX, _REMEDY):
+        with parsing(line.where, "a phrase and its place", _REMEDY):
+            name, *place = line.value
+            if any(type(number) is not int or number < 0 for number in place):
+                raise TypeError("a place that is not whole numbers")
+            rows[name + ""] = Row(*place)
     if len(rows) != meta["phrases"]:
         raise InputError(
             f"{path / INDEX} must list {meta['phrases']} phrases, got {len(rows)};"
@@ -183,9 +182,12 @@ def _read_one(path: pathlib.Path) -> Content:
     return Content(meta, rows, [path / shard_name(number) for number in range(count)])
 
 
-_META_FIELDS = (
-    "encoder weight_hash width k aggregation prompt prompt_version writer each phrases"
-).split()
+# Field of meta.json -> its type; None for any.
+_META_KINDS = {
+    **dict.fromkeys(("encoder", "weight_hash"), str),
+    **dict.fromkeys(("width", "k", *SUMS), int),
+    **dict.fromkeys(("aggregation", "prompt", "prompt_version", "writer", "each")),
+}
 
 
 def read_meta(path: pathlib.Path) -> dict[str, Any]:
@@ -200,7 +202,7 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
             f"{path.parent} must be an embedding store but has no {META}; give a folder"
             " that `python -m actiongpt_jax.embed` wrote"
         )
-    meta = read_object(path, "make the store again")
+    meta = read_json(path, _REMEDY)
     if meta.get("format") != FORMAT:
         raise InputError(
             f"{path} must have the format {FORMAT!r}, got {meta.get('format')!r}; give"
@@ -211,7 +213,4 @@ def read_meta(path: pathlib.Path) -> dict[str, Any]:
             f"{path} must have version {VERSION}, got {meta.get('version')!r}; make the"
             " store again with this release"
         )
-    missing = [field for field in _META_FIELDS if field not in meta]
-    if missing:
-        raise InputError(f"{path} lacks the fields {missing}; make the store again")
-    return meta
+    return check_fields(meta, _META_KINDS, str(path), _REMEDY)

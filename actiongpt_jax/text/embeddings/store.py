@@ -17,9 +17,11 @@ import numpy as np
 from jaxtyping import Float
 
 from actiongpt_jax.errors import InputError, check_choice
+from actiongpt_jax.files.reading import parsing
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.text.embeddings.index import PARTIAL, Content, Row, read_store
 
+_REMEDY = "make the store again"
 SOURCES = ("descriptions", "phrase")
 
 
@@ -98,8 +100,14 @@ class EmbeddingStore:
                 the command that stores it.
         """
         tensors, table, item = self._locate(phrase, source, index)
-        begin, end = tensors[f"{table}.offsets"][item : item + 2]
-        return tensors[f"{table}.tokens"][begin:end]
+        with parsing(self.path, "a whole store", _REMEDY):
+            begin, end = tensors[f"{table}.offsets"][item : item + 2]
+            tokens = tensors[f"{table}.tokens"]
+            if not 0 <= begin <= end <= len(tokens) or tokens.shape[1:] != (
+                self.width,
+            ):
+                raise ValueError(f"the table {table!r} does not fit its offsets")
+            return tokens[begin:end]
 
     def pooled(
         self, phrase: str, source: str = "descriptions", index: int | None = None
@@ -125,7 +133,8 @@ class EmbeddingStore:
                 f"the encoder {self.encoder} of {self.path} has no pooled vectors;"
                 " embed with an encoder that has them, such as 'minilm'"
             )
-        return tensors[f"{table}.pooled"][item]
+        with parsing(self.path, "a whole store", _REMEDY):
+            return tensors[f"{table}.pooled"][item]
 
     def max_tokens(self, phrases: Iterable[str], source: str = "descriptions") -> int:
         """Returns the largest number of token rows of the phrases, 0 for no phrase."""
@@ -178,9 +187,10 @@ class EmbeddingStore:
 
     def _open_shard(self, number: int) -> dict[str, np.ndarray]:
         path = self._files[number]
-        if not path.is_file():
-            raise InputError(f"{path} is missing; make the store again")
-        return open_tensors(path)[0]
+        try:
+            return open_tensors(path)[0]
+        except FileNotFoundError as error:
+            raise InputError(f"{path} is missing; {_REMEDY}") from error
 
 
 def open_embeddings(path: str | os.PathLike) -> EmbeddingStore:

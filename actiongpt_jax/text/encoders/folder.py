@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import read_object
+from actiongpt_jax.files.reading import read_json
 from actiongpt_jax.nn.sizes import Sizes, split_sizes
 from actiongpt_jax.text.encoders.weights import FILE, INDEX, TORCH_FILE
 
@@ -101,7 +101,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} has no config.json; copy it from the same model as {FILE}"
         )
-    return read_object(path, "fetch it again")
+    return read_json(path, "fetch it again")
 
 
 def read_sizes(

@@ -1,7 +1,7 @@
 """Splits texts into word pieces, cut at the encoder's limit."""
 
+import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.reading import parsing, read_json
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
@@ -56,21 +57,20 @@ class Tokenizer:
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
-        try:
-            loaded: Any = AutoTokenizer.from_pretrained(str(folder), **options)
-        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-            raise InputError(
-                f"the tokenizer in {folder} cannot be loaded"
-                f" ({' '.join(str(error).split())[:120]}); copy the whole folder of the"
-                " model again"
-            ) from error
-        self._tokenizer = loaded
         self._folder = folder
+        with self._parsing():
+            loaded: Any = AutoTokenizer.from_pretrained(str(folder), **options)
+        self._tokenizer = loaded
         self.limit = limit
         self.pad_id: int = loaded.pad_token_id or 0
         # The pieces that even an empty text has. In CLIP the piece that ends a text is
         # also the unknown word.
         self._special: list[int] = self._split([""])[0]
+
+    def _parsing(self) -> contextlib.AbstractContextManager[None]:
+        # Libraries raise errors of many kinds for damaged tokenizers, also on use.
+        what, remedy = "a tokenizer's", "copy the whole folder of the model again"
+        return parsing(f"the files in {self._folder}", what, remedy)
 
     def __call__(self, texts: Sequence[str]) -> list[Pieces]:
         """Splits texts; one that is too long is cut at a word piece.
@@ -102,14 +102,15 @@ class Tokenizer:
 
     def _split(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
         options = {"truncation": False, **options}
-        return self._tokenizer(
-            list(texts),
-            padding=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-            **options,
-        )["input_ids"]
+        with self._parsing():
+            return self._tokenizer(
+                list(texts),
+                padding=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+                **options,
+            )["input_ids"]
 
     def _check_words(self, whole: Sequence[Sequence[int]]) -> None:
         unknown = self._tokenizer.unk_token_id
@@ -136,13 +137,8 @@ def _check_files(folder: pathlib.Path) -> bool:
     described = False
     for name in ("tokenizer.json", "tokenizer_config.json"):
         path = folder / name
-        try:
-            parsed = json.loads(path.read_bytes()) if path.is_file() else {}
-        except ValueError as error:
-            raise InputError(f"{path} must be JSON: {error}; fetch it again") from error
-        if not isinstance(parsed, dict):
-            raise InputError(f"{path} must be a JSON object; fetch it again")
-        described = described or bool(parsed)
+        if path.exists():
+            described = bool(read_json(path, "fetch it again")) or described
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     if not described and vocabulary.is_file() and not merges.is_file():
         # Without merges it would split words into letters, silently.

@@ -1,6 +1,5 @@
 """Reads the weights of a Hugging Face folder and checks that none is left over."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError, list_names
+from actiongpt_jax.files.reading import parsing, read_json
 from actiongpt_jax.files.safetensors import open_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.nn.sizes import Sizes
@@ -176,13 +176,9 @@ def read_weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
         return open_tensors(folder / FILE)[0]
     index = folder / INDEX
     if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{index} must be JSON with a `weight_map`, but is not; fetch the whole"
-                " model folder again"
-            ) from error
+        remedy = "fetch the whole model folder again"
+        with parsing(index, "JSON with a `weight_map`", remedy):
+            names = sorted(set(read_json(index, remedy)["weight_map"].values()))
         tensors: dict[str, np.ndarray] = {}
         for name in names:
             # Only the last part of a name is used, so that no file outside the folder

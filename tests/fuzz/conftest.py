@@ -1,0 +1,65 @@
+"""Fixtures: valid files of every reader, and a process that reads damaged ones."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.fuzz import seeds
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """A process that reads files; a crash ends it, and the next file starts another."""
+
+    def __init__(self):
+        self._process = None
+
+    def read(self, reader: str, path: pathlib.Path) -> tuple[str, str]:
+        """Returns (outcome, text), as `worker.outcome_of` does, or ("crash", text)."""
+        if self._process is None:
+            environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.worker"],
+                cwd=REPO,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(f"{reader}\t{path}\n")
+        process.stdin.flush()
+        if answer := process.stdout.readline():
+            outcome, text = json.loads(answer)
+            if outcome == "memory":
+                self.close()  # a process gives little of its memory back
+            return outcome, text
+        self._process = None
+        return "crash", f"exit code {process.wait()}"
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Returns reader -> its files, which tests damage and restore."""
+    return seeds.make_seeds(tmp_path_factory.mktemp("seeds"))
+
+
+@pytest.fixture(scope="session")
+def reading():
+    """Returns the process; `reading.read(reader, path)` -> (outcome, text)."""
+    process = Worker()
+    yield process
+    process.close()

@@ -1,0 +1,188 @@
+"""Valid files for every reader, small and written here."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from actiongpt_jax.config import load_config, to_json
+from actiongpt_jax.data.motion import Motion, save_motion
+from actiongpt_jax.data.motion_store import Label
+from actiongpt_jax.data.motion_store import Sequence as SequenceRow
+from actiongpt_jax.data.store_writer import StoreWriter
+from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.safetensors import write_tensors
+from actiongpt_jax.synthetic.corpus import build_synthetic_store
+from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
+from actiongpt_jax.text.prompts import make_prompt
+from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.writers import MetricWriter
+from tests.conversion.torch_writer import TorchFile, call
+from tests.fuzz.worker import WEIGHTS
+from tests.text.conftest import write_folder
+
+BABEL = {
+    "1": {
+        "feat_p": "CMU/CMU/1/1_poses.npz",
+        "dur": 3.0,
+        "frame_ann": {"labels": [{"proc_label": "walk", "start_t": 0.0, "end_t": 1.5}]},
+        "seq_ann": {"labels": [{"proc_label": "walk forward"}]},
+    }
+}
+SETTINGS = """\
+pose_rep: rot6d
+model:
+  latent_dim: 16
+  hist_frames: 5
+  losses: {lmd_kl: 1.0e-05}
+  optim: {lr: 0.0001}
+  when: 2022-09-01
+data:
+  batch_size: 16
+  shape: !!python/tuple [1, 2]
+"""
+
+
+def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """Writes the files; returns reader -> the files of it that are to be damaged."""
+    rng = np.random.default_rng(0)
+    seeds: dict[str, list[pathlib.Path]] = {}
+
+    # Stores.
+    build_synthetic_store(folder / "motion store", 2)
+    tables = ("meta.json", "report.json", "sequences.jsonl", "labels.jsonl")
+    arrays = ("rotations.npy", "translation.npy", "hands.npy")
+    seeds["motion store"] = [folder / "motion store" / n for n in (*tables, *arrays)]
+    model = write_folder(folder / "encoder")
+    seeds["encoder"] = [*model.iterdir()]
+    texts = {"walk forward": ["a person walks", "both legs"], "jump": ["up", "down"]}
+    embed_descriptions(folder / "embedding store", texts, str(model), k=2, each=True)
+    seeds["embedding store"] = [*(folder / "embedding store").iterdir()]
+
+    # Motions, labels, texts.
+    fields = {"poses": rng.normal(size=(9, 156)), "trans": rng.normal(size=(9, 3))}
+    fields |= {"betas": np.zeros(16), "gender": np.array("male")}
+    (folder / "AMASS").mkdir()
+    path = folder / "AMASS" / "a_poses.npz"
+    np.savez(path, **fields, mocap_framerate=np.float64(60))
+    packed = path.with_name("b_poses.npz")
+    np.savez_compressed(packed, **fields, mocap_framerate=np.float64(60))
+    seeds["AMASS"] = [path, packed]
+    motion = Motion(np.zeros((9, 22, 3)), np.zeros((9, 3)), 30.0, text=("walk",))
+    seeds["motion"] = [save_motion(folder / "motion" / "a.npz", motion)]
+    seeds["BABEL"] = [write(folder / "BABEL" / "train.json", json.dumps(BABEL))]
+    lines = "walk\nturn left\nsträuben\n"
+    seeds["phrases"] = [write(folder / "phrases" / "phrases.txt", lines)]
+    record = {"phrase": "walk", "index": 0, "text": "legs", "model": "m", "usage": {}}
+    records = [record | {"index": i, "parameters": {"seed": i}} for i in range(3)]
+    content = "".join(json.dumps(row) + "\n" for row in records)
+    seeds["descriptions"] = [
+        write(folder / "descriptions" / "a.jsonl", content),
+        write(folder / "descriptions" / "b.json", json.dumps(texts)),
+    ]
+    seeds["cache"] = [write(folder / "cache" / "a.jsonl", content)]
+    prices = {"gpt": {"input": 0.1, "output": 0.5, "batch": 0.5}}
+    seeds["prices"] = [write(folder / "prices" / "a.json", json.dumps(prices))]
+    seeds["batches"] = _batches(folder / "batches")
+
+    # Checkpoints of torch, and the files next to them.
+    file = TorchFile()
+    value = {
+        "state_dict": {"a": file.tensor(rng.normal(size=(4, 3)).astype(np.float32))},
+        "epoch": 3,
+        "hyper_parameters": {"lr": 1e-4, "losses": call("collections.OrderedDict")},
+        "device": call("torch.device", "cuda", 0),
+    }
+    (folder / "torch").mkdir()
+    seeds["torch"] = [
+        file.write(folder / "torch" / "a.pt", value),
+        file.write(folder / "torch" / "b.pt", value, compression=8),
+        file.write_legacy(folder / "torch" / "c.pt", value),
+    ]
+    seeds["published checkpoint"] = seeds["torch"]
+    seeds["settings"] = [
+        write(folder / "settings" / ".hydra" / "config.yaml", SETTINGS)
+    ]
+    path = folder / "settings in opt.yaml" / "opt.yaml"
+    seeds["settings in opt.yaml"] = [write(path, SETTINGS.partition("data:")[2])]
+    (folder / "statistics").mkdir()
+    np.save(folder / "statistics" / "mean.npy", np.zeros(135, np.float32))
+    seeds["statistics"] = [folder / "statistics" / "mean.npy"]
+    path = folder / "safetensors" / "a.safetensors"
+    tensors = {"a": [rng.normal(size=(3, 4)).astype(np.float32)], "b": [np.arange(5)]}
+    write_tensors(path, tensors, {"note": "text"})
+    seeds["safetensors"] = [path]
+    (folder / "body").mkdir()
+    np.savez(folder / "body" / "model.npz", **_body(rng))
+    seeds["body"] = [folder / "body" / "model.npz"]
+
+    # The files of a run.
+    config = load_config("temos:debug")
+    seeds["config"] = [write(folder / "config" / "config.json", to_json(config))]
+    checkpoints.save_weights(
+        folder / "checkpoint",
+        config,
+        Normalizer(np.zeros(3, np.float32), np.ones(3, np.float32)),
+        {"params": {"w": WEIGHTS}, "unused": {}},
+    )
+    seeds["checkpoint"] = [
+        p
+        for p in (folder / "checkpoint").rglob("*")
+        if p.is_file() and p.stat().st_size
+    ]
+    (folder / "metrics").mkdir()
+    writer = MetricWriter(folder / "metrics", 0)
+    for step in range(4):
+        writer.write(step, {"loss": 0.1 * step, "val/loss": float("nan")})
+    writer.close()
+    seeds["metrics"] = [folder / "metrics" / "metrics.jsonl"]
+    path = folder / "journal" / "a.jsonl"
+    Journal(path, {"step": 5}).append({"key": f"k{i}", "x": 0.5} for i in range(3))
+    seeds["journal"] = [path]
+    seeds["prepared"] = [_prepared(folder / "prepared" / "store")]
+    return seeds
+
+
+def write(path: pathlib.Path, text: str) -> pathlib.Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def _batches(folder: pathlib.Path) -> list[pathlib.Path]:
+    prompt = dataclasses.asdict(make_prompt("detail"))
+    request = {"prompt": prompt, "model": "m", "parameters": {}}
+    part = {"name": "part-1.jsonl", "requests": 1, "request": request}
+    state = {"format": 1, "parts": [part]}
+    row = {"custom_id": "a", "phrase": "walk", "indices": [0, 1]}
+    folder = folder / "texts.batch"
+    write(folder / "part-1.jsonl.wanted", json.dumps(row) + "\n")
+    return [
+        write(folder / "state.json", json.dumps(state)),
+        folder / "part-1.jsonl.wanted",
+    ]
+
+
+def _body(rng) -> dict[str, np.ndarray]:
+    return {
+        "v_template": rng.normal(size=(10, 3)),
+        "shapedirs": rng.normal(size=(10, 3, 4)),
+        "posedirs": rng.normal(size=(10, 3, 18)),
+        "J_regressor": rng.random((3, 10)),
+        "weights": rng.random((10, 3)),
+        "kintree_table": np.array([[2**32 - 1, 0, 1], [0, 1, 2]], np.uint32),
+        "f": np.array([[0, 1, 2]], np.uint32),
+    }
+
+
+def _prepared(path: pathlib.Path) -> pathlib.Path:
+    """Returns the journal of a store of which one of two recordings is written."""
+    path.parent.mkdir()
+    row = SequenceRow("a", 0, 4, "train", "a.npz", "0", 30.0, 30.0, 0.1, betas=(0.5,))
+    shapes = {"rotations": (4, 22, 3), "translation": (4, 3), "hands": (4, 2, 3)}
+    with StoreWriter(path, {"a": "key", "b": "key"}) as writer:
+        arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
+        writer.add(row, arrays, [Label(0, 0, 4, "walk", "frame")], ["a note"])
+    return writer.partial / "journal.jsonl"
