@@ -64,7 +64,9 @@ def list_commands(argv: Sequence[str]) -> None:
 def _first_line(name: str) -> str:
     """Returns the first line of a command's docstring, without importing it."""
     source = importlib.resources.files("actiongpt_jax") / f"{name}.py"
-    return (ast.get_docstring(ast.parse(source.read_text())) or "").splitlines()[0]
+    return (ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").splitlines()[
+        0
+    ]
 
 
 if __name__ == "__main__":

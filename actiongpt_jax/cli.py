@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import itertools
 import math
 import os
 import pathlib
@@ -114,6 +115,36 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def options_first(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Moves a parser's own options before its subcommand, where argparse reads them.
+
+    Args:
+        parser: a parser with subcommands.
+        argv: the command line, with the parser's options anywhere.
+
+    Returns:
+        The same command line with the parser's options, and their values, in front.
+    """
+    takes_value = {
+        option: action.nargs != 0
+        for action in parser._actions
+        for option in action.option_strings
+        if action.dest != "help"  # every subcommand has a help of its own
+    }
+    own, other, tokens = [], [], iter(argv)
+    for token in tokens:
+        option, equals, _ = token.partition("=")
+        if token == "--":
+            other += [token, *tokens]
+        elif option in takes_value:
+            own.append(token)
+            if takes_value[option] and not equals:
+                own += itertools.islice(tokens, 1)
+        else:
+            other.append(token)
+    return own + other
+
+
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
     """Returns an argparse type for whole numbers in a range.
 
@@ -153,10 +184,15 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     """Calls `main(argv)` and exits with 0, 1 (job incomplete) or 2 (bad input).
 
     Only errors about the user's input are printed as a sentence; an error in this
-    library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 shows every traceback. If the
+    library keeps its traceback. ACTIONGPT_JAX_TRACEBACK=1 shows every traceback.
+    Characters that the encoding of stdout lacks are printed as escapes. If the
     reader of stdout closes it (`| head`), the process ends quietly, with the exit code
     that shells give to a process ended by SIGPIPE.
     """
+    # A text may have characters that the encoding of stdout lacks; stderr escapes them
+    # by default. A stdout that a caller has replaced may not have this method.
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = 0
     out, err = _Printable(sys.stdout), _Printable(sys.stderr)
     try:

@@ -1,5 +1,6 @@
 """Defines the fields of configs: defaults, small forms, checks, and `compat`."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -86,6 +87,17 @@ _POSITIVE = (
     "train.num_steps",
 )
 
+_NOT_NEGATIVE = (
+    "data.builtin",
+    "train.eps",
+    "train.grad_clip",
+    "train.learning_rate",
+    "train.seed",
+    "train.warmup_steps",
+    "train.weight_decay",
+)
+_BELOW_ONE = ("model.dropout", "train.b1", "train.b2")
+
 # Values that the small forms of all models share.
 _DEMO = {
     "data.builtin": 240,
@@ -118,6 +130,9 @@ def base_config() -> Config:
 
     config.data = ml_collections.ConfigDict()
     config.data.store = ""
+    # Hash of what the store was made from; read from the store, so that a resumed run
+    # notices another store under the same path.
+    config.data.store_hash = placeholder(str)
     # Number of sequences of the built-in corpus to make and train on; 0 = use `store`.
     config.data.builtin = 0
     config.data.labels = "frame"
@@ -137,6 +152,8 @@ def base_config() -> Config:
 
     config.text = ml_collections.ConfigDict()
     config.text.store = ""
+    # Hash of the texts in the store; read from the store, as `data.store_hash`.
+    config.text.store_hash = placeholder(str)
     # Whether to read descriptions or the phrases themselves; 'mixed' draws one or the
     # other in each step, for each item.
     config.text.source = "descriptions"
@@ -246,11 +263,18 @@ def check_values(config: Config) -> None:
         value = lookup(config, field, None)
         if value is not None and value < 1:
             raise InputError(f"config.{field} must be at least 1, got {value}")
-    if (steps := lookup(config, "train.warmup_steps", 0)) < 0:
-        raise InputError(f"config.train.warmup_steps must be 0 or more, got {steps}")
-    rate = lookup(config, "model.dropout", 0.0)
-    if not 0 <= rate < 1:
-        raise InputError(f"config.model.dropout must be in [0, 1), got {rate}")
+    for section in ("data", "losses", "model", "train"):
+        for name, value in config.get(section, {}).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"config.{section}.{name} must be finite, got {value}")
+    for field in _NOT_NEGATIVE:
+        value = lookup(config, field, None)
+        if value is not None and value < 0:
+            raise InputError(f"config.{field} must be 0 or more, got {value}")
+    for field in _BELOW_ONE:
+        value = lookup(config, field, 0.0)
+        if not 0 <= value < 1:
+            raise InputError(f"config.{field} must be in [0, 1), got {value}")
     width = lookup(config, "model.latent_dim", None)
     heads = lookup(config, "model.num_heads", None)
     if width is not None and (width % 2 or (heads is not None and width % heads)):

@@ -6,7 +6,8 @@ r"""Changes motions by arithmetic on their latents, with a trained model.
     python -m actiongpt_jax.edit --workdir DIR reconstruct motion.npz
     python -m actiongpt_jax.edit --workdir DIR recognise motion.npz --among phrases.txt
 
-An argument that ends in .npz is a motion file; any other argument is a phrase.
+An argument that ends in .npz is a motion file; any other argument is a phrase. The
+results get numbers that are free in the folder, so that no file is replaced.
 """
 
 import pathlib
@@ -47,7 +48,8 @@ def make_parser() -> cli.Parser:
 
 def main(argv: Sequence[str]) -> None:
     """Reads flags, encodes, changes the latents, decodes, and writes motions."""
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    args = parser.parse_args(cli.options_first(parser, argv))
 
     import numpy as np
 
@@ -56,6 +58,7 @@ def main(argv: Sequence[str]) -> None:
     from actiongpt_jax.inference import editing
     from actiongpt_jax.inference.latents import decode_latents
     from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+    from actiongpt_jax.inference.requests import warn_of_unseen_lengths
     from actiongpt_jax.inference.series import series_frames
     from actiongpt_jax.inference.trained import load_model
 
@@ -63,6 +66,7 @@ def main(argv: Sequence[str]) -> None:
     model = load_model(args.workdir, args.checkpoint)
     embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions)
     frames = series_frames([args.seconds], [""], "off")
+    warn_of_unseen_lengths(model.config, frames)
     if args.kind == "recognise":
         phrases = read_phrases(args.among)
         for path in args.motions:
@@ -83,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
         latents = editing.encode_sources(model, embedder, args.motions)
         captions = [f"{pathlib.Path(path).stem}, decoded" for path in args.motions]
     motions = decode_latents(model, latents, frames * len(latents), captions)
-    paths = save_motions(args.out, motions, name=args.kind)
+    paths = save_motions(args.out, motions, name=args.kind, replace=False)
     for path, motion in zip(paths, motions, strict=True):
         print(f"{path}: {motion.caption!r}, {len(motion.translation)} frames")
 

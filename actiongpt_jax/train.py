@@ -15,7 +15,11 @@ from collections.abc import Sequence
 
 from actiongpt_jax import cli
 from actiongpt_jax.config import load_config
-from actiongpt_jax.training.workdir import config_of_workdir, default_workdir
+from actiongpt_jax.training.workdir import (
+    check_workdir,
+    config_of_workdir,
+    default_workdir,
+)
 
 
 def make_parser() -> cli.Parser:
@@ -53,6 +57,7 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
         overrides.append(f"--config.data.images={args.image_embeddings}")
     config = load_config(spec, overrides)
     workdir = pathlib.Path(args.workdir or default_workdir(spec))
+    check_workdir(workdir)  # before the built-in data are made next to it
 
     import jax
 

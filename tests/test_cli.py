@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from actiongpt_jax import cli, edit
 from actiongpt_jax.__main__ import COMMANDS
 
 HEAVY = {"jax", "flax", "transformers", "scipy", "matplotlib", "openai"}
@@ -22,6 +23,8 @@ def main(argv):
     parser.add_argument("what")
     what = parser.parse_args(argv).what
     print("line\\n" * (50_000 if what == "much" else 1))
+    if what == "letters":
+        print("caf\\u00e9 \\u8df3 \\U0001f483 \\udc80")
     if what == "bad":
         raise InputError("this must be that")
     if what == "gaps":
@@ -35,6 +38,38 @@ cli.run(main)
 """
 
 
+EDIT = ["--workdir", "W", "--out", "D", "--seconds=1"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [*EDIT, "change", "walk", "--minus", "sit", "--plus", "run"],
+        ["change", *EDIT, "walk", "--minus", "sit", "--plus", "run"],
+        ["change", "walk", "--minus", "sit", "--plus", "run", *EDIT],
+        ["--out", "D", "change", "--minus", "sit", "--workdir=W", "walk"]
+        + ["--seconds", "1", "--plus", "run"],
+    ],
+)
+def test_options_of_edit_go_anywhere(argv):
+    parser = edit.make_parser()
+    args = parser.parse_args(cli.options_first(parser, argv))
+    assert (args.workdir, args.out, args.seconds) == ("W", "D", 1.0)
+    assert (args.kind, args.base, args.minus, args.plus) == (
+        "change",
+        "walk",
+        "sit",
+        "run",
+    )
+
+
+@pytest.mark.parametrize("argv", [["reconstruct", "--help"], ["--help"]])
+def test_help_of_edit_is_that_of_the_word_before_it(argv, capsys):
+    with pytest.raises(SystemExit):
+        edit.main(argv)
+    assert ("motions [motions" in capsys.readouterr().out) == (argv[0] != "--help")
+
+
 def command(*argv, **options):
     return subprocess.run(
         [sys.executable, "-c", CODE, *argv],
@@ -43,6 +78,17 @@ def command(*argv, **options):
         check=False,
         **options,
     )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "latin-1"])
+def test_letters_that_stdout_lacks_are_printed_as_escapes(encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = command(
+        "letters", stdout=subprocess.PIPE, env=environment, encoding=encoding
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    letters = "caf\u00e9 \u8df3 \U0001f483 \udc80".encode(encoding, "backslashreplace")
+    assert letters.decode(encoding) in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,13 @@ def test_compat_sets_its_fields_and_no_others(name):
     assert "data.heading=reference" in deviations(published)
 
 
+def test_a_stored_config_may_start_with_a_byte_order_mark(tmp_path):
+    config = load_config("temos:debug")
+    path = tmp_path / "config.json"
+    path.write_text("\ufeff" + to_json(config), encoding="utf-8")
+    assert to_json(load_config(str(path))) == to_json(config)
+
+
 def test_json_round_trip():
     config = load_config("temos:demo")
     assert to_json(from_json(to_json(config))) == to_json(config)
@@ -84,6 +91,14 @@ def test_words_set_text_source_and_k():
         "model.latent_dim=17",
         "model.num_heads=3",
         "model.nfeats=263",
+        "train.learning_rate=-1.0",
+        "train.learning_rate=nan",
+        "train.learning_rate=inf",
+        "train.grad_clip=-0.5",
+        "train.weight_decay=nan",
+        "train.b2=1.0",
+        "train.seed=-1",
+        "losses.lmd_kl=nan",
     ],
 )
 def test_invalid_values_are_named_when_the_config_is_loaded(override):

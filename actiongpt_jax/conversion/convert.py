@@ -27,6 +27,7 @@ from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.workdir import check_workdir, lock_workdir
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
 # Patterns of the names of checkpoints in the folder of a run.
@@ -68,10 +69,18 @@ def convert(
         Sentences for the user about what was found, copied or assumed.
 
     Raises:
-        InputError: if the checkpoint or a file of its run cannot be converted.
+        InputError: if the checkpoint or a file of its run cannot be converted, or the
+            workdir cannot hold checkpoints.
         FileNotFoundError: if there is no such file.
     """
     path, workdir = find_checkpoint(pathlib.Path(source)), pathlib.Path(workdir)
+    check_workdir(workdir)
+    with lock_workdir(workdir):
+        return _convert(path, workdir, options)
+
+
+def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> list[str]:
+    """Converts a file to a workdir that is locked; see `convert`."""
     if (workdir / "checkpoints").exists():
         raise InputError(
             f"--out must be a folder without checkpoints, got {workdir}; choose another"

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from actiongpt_jax.config_fields import Config, lookup
+from actiongpt_jax.config_fields import Config, check_values, lookup
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.pickle_objects import plain
 from actiongpt_jax.files.reading import parsing, read_text
@@ -117,6 +117,9 @@ def apply_settings(
 
     Returns:
         Sentences for the user.
+
+    Raises:
+        InputError: if a setting is out of its range.
     """
     changed = {}
     for place, field in _FIELDS.items():
@@ -126,12 +129,26 @@ def apply_settings(
         # A model has only some of the fields; a boolean must not replace a number.
         if None in (value, now) or isinstance(now, bool) != isinstance(value, bool):
             continue
-        if (value := type(now)(value)) != now:
+        try:
+            value = type(now)(value)
+        except (OverflowError, ValueError) as error:
+            raise InputError(
+                f"{path or 'the checkpoint'}: the setting {place} must be a finite "
+                f"number, got {str(value)[:40]}; correct it in a copy of the file"
+            ) from error
+        if value != now:
             changed[field] = value
     frontview = any(s.get("align_pose_frontview") is True for s in sources)
     if frontview and "align" in config.data:
         changed["data.align"] = "full"
     config.update_from_flattened_dict(changed)
+    try:
+        check_values(config)
+    except InputError as error:
+        raise InputError(
+            f"{path or 'the checkpoint'} has a setting that cannot be used: {error}; "
+            "correct it in a copy of the file"
+        ) from error
     notes = [] if path is None else [f"settings read from {path}"]
     if changed:
         listed = ", ".join(f"{field}={value}" for field, value in changed.items())

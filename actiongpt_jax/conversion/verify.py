@@ -132,7 +132,7 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         hash=parameter_hash(restored.variables),
         deviations=deviations(config),
         normalized=bool(mean.any() or (np.asarray(std) != 1).any()),
-        origin=read_json(record, "convert it again") if record.exists() else {},
+        origin=read_json(record, "convert it again") if record.is_file() else {},
         problems=problems,
     )
 

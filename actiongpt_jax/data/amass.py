@@ -39,9 +39,7 @@ class AmassFile:
     Attributes:
         poses: (N, 156) axis-angle rotations of SMPL-H's 52 joints, radians.
         trans: (N, 3) metres, z-up.
-        fps: true frames per second.
-        fps_file: frames per second stated in the file; differs from `fps` if the file
-            is known to be wrong.
+        fps: frames per second as stated in the file; see `true_fps`.
         gender: 'male', 'female', 'neutral' or any other text found in the file.
         betas: (B,) body shape parameters.
         sha256: hash of the file, hexadecimal.
@@ -50,7 +48,6 @@ class AmassFile:
     poses: np.ndarray
     trans: np.ndarray
     fps: float
-    fps_file: float
     gender: str
     betas: np.ndarray
     sha256: str
@@ -79,13 +76,10 @@ def read_amass(path: str | os.PathLike) -> AmassFile:
     fields = ("poses", "trans", "betas", "gender", *RATE_FIELDS)
     arrays, sha256 = read_fields(path, fields)
     poses, trans = poses_and_trans(path, arrays, (COLUMNS["smplh"],))
-    fps_file = frame_rate(path, arrays)
-    fps = true_fps(path, fps_file)
     return AmassFile(
         poses=poses,
         trans=trans,
-        fps=fps,
-        fps_file=fps_file,
+        fps=frame_rate(path, arrays),
         gender=word(arrays.get("gender", "neutral")),
         betas=betas(path, arrays),
         sha256=sha256,
@@ -139,9 +133,6 @@ def _slerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray
     return (turn_start * part).as_rotvec().reshape(start.shape)
 
 
-# A rate is rounded if the relative difference is below this: some files store 120 as
-# 120.00004577. Over ten minutes the difference amounts to less than 6 ms.
-_WHOLE_RATE = 1e-5
 # The published names of each set, one set per row. The first two names are those in
 # BABEL's `feat_p` (TEACH's list); the third is the name on the AMASS site today.
 SETS = (
@@ -216,23 +207,34 @@ def _spellings(feat_p: str) -> list[pathlib.PurePath]:
     return [pathlib.PurePath(*tail) for tail in dict.fromkeys(tails) if tail]
 
 
-def true_fps(path: str | os.PathLike, fps_file: float) -> float:
-    """Returns the true frame rate of an AMASS file; some files state a wrong one.
+# Set -> recordings that state a wrong rate: their folder within the set, or None for
+# the whole set; the rate they state; their true rate.
+_WRONG_RATES = {
+    "BMLhandball": ((None, 120.0, 240.0),),
+    "SSMsynced": (
+        ("20160930_50032", 120.0, 59.0),
+        ("20161014_50033", 120.0, 59.0),
+    ),
+}
+
+
+def true_fps(feat_p: str, stated: float) -> float:
+    """Returns the true frame rate of an AMASS recording; some files state a wrong one.
 
     Args:
-        path: path of the file, including the folder of its set.
-        fps_file: frames per second stated in the file.
+        feat_p: path of the recording in BABEL's notation, which starts with its set.
+        stated: frames per second stated in the file.
 
     Returns:
-        The true frames per second; a stated rate that differs from a whole number
-        only by rounding is rounded.
+        The true frames per second: another one than stated only for a recording of
+        AMASS that states the rate known to be wrong, so that a file that was resampled
+        or corrected beforehand keeps its rate.
 
-    Source: TEACH's preparation of AMASS.
+    Source: for the true rates, TEACH's preparation of AMASS.
     """
-    path = pathlib.PurePath(path)
-    if "BMLhandball" in path.parts:
-        return 240.0
-    if any(subject in str(path) for subject in ("20160930_50032", "20161014_50033")):
-        return 59.0
-    whole = float(round(fps_file))
-    return whole if abs(fps_file - whole) < _WHOLE_RATE * whole else fps_file
+    parts = pathlib.PurePosixPath(feat_p).parts
+    names = _NAMES.get(parts[0], parts[:1])
+    for folder, wrong, true in _WRONG_RATES.get(names[0], ()):
+        if stated == wrong and (folder is None or folder in parts):
+            return true
+    return stated

@@ -15,6 +15,9 @@ COLUMNS = {"smplh": 156, "smplx": 165}  # columns of `poses`: three for each joi
 # AMASS is recorded at 30 to 250 Hz; a value beyond these limits is a mistake.
 FPS_LIMITS = (5.0, 1000.0)
 RATE_FIELDS = ("mocap_framerate", "mocap_frame_rate")
+# A rate is rounded if the relative difference is below this: some files store 120 as
+# 120.00004577. Over ten minutes the difference amounts to less than 6 ms.
+_WHOLE_RATE = 1e-5
 
 
 def read_fields(path: pathlib.Path, fields: tuple[str, ...]) -> tuple[Arrays, str]:
@@ -95,6 +98,8 @@ def require_finite(path: pathlib.Path, field: str, array: np.ndarray) -> None:
 def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
     """Returns the stated frames per second, stored under either of two field names.
 
+    A rate that differs from a whole number only by rounding is rounded.
+
     Raises:
         InputError: if the field is missing or is not one number within `FPS_LIMITS`.
     """
@@ -114,7 +119,8 @@ def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
             f"{FPS_LIMITS[1]:g}, got {np.array2string(value, threshold=3)}; "
             "correct the field"
         )
-    return rate
+    whole = float(round(rate))
+    return whole if abs(rate - whole) < _WHOLE_RATE * whole else rate
 
 
 def word(value: np.ndarray | str) -> str:

@@ -6,6 +6,7 @@ Source: BABEL (Punnakkal et al. 2021, arXiv:2106.09696), format of version 1.0.
 import dataclasses
 import os
 import pathlib
+import sys
 
 from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
@@ -27,6 +28,8 @@ class Annotation:
         duration: seconds, or None if BABEL does not state it.
         labels: (phrase, start, end), times in seconds; start and end are None for
             a label of the whole recording.
+        notes: a sentence for each label that is left out because its phrase or a time
+            is withheld (null), or because it ends before it starts.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Annotation:
     feat_p: str
     duration: float | None
     labels: tuple[tuple[str, float | None, float | None], ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_babel(
@@ -41,8 +45,9 @@ def read_babel(
 ) -> list[Annotation]:
     """Reads those of train.json, val.json and test.json that exist in a folder.
 
-    Other files (`extra_*.json`) are not read. test.json is ignored if its labels are
-    withheld, as in BABEL's own release. Phrases are BABEL's `proc_label`.
+    Other files (`extra_*.json`) are not read. A label that is withheld (null) is left
+    out, and test.json as a whole if it has no other labels, as in BABEL's own release.
+    Phrases are BABEL's `proc_label`.
 
     Args:
         folder: folder with the JSON files.
@@ -73,7 +78,12 @@ def read_babel(
                 )
             annotations[name] = _annotation(path, name, entry, spelling or {})
     test = [entry for entry in annotations.values() if entry.split == "test"]
-    if not any(annotation.labels for annotation in test):
+    if test and not any(annotation.labels for annotation in test):
+        print(
+            f"{folder / 'test.json'} is left out: the labels of its {len(test)} "
+            "recordings are withheld",
+            file=sys.stderr,
+        )
         for annotation in test:
             del annotations[annotation.name]
     return list(annotations.values())
@@ -103,9 +113,10 @@ def label_frames(
 
     Returns:
         The labels in the order of the annotation (field `sequence` is 0), and a
-        sentence for each label that is left out because no frame of it remains.
+        sentence for each label that is left out: those of the annotation, and those of
+        which no frame remains.
     """
-    labels, notes = [], []
+    labels, notes = [], list(annotation.notes)
     for phrase, start_t, end_t in annotation.labels:
         if start_t is None or end_t is None:
             labels.append(Label(0, 0, num_frames, phrase, "sequence"))
@@ -132,7 +143,7 @@ def _annotation(path, name, entry, spelling) -> Annotation:
     duration = entry.get("dur")
     valid = duration is None or _is_number(duration)
     _require(valid, f"{where}, dur", "a number of seconds", duration)
-    labels = []
+    labels, notes = [], []
     for field in ("frame_ann", "seq_ann"):
         block = entry.get(field)
         if block is None:
@@ -142,34 +153,45 @@ def _annotation(path, name, entry, spelling) -> Annotation:
         rows = [] if block.get("labels") is None else block["labels"]
         _require(isinstance(rows, list), f"{block_where}.labels", "a list", rows)
         for index, row in enumerate(rows):
-            label_where = f"{block_where}.labels[{index}]"
-            labels += _label(label_where, row, field == "frame_ann", spelling)
+            place = f"{field}.labels[{index}]"
+            label, fault = _label(
+                f"{where}, {place}", row, field == "frame_ann", spelling
+            )
+            if fault:
+                notes.append(f"id {name}: {place} {fault} and is left out")
+            elif label[0]:
+                labels.append(label)
     return Annotation(
         name=name,
         split=path.stem,
         feat_p=feat_p,
         duration=None if duration is None else float(duration),
         labels=tuple(labels),
+        notes=tuple(notes),
     )
 
 
 def _label(where, row, timed, spelling):
+    """Returns (phrase, start, end), and what is wrong with a label to leave out."""
+    fields = ("proc_label", "start_t", "end_t") if timed else ("proc_label",)
+    if row is None:
+        return None, "is withheld (null)"
     _require(isinstance(row, dict), where, "an object", row)
-    phrase = row.get("proc_label")
-    _require(isinstance(phrase, str), f"{where}.proc_label", "text", phrase)
-    phrase = " ".join(spelling.get(word, word) for word in phrase.split())
+    values: list = [row.get(field) for field in fields]
+    for field, value in zip(fields, values, strict=True):
+        valid = isinstance(value, str) if field == "proc_label" else _is_number(value)
+        what = "text" if field == "proc_label" else "a number of seconds"
+        _require(value is None or valid, f"{where}.{field}", what, value)
+    missing = [f for f, value in zip(fields, values, strict=True) if value is None]
+    if missing:
+        return None, f"has no {' and no '.join(missing)} (null)"
+    phrase = " ".join(spelling.get(word, word) for word in values[0].split())
     if not timed:
-        return [(phrase, None, None)] if phrase else []
-    for field in ("start_t", "end_t"):
-        value = row.get(field)
-        _require(_is_number(value), f"{where}.{field}", "a number of seconds", value)
-    start, end = float(row["start_t"]), float(row["end_t"])
+        return (phrase, None, None), None
+    start, end = float(values[1]), float(values[2])
     if end < start:
-        raise InputError(
-            f"{where}.end_t must not lie before start_t, got {start:g} to "
-            f"{end:g} s; correct the label or remove it"
-        )
-    return [(phrase, start, end)] if phrase else []
+        return None, f"ends before it starts ({start:g} to {end:g} s)"
+    return (phrase, start, end), None
 
 
 def _is_number(value) -> bool:

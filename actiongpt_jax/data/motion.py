@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actiongpt_jax import notebook
-from actiongpt_jax.data.amass import HAND_JOINTS, NUM_JOINTS, true_fps
+from actiongpt_jax.data.amass import HAND_JOINTS, NUM_JOINTS
 from actiongpt_jax.data.amass_fields import (
     COLUMNS,
     RATE_FIELDS,
@@ -115,15 +115,21 @@ def save_motions(
     motions: Sequence[Motion],
     layout: str = "smplh",
     name: str | None = None,
+    replace: bool = True,
 ) -> list[pathlib.Path]:
     """Writes motions as `<name>_<number>.npz` into a folder, created if missing.
 
+    Motions with the same name are numbered from 0. The number of a file with another
+    text, or of a file that is no motion, is left out, so that it is never replaced.
+
     Args:
-        folder: the folder for the files; a file of the same name is replaced.
+        folder: the folder for the files.
         motions: the motions to write.
         layout: columns of the poses; see `save_motion`.
         name: first part of every file name; None derives it from each motion's
-            caption. Motions with the same first part are numbered from 0.
+            caption.
+        replace: whether a file with the same text is replaced, as when a command is
+            repeated; False replaces no file.
 
     Returns:
         The paths, in the order of the motions.
@@ -138,9 +144,25 @@ def save_motions(
         caption = re.sub(r"[^a-z0-9]+", "_", motion.caption.lower()).strip("_")[:60]
         stem = name or caption or "motion"
         path = folder / f"{stem}_{written[stem]}.npz"
+        while path.exists() and not (replace and _text_of(path) == motion.text):
+            written[stem] += 1
+            path = folder / f"{stem}_{written[stem]}.npz"
         written[stem] += 1
         paths.append(save_motion(path, motion, layout))
     return paths
+
+
+def _text_of(path: pathlib.Path) -> tuple[str, ...] | None:
+    """Returns the phrases of a motion file; None for any other file."""
+    try:
+        arrays, _ = read_fields(path, ("poses", "text"))
+    except InputError:
+        return None
+    return _phrases(arrays) if "poses" in arrays else None
+
+
+def _phrases(arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
+    return tuple(str(text) for text in np.atleast_1d(arrays.get("text", ())))
 
 
 def load_motion(path: str | os.PathLike) -> Motion:
@@ -162,7 +184,6 @@ def load_motion(path: str | os.PathLike) -> Motion:
     poses, trans = poses_and_trans(path, arrays, tuple(COLUMNS.values()))
     joints = poses.reshape(len(poses), -1, 3).astype(np.float32)
     hands = joints[:, _hand_joints(joints.shape[1])]
-    text = tuple(str(t) for t in np.atleast_1d(arrays.get("text", ())))
     lengths = np.atleast_1d(arrays.get("lengths", np.zeros(0, np.int64)))
     if lengths.size and (lengths.dtype.kind not in "iu" or lengths.sum() != len(poses)):
         raise InputError(
@@ -172,8 +193,8 @@ def load_motion(path: str | os.PathLike) -> Motion:
     return Motion(
         rotations=joints[:, :NUM_JOINTS],
         translation=trans.astype(np.float32),
-        fps=true_fps(path, frame_rate(path, arrays)),
-        text=text,
+        fps=frame_rate(path, arrays),
+        text=_phrases(arrays),
         lengths=tuple(int(n) for n in lengths),
         hands=hands if hands.any() else None,
     )

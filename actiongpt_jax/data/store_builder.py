@@ -139,7 +139,9 @@ class _Job:
     def __init__(self, root: pathlib.Path, annotation: Annotation):
         self.annotation = annotation
         self.path, self.error = None, None
-        state: list[Any] = [dataclasses.asdict(annotation)]
+        content = dataclasses.asdict(annotation)
+        del content["notes"]  # they do not change the stored motion and labels
+        state: list[Any] = [content]
         try:
             self.path = locate(root, annotation.feat_p)
         except InputError as error:
@@ -159,16 +161,17 @@ class _Job:
                 f"id {self.annotation.name} must have at least one label, got none"
             )
         file = amass.read_amass(self.path)
-        seconds, notes = len(file.poses) / file.fps, []
+        fps = amass.true_fps(self.annotation.feat_p, file.fps)
+        seconds, notes = len(file.poses) / fps, []
         if seconds < MIN_SECONDS:
             raise InputError(
                 f"{self.path}: poses must last {MIN_SECONDS} s or longer, got "
-                f"{len(file.poses)} frames at {file.fps:g} fps"
+                f"{len(file.poses)} frames at {fps:g} fps"
             )
-        if abs(file.fps - file.fps_file) > 1:
+        if fps != file.fps:
             notes.append(
-                f"{self.source} states {file.fps_file:g} fps, which is known to be "
-                f"wrong; {file.fps:g} fps is used"
+                f"{self.source} states {file.fps:g} fps, which is known to be wrong; "
+                f"{fps:g} fps is used"
             )
         stated = self.annotation.duration
         # BABEL rounds durations; a wrong rate or another take differs by more.
@@ -178,7 +181,7 @@ class _Job:
                 f"{self.annotation.name} says {stated:.2f} s; check that it "
                 "is the right file"
             )
-        joints, translation = amass.resample(file.rotations, file.trans, file.fps, FPS)
+        joints, translation = amass.resample(file.rotations, file.trans, fps, FPS)
         labels, dropped = label_frames(self.annotation, len(joints))
         sequence = Sequence(
             name=self.annotation.name,
@@ -187,7 +190,7 @@ class _Job:
             split=self.annotation.split,
             source=self.source,
             sha256=file.sha256,
-            fps_source=file.fps,
+            fps_source=fps,
             fps=FPS,
             duration=round(seconds, 4),
             gender=file.gender,

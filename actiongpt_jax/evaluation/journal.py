@@ -7,6 +7,7 @@ stored as float32 numbers in base64.
 """
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import locked
 from actiongpt_jax.files.jsonl import append_lines, keep_whole_lines, read_lines
 
 _CHECKSUM = "crc"
@@ -42,14 +44,31 @@ class Journal:
         A warning names the file to which damaged lines were moved.
 
         Raises:
-            InputError: if the file was created with another header.
+            InputError: if the file was created with another header, or another process
+                is adding lines to it.
         """
         self.path = pathlib.Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.done: set[str] = set()
+        with self.locked():
+            self._open(header)
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Locks the file against other processes, for as long as lines are added.
+
+        Raises:
+            InputError: on entering, if another process evaluates the same.
+        """
+        return locked(
+            self.path,
+            f"{self.path} is being written by another process; wait for it, or "
+            "stop it and run this command again",
+        )
+
+    def _open(self, header: dict[str, Any]) -> None:
         self.path.touch()
         if note := keep_whole_lines(self.path, _Whole()):
-            warnings.warn(f"{note}; the rest is measured again", stacklevel=2)
+            warnings.warn(f"{note}; the rest is measured again", stacklevel=3)
         rows = self._rows()
         first = next(rows, None)
         if first is None:

@@ -57,32 +57,33 @@ def multimodalities(
     results: dict[str, Any] = {}
 
     # Generate what the journal does not hold yet.
-    for kind in ("descriptions",) if embedder.pooled else DIVERSE:
-        try:
-            for phrase in tqdm(names, unit="text", leave=False, desc=kind):
-                if (key := f"{kind}/{phrase}") in journal.done:
-                    continue
-                samples = _MOTIONS
-                if kind == "descriptions":
-                    samples = min(samples, len(embedder.singles(phrase)))
-                requests = plan_samples(
-                    embedder,
-                    phrase,
-                    lengths[phrase],
-                    samples,
-                    kind,
-                    fact,
-                    seed_of(seed, phrase),
-                )
-                motions = generate_motion(trained, requests)
-                embedded = evaluator.motions(
-                    [(motion.rotations, motion.translation) for motion in motions]
-                )
-                row = {"key": key, "kind": kind, "phrase": phrase}
-                journal.append([{**row, "vectors": pack(embedded)}])
-        except InputError as error:
-            # Without single descriptions this kind of variation does not exist.
-            results[kind] = {"missing": str(error)}
+    with journal.locked():
+        for kind in ("descriptions",) if embedder.pooled else DIVERSE:
+            try:
+                for phrase in tqdm(names, unit="text", leave=False, desc=kind):
+                    if (key := f"{kind}/{phrase}") in journal.done:
+                        continue
+                    samples = _MOTIONS
+                    if kind == "descriptions":
+                        samples = min(samples, len(embedder.singles(phrase)))
+                    requests = plan_samples(
+                        embedder,
+                        phrase,
+                        lengths[phrase],
+                        samples,
+                        kind,
+                        fact,
+                        seed_of(seed, phrase),
+                    )
+                    motions = generate_motion(trained, requests)
+                    embedded = evaluator.motions(
+                        [(motion.rotations, motion.translation) for motion in motions]
+                    )
+                    row = {"key": key, "kind": kind, "phrase": phrase}
+                    journal.append([{**row, "vectors": pack(embedded)}])
+            except InputError as error:
+                # Without single descriptions this kind of variation does not exist.
+                results[kind] = {"missing": str(error)}
 
     # Compare the motions of each text.
     drawn = set(names)

@@ -200,7 +200,8 @@ class _Run:
         """Measures a source's motions, from where an earlier call stopped."""
         # Measure the cases that the journal does not hold yet.
         journal = self.journal(name)
-        with tqdm(total=len(self.cases), unit="motion", leave=False, desc=name) as bar:
+        bar = tqdm(total=len(self.cases), unit="motion", leave=False, desc=name)
+        with journal.locked(), bar:
             measure_cases(
                 self.cases,
                 self.store,

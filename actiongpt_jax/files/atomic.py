@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
+import platform
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -93,6 +95,15 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
+def _holder(file: pathlib.Path) -> str | None:
+    """Returns what a process wrote into its lock file: its number and machine."""
+    try:
+        text = file.read_bytes()[:100].decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if re.fullmatch(r"\d+ on [\w.-]+", text) else None
+
+
 def publish(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
     """Renames a finished folder; its new name is on the disk when this returns.
 
@@ -121,7 +132,8 @@ def locked(path: str | os.PathLike, refusal: str) -> Iterator[None]:
 
     Args:
         path: the file or folder to lock; it need not exist; its parent folder is made.
-        refusal: the error sentence for a second process.
+        refusal: the error sentence for a second process; after the words "another
+            process", that process's number and machine are added.
 
     Raises:
         InputError: immediately, with `refusal`, if another process holds the lock.
@@ -133,7 +145,12 @@ def locked(path: str | os.PathLike, refusal: str) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
+        if holder := _holder(file):
+            refusal = refusal.replace("another process", f"another process ({holder})")
         raise InputError(refusal) from error
+    # Only a help for the user: without it, on a full disk, the lock is as good.
+    with contextlib.suppress(OSError):
+        file.write_text(f"{os.getpid()} on {platform.node()}", encoding="utf-8")
     try:
         yield
     finally:

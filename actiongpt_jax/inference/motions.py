@@ -11,7 +11,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.requests import plan_series, warn_of_unseen_lengths
 from actiongpt_jax.inference.series import series_frames, series_mode, series_prompts
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.text.descriptions import DescriptionSource
@@ -37,6 +37,8 @@ def generate_motions(
 
     A phrase's descriptions are taken from `descriptions` if it has some, else from
     `embeddings`; a phrase that was never described is embedded itself, with a warning.
+    Warns too about lengths and texts that the model has never seen in training, and
+    about texts that are cut at the encoder's limit.
 
     Args:
         model: the model, as returned by `load_model`.
@@ -78,10 +80,14 @@ def generate_motions(
     one_for_all = isinstance(seconds, int | float)
     durations = [seconds] * len(texts) if one_for_all else list(seconds)
     frames = series_frames(durations, texts, mode)
+    prompts_and_lengths = series_prompts(texts, frames, mode)
+    warn_of_unseen_lengths(
+        model.config, (n for _, lengths in prompts_and_lengths for n in lengths)
+    )
     embedder = PhraseEmbedder(model.config, embeddings, descriptions)
     requests = [
         actions
-        for prompts, lengths in series_prompts(texts, frames, mode)
+        for prompts, lengths in prompts_and_lengths
         for actions in plan_series(
             embedder, prompts, lengths, samples, diverse, fact, seed
         )

@@ -85,6 +85,12 @@ class PhraseEmbedder:
 
     def tokens(self, phrase: str) -> np.ndarray:
         """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
+        if not phrase.strip():
+            warnings.warn(
+                "a text is empty, which the model has never seen in training; expect "
+                "poor motion",
+                stacklevel=2,
+            )
         # A model that reads both kinds of text gets descriptions where there are some.
         source = "phrase" if self._text.source == "phrase" else "descriptions"
         one = lookup(self._text, "draw", "all") == "one"

@@ -1,11 +1,13 @@
 """Requests for motions: texts, lengths, and how samples differ."""
 
 import dataclasses
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from actiongpt_jax.choices import DIVERSE
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 
@@ -29,6 +31,28 @@ class Request:
     num_frames: int
     seed: tuple[int, int] = (0, 0)
     fact: float = 1.0
+
+
+def warn_of_unseen_lengths(config: Config, num_frames: Iterable[int]) -> None:
+    """Warns if motions are to have a length that the model has never seen in training.
+
+    Args:
+        config: config of the trained model.
+        num_frames: number of frames of every motion or action.
+    """
+    data = config.data
+    # A model of windows knows a single length.
+    exact = lookup(config, "data.num_frames", None)
+    least, most = (exact, exact) if exact else (data.min_frames, data.max_frames)
+    unseen = [frames for frames in num_frames if not least <= frames <= most]
+    if unseen:
+        seen = f"{least} to {most} frames ({least / FPS:.3g} to {most / FPS:.3g} s)"
+        seen = f"{exact} frames ({exact / FPS:.3g} s)" if exact else seen
+        warnings.warn(
+            f"the model was trained on motions of {seen} only, and {unseen[0]} frames "
+            f"({unseen[0] / FPS:.3g} s) were asked for; expect poor motion",
+            stacklevel=2,
+        )
 
 
 def plan_samples(

@@ -81,6 +81,7 @@ class Checkpoints:
             ]
         )
         self._config = config
+        self._unchecked: int | None = None  # the step saved last
         self._manager = _open_manager(
             _folder(workdir),
             ocp.CheckpointManagerOptions(
@@ -99,12 +100,18 @@ class Checkpoints:
     ) -> None:
         """Starts saving a state under its step; a step already saved is left alone.
 
+        The save before is finished first, and checked.
+
         Args:
             state: the training state, on any devices; it is copied before this returns.
             normalizer: normalizer of the features.
             metrics: validation metrics of this step, which make it a candidate for the
                 best checkpoint; None for a step without validation.
+
+        Raises:
+            InputError: if the save before left a checkpoint that cannot be opened.
         """
+        self._check_last()
         host = jax.tree.map(
             np.asarray, jax.device_get(serialization.to_state_dict(state))
         )
@@ -122,6 +129,15 @@ class Checkpoints:
                 ),
                 metrics=metrics,
             )
+        self._unchecked = step
+
+    def _check_last(self) -> None:
+        """Waits for the last save, and checks that its checkpoint can be opened."""
+        with self._naming_folder():
+            self._manager.wait_until_finished()
+        step, self._unchecked = self._unchecked, None
+        if step is not None and jax.process_index() == 0:
+            _check_opens(self._manager, step)
 
     def latest_path(self) -> str:
         """Returns the path of the last checkpoint, for error sentences."""
@@ -130,9 +146,13 @@ class Checkpoints:
         return "none yet" if step is None else str(self._manager.directory / str(step))
 
     def close(self) -> None:
-        """Waits until every checkpoint is on the disk, and closes the folder."""
+        """Waits until every checkpoint is on the disk, and closes the folder.
+
+        Raises:
+            InputError: if the last checkpoint cannot be opened.
+        """
+        self._check_last()
         with self._naming_folder():
-            self._manager.wait_until_finished()
             self._manager.close()
 
     @contextlib.contextmanager
@@ -163,6 +183,9 @@ def save_weights(
         config: config to train and generate with.
         normalizer: normalizer of the features.
         variables: collection name -> arrays, for params and unused.
+
+    Raises:
+        InputError: if the checkpoint that was written cannot be opened.
     """
     weights = jax.tree.map(np.asarray, {"step": np.zeros((), np.int32), **variables})
     stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
@@ -189,6 +212,18 @@ def save_weights(
                 checksum=ocp.args.JsonSave(_checksums(weights, stats)),
             ),
         )
+        _check_opens(manager, 0)
+
+
+def _check_opens(manager: ocp.CheckpointManager, step: int) -> None:
+    """Opens every array of a checkpoint, without reading it."""
+    try:
+        manager.item_metadata(step)
+    except Exception as error:  # orbax raises errors of many kinds
+        raise InputError(
+            f"checkpoint {manager.directory / str(step)} was written but cannot be "
+            "opened; check the disk, and write to a folder on another one"
+        ) from error
 
 
 def _checksums(state: Any, stats: Any) -> dict[str, int]:
@@ -212,8 +247,8 @@ def _open_manager(
     except Exception as error:
         # Opening the folder reads the metrics of every step.
         raise InputError(
-            f"a checkpoint in {folder} has a damaged metrics file ({error}); delete "
-            "the folder of that step"
+            f"a checkpoint in {folder} has a damaged metrics file ({error}); move the "
+            "folder of that step away"
         ) from error
 
 
@@ -257,14 +292,14 @@ def restore(
         except Exception as error:
             earlier = [other for other in steps if other < int(step)]
             remedy = (
-                f"delete that folder to continue from step {earlier[-1]}, the one "
+                f"move that folder away to continue from step {earlier[-1]}, the one "
                 f"before it, or give --checkpoint {earlier[-1]} where a model is used"
                 if earlier
                 else "it is the only one: train or convert again"
             )
             raise InputError(
-                f"checkpoint {folder / str(step)} is damaged ({reason_of(error)}); "
-                f"{remedy}"
+                f"checkpoint {folder / str(step)} is damaged ({reason_of(error)}), or "
+                f"its path has a backslash; {remedy}"
             ) from error
 
 

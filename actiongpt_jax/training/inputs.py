@@ -35,7 +35,7 @@ class Inputs:
 
 
 def open_inputs(config: Config) -> Inputs:
-    """Opens both stores, and records in `config.text` how the embeddings were made.
+    """Opens both stores, and records in the config how they were made.
 
     The stores' paths become absolute: a checkpoint names them, and motions may be
     generated from another working directory.
@@ -58,6 +58,8 @@ def open_inputs(config: Config) -> Inputs:
     store = open_store(pathlib.Path(config.data.store))
     embeddings = open_embeddings(pathlib.Path(config.text.store))
     _fill_text(config, embeddings)
+    config.data.store_hash = store.meta.get("inputs")
+    config.text.store_hash = embeddings.texts_hash
     for section, name in _PATHS:
         if path := config[section].get(name):
             config[section][name] = str(pathlib.Path(path).absolute())

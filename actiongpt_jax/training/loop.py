@@ -25,7 +25,7 @@ from actiongpt_jax.training.programs import Programs, make_programs
 from actiongpt_jax.training.resume import check_same_run
 from actiongpt_jax.training.step import TrainState
 from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
-from actiongpt_jax.training.workdir import check_workdir
+from actiongpt_jax.training.workdir import check_workdir, lock_workdir
 from actiongpt_jax.training.writers import MetricWriter
 
 
@@ -50,17 +50,30 @@ def train(
         The final state.
 
     Raises:
-        InputError: for bad input, and at the next log if the loss is not finite.
+        InputError: for bad input, if another process writes to the workdir, and at the
+            next log if the loss is not finite.
     """
     # Check the config and the folder before any work.
     config = resolve(config).copy_and_resolve_references()
     check_values(config)
     workdir = pathlib.Path(workdir)
     check_workdir(workdir)
+    # The other processes of the run write nothing but their part of a checkpoint.
+    is_main = jax.process_index() == 0
+    with lock_workdir(workdir) if is_main else contextlib.nullcontext():
+        return _train(config, workdir, evaluators, is_main)
+
+
+def _train(
+    config: Config,
+    workdir: pathlib.Path,
+    evaluators: Sequence[ValidationTerms] | None,
+    is_main: bool,
+) -> TrainState:
+    """Trains in a workdir that is locked; see `train`."""
     task = task_of(config)
     parallel.use_compilation_cache()
     devices = parallel.DataParallel(config.train.batch_size)
-    is_main = jax.process_index() == 0
 
     # Open the data, and the last checkpoint if there is one.
     restored = checkpoints.restore(workdir)

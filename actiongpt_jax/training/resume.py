@@ -66,7 +66,15 @@ def check_same_run(
     exact = {**_EXACT, "losses": tuple(config.losses)}
     if config.train.schedule != "constant":
         exact["train"] += _EXACT_OF_SCHEDULES
-    return [
+    replaced = []
+    for section in ("data", "text"):
+        path, now = config[section].store, config[section].get("store_hash")
+        then = saved[section].get("store_hash")
+        # Checkpoints and stores of earlier versions may have no hash.
+        known = then is not None and now is not None
+        if known and then != now and path == saved[section].store:
+            replaced.append(f"{path} has been replaced by another store")
+    return replaced + [
         f"{section}.{field} was {then!r}, is {now!r}"
         for section, field, then, now in _changes(exact, saved, config)
     ]

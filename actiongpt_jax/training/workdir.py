@@ -1,9 +1,12 @@
 """The folder of a run, and the config stored in it."""
 
+import contextlib
+import glob
 import pathlib
 
 from actiongpt_jax.config import split_spec
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import locked
 
 
 def default_workdir(spec: str) -> pathlib.Path:
@@ -33,16 +36,44 @@ def config_of_workdir(workdir: str | None) -> str:
 
 
 def check_workdir(workdir: pathlib.Path) -> None:
-    """Checks that a path can be the folder of a run.
+    """Checks that checkpoints can be written to, and read from, the folder of a run.
 
     Raises:
-        InputError: if the path, or one of its parents, is a file.
+        InputError: if the path, or one of its parents, is a file, or the absolute path
+            has a character that orbax misreads.
     """
+    # Orbax looks for the parts of a checkpoint with the whole path as a glob pattern,
+    # and takes a backslash for a slash: the checkpoint would lack its arrays.
+    absolute = str(workdir.absolute())
+    if glob.escape(absolute) != absolute or "\\" in absolute:
+        raise InputError(
+            "the absolute path of a workdir must have none of the characters * ? [ \\, "
+            f"with which checkpoints cannot be written, got {absolute}; choose another "
+            "folder"
+        )
     for path in (workdir, *workdir.parents):
         if path.exists():
             if not path.is_dir():
                 raise InputError(
-                    f"--workdir must be a new folder or the folder of a run, but "
+                    f"a workdir must be a new folder or the folder of a run, but "
                     f"{path} is a file"
                 )
             return
+
+
+def lock_workdir(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """Locks a workdir against other processes that would write checkpoints to it.
+
+    Evaluating, generating and serving only read checkpoints and need no lock.
+
+    Args:
+        workdir: folder of the run; it need not exist.
+
+    Raises:
+        InputError: on entering, if another process trains or converts there.
+    """
+    return locked(
+        workdir.absolute(),
+        f"{workdir} is being written by another process; wait for it, or choose "
+        "another workdir",
+    )

@@ -25,6 +25,7 @@ from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.workdir import lock_workdir
 from tests.conversion.states import WIDTH, small_temos_state, state_dict
 from tests.conversion.torch_writer import TorchFile, save_state, write_stats
 from tests.models.goldens import MOTION, NETWORK, frame_mask
@@ -289,6 +290,11 @@ def test_invalid_flags_and_files_are_rejected(small_state, tmp_path):
     assert "body.npz" in refusal(path, "--body", str(tmp_path / "body.npz"))
     with pytest.raises(InputError, match="without checkpoints"):
         convert.main([str(path), "--out", str(tmp_path / "y")])
+    with pytest.raises(InputError, match="absolute path of a workdir"):
+        convert.main([str(path), "--out", str(tmp_path / "a[b]")])
+    assert not (tmp_path / "a[b]").exists()
+    with lock_workdir(tmp_path / "refused"):
+        assert f"another process ({os.getpid()} on " in refusal(path)
     with pytest.raises(InputError, match="got neither"):
         convert.main(["--out", str(tmp_path / "z")])
     with pytest.raises(InputError, match="got both"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.amass import SETS, locate, read_amass, resample, true_fps
-from actiongpt_jax.data.motion import Motion, load_motion, save_motion
+from actiongpt_jax.data.motion import Motion, load_motion, save_motion, save_motions
 from actiongpt_jax.errors import InputError
 
 # float32 rounds the components of a rotation vector (at most pi long) by up to 2.4e-7.
@@ -125,13 +125,40 @@ def test_reads_frame_rate_under_either_name(tmp_path, write_npz):
     assert read_amass(path).fps == 120.0
 
 
-def test_known_wrong_frame_rates_are_corrected():
-    assert true_fps("CMU/01/01_01_poses.npz", 120.00004577) == 120.0
-    assert true_fps("CMU/01/01_01_poses.npz", 59.94) == 59.94
-    assert true_fps("BMLhandball/S01_Expert/Trial_upper_left_001.npz", 30.0) == 240.0
-    assert true_fps("SSM_synced/20160930_50032/punch_poses.npz", 60.0) == 59.0
-    assert true_fps("SSM_synced/20161014_50033/punch_poses.npz", 60.0) == 59.0
-    assert true_fps("SSM_synced/20160330_03333/punch_poses.npz", 60.0) == 60.0
+def test_a_rate_is_rounded_only_if_it_differs_by_rounding(tmp_path, write_npz):
+    rates = {120.00004577: 120.0, 59.94: 59.94, 29.97: 29.97}
+    for stated, rate in rates.items():
+        path = write_npz(tmp_path / "a_poses.npz", fps=stated)
+        assert read_amass(path).fps == load_motion(path).fps == rate
+
+
+@pytest.mark.parametrize(
+    ("feat_p", "stated", "true"),
+    [
+        ("BMLhandball/BMLhandball/S01_Expert/Trial_001_poses.npz", 120.0, 240.0),
+        ("BMLhandball/S01_Expert/Trial_001_poses.npz", 120.0, 240.0),
+        ("SSMsynced/SSM_synced/20160930_50032/punch_poses.npz", 120.0, 59.0),
+        ("SSM/20161014_50033/punch_poses.npz", 120.0, 59.0),
+        # Resampled or corrected beforehand, or not one of those recordings.
+        ("BMLhandball/BMLhandball/S01_Expert/Trial_001_poses.npz", 30.0, 30.0),
+        ("BMLhandball/BMLhandball/S01_Expert/Trial_001_poses.npz", 240.0, 240.0),
+        ("SSMsynced/SSM_synced/20160930_50032/punch_poses.npz", 59.0, 59.0),
+        ("SSMsynced/SSM_synced/20160930_50032/punch_poses.npz", 30.0, 30.0),
+        ("SSMsynced/SSM_synced/20160330_03333/punch_poses.npz", 120.0, 120.0),
+        ("CMU/CMU/BMLhandball/a_poses.npz", 120.0, 120.0),
+        ("Own/20160930_50032/a_poses.npz", 120.0, 120.0),
+        ("SSMsynced/SSM_synced/x/20160930_50032_poses.npz", 120.0, 120.0),
+    ],
+)
+def test_only_the_known_wrong_rates_are_corrected(feat_p, stated, true):
+    assert true_fps(feat_p, stated) == true
+
+
+@pytest.mark.parametrize("folder", ["BMLhandball", "SSM_synced/20160930_50032"])
+def test_folders_do_not_change_the_rate_of_a_file(tmp_path, write_npz, folder):
+    for stated in (30.0, 120.0):
+        path = write_npz(tmp_path / folder / "a_poses.npz", fps=stated)
+        assert read_amass(path).fps == load_motion(path).fps == stated
 
 
 BROKEN = {
@@ -297,6 +324,60 @@ def test_save_and_load_motion_round_trip(tmp_path, layout, with_hands):
             file["poses"][:, 66:75] == 0,
             np.full((40, 9), layout == "smplx") | (not with_hands) | (np.arange(9) > 2),
         )
+
+
+def still(*text):
+    return Motion(
+        np.ones((5, 22, 3), np.float32), np.zeros((5, 3), np.float32), text=text
+    )
+
+
+LONG = "a person walks in a wide circle with both arms stretched out to the "
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (LONG + "left", LONG + "right"),
+        ("走る", "跳ぶ", "идти", "\U0001f483"),
+        ("walk!", "Walk", "walk?"),
+    ],
+)
+def test_motions_of_other_texts_are_never_replaced(tmp_path, texts):
+    for text in texts:  # one call each, as of a command
+        save_motions(tmp_path, [still(text), still(text)])
+    for text in texts:
+        paths = save_motions(tmp_path, [still(text)])
+        assert load_motion(paths[0]).text == (text,)
+    written = sorted(load_motion(path).text for path in tmp_path.iterdir())
+    assert written == sorted((text,) for text in texts for _ in range(2))
+
+
+def test_a_repeated_text_replaces_its_own_file_unless_asked_not_to(tmp_path):
+    (first,) = save_motions(tmp_path, [still("walk")])
+    assert save_motions(tmp_path, [still("walk")]) == [first]
+    (kept,) = save_motions(tmp_path, [still("walk")], replace=False)
+    assert kept.name == "walk_1.npz"
+
+
+@pytest.mark.parametrize("content", [b"not an archive", None])
+def test_files_that_are_no_motion_are_never_replaced(tmp_path, content):
+    foreign = tmp_path / "walk_0.npz"
+    if content is None:
+        np.savez(foreign, weights=np.zeros(3))
+    else:
+        foreign.write_bytes(content)
+    before = foreign.read_bytes()
+    (path,) = save_motions(
+        tmp_path,
+        [
+            still("walk"),
+        ],
+    )
+    assert path.name == "walk_1.npz" and foreign.read_bytes() == before
+    np.savez(foreign, weights=np.zeros(3))
+    (path,) = save_motions(tmp_path, [still()], name="walk")
+    assert path.name == "walk_2.npz"
 
 
 def test_generated_motion_is_an_amass_file(tmp_path):

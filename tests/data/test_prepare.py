@@ -213,7 +213,7 @@ def test_exits_with_2_if_all_files_are_bad(tmp_path, write_npz, run, changes, wo
 def test_bad_labels_stop_before_anything_is_written(make_corpus, tmp_path, run):
     amass_folder, babel_folder = make_corpus()
     content = json.loads((babel_folder / "train.json").read_text())
-    content["1"]["frame_ann"]["labels"][0]["end_t"] = 0.5
+    content["1"]["frame_ann"]["labels"][0]["end_t"] = "0.5"
     (babel_folder / "train.json").write_text(json.dumps(content))
     code, _, stderr = run(*command(amass_folder, babel_folder, tmp_path / "out"))
     line = error_line(stderr)
@@ -252,14 +252,56 @@ def test_notes_wrong_durations_and_corrects_frame_rates(
     entry = {"feat_p": feat_p, "seq_ann": {"labels": [{"proc_label": "punch"}]}}
     (babel_folder / "test.json").write_text(json.dumps({"2": entry}))
     write_npz(
-        amass_folder / "SSM_synced/20160930_50032/a_poses.npz", num_frames=118, fps=60.0
+        amass_folder / "SSM_synced/20160930_50032/a_poses.npz",
+        num_frames=118,
+        fps=120.0,
     )
     code, text, _ = run(*command(amass_folder, babel_folder, tmp_path / "store"))
     assert code == 0
     assert "lasts 10.00 s but BABEL's id 1 says" in text
     store = open_store(tmp_path / "store")
-    assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 60.0 - 1]
+    assert "states 120 fps, which is known to be wrong; 59 fps is used" in text
+    assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 59.0]
     assert store.sequences[2].length == 60  # the first frame and 117 / 59 s at 30 fps
+
+
+def test_withheld_labels_stop_neither_prepare_nor_describe(make_corpus, tmp_path, run):
+    amass_folder, babel_folder = make_corpus(2)
+    train = json.loads((babel_folder / "train.json").read_text())
+    reversed_label = {"proc_label": "sit", "start_t": 1.0, "end_t": 0.5}
+    train["0"]["frame_ann"]["labels"] += [{"proc_label": None}, reversed_label]
+    (babel_folder / "train.json").write_text(json.dumps(train))
+    withheld = {"labels": [{"proc_label": None, "raw_label": None}]}
+    test = {"7": {"feat_p": "CMU/CMU/s/7_poses.npz", "seq_ann": withheld}}
+    (babel_folder / "test.json").write_text(json.dumps(test))
+    code, text, stderr = run(*command(amass_folder, babel_folder, tmp_path / "store"))
+    assert code == 0 and "0 files skipped" in text and "test.json" in stderr
+    assert "labels[2] has no proc_label and no start_t and no end_t (null)" in text
+    assert "labels[3] ends before it starts (1 to 0.5 s)" in text
+    phrases_of_store = [label.phrase for label in open_store(tmp_path / "store").labels]
+    assert phrases_of_store == 2 * ["jump", "walk", "exercise"]
+    assert read_phrases(babel_folder) == ["jump", "walk", "exercise"]
+
+
+@pytest.mark.parametrize("root", ["amass", "BMLhandball", "amass/BMLhandball"])
+def test_files_resampled_beforehand_keep_their_rate(
+    tmp_path, run, write_npz, root, make_corpus
+):
+    _, babel_folder = make_corpus(2)
+    path = tmp_path / root / "BMLhandball/S01/a_poses.npz"
+    if root.endswith("BMLhandball"):  # the root is the folder of the set itself
+        path = tmp_path / root / "S01/a_poses.npz"
+    write_npz(path, num_frames=90, fps=30.0)
+    feat_p = "BMLhandball/BMLhandball/S01/a_poses.npz"
+    labels = [{"proc_label": "walk", "start_t": 0.0, "end_t": 3.0}]
+    entry = {"feat_p": feat_p, "dur": 3.0, "frame_ann": {"labels": labels}}
+    (babel_folder / "train.json").write_text(json.dumps({"9": entry}))
+    (babel_folder / "val.json").unlink()
+    out = tmp_path / "store"
+    code, text, _ = run(*command(tmp_path / root, babel_folder, out))
+    assert code == 0 and "note" not in text
+    store = open_store(out)
+    assert [(row.length, row.fps_source) for row in store.sequences] == [(90, 30.0)]
 
 
 def test_windows_lists_phrases_for_describe(stores, tmp_path, run):

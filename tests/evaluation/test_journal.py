@@ -89,6 +89,20 @@ def test_without_a_header_no_line_is_used(tmp_path):
     assert (tmp_path / "a.jsonl.damaged").read_bytes() == content
 
 
+def test_a_journal_that_is_being_written_is_neither_opened_nor_repaired(tmp_path):
+    path = tmp_path / "a.jsonl"
+    journal = Journal(path, HEADER)
+    with journal.locked():
+        journal.append([{"key": "a"}])
+        with path.open("ab") as file:
+            file.write(b'{"key": "half')  # the other process is about to finish it
+        before = path.read_bytes()
+        with pytest.raises(InputError, match="a.jsonl is being written by another pro"):
+            Journal(path, HEADER)
+        assert path.read_bytes() == before
+    assert Journal(path, HEADER).done == {"a"}
+
+
 def test_packed_vectors_round_trip_exactly():
     vectors = np.random.default_rng(0).normal(size=(3, 2, 5)).astype(np.float32)
     np.testing.assert_array_equal(unpack(pack(vectors)), vectors)

@@ -10,6 +10,7 @@ from actiongpt_jax.choices import WINDOW
 from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import generate_motion
+from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_samples
 from actiongpt_jax.inference.trained import load_model
@@ -103,6 +104,16 @@ def test_unknown_phrase_is_embedded_itself_with_a_warning(trained):
     with pytest.warns(UserWarning, match="moonwalk"):
         tokens = embedder.tokens("moonwalk")
     assert tokens.shape[1] == trained.config.text.width
+
+
+def test_long_and_empty_texts_are_said(trained):
+    with pytest.warns(UserWarning, match="1 of 1 texts are cut .* 256 word pieces"):
+        generate_motions(trained, "walk and turn " * 100, 1.0)
+    with pytest.warns(UserWarning, match="a text is empty"):
+        generate_motions(trained, " ", 1.0)
+    with pytest.warns(UserWarning, match="and 18000 frames .600 s. were asked for"):
+        with pytest.raises(InputError, match="half a character"):
+            generate_motions(trained, "walk \udc80", 600.0)
 
 
 def test_command_line_writes_amass_files(run, tmp_path, capsys):

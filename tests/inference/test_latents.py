@@ -192,8 +192,11 @@ def test_edit_command_writes_motions_and_prints_phrases(
     changed = load_motion(tmp_path / "out" / "change_0.npz")
     assert len(changed.translation) == 30
     assert changed.text == ("walk forward - walk forward + jump up",)
-    edit.main([*start, "reconstruct", str(file)])
-    assert (tmp_path / "out" / "reconstruct_0.npz").exists()
+    other = save_motion(tmp_path / "other" / "mine.npz", motions[1])
+    for path in (file, other):
+        edit.main(["reconstruct", str(path), *start])
+    results = [load_motion(tmp_path / "out" / f"reconstruct_{i}.npz") for i in (0, 1)]
+    assert np.abs(results[0].rotations - results[1].rotations).max() > 1e-4
     phrases = tmp_path / "phrases.txt"
     phrases.write_text("\n".join(PHRASES))
     capsys.readouterr()

@@ -170,6 +170,15 @@ def test_reads_jsonl_under_any_file_name(tmp_path):
     assert len(read_descriptions(two)["walk"]) == 2
 
 
+@pytest.mark.parametrize("name", ["d.jsonl", "d.json"])
+def test_files_may_start_with_a_byte_order_mark(tmp_path, name):
+    path = lines(tmp_path / name, record(), record(index=1, text="Again."))
+    if name == "d.json":
+        path = write_published(path, {"walk": ["They walk.", "Again."]})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert texts_of(read_descriptions(path)) == ["They walk.", "Again."]
+
+
 def test_missing_files_are_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match="actiongpt_jax.describe"):
         read_descriptions(tmp_path / "absent.jsonl")

@@ -1,6 +1,7 @@
 """Bad input to training: an error of one sentence, and no incomplete files."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -12,7 +13,9 @@ from actiongpt_jax import train
 from actiongpt_jax.data.batches.windows import clips
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
+from actiongpt_jax.training.workdir import lock_workdir
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +48,14 @@ def message_of(arguments) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def test_a_workdir_in_training_is_read_but_not_trained_twice(flags, trained):
+    with lock_workdir(trained):
+        message = message_of([*flags, "--workdir", str(trained)])
+        assert f"written by another process ({os.getpid()} on " in message
+        assert load_model(trained).step == 2
+    assert not (trained.parent / ".run.lock").exists()
 
 
 def metadata_of(file):

@@ -1,16 +1,19 @@
 """Which checkpoints are kept, and the errors for damaged ones."""
 
+import pathlib
 import shutil
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from actiongpt_jax import train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training import checkpoints, loop
 from actiongpt_jax.training.step import TrainState
+from actiongpt_jax.training.workdir import check_workdir, lock_workdir
 from tests.full_disk import file_size_limit
 
 NORMALIZER = Normalizer(np.zeros(3, np.float32), np.ones(3, np.float32))
@@ -81,9 +84,10 @@ def test_damaged_checkpoint_is_named_and_the_one_before_offered(tmp_path, file):
     save_all(tmp_path, {1: None, 2: None})
     damaged = tmp_path / "checkpoints" / "2" / file.strip()
     damaged.write_bytes(DAMAGES[file](damaged.read_bytes()))
-    offer = r"checkpoints/2 is damaged .*; delete that folder to continue from step 1"
-    with pytest.raises(InputError, match=offer):
+    offer = r"checkpoints/2 is damaged .*; move that folder away to continue from .*1"
+    with pytest.raises(InputError, match=offer) as caught:
         checkpoints.restore(tmp_path)
+    assert "delete" not in str(caught.value)
     shutil.rmtree(tmp_path / "checkpoints" / "2")
     earlier = checkpoints.restore(tmp_path)
     assert earlier is not None
@@ -111,6 +115,54 @@ def test_checkpoint_of_an_earlier_version_has_no_checksum(tmp_path):
     save_all(tmp_path, {1: None})
     shutil.rmtree(tmp_path / "checkpoints" / "1" / "checksum")
     assert checkpoints.restore(tmp_path) is not None
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_checkpoint_that_cannot_be_opened_stops_the_run(tmp_path, closing):
+    # The brackets make orbax lose the arrays; train and convert refuse such a folder.
+    store = checkpoints.Checkpoints(tmp_path / "[a]", load_config("temos:debug"))
+    store.save(state_at(1), NORMALIZER)
+    with pytest.raises(InputError, match="checkpoints/1 was written but cannot be ope"):
+        if closing:
+            store.close()
+        else:
+            store.save(state_at(2), NORMALIZER)
+
+
+@pytest.mark.parametrize("name", ["a[b]", "[!x]", "back\\slash", "st*r", "what?"])
+def test_workdirs_that_orbax_misreads_are_refused(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    for workdir in (tmp_path / name / "run", tmp_path / name, pathlib.Path("run")):
+        with pytest.raises(InputError, match="absolute path") as caught:
+            train.main(["--config", "temos:demo", "--workdir", str(workdir)])
+        assert str(tmp_path / name) in str(caught.value)
+    assert not list((tmp_path / name).iterdir())
+
+
+def test_a_second_training_of_a_workdir_is_refused_at_once(tmp_path):
+    with lock_workdir(tmp_path / "run"):
+        with pytest.raises(InputError, match="run is being written by another process"):
+            loop.train(load_config("temos:debug"), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["{a,b}", "a b", "]", "$HOME", "%41", "ü\n", "~", "a:"]
+)
+def test_other_workdirs_hold_checkpoints(tmp_path, name):
+    check_workdir(tmp_path / name)
+    save_all(tmp_path / name, {1: None})
+    restored = checkpoints.restore(tmp_path / name)
+    assert restored is not None
+    np.testing.assert_array_equal(restored.state["params"]["w"], 1.0)
+
+
+def test_a_run_that_was_moved_is_read_with_brackets_in_its_path(tmp_path):
+    save_all(tmp_path / "run", {1: None})
+    (tmp_path / "run").rename(tmp_path / "run [2]")
+    restored = checkpoints.restore(tmp_path / "run [2]")
+    assert restored is not None and restored.step == 1
 
 
 def test_damaged_metrics_raise_one_sentence(tmp_path):

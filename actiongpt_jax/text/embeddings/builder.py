@@ -164,6 +164,7 @@ def _plan(texts, encoder: PretrainedEncoder, settings: Settings, texts_per_shard
         "weight_hash": encoder.weight_hash,
         "texts_hash": digest.hexdigest()[:32],
         "texts_per_shard": texts_per_shard,
+        **encoder.variant,
         **dataclasses.asdict(settings),
     }
 

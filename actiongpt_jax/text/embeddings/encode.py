@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 
 import jax
@@ -157,6 +158,8 @@ def embed_texts(
 ) -> Embedding:
     """Embeds the k texts of one phrase into the form in which a store holds them.
 
+    Warns if a text is cut at the encoder's limit.
+
     Args:
         encoder: the encoder, from `encoders.load`.
         texts: k descriptions, or the phrase alone.
@@ -171,6 +174,13 @@ def embed_texts(
     if not texts:
         raise InputError("texts must hold at least one text to embed, got none")
     pieces = encoder.tokenizer(texts)
+    if cut := [text for text, piece in zip(texts, pieces, strict=True) if piece.cut]:
+        warnings.warn(
+            f"{len(cut)} of {len(texts)} texts are cut at the encoder's limit of "
+            f"{encoder.limit} word pieces, and their ends are not read; first: "
+            f"{cut[0][:60]!r}",
+            stacklevel=2,
+        )
     lengths = [len(text.ids) for text in pieces]
     embeddings = encode_pieces(encoder, pieces, group_extents(lengths, how))
     return join(embeddings, lengths, how)

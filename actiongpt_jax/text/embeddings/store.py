@@ -32,6 +32,7 @@ class EmbeddingStore:
         path: the folder of the store.
         encoder: 'minilm', hub id or folder of the encoder.
         weight_hash: hash of the encoder's parameters.
+        texts_hash: hash of all texts in the store; None if it does not record one.
         width: width E of the token embeddings.
         k: number of descriptions joined per phrase; 0 if only phrases are stored.
         aggregation: how the descriptions were joined.
@@ -49,6 +50,8 @@ class EmbeddingStore:
         self._files = content.files
         self.encoder: str = meta["encoder"]
         self.weight_hash: str = meta["weight_hash"]
+        # A store in parts has the hash of all its texts in every part.
+        self.texts_hash: str | None = meta.get("whole_hash", meta.get("texts_hash"))
         self.width: int = meta["width"]
         self.k: int = meta["k"]
         self.aggregation: str = meta["aggregation"]

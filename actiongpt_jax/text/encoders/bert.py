@@ -30,7 +30,8 @@ class Bert(nn.Module):
         sizes: sizes of the stack; `latent_dim` is the width E of the states.
         num_types: number of sentence types; 0 for DistilBERT, which has no types.
         eps: number added to the variance in the norms.
-        pooled: whether to return the masked mean as a vector for the whole text.
+        pooling: what the vector of a whole text is: 'mean' for the masked mean, 'cls'
+            for the state of the first piece; None for no vector.
     """
 
     vocab_size: int
@@ -38,7 +39,7 @@ class Bert(nn.Module):
     sizes: Sizes
     num_types: int = 0
     eps: float = 1e-12
-    pooled: bool = False
+    pooling: str | None = None
 
     @nn.compact
     def __call__(
@@ -56,7 +57,7 @@ class Bert(nn.Module):
             token_type_ids: (B, N) sentence types; None for the first type.
 
         Returns:
-            tokens (B, N, E), and pooled (B, E) if the field `pooled` is True.
+            tokens (B, N, E), and pooled (B, E) unless the field `pooling` is None.
         """
         init, width = nn.initializers.normal(0.02), self.sizes.latent_dim
         word = self.param("word", init, (self.vocab_size, width))
@@ -69,7 +70,9 @@ class Bert(nn.Module):
         style = LayerStyle(eps=self.eps, out_in=False)
         stack = Encoder(self.sizes, style, name="encoder")
         tokens = stack(x, mask_to_bias(mask))
-        return TextFeatures(tokens, masked_mean(tokens, mask) if self.pooled else None)
+        if self.pooling == "mean":
+            return TextFeatures(tokens, masked_mean(tokens, mask))
+        return TextFeatures(tokens, tokens[:, 0] if self.pooling == "cls" else None)
 
 
 def masked_mean(
@@ -166,7 +169,8 @@ def from_config(config: Mapping[str, Any], where: str) -> Bert:
     eps = 1e-12
     if kind == "bert":
         eps = read_epsilon(config, "layer_norm_eps", eps, where)
-    return Bert(**other_fields, sizes=sizes, eps=eps, pooled=kind == "bert")
+    pooling = "mean" if kind == "bert" else None
+    return Bert(**other_fields, sizes=sizes, eps=eps, pooling=pooling)
 
 
 def from_tensors(module: Bert, kind: str, tensors: Tensors) -> dict[str, Any]:

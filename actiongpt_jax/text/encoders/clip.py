@@ -5,6 +5,7 @@ checkpoints.
 """
 
 import functools
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +39,29 @@ _LEGACY_EOS = 2
 
 # The sizes of ViT-B/32's text half, which config.json files often leave out.
 _VIT_B32 = Sizes(latent_dim=512, ff_size=2048, num_layers=12, num_heads=8, dropout=0.0)
+
+
+# The name of what `clean` does, for the metadata of embedding stores.
+CLEANING = "clip: ftfy, html, spaces, lower case"
+
+
+def clean(text: str) -> str:
+    """Cleans a text in the way in which the texts of CLIP's training were cleaned.
+
+    Hub tokenizers leave this out, so that typographic quotes, HTML entities, ligatures,
+    full-width letters and wrongly decoded text would give other word pieces than CLIP's
+    own tokenizer does.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text with repaired characters, in lower case, with single spaces.
+    """
+    import ftfy  # takes long to import, and only CLIP needs it
+
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).lower()
 
 
 class ClipText(nn.Module):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,19 @@ _FILES = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "sentence_bert_config.json",
+    "*_Pooling/config.json",
+    "*_Dense/config.json",
 )
+# Keys of sentence-transformers' pooling modules -> the pooling that they switch on.
+_POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+# CLIP's own names, letters and digits only -> hub id of the same weights.
+_CLIP_NAMES = {
+    "vitb32": "openai/clip-vit-base-patch32",
+    "vitb16": "openai/clip-vit-base-patch16",
+    "vitl14": "openai/clip-vit-large-patch14",
+    "vitl14336px": "openai/clip-vit-large-patch14-336",
+}
 
 
 def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
@@ -47,6 +60,13 @@ def find_folder(source: str | os.PathLike) -> tuple[str, pathlib.Path]:
     folder = pathlib.Path(name).expanduser()
     if folder.is_dir():
         return str(folder.resolve()), folder
+    plain = name if "/" in name and not name.endswith(".pt") else folder.name
+    key = re.sub("[^a-z0-9]", "", plain.lower().removesuffix(".pt"))
+    if key in _CLIP_NAMES:
+        raise InputError(
+            f"the encoder {name!r} is CLIP's own name of its weights, whose files have "
+            f"another form; give their id on the Hugging Face hub, {_CLIP_NAMES[key]!r}"
+        )
     is_path = isinstance(source, os.PathLike) or name.startswith((".", "~", os.sep))
     if folder.exists() or is_path or name.count("/") > 1:
         raise InputError(
@@ -102,6 +122,51 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
             f"{folder} has no config.json; copy it from the same model as {FILE}"
         )
     return read_json(path, "fetch it again")
+
+
+def read_sentence_settings(folder: pathlib.Path) -> tuple[str | None, int | None]:
+    """Reads how sentence-transformers uses the model of a folder.
+
+    Args:
+        folder: the folder of a model.
+
+    Returns:
+        The pooling, 'mean' or 'cls', and the largest number of word pieces; None for
+        what the folder does not say.
+
+    Raises:
+        InputError: if the folder asks for something else that changes its vectors.
+    """
+    dense = next(folder.glob("*_Dense"), None)
+    if dense is not None:
+        raise InputError(
+            f"{dense} changes the vectors of texts, which is not supported; use an "
+            "encoder without a dense layer"
+        )
+    pooling = None
+    for path in folder.glob("*_Pooling/config.json"):
+        modes = read_object(path, "fetch it again")
+        # One key for each mode; later versions write one key with the mode's name.
+        switched = {key for key in modes if modes[key] is True and "_mode_" in key}
+        names = {_POOLING.get(key, key) for key in switched}
+        names |= {str(modes[key]) for key in ("pooling_mode",) if key in modes}
+        if len(names) != 1 or not names <= {*_POOLING.values()}:
+            raise InputError(
+                f"{path} must ask for the mean or the first piece (cls) as the vector "
+                f"of a text, got {', '.join(sorted(names)) or 'nothing'}; "
+                "use another encoder"
+            )
+        pooling = names.pop()
+    path = folder / "sentence_bert_config.json"
+    longest = None
+    if path.is_file():
+        longest = read_object(path, "fetch it again").get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < 3):
+        raise InputError(
+            f"{path}: the field 'max_seq_length' must be a whole number from 3, got "
+            f"{json.dumps(longest)}; fetch it again"
+        )
+    return pooling, longest
 
 
 def read_sizes(

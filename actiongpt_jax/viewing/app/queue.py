@@ -20,7 +20,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.requests import FPS, Request, warn_of_unseen_lengths
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import round_up
@@ -164,6 +164,8 @@ class GenerationQueue:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             actions = [self._samples(action, request) for action in request.actions]
+            lengths = [samples[0].num_frames for samples in actions]
+            warn_of_unseen_lengths(self._trained.config, lengths)
         if self._series:
             # Every action after the first starts with the frames of the transition.
             leads = [0] + [WINDOW] * (len(actions) - 1)

@@ -134,6 +134,13 @@ def test_concat_joins_single_embeddings(encoder):
     np.testing.assert_allclose(joined.tokens, np.concatenate(singles), atol=ATOL)
 
 
+def test_texts_that_are_cut_are_said(encoder, recwarn):
+    embed_texts(encoder, ["walk " * (encoder.limit - 2)])
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="1 of 2 texts are cut .*first: 'jump jump"):
+        embed_texts(encoder, ["walk", "jump " * (encoder.limit - 1)])
+
+
 def test_pooled_is_none_without_pooled_vectors(make_folder):
     encoder = encoders.load(make_folder("distilbert"))
     assert embed_texts(encoder, ["walk", "jump"]).pooled is None

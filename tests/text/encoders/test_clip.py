@@ -19,7 +19,7 @@ from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.embeddings.shard import Settings
 from actiongpt_jax.text.embeddings.store import open_embeddings
-from actiongpt_jax.text.encoders.clip import ClipText, end_of_text
+from actiongpt_jax.text.encoders.clip import CLEANING, ClipText, end_of_text
 from tests.conversion.torch_writer import TorchFile
 from tests.oracles import clip as oracle
 from tests.text.encoders.clip_folder import (
@@ -281,6 +281,7 @@ def test_hub_folders_can_embed_a_store(files, tmp_path):
         state_dict(), NUM_LAYERS, NUM_HEADS, np.array([ids]), [19]
     )
     store = open_embeddings(out)
+    assert store.meta["cleaning"] == CLEANING
     # Token states are stored in half precision.
     np.testing.assert_allclose(store.tokens("walk"), states[0], atol=2e-3)
     np.testing.assert_allclose(store.pooled("walk"), pooled[0], atol=ATOL)

@@ -73,11 +73,12 @@ def test_minilm_matches_published_states(minilm, golden):
     np.testing.assert_allclose(pooled_of(features), case["mean_pooled"], atol=ATOL)
 
 
-def test_minilm_tokenizer_neither_pads_nor_stops_at_128(minilm):
-    # MiniLM's tokenizer.json asks for both padding and a limit of 128.
+def test_minilm_tokenizer_does_not_pad_and_stops_where_its_folder_says(minilm):
+    # MiniLM's tokenizer.json asks for padding and a limit of 128, the settings of
+    # sentence-transformers in its folder for a limit of 256.
     short, long, too_long = minilm.tokenizer(["walk", "walk " * 300, "walk " * 600])
-    assert [len(short.ids), len(long.ids), len(too_long.ids)] == [3, 302, 512]
-    assert [short.cut, long.cut, too_long.cut] == [0, 0, 90]
+    assert [len(short.ids), len(long.ids), len(too_long.ids)] == [3, 256, 256]
+    assert [short.cut, long.cut, too_long.cut] == [0, 46, 346]
     assert too_long.ids[-1] == short.ids[-1]
 
 
@@ -332,6 +333,110 @@ def test_rejects_missing_damaged_and_foreign_tokenizers(make_folder):
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nx\n")
     with pytest.raises(InputError, match="must know the words"):
         encoders.load(folder).tokenizer(["walk forward", "jump"])
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f483", "\u0434\u0430 \u043d\u0435\u0442", "跳", "걷다"]
+)
+def test_texts_without_a_known_word_are_named(bert_folder, text):
+    tokenizer = encoders.load(bert_folder).tokenizer
+    with pytest.raises(InputError, match="has no word") as caught:
+        tokenizer([text])
+    assert repr(text) in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.warns(UserWarning, match=r"has no word .*1 of 2 texts"):
+        assert len(tokenizer(["walk", text])) == 2
+
+
+def test_half_characters_are_named(bert_folder):
+    with pytest.raises(InputError, match=r"half a character, '\\udc80', at position 6"):
+        encoders.load(bert_folder).tokenizer(["walk", "jump \udc80 over"])
+
+
+def test_words_next_to_unknown_ones_are_enough(bert_folder, recwarn):
+    encoders.load(bert_folder).tokenizer(["walk \U0001f483", "", "跳 jump"])
+    assert not recwarn.list
+
+
+def write_sentence_settings(folder, pooling, longest=None):
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    settings = {"max_seq_length": longest, "do_lower_case": False}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(settings))
+
+
+CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+MEAN = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize(
+    ("pooling", "first"),
+    [(CLS, True), (MEAN, False), ({"pooling_mode": "cls"}, True)],
+)
+def test_the_pooling_of_sentence_transformers_is_used(
+    kind, pooling, first, make_folder
+):
+    folder = make_folder(kind)
+    write_sentence_settings(folder, pooling, longest=8)
+    encoder = encoders.load(folder)
+    assert encoder.variant == ({"pooling": "cls"} if first else {})
+    (piece,) = encoder.tokenizer(["walk forward over the left leg and jump"])
+    assert (encoder.limit, len(piece.ids), piece.cut) == (8, 8, 2)
+    features = encoder.encode(piece.ids[None])
+    tokens = np.asarray(features.tokens)[0]
+    want = tokens[0] if first else tokens.mean(0)
+    np.testing.assert_allclose(pooled_of(features)[0], want, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "named"),
+    [
+        ({"pooling_mode_max_tokens": True}, "pooling_mode_max_tokens"),
+        (CLS | MEAN | {"pooling_mode_cls_token": True}, "cls, mean"),
+        ({"pooling_mode": "lasttoken"}, "lasttoken"),
+        ({}, "got nothing"),
+    ],
+)
+def test_other_poolings_are_refused(pooling, named, make_folder):
+    folder = make_folder()
+    write_sentence_settings(folder, pooling)
+    with pytest.raises(InputError, match=named) as caught:
+        encoders.load(folder)
+    assert "1_Pooling" in str(caught.value)
+
+
+def test_dense_layers_and_wrong_lengths_are_refused(make_folder):
+    folder = make_folder()
+    write_sentence_settings(folder, MEAN, longest="many")
+    with pytest.raises(InputError, match="max_seq_length"):
+        encoders.load(folder)
+    write_sentence_settings(folder, MEAN)
+    (folder / "2_Dense").mkdir()
+    with pytest.raises(InputError, match="2_Dense changes the vectors"):
+        encoders.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "hub_id"),
+    [
+        ("ViT-B/32", "openai/clip-vit-base-patch32"),
+        ("ViT-B-32", "openai/clip-vit-base-patch32"),
+        ("ViT-B-32.pt", "openai/clip-vit-base-patch32"),
+        ("{folder}/ViT-B-32.pt", "openai/clip-vit-base-patch32"),
+        ("vit-b/16", "openai/clip-vit-base-patch16"),
+        ("ViT-L/14", "openai/clip-vit-large-patch14"),
+        ("ViT-L/14@336px", "openai/clip-vit-large-patch14-336"),
+    ],
+)
+def test_clips_own_names_are_answered_with_the_hub_id(name, hub_id, tmp_path):
+    (tmp_path / "ViT-B-32.pt").write_bytes(b"PK")
+    with pytest.raises(InputError, match=f"{hub_id}'$"):
+        find_folder(name.format(folder=tmp_path))
+
+
+def test_a_folder_may_have_one_of_clips_own_names(tmp_path):
+    (tmp_path / "ViT-B-32").mkdir()
+    assert find_folder(tmp_path / "ViT-B-32")[1] == tmp_path / "ViT-B-32"
 
 
 def test_long_texts_are_cut_at_a_word_piece(bert_folder):
