@@ -31,17 +31,23 @@ def main(argv: Sequence[str]) -> None:
             " and collect"
         )
 
-    from actiongpt_jax.llm import batch_steps, reports
-    from actiongpt_jax.llm.openai_provider import check_model
+    from actiongpt_jax.llm import reports
 
     shard = parse_shard(args.shard)
     if args.report is not None:
         print("\n".join(reports.report_lines(args)))
-    elif args.diff:
+        return
+    if args.diff:
         print("\n".join(reports.diff_lines(args)))
-    elif args.export:
+        return
+    if args.export:
         print("\n".join(reports.export_lines(args)))
-    elif args.check:
+        return
+    # These import the openai package, which takes a second.
+    from actiongpt_jax.llm import batch_steps
+    from actiongpt_jax.llm.openai_provider import check_model
+
+    if args.check:
         print(asyncio.run(check_model(flags.make_request(args), args.timeout)))
     elif args.step == "status":
         batch_steps.show_status(args.out, shard, args.timeout)

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from typing import Any
 
@@ -41,6 +42,11 @@ PLAN: dict[str, Any] = {
     "answered": 1.0,  # fraction of a batch that is answered
     "batch_status": "completed",
     "texts": None,  # texts to answer, instead of numbered sentences
+    "raw": [],  # [status, body, headers] of the outcomes "raw:0", "raw:1" and so on
+    "limit": None,  # [calls, seconds]: more calls in a window of time get status 429
+    "no_model_pages": False,  # there is no GET /models/{id}
+    "any_key": False,
+    "no_list": False,  # there is no GET /models either
 }
 
 
@@ -62,6 +68,18 @@ class World:
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.wait = threading.Event()
+        self.window, self.in_window = 0.0, 0
+
+    def wait_for_limit(self) -> float:
+        """Counts a call; returns the seconds until it may come, 0 if it may now."""
+        if not self.plan["limit"]:
+            return 0.0
+        most, seconds = self.plan["limit"]
+        now = time.monotonic()
+        if now >= self.window:
+            self.window, self.in_window = now + seconds, 0
+        self.in_window += 1
+        return 0.0 if self.in_window <= most else self.window - now
 
     def outcome(self) -> str:
         if self.script:
@@ -155,7 +173,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         models = WORLD.plan["models"]
         if not self.authorized():
             return
-        if parts == ["models"]:
+        if parts[0] == "models" and WORLD.plan["no_model_pages"] and parts[1:]:
+            self.reply(404, {"error": {"message": "File Not Found", "code": 404}})
+        elif parts == ["models"] and WORLD.plan["no_list"]:
+            self.reply(404, b"404 page not found")
+        elif parts == ["models"]:
             self.reply(200, {"object": "list", "data": [*map(model, models)]})
         elif parts[0] == "models":
             name = "/".join(parts[1:])
@@ -192,7 +214,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def authorized(self) -> bool:
         sent = self.headers.get("Authorization", "")
-        if sent == f"Bearer {KEY}":
+        if sent == f"Bearer {KEY}" or WORLD.plan["any_key"]:
             return True
         # The worst case: the message contains the whole key.
         self.fail(401, f"Incorrect API key provided: {sent}", "invalid_api_key")
@@ -207,7 +229,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with WORLD.lock:
             WORLD.running += 1
             WORLD.most_running = max(WORLD.most_running, WORLD.running)
-            outcome = WORLD.outcome()
+            wait = WORLD.wait_for_limit()
+            outcome = f"429:{wait}" if wait else WORLD.outcome()
             call = {
                 "path": self.path,
                 "body": body,
@@ -231,6 +254,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     print("end", flush=True)
 
     def answer_call(self, body: dict[str, Any], outcome: str) -> None:
+        if outcome.startswith("raw:one"):  # refuses several texts in one answer
+            outcome = "raw:0" if body.get("n", 1) > 1 else "ok"
         refused = next((name for name in WORLD.plan["refuses"] if name in body), None)
         kind, _, detail = outcome.partition(":")
         if body["model"] not in WORLD.plan["models"]:
@@ -245,6 +270,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.fail(int(kind), "The server had an error")
         elif kind == "400":
             self.fail(400, "This content is not allowed", "content_policy")
+        elif kind == "raw":
+            status, said, headers = WORLD.plan["raw"][int(detail)]
+            self.reply(status, said.encode(), **headers)
         elif kind == "malformed":
             self.reply(200, b'{"choices": [{"message": {"content": "The per')
         elif kind == "foreign":

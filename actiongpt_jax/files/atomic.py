@@ -1,6 +1,7 @@
 """Writes files so that they are complete or absent, and locks files."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import filelock
 from actiongpt_jax.errors import InputError
 
 _UNFINISHED = ".new-"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 @contextlib.contextmanager
@@ -143,11 +145,20 @@ def locked(path: str | os.PathLike, refusal: str) -> Iterator[None]:
     file = path.with_name(f".{path.name}.lock")
     lock = filelock.FileLock(file, timeout=0)
     try:
-        lock.acquire()
+        with naming(file):
+            lock.acquire()
     except filelock.Timeout as error:
         if holder := _holder(file):
             refusal = refusal.replace("another process", f"another process ({holder})")
         raise InputError(refusal) from error
+    except (NotImplementedError, OSError) as error:
+        number = error.errno if isinstance(error, OSError) else errno.ENOSYS
+        if number not in _NO_LOCKS:
+            raise
+        raise InputError(
+            f"{path.parent} is on a file system that cannot lock files, so a second"
+            " process could write there too; choose a folder on another file system"
+        ) from error
     # Only a help for the user: without it, on a full disk, the lock is as good.
     with contextlib.suppress(OSError):
         file.write_text(f"{os.getpid()} on {platform.node()}", encoding="utf-8")

@@ -25,11 +25,13 @@ class Line(NamedTuple):
     Attributes:
         where: `file:number`, for error sentences.
         value: the JSON value of the line.
+        start: number of bytes from the start of the file to the start of this line.
         end: number of bytes from the start of the file to the end of this line.
     """
 
     where: str
     value: Any
+    start: int
     end: int
 
 
@@ -82,7 +84,7 @@ def read_lines(
                     f"{where} must be one JSON value, got {content[:_SHOWN_BYTES]!r};"
                     f" {remedy}"
                 ) from error
-            yield Line(where, value, end)
+            yield Line(where, value, end - len(content), end)
 
 
 def _split(file: BinaryIO) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from actiongpt_jax.files.reading import read_json
 from actiongpt_jax.llm.request import Request, estimate_tokens
 
 _MILLION = 1e6
+_MOST_TOKENS = 1e9  # of one call; a larger count is an error of the server
 # An answer without a limit is assumed to be no longer than this, or than 1.5 times the
 # longest answer so far.
 _UNLIMITED_TOKENS = 256
@@ -167,7 +168,8 @@ class Budget:
 
         Args:
             dollars: the amount that was reserved.
-            usage: token counts from the server; None books the reserved amount.
+            usage: token counts from the server; None, or no tokens, books the
+                reserved amount.
             n: number of texts received.
             paid: False if nothing was charged.
         """
@@ -177,7 +179,7 @@ class Budget:
         self._freed.set()
         if not paid:
             return
-        if usage is None:
+        if usage is None or not any(count_usage(usage)):
             self.spent += dollars
             return
         output_tokens = self.book(usage)
@@ -205,8 +207,12 @@ def count_usage(usage: Mapping[str, Any]) -> tuple[int, int]:
     """Returns (prompt tokens, answer tokens) from the usage of any endpoint."""
     pairs = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     counts = [next((usage[n] for n in names if n in usage), 0) for names in pairs]
-    first, second = (c if isinstance(c, int | float) else 0 for c in counts)
-    return int(first), int(second)
+    first, second = (int(c) if _is_count(c) else 0 for c in counts)
+    return first, second
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < _MOST_TOKENS
 
 
 def estimate_job(

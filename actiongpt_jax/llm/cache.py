@@ -5,26 +5,48 @@ lines are never changed; new lines are appended.
 """
 
 import contextlib
+import dataclasses
+import datetime
 import os
 import pathlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked
 from actiongpt_jax.files.jsonl import Truncated, append_lines, read_lines, repair_end
 from actiongpt_jax.files.shard import Shard
+from actiongpt_jax.llm.provider import Answer
+from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.description import (
     Description,
     ask_setting,
     from_json,
     to_json,
 )
+from actiongpt_jax.text.prompts import TEMPLATES
 
 # In a folder the records of the last file by name win, so the file of runs without
 # --shard has a name that sorts last.
 _WHOLE = "whole.jsonl"
 # Every line starts like this; a file whose last line does not is not a cache.
 _START = b'{"phrase": '
+
+
+class Replaced(NamedTuple):
+    """A description that is asked for again.
+
+    Attributes:
+        key: key of its record, which the new record gets.
+        writer: its writer, whose description the new one counts as.
+        reason: the fault for which it is replaced.
+        digest: digest of its text; see `llm.faults.digest`.
+    """
+
+    key: str
+    writer: str
+    reason: str
+    digest: str
 
 
 class DescriptionCache:
@@ -160,3 +182,61 @@ def _own_file(path: pathlib.Path, shard: Shard | None) -> pathlib.Path:
             " --from-file to read {phrase: [texts]} json and --export to write it"
         )
     return path
+
+
+def make_record(
+    request: Request,
+    phrase: str,
+    index: int,
+    answer: Answer,
+    number: int,
+    old: Replaced | None = None,
+) -> Description:
+    """Makes the record of one text of an answer.
+
+    Args:
+        request: the request that was sent.
+        phrase: the phrase that is described.
+        index: number of the text among those of the phrase.
+        answer: the answer that arrived.
+        number: index of the text among the answer's choices.
+        old: the description that the new one replaces.
+    """
+    choice, name = answer.choices[number], request.prompt.name
+    key = request.key(phrase, index)
+    if choice.source is not None:
+        return dataclasses.replace(
+            choice.source,
+            index=index,
+            text=choice.text,
+            writer=request.model,
+            prompt=name,
+            key=key,
+        )
+    record = Description(
+        phrase=phrase,
+        index=index,
+        text=choice.text,
+        prompt=name,
+        writer=request.model,
+        prompt_version=request.prompt.version,
+        model=answer.model,
+        endpoint=request.address,
+        parameters=dict(request.parameters),
+        finish_reason=choice.finish_reason,
+        usage=answer.usage,
+        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        fingerprint=answer.fingerprint,
+        template=None if name in TEMPLATES else request.prompt.template,
+        system=request.prompt.system,
+        call=answer.call,
+        key=key,
+    )
+    if old is None:
+        return record
+    call = record.call
+    if old.writer != request.model:
+        call = {**(call or {}), "model": request.model}
+    return dataclasses.replace(
+        record, key=old.key, writer=old.writer, redo=old.reason, call=call
+    )

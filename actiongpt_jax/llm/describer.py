@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.llm.budget import Budget
-from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.cache import DescriptionCache, Replaced, make_record
+from actiongpt_jax.llm.faults import digest
 from actiongpt_jax.llm.pacing import Pace, Pacer
 from actiongpt_jax.llm.provider import (
     Answer,
@@ -20,7 +20,6 @@ from actiongpt_jax.llm.provider import (
 )
 from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.description import Description
-from actiongpt_jax.text.prompts import TEMPLATES
 
 _SEEDS = 2**31
 # Empty answers are charged too, so a phrase is given up after this many in a row.
@@ -39,12 +38,17 @@ class Outcome:
         written: number of descriptions that were added to the cache.
         calls: number of calls that were made, including failed ones.
         failures: phrase -> why it still lacks texts.
+        num_temporary: number of these phrases that may succeed if asked again.
+        num_repeated: number of the added descriptions that repeat an earlier one of
+            their phrase, or the one that they replace.
         stop: the error that ended the job early; None if it ran to its end.
     """
 
     written: int = 0
     calls: int = 0
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
+    num_temporary: int = 0
+    num_repeated: int = 0
     stop: Exception | None = None
 
 
@@ -66,7 +70,8 @@ class Describer:
     """Runs one job: takes the gaps of a cache and writes the missing records.
 
     Workers take one phrase after another; each has at most one call in progress, so
-    that a kill loses no more than `concurrency` calls. When the job must stop, calls
+    that a kill loses no more than `concurrency` calls; it begins the next one when its
+    texts are on disk. When the job must stop, calls
     in progress are awaited and their answers are stored.
     """
 
@@ -78,7 +83,7 @@ class Describer:
         budget: Budget,
         pace: Pace,
         on_texts: Callable[[int], object] = lambda count: None,
-        replaced: Mapping[tuple[str, int], Description] | None = None,
+        replaced: Mapping[tuple[str, int], Replaced] | None = None,
     ):
         """Stores the parts of the job.
 
@@ -89,14 +94,16 @@ class Describer:
             budget: price and cost limit.
             pace: concurrency, rate and waiting times.
             on_texts: called with the number of new texts after each write.
-            replaced: (phrase, number) -> the record that a new text replaces; its
-                field `redo` says why.
+            replaced: (phrase, number) -> the description that a new text replaces.
         """
         self._request, self._provider, self._cache = request, provider, cache
         self._budget, self._pace, self._on_texts = budget, pace, on_texts
         self._replaced = replaced or {}
         self.outcome = Outcome()
         self._stopped = asyncio.Event()
+        self._unwritten: list[Description] = []
+        self._writing = asyncio.Lock()
+        self._not_written: Exception | None = None
         self._pacer = Pacer(pace, self._stopped)
         self._reached = False
         self._failed_in_a_row = 0
@@ -165,24 +172,31 @@ class Describer:
     async def _describe(self, phrase: str, missing: list[int]) -> str:
         """Asks for one phrase's texts; returns why some are missing, or ''."""
         failed = empty = answers = 0
+        replaced = (self._replaced.get((phrase, index)) for index in missing)
+        known = {old.digest for old in replaced if old is not None}
         while missing and not self._stopped.is_set():
             question = self._question(phrase, missing, answers)
             try:
                 answer = await self._call(question)
             except TryAgainError as error:
+                if error.limited:
+                    continue
                 failed += 1
                 if error.unreachable:
                     self._check_reachable(str(error), failed)
                 if failed >= self._provider.tries:
+                    self.outcome.num_temporary += 1
                     return f"{error}, after {failed} tries"
-                await self._pacer.back_off(error.after, failed)
+                await self._pacer.back_off(failed)
                 continue
             if answer is None:
                 break
             self._reached = True
-            self._keep(question, answer, missing)
+            await self._keep(question, answer, missing, known)
             failed, answers = 0, answers + 1
-            empty = 0 if answer.choices else empty + 1
+            # Without a call, the server refused a parameter that is now left out.
+            if answer.call is not None:
+                empty = 0 if answer.choices else empty + 1
             if empty >= _EMPTY_ANSWERS:
                 return answer.reason
         return ""
@@ -190,13 +204,13 @@ class Describer:
     def _question(self, phrase: str, missing: list[int], answers: int) -> Question:
         """Returns the next question: all missing texts at first, then one by one."""
         replaced = [self._replaced.get((phrase, index)) for index in missing]
-        duplicate = any(r is not None and r.redo == "duplicate" for r in replaced)
+        duplicate = any(r is not None and r.reason == "duplicate" for r in replaced)
         if answers == 0 and not duplicate:
             return Question(phrase, tuple(missing))
         # The seed must differ between texts and tries, or a server would repeat
         # itself; a resumed run computes the same seeds.
         hashed = [self._request.key(phrase, missing[0]), str(answers)]
-        hashed += [r.text for r in replaced if r is not None]
+        hashed += [r.digest for r in replaced if r is not None]
         digest = hashlib.sha256("\n".join(hashed).encode()).digest()
         return Question(
             phrase, (missing[0],), int.from_bytes(digest[:4], "big") % _SEEDS
@@ -209,22 +223,30 @@ class Describer:
         await self._budget.reserve(most)
         usage, count, paid = None, 0, False
         try:
-            await self._pacer.turn()
+            started = await self._pacer.turn()
             if self._stopped.is_set():
                 return None
             self.outcome.calls += 1
             answer = await self._provider.ask(question)
+            self._pacer.answered()
             usage, count = answer.usage, len(answer.choices)
             paid = bool(answer.call)
             return answer
         except TryAgainError as error:
             paid = error.maybe_paid
+            if error.limited and not self._pacer.limited(error.after, started):
+                raise JobIncompleteError(
+                    f"the server asks again and again to wait ({error}); set --rpm to"
+                    " the calls per minute that it allows, and run again later"
+                ) from None
             raise
         finally:
             self._budget.settle(most, usage, count, paid)
 
-    def _keep(self, question: Question, answer: Answer, missing: list[int]) -> None:
-        indices = missing[: len(answer.choices)]
+    async def _keep(
+        self, question: Question, answer: Answer, missing: list[int], known: set[str]
+    ) -> None:
+        """Stores the texts of an answer; they count when they are on disk."""
         records = [
             make_record(
                 self._request,
@@ -234,15 +256,33 @@ class Describer:
                 number,
                 self._replaced.get((question.phrase, index)),
             )
-            for number, index in enumerate(indices)
+            for number, index in enumerate(missing[: len(answer.choices)])
         ]
-        if records:
-            # There is no `await` between the answer and the write, so a stop cannot
-            # come between them.
-            self._cache.append(records)
-            del missing[: len(records)]
-            self.outcome.written += len(records)
-            self._on_texts(len(records))
+        if not records:
+            return
+        await self._write(records)
+        del missing[: len(records)]
+        self.outcome.written += len(records)
+        for record in records:
+            same = digest(record.text)
+            self.outcome.num_repeated += same in known
+            known.add(same)
+        self._on_texts(len(records))
+
+    async def _write(self, records: Sequence[Description]) -> None:
+        """Writes records to disk; those that arrive during a write share the next."""
+        self._unwritten += records
+        async with self._writing:
+            if self._not_written is not None:
+                raise self._not_written
+            group, self._unwritten = self._unwritten, []
+            if not group:  # the task that wrote before this one took them
+                return
+            try:
+                await asyncio.to_thread(self._cache.append, group)
+            except (OSError, InputError) as error:
+                self._not_written = error
+                raise
 
     def _check_reachable(self, reason: str, failed: int) -> None:
         if not self._reached and failed >= _TRIES_TO_REACH:
@@ -251,56 +291,3 @@ class Describer:
             raise JobIncompleteError(
                 f"{reason} any more; run again when the server is back"
             )
-
-
-def make_record(
-    request: Request,
-    phrase: str,
-    index: int,
-    answer: Answer,
-    number: int,
-    old: Description | None = None,
-) -> Description:
-    """Makes the record of one text of an answer.
-
-    Args:
-        request: the request that was sent.
-        phrase: the phrase that is described.
-        index: number of the text among those of the phrase.
-        answer: the answer that arrived.
-        number: index of the text among the answer's choices.
-        old: the record that the new one replaces; its field `redo` says why.
-    """
-    choice, name = answer.choices[number], request.prompt.name
-    key = request.key(phrase, index)
-    if choice.source is not None:
-        return dataclasses.replace(
-            choice.source,
-            index=index,
-            text=choice.text,
-            writer=request.model,
-            prompt=name,
-            key=key,
-        )
-    record = Description(
-        phrase=phrase,
-        index=index,
-        text=choice.text,
-        prompt=name,
-        writer=request.model,
-        prompt_version=request.prompt.version,
-        model=answer.model,
-        endpoint=request.address,
-        parameters=dict(request.parameters),
-        finish_reason=choice.finish_reason,
-        usage=answer.usage,
-        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        fingerprint=answer.fingerprint,
-        template=None if name in TEMPLATES else request.prompt.template,
-        system=request.prompt.system,
-        call=answer.call,
-        key=key,
-    )
-    if old is None:
-        return record
-    return dataclasses.replace(record, key=old.key, writer=old.writer, redo=old.redo)

@@ -5,10 +5,13 @@ The name of a fault selects the texts that `describe --redo` asks for again.
 
 import collections
 import dataclasses
+import functools
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.answers import looks_like_thoughts
 from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.prompts import TEMPLATES
 
@@ -16,6 +19,7 @@ REASONS = {
     "empty": "no text",
     "truncated": "cut by the token limit, or without final punctuation",
     "refused": "the model declined",
+    "thoughts": "marks of a reasoning model's thoughts, or thinking aloud",
     "duplicate": "the same text as an earlier one of the phrase",
     "echo": "repeats the prompt",
     "short": "too few words for a description",
@@ -30,7 +34,8 @@ LIMITS = {"long-clip": 77, "long-distilbert": 512}
 
 _TRUNCATED = {"length", "max_tokens", "max_output_tokens", "incomplete"}
 _REFUSED = {"content_filter", "refusal"}
-_FINAL = re.compile(r"""[.!?…。！？][\s"'”’»)\]*]*$""")
+_FINAL = frozenset(".!?…。！？")
+_CLOSERS = " \t\n\r\"'”’»)]*"
 _REFUSAL = re.compile(
     r"^\W*(i['’]?m sorry|sorry,|i am sorry|i apologi[sz]e|i can(no|['’])t\b|i can not\b"
     r"|i['’]?m (not able|unable)|i am (not able|unable)|i won['’]t\b|as an? (ai|"
@@ -42,8 +47,18 @@ _GLUED = re.compile(r"[^\W\d_]{2}[.!?][\"'”’)]?[A-Z][^\W\d_]*[ ,']")
 _LETTERS = r"[^\W\u3040-\u30ff\u3400-\u9fff]+"
 _WORD = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff]|{_LETTERS}(?:['’]{_LETTERS})*")
 _RUN = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff]|{_LETTERS}")
+# Eight words; MIN_WORDS of them.
+_ENOUGH_WORDS = re.compile(
+    rf"(?:\W*+(?:[\u3040-\u30ff\u3400-\u9fff]|{_LETTERS}+(?:['’]{_LETTERS}+)*+))"
+    rf"{{{MIN_WORDS}}}"
+)
 _ECHOED_WORDS = 7
+_PHRASE = "\0"  # stands for the phrase among the words of a prompt
 _LETTERS_A_PIECE = 9
+# ASCII without anything but lower-case letters and digits.
+_LOWER_LETTERS = {
+    code: chr(code).lower() if chr(code).isalnum() else None for code in range(128)
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,40 +73,83 @@ def find_faults(
     records: Iterable[Description],
     count_pieces: Callable[[str], int] | None = None,
 ) -> list[Fault]:
-    """Finds the faults of descriptions.
+    """Finds the faults of descriptions; see `judge`.
+
+    Returns:
+        The faults in the order of the records; one record may have several.
+    """
+    judged = judge(records, count_pieces)
+    return [Fault(reason, record) for record, reasons in judged for reason in reasons]
+
+
+def judge(
+    records: Iterable[Description],
+    count_pieces: Callable[[str], int] | None = None,
+) -> Iterator[tuple[Description, list[str]]]:
+    """Finds the faults of descriptions one by one, without keeping the records.
 
     Args:
         records: the descriptions; of two equal texts the later one is a duplicate.
         count_pieces: function that counts a text's word pieces, including special
             ones; None estimates the count from the words.
 
-    Returns:
-        The faults in the order of the records; one record may have several.
+    Yields:
+        Every record, and the names of its faults in the order of `REASONS`.
     """
-    count_pieces = count_pieces or estimate_pieces
-    seen: set[tuple[str, ...]] = set()
-    faults = []
+    # Hashes instead of texts: a cache may have hundreds of thousands.
+    seen: set[int] = set()
     for record in records:
-        text, words = record.text.strip(), count_words(record.text)
+        text, reason = record.text.strip(), record.finish_reason
         if not text:
-            faults.append(Fault("empty", record))
+            yield record, ["empty"]
             continue
+        faults: list[str] = []
+        letters = _letters(text)
         # Texts by different writers or for different prompts are no duplicates.
-        same = (record.phrase, record.writer, record.prompt, _normal(text))
-        pieces = count_pieces(text)
-        refused = record.finish_reason in _REFUSED or _REFUSAL.match(text)
-        has_fault = {
-            "truncated": record.finish_reason in _TRUNCATED or not _FINAL.search(text),
-            "refused": refused,
-            "duplicate": same in seen,
-            "echo": is_echo(record),
-            "short": words < MIN_WORDS,
-            "glued": _GLUED.search(text),
-            **{reason: pieces > limit for reason, limit in LIMITS.items()},
-        }
+        same = hash((record.phrase, record.writer, record.prompt, letters or text))
+        if reason in _TRUNCATED or text.rstrip(_CLOSERS)[-1:] not in _FINAL:
+            faults.append("truncated")
+        if reason in _REFUSED or _REFUSAL.match(text):
+            faults.append("refused")
+        if looks_like_thoughts(text):
+            faults.append("thoughts")
+        if same in seen:
+            faults.append("duplicate")
         seen.add(same)
-        faults += [Fault(reason, record) for reason in REASONS if has_fault.get(reason)]
-    return faults
+        if is_echo(record):
+            faults.append("echo")
+        if not _ENOUGH_WORDS.match(text):
+            faults.append("short")
+        if count_pieces is not None:
+            least = most = count_pieces(text)
+        else:
+            least, most = _bounds_of_pieces(text, letters)
+        for name, limit in LIMITS.items():
+            if least > limit or (most > limit and estimate_pieces(text) > limit):
+                faults.append(name)
+        if _is_glued(text):
+            faults.append("glued")
+        yield record, faults
+
+
+def _is_glued(text: str) -> bool:
+    # Counting takes less time than the search, and finds most texts sound.
+    for mark in ".!?":
+        ends = text.count(mark)
+        if ends and ends != text.count(f"{mark} ") + text.endswith(mark):
+            return _GLUED.search(text) is not None
+    return False
+
+
+def _bounds_of_pieces(text: str, letters: str) -> tuple[int, int]:
+    """Returns numbers between which `estimate_pieces` lies, which takes longer."""
+    if not text.isascii() or "  " in text:
+        return 0, len(text) + 2
+    spaces = text.count(" ")
+    marks = len(text) - len(letters) - spaces
+    # A mark is a piece, and begins a word where it stands inside of one.
+    most = 3 + spaces + 2 * marks + len(letters) // _LETTERS_A_PIECE
+    return 3 + spaces, most
 
 
 def parse_reasons(spec: str) -> list[str]:
@@ -133,42 +191,108 @@ def is_echo(record: Description) -> bool:
     prompt (or all words of a shorter prompt). Repeating a long phrase is allowed: the
     phrase counts as one word.
     """
-    phrase, text = find_words(record.phrase), find_words(record.text)
-    if text == phrase:
-        return True
     template = record.template or TEMPLATES.get(record.prompt, "")
-    prompt = _collapse(
-        find_words(template.replace("{phrase}", f" {record.phrase} ")), phrase
+    phrase, (runs, signs) = _echo_of(template, record.phrase)
+    lower = record.text.lower()
+    # Most texts lack a word of every run; finding that out takes less time.
+    if any(
+        sign in lower and all(map(lower.__contains__, all_)) for sign, all_ in signs
+    ):
+        words = _collapse(find_words(record.text), phrase)
+        size = len(next(iter(runs)))
+        if any(tuple(words[i : i + size]) in runs for i in range(len(words))):
+            return True
+    # Only a text about as long as the phrase can consist of its words.
+    return len(lower.split(None, len(phrase) + 1)) <= len(phrase) + 1 and (
+        find_words(record.text) == phrase
     )
+
+
+_Runs = tuple[set[tuple[str, ...]], list[tuple[str, list[str]]]]
+
+
+@functools.lru_cache(maxsize=64)
+def _echo_of(template: str, phrase: str) -> tuple[list[str], _Runs]:
+    """Returns a phrase's words, and the runs of words that no text may repeat.
+
+    The runs come with signs: a text in lower case that repeats a run has one of these
+    words, and all the words that stand next to it.
+    """
+    words = find_words(phrase)
+    prompt = _words_of_template(template)
+    if words and words[0] in prompt:
+        prompt = tuple(_collapse([*prompt], words))
+    return words, _runs_of(prompt)
+
+
+@functools.lru_cache(maxsize=64)
+def _words_of_template(template: str) -> tuple[str, ...]:
+    parts = map(find_words, template.split("{phrase}"))
+    return tuple(functools.reduce(lambda a, b: [*a, _PHRASE, *b], parts))
+
+
+@functools.lru_cache(maxsize=64)
+def _runs_of(prompt: tuple[str, ...]) -> _Runs:
     size = min(_ECHOED_WORDS, len(prompt))
     if size < len(find_words("describe the action x")):
-        return False
-    runs = {tuple(prompt[i : i + size]) for i in range(len(prompt) - size + 1)}
-    words = _collapse(text, phrase)
-    return any(tuple(words[i : i + size]) in runs for i in range(len(words) - size + 1))
+        return set(), []
+    runs = {prompt[i : i + size] for i in range(len(prompt) - size + 1)}
+    left, signs = runs, []
+    while left:
+        # The longest words are the rarest. A text may have a typographic apostrophe,
+        # and the phrase is not one word in it.
+        words = {w for run in left for w in run if "'" not in w and w != _PHRASE}
+        sign = max(words, key=lambda word: (len(word), word), default="")
+        mine = [set(run) & words for run in left if sign in run or not words]
+        signs.append((sign, sorted(set.intersection(*mine), key=len, reverse=True)))
+        left = {run for run in left if sign not in run} if words else set()
+    return runs, signs
 
 
-def report(faults: Sequence[Fault], records: Sequence[Description]) -> list[str]:
-    """Returns lines of text: first how often each fault occurs, then each fault."""
-    counts = collections.Counter(fault.reason for fault in faults)
-    total = len(records)
-    sound = total - len({fault.record.key for fault in faults})
-    lines = [
-        f"{reason:16} {counts[reason]:7} {counts[reason] / max(total, 1):6.1%}  {what}"
-        for reason, what in REASONS.items()
-    ]
-    lines.append(f"{'no fault':16} {sound:7} {sound / max(total, 1):6.1%}")
-    for fault in sorted(faults, key=lambda fault: [*REASONS].index(fault.reason)):
-        record = fault.record
-        lines.append(
-            f"{fault.reason}: {record.phrase!r} [{record.index}] by {record.writer}:"
-            f" ...{record.text[-60:]!r}"
-        )
-    return lines
+def report(
+    judged: Iterable[tuple[Description, list[str]]], most: int | None = 20
+) -> Iterator[str]:
+    """Yields lines of text: faulty texts, then how often each fault occurs.
+
+    Args:
+        judged: descriptions with their faults, from `judge`.
+        most: largest number of texts to list for each fault; None for all.
+    """
+    counts: collections.Counter[str] = collections.Counter()
+    listed: dict[str, list[str]] = {reason: [] for reason in REASONS}
+    total = sound = 0
+    for record, reasons in judged:
+        total, sound = total + 1, sound + (not reasons)
+        for reason in reasons:
+            counts[reason] += 1
+            if most is None or counts[reason] <= most:
+                listed[reason].append(
+                    f"{reason}: {record.phrase!r} [{record.index}] by {record.writer}:"
+                    f" ...{record.text[-60:]!r}"
+                )
+    for reason, lines in listed.items():
+        yield from lines
+        if more := counts[reason] - len(lines):
+            yield f"{reason}: and {more} more; --list 0 lists all"
+    counts["no fault"] = sound
+    for reason, what in (*REASONS.items(), ("no fault", "")):
+        share = counts[reason] / max(total, 1)
+        yield f"{reason:16} {counts[reason]:7} {share:6.1%}  {what}".rstrip()
 
 
-def _normal(text: str) -> str:
-    return " ".join(find_words(text)) or text
+def digest(text: str) -> str:
+    """Returns a digest of a text's letters and digits, or of a text without any.
+
+    Texts that differ in case, spaces and punctuation only have the same digest.
+    """
+    content = (_letters(text) or text).encode()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _letters(text: str) -> str:
+    if text.isascii():
+        return text.translate(_LOWER_LETTERS)
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def find_words(text: str) -> list[str]:
@@ -181,7 +305,7 @@ def _collapse(words: list[str], phrase: list[str]) -> list[str]:
     out, at = [], 0
     while at < len(words):
         if phrase and words[at : at + len(phrase)] == phrase:
-            out.append("\0")
+            out.append(_PHRASE)
             at += len(phrase)
         else:
             out.append(words[at])

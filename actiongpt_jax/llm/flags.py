@@ -5,7 +5,7 @@ import json
 import os
 from typing import Any
 
-from actiongpt_jax.cli import at_least
+from actiongpt_jax.cli import at_least, number
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.llm.faults import REASONS
 from actiongpt_jax.llm.provider import FileProvider
@@ -38,8 +38,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     words = "ask for complete sentences with at most this many words"
     add("--words", type=int, help=words)
     add("--preset", choices=PRESETS, help="settings of the paper or its published code")
-    add("--temperature", type=float, help="sampling temperature, sent only if given")
-    add("--top-p", type=float, help="sampling top_p, sent only if given")
+    add("--temperature", type=number, help="sampling temperature, sent only if given")
+    add("--top-p", type=number, help="sampling top_p, sent only if given")
     add("--max-tokens", type=int, help="token limit of one answer, sent only if given")
     add("--seed", type=int, help="sampling seed, sent only if given")
     other = "any other sampling parameter; may be repeated"
@@ -73,6 +73,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_true", help="check whether the server has the model")
     report = "list the faults in FILE (default: in --out)"
     add("--report", nargs="?", const="", metavar="FILE", help=report)
+    most = "number of texts that --report lists for each fault; 0 lists all"
+    add("--list", type=at_least(0), default=20, metavar="N", help=most)
     add("--encoder", help="tokenizer that counts word pieces for --report")
     pair = "compare two writers in --out, or two files"
     add("--diff", nargs=2, metavar=("A", "B"), help=pair)

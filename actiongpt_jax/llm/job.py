@@ -14,14 +14,14 @@ from tqdm import tqdm
 from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.budget import Budget, Price, estimate_job
-from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.llm.cache import DescriptionCache, Replaced
 from actiongpt_jax.llm.describer import Describer, Outcome, find_gaps
-from actiongpt_jax.llm.faults import find_faults
+from actiongpt_jax.llm.faults import digest, judge
 from actiongpt_jax.llm.pacing import Pace
 from actiongpt_jax.llm.provider import Provider
 from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.description import Description, ask_setting
-from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.description_files import stream_descriptions
 
 _SHOWN_FAILURES = 100
 _BAR_SECONDS = 0.5
@@ -75,12 +75,12 @@ class Job:
 
     def plan(
         self, cache: DescriptionCache
-    ) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, int], Description]]:
+    ) -> tuple[dict[str, tuple[int, ...]], dict[tuple[str, int], Replaced]]:
         """Finds the texts to ask for.
 
         Returns:
             phrase -> numbers of the texts to ask for; and (phrase, number) -> the
-            faulty record that a new text replaces, with the reason in `redo`.
+            faulty description that a new text replaces.
 
         Raises:
             InputError: if nothing matches, or a faulty text is in a file whose records
@@ -89,24 +89,19 @@ class Job:
         if not self.redo:
             return find_gaps(self.request, self.phrases, cache.keys), {}
         phrases = set(self.phrases)
-        writer = self.writer or self.request.model
-        records = [
+        writer, name = self.writer or self.request.model, self.request.prompt.name
+        records = (
             record
-            for phrase, of_phrase in read_descriptions(self.out).items()
-            for record in of_phrase
-            if not phrases or phrase in phrases
-            if (record.writer, record.prompt) == (writer, self.request.prompt.name)
-        ]
-        if not records:
-            raise InputError(
-                f"{self.out} has no descriptions of these phrases by {writer!r} for the"
-                f" prompt {self.request.prompt.name!r} to ask for again; see what it"
-                " has with --report, and choose with --writer and --prompt"
-            )
-        faulty: dict[tuple[str, int], Description] = {}
-        for fault in find_faults(records):
-            record = fault.record
-            if fault.reason not in self.redo or not _is_of(self.shard, record.phrase):
+            for record, _ in stream_descriptions(self.out)
+            if not phrases or record.phrase in phrases
+            if (record.writer, record.prompt) == (writer, name)
+        )
+        faulty: dict[tuple[str, int], Replaced] = {}
+        num_records = num_greedy = 0
+        for record, reasons in judge(records):
+            num_records += 1
+            reason = next((reason for reason in reasons if reason in self.redo), None)
+            if reason is None or not _is_of(self.shard, record.phrase):
                 continue
             if record.key in cache.later_keys:
                 raise InputError(
@@ -115,13 +110,37 @@ class Job:
                     f" {cache.file.name}: use --redo without --shard, or with the"
                     " --shard of that file"
                 )
-            marked = dataclasses.replace(record, redo=fault.reason)
-            faulty.setdefault((record.phrase, record.index), marked)
+            if reason == record.redo == "duplicate" and self._asked_so(record):
+                num_greedy += 1
+                continue
+            faulty[record.phrase, record.index] = Replaced(
+                record.key, record.writer, reason, digest(record.text)
+            )
+        if not num_records:
+            raise InputError(
+                f"{self.out} has no descriptions of these phrases by {writer!r} for the"
+                f" prompt {name!r} to ask for again; see what it has with --report, and"
+                " choose with --writer and --prompt"
+            )
+        if num_greedy:
+            print(
+                f"{num_greedy} duplicates were asked for again before and came back the"
+                " same; they are not asked for with the same settings, but with"
+                " another --temperature or --model",
+                file=sys.stderr,
+            )
         gaps: dict[str, tuple[int, ...]] = {}
         for phrase, index in faulty:
             if phrase in gaps or self.limit is None or len(gaps) < self.limit:
                 gaps[phrase] = (*gaps.get(phrase, ()), index)
         return gaps, faulty
+
+    def _asked_so(self, record: Description) -> bool:
+        """Returns whether a record answers what this job would ask."""
+        model = (record.call or {}).get("model", record.writer)
+        asked = (model, record.prompt_version, record.parameters)
+        request = self.request
+        return asked == (request.model, request.prompt.version, request.parameters)
 
 
 def of_shard(phrases: Sequence[str], shard: Shard | None) -> list[str]:
@@ -207,15 +226,27 @@ def run_job(
     if outcome.written or not isinstance(outcome.stop, InputError):
         print(_summary(job, cache, budget, outcome, missing))
     list_failures(outcome.failures)
+    if outcome.num_repeated:
+        print(
+            f"warning: {outcome.num_repeated} of {outcome.written} new descriptions"
+            " repeat another one of their phrase, or the one that they replace: the"
+            " server seems to take the likeliest word always; `--redo duplicate` with a"
+            " --temperature above 0 asks for them again",
+            file=sys.stderr,
+        )
     left = missing - outcome.written
     if isinstance(outcome.stop, JobIncompleteError):
         raise JobIncompleteError(f"{outcome.stop} ({left} descriptions are missing)")
     if outcome.stop is not None:
         raise outcome.stop
     if left:
+        num, later = len(outcome.failures), outcome.num_temporary
+        remedy = "nothing suggests that running again would help"
+        if later:
+            remedy = f"run the same command again to ask for those of {later} phrases"
         raise JobIncompleteError(
-            f"{left} of {missing} descriptions, for {len(outcome.failures)} phrases,"
-            " are missing; run the same command again to ask for them"
+            f"{left} of {missing} descriptions, for {num} phrases, are missing for the"
+            f" reasons above; {remedy}"
         )
 
 
@@ -267,7 +298,8 @@ def _summary(
         parts.append(f"{budget.input_tokens} + {budget.output_tokens} tokens")
     if budget.price is not None and missing:
         parts.append(f"${budget.spent:.4f}")
-    complete = len(job.phrases) - len(find_gaps(job.request, job.phrases, cache.keys))
     if not job.redo:
+        gaps = find_gaps(job.request, job.phrases, cache.keys)
+        complete = len(job.phrases) - len(gaps)
         parts.append(f"{complete} of {len(job.phrases)} phrases have {job.request.k}")
     return ", ".join(parts)

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import dataclasses
+import itertools
 import json
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,15 +14,17 @@ import openai
 from actiongpt_jax.errors import JobIncompleteError
 from actiongpt_jax.llm.batch_state import BatchState, Part, RequestRow
 from actiongpt_jax.llm.budget import Budget
-from actiongpt_jax.llm.cache import DescriptionCache
-from actiongpt_jax.llm.describer import make_record
-from actiongpt_jax.llm.openai_provider import OpenAIProvider
+from actiongpt_jax.llm.cache import DescriptionCache, make_record
+from actiongpt_jax.llm.openai_provider import OpenAIProvider, RefusedInsideError
 from actiongpt_jax.llm.provider import TryAgainError
 from actiongpt_jax.llm.request import Request
+from actiongpt_jax.text.description import Description
 
 _RETRIES = 2
 _FINAL = {"completed", "expired", "cancelled", "failed"}
 _SHOWN_ERRORS = 5
+# Answers that are written to the cache together; they are on disk already.
+_LINES_AT_ONCE = 500
 
 
 class Batches:
@@ -196,8 +199,9 @@ class Batches:
             f"{part.name} ({batch.id}): {batch.status}, {done} of {part.requests}"
             f" requests done, {failed} failed"
         )
+        show = OpenAIProvider(part.to_request()).errors.show
         for error in ((batch.errors and batch.errors.data) or [])[:_SHOWN_ERRORS]:
-            print(f"{part.name}: the server says: {error.message}")
+            print(f"{part.name}: the server says: {show(error.message)}")
         return batch
 
     async def _take(
@@ -218,8 +222,12 @@ class Batches:
             async with client.files.with_streaming_response.content(file_id) as body:
                 await body.stream_to_file(path)
             with path.open(encoding="utf-8") as lines:
-                for line in lines:
-                    self._take_line(line, rows, reader, request, budget, why)
+                while group := [*itertools.islice(lines, _LINES_AT_ONCE)]:
+                    taken = (
+                        self._take_line(line, rows, reader, request, budget, why)
+                        for line in group
+                    )
+                    self._cache.append([*itertools.chain(*taken)])
         left: dict[str, tuple[int, ...]] = {}
         for row in rows.values():
             rest = tuple(i for i in row.indices if not self._has(request, row, i))
@@ -236,7 +244,8 @@ class Batches:
         request: Request,
         budget: Budget,
         why: dict[str, str],
-    ) -> None:
+    ) -> list[Description]:
+        """Returns the new records of one line of a batch's answers."""
         try:
             result = json.loads(line)
             row = rows[result["custom_id"]]
@@ -244,29 +253,29 @@ class Batches:
             document = response.get("body") or {}
             error = result.get("error") or document.get("error")
         except (ValueError, KeyError, TypeError, AttributeError):
-            return
+            return []
         if error or response.get("status_code") != 200:
             message = error.get("message") if isinstance(error, dict) else error
-            why[row.custom_id] = reader.scrub(
+            why[row.custom_id] = reader.errors.show(
                 f"{response.get('status_code')}: {message}"
             )
-            return
+            return []
         sent = request.body(row.phrase, len(row.indices))
         try:
             answer = reader.read(document, len(row.indices), None, sent)
-        except TryAgainError as failed:
+        except (TryAgainError, RefusedInsideError) as failed:
             why[row.custom_id] = str(failed)
-            return
+            return []
         budget.book(answer.usage, budget.price.batch if budget.price else 1.0)
-        call = dict(answer.call or {}) | {"batch": result.get("id")}
+        call = dict(answer.call or {}) | {"batch": reader.errors.show(result.get("id"))}
         answer = dataclasses.replace(answer, call=call)
+        why[row.custom_id] = answer.reason
         # A run that was killed may have stored some of them already.
-        self._cache.append(
+        return [
             make_record(request, row.phrase, index, answer, number)
             for number, index in enumerate(row.indices[: len(answer.choices)])
             if not self._has(request, row, index)
-        )
-        why[row.custom_id] = answer.reason
+        ]
 
     def _has(self, request: Request, row: RequestRow, index: int) -> bool:
         return request.key(row.phrase, index) in self._cache.keys

@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import os
 import re
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.llm.api_key import Secret
 from actiongpt_jax.llm.provider import NoAnswerError, TryAgainError
 from actiongpt_jax.llm.request import Request, show_address
+from actiongpt_jax.llm.wire.failures import Failure, chain, find_proxy
+from actiongpt_jax.text.answers import one_line
 
 # A longer wait means that a quota of hours is used up, not that the server is busy for
 # a moment; openai's client does not wait that long either.
@@ -19,16 +23,19 @@ MAX_WAIT_SECONDS = 120.0
 # Characters of the server's message that are shown.
 _SHOWN_CHARACTERS = 300
 _RETRIED = {408, 409, 425, 429}
-_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached"}
-_GONE = {"model_not_found", "model_deprecated", "model_retired"}
-_GONE_WORDS = re.compile(
-    r"model.{0,80}(not found|does not exist|not exist|deprecated|retired|shut ?down"
-    r"|discontinued|no longer)",
-    re.IGNORECASE | re.DOTALL,
-)
 # Completion models, which OpenAI shut down on 2024-01-04 and 2026-09-28.
 _COMPLETIONS_ONLY = re.compile(r"davinci|curie|babbage|\bada\b|turbo-instruct")
-_NO_SERVER = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+# How an answer begins that no later try would change -> what it is, and a remedy.
+_NOT_JSON = {
+    ("<",): (
+        "a web page: correct --base-url, which usually ends in /v1, or sign in to the"
+        " network in a browser"
+    ),
+    ("data:", "event:", ":"): (
+        "a stream although none was asked for: use a server that answers as a whole"
+    ),
+}
+_NO_SERVER = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
 _SHOWN_MODELS = 8
 
 
@@ -38,8 +45,8 @@ class Refused:
 
     Attributes:
         error: the error to raise.
-        parameter: name of the parameter that the server refuses; None for any other
-            cause.
+        parameter: name of the parameter that the server refuses; '' if it may be one
+            that the message does not name, None for any other cause.
         message: the server's message.
     """
 
@@ -60,50 +67,75 @@ class ApiErrors:
         """
         self._request, self._secret = request, secret
         self._where = show_address(request.base_url)
+        if proxy := find_proxy(request.base_url):
+            self._where += f" (through the proxy {proxy}, which NO_PROXY can exclude)"
 
-    def translate(self, error: openai.APIError, body: dict[str, Any]) -> Refused:
+    def translate(
+        self, error: openai.APIError, body: dict[str, Any], answered: bool = False
+    ) -> Refused:
         """Returns the meaning of a failed call.
 
         Args:
             error: the error that the openai package raised.
             body: the body of the request that failed.
+            answered: whether the server has answered another call.
         """
-        message = self._message_of(error)
+        message = self.message_of(error)
         if isinstance(error, openai.APITimeoutError) or not isinstance(
             error, openai.APIStatusError
         ):
             return Refused(self._unanswered(error), message=message)
-        status, code = error.status_code, str(error.code or "")
-        if status == 402 or code in _NO_MONEY or error.type in _NO_MONEY:
-            return Refused(
-                JobIncompleteError(
-                    f"{self._where} does not answer until it is paid ({message});"
-                    " the descriptions so far are in the cache: run again after paying"
-                )
+        failure = Failure(
+            error.status_code,
+            message,
+            (str(error.code or ""), str(error.type or "")),
+            str(error.param or ""),
+            error.response.headers,
+        )
+        return self.judge(failure, body, answered)
+
+    def judge(
+        self, failure: Failure, body: dict[str, Any], answered: bool = False
+    ) -> Refused:
+        """Returns the meaning of a failure; see `translate`."""
+        status, message = failure.status, failure.message
+        said = failure.said
+        error: Exception | None = None
+        if failure.is_unpaid:
+            # A quota is renewed in time; a bill waits until somebody pays it.
+            kind = InputError if status == 402 else JobIncompleteError
+            error = kind(
+                f"{self._where} does not answer until it is paid ({message}); the"
+                " descriptions so far are in the cache: run again after paying"
             )
-        if status in _RETRIED or status >= 500:
-            return Refused(self._later(error, message), message=message)
-        if status in (401, 403):
-            return Refused(
-                InputError(
-                    f"{self._where} refused the key in OPENAI_API_KEY ({status}:"
-                    f" {message}); set another key, or set --base-url to the server of"
-                    " the key"
-                )
+        elif failure.is_about_n(body):
+            return Refused(NoAnswerError(f"refused ({said})"), "n", message)
+        elif status == 407:
+            error = InputError(f"{self._where} asks for a password ({said})")
+        elif failure.needs_https:
+            error = InputError(
+                f"{self._where} speaks https ({said}); write https:// in --base-url"
             )
-        if code in _GONE or (status in (400, 404, 410) and _GONE_WORDS.search(message)):
-            return Refused(self.absent_model(error))
-        if status in (404, 405):
-            return Refused(
-                InputError(
-                    f"{self._request.address} does not exist on the server ({status}:"
-                    f" {message}); correct --base-url, which usually ends in /v1, or"
-                    " choose an --endpoint that the server has"
-                )
+        elif failure.is_about_model:
+            error = self.absent_model(message)
+        elif status in _RETRIED or (status >= 500 and status != 501):
+            return Refused(self._later(failure), message=message)
+        elif status == 403 and (answered or failure.is_moderation):
+            return Refused(NoAnswerError(f"refused ({said})"), message=message)
+        elif status in (401, 403):
+            error = InputError(
+                f"{self._where} refused the key in OPENAI_API_KEY ({said}); set another"
+                " key, or set --base-url to the server of the key"
             )
-        name = None
-        if status in (400, 422):
-            name = self._parameter(error, message, body)
+        elif status in (404, 405, 501):
+            error = InputError(
+                f"{self._request.address} does not exist on the server ({said});"
+                " correct --base-url, which usually ends in /v1, or choose an"
+                " --endpoint that the server has"
+            )
+        if error is not None:
+            return Refused(error)
+        name = failure.find_parameter(body) if status in (400, 422) else None
         if name is not None:
             return Refused(
                 InputError(
@@ -114,18 +146,55 @@ class ApiErrors:
                 name,
                 message,
             )
-        return Refused(NoAnswerError(f"refused ({status}: {message})"), message=message)
+        # The cause may be a parameter that the message does not name.
+        name = None if failure.is_moderation else ""
+        return Refused(NoAnswerError(f"refused ({said})"), name, message)
+
+    def not_json(self, text: str) -> Exception:
+        """Returns the error for an answer that is not JSON."""
+        start = self._secret.scrub(one_line(text[:60]))
+        for signs, what in _NOT_JSON.items():
+            if text.lstrip().startswith(signs):
+                return InputError(
+                    f"{self._where} must answer in JSON, but sends {what}; the answer"
+                    f" begins with {start!r}"
+                )
+        return TryAgainError(f"the answer is not JSON: {start!r}", maybe_paid=True)
 
     def final(self, error: openai.APIError) -> Exception:
         """Returns the error to raise for a failed call that is not tried again."""
         translated = self.translate(error, {}).error
         if isinstance(translated, TryAgainError | NoAnswerError):
-            if isinstance(translated, TryAgainError) and translated.unreachable:
+            if isinstance(translated, NoAnswerError):
+                return InputError(f"{self._where} failed: {translated}")
+            if translated.unreachable:
                 return self.unreachable()
             return JobIncompleteError(
                 f"{self._where} failed: {translated}; run again later"
             )
         return translated
+
+    def setup(self, error: Exception) -> InputError:
+        """Returns the error for a client that cannot be made.
+
+        Args:
+            error: the error of the HTTP package, about a proxy or certificates.
+        """
+        if isinstance(error, OSError):
+            names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+            files = {name: os.environ[name] for name in names if os.environ.get(name)}
+            absent = {n: path for n, path in files.items() if not os.path.exists(path)}
+            named = ", ".join(f"{n}={path}" for n, path in (absent or files).items())
+            return InputError(
+                f"the certificates of the environment cannot be read ({named}:"
+                f" {error.strerror or error}); correct or unset that variable"
+            )
+        socks = "; `pip install socksio` adds it" if "SOCKS" in str(error) else ""
+        names = [n for n in os.environ if n.lower().endswith("_proxy")]
+        return InputError(
+            f"the proxy of the environment cannot be used ({error}{socks}); correct or"
+            f" unset {', '.join(sorted(names)) or 'it'}"
+        )
 
     def unreachable(self) -> InputError:
         """Returns the error for an address at which no server answers."""
@@ -134,15 +203,14 @@ class ApiErrors:
             " --base-url"
         )
 
-    def absent_model(
-        self, error: openai.APIError, names: Sequence[str] = ()
-    ) -> InputError:
+    def absent_model(self, message: str, names: Sequence[str] = ()) -> InputError:
         """Returns the error for a model that does not exist, or no longer exists.
 
         Args:
-            error: the error that the openai package raised.
+            message: the server's message; '' if it sent only the names.
             names: the models that the server has, if known.
         """
+        said = f" (the server says: {message})" if message else ""
         use = "use another --model"
         if names:
             use += f"; the server has {', '.join(names[:_SHOWN_MODELS])}"
@@ -157,12 +225,23 @@ class ApiErrors:
                 " (for example gpt-6-luna at OpenAI); --check tells whether it exists"
             )
         return InputError(
-            f"{self._where} has no model {self._request.model!r} (the server says:"
-            f" {self._message_of(error)}); {use}"
+            f"{self._where} has no model {self._request.model!r}{said}; {use}"
         )
 
-    def _unanswered(self, error: openai.APIError) -> TryAgainError:
+    def _unanswered(self, error: openai.APIError) -> Exception:
         cause = error.__cause__
+        for link in chain(error):
+            if isinstance(link, ssl.SSLCertVerificationError):
+                return InputError(
+                    f"the certificate of {self._where} is not trusted"
+                    f" ({link.verify_message}); set SSL_CERT_FILE to a file with its"
+                    " authority's certificate"
+                )
+            if isinstance(link, ssl.SSLError):
+                return InputError(
+                    f"{self._where} does not speak https ({link.reason}); write"
+                    " http:// in --base-url"
+                )
         if type(cause).__name__ in _NO_SERVER:
             return TryAgainError(
                 f"no server answers at {self._where}", unreachable=True
@@ -171,63 +250,32 @@ class ApiErrors:
             return TryAgainError("no answer in time", maybe_paid=True)
         return TryAgainError("the connection broke", maybe_paid=True)
 
-    def _later(self, error: openai.APIStatusError, message: str) -> Exception:
-        headers = error.response.headers
-        after = _seconds(headers.get("retry-after-ms"), headers.get("retry-after"))
+    def _later(self, failure: Failure) -> Exception:
+        after, said = failure.wait, failure.said
         if after is not None and after > MAX_WAIT_SECONDS:
             back = datetime.datetime.now().astimezone() + datetime.timedelta(
                 seconds=min(after, 1e8)
             )
             return JobIncompleteError(
-                f"{self._where} asks to come back in {_duration(after)}"
-                f" ({error.status_code}: {message}); the descriptions so far are in the"
-                " cache: run the same command again after"
-                f" {back:%Y-%m-%d %H:%M:%S %Z}"
+                f"{self._where} asks to come back in {_duration(after)} ({said}); the"
+                " descriptions so far are in the cache: run the same command again"
+                f" after {back:%Y-%m-%d %H:%M:%S %Z}"
             )
-        if headers.get("x-should-retry") == "false":
-            return NoAnswerError(f"{error.status_code}: {message}")
-        return TryAgainError(f"{error.status_code}: {message}", after=after)
+        if failure.headers.get("x-should-retry") == "false":
+            return NoAnswerError(said)
+        limited = failure.status == 429 or after is not None
+        return TryAgainError(said, after=after, limited=limited)
 
-    def _parameter(
-        self, error: openai.APIStatusError, message: str, body: dict[str, Any]
-    ) -> str | None:
-        """Finds the name of the parameter that the server complains about."""
-        sent = set(body) - {"model", "messages", "input", "prompt", "instructions"}
-        named = (error.param or "").split(".")[-1].split("[")[0]
-        if named in sent:
-            return named
-        words = re.findall(r"\w+", message)
-        return next(
-            (word for word in words if word in sent and len(word) > 1), None
-        ) or (
-            "n"
-            if "n" in sent and re.search(r"['\"`]n['\"`]|\bn\b *$", message)
-            else None
-        )
-
-    def _message_of(self, error: openai.APIError) -> str:
+    def message_of(self, error: openai.APIError) -> str:
+        """Returns the server's message, fit to be shown."""
         body = error.body
         message = body.get("message") if isinstance(body, dict) else None
         message = message or (body if isinstance(body, dict | list) else None)
-        text = " ".join(str(message or error.message).split())
-        return self._secret.scrub(text)[:_SHOWN_CHARACTERS]
+        return self.show(message or error.message)
 
-
-def _seconds(milliseconds: str | None, seconds: str | None) -> float | None:
-    for value, scale in ((milliseconds, 1e-3), (seconds, 1.0)):
-        try:
-            if value is not None and float(value) >= 0:
-                return float(value) * scale
-        except ValueError:
-            continue
-    if seconds is None:
-        return None
-    try:
-        when = datetime.datetime.strptime(seconds, "%a, %d %b %Y %H:%M:%S %Z")
-    except ValueError:
-        return None
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    return max(0.0, (when - now).total_seconds())
+    def show(self, message: Any) -> str:
+        """Makes a server's message fit to be shown."""
+        return self._secret.scrub(one_line(str(message)))[:_SHOWN_CHARACTERS]
 
 
 def _duration(seconds: float) -> str:

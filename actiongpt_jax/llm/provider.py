@@ -4,16 +4,13 @@ The provider that asks a server is in `openai_provider`.
 """
 
 import dataclasses
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.text.answers import clean
 from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.descriptions import Descriptions
-
-_THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,6 +97,7 @@ class TryAgainError(Exception):
         after: seconds that the server asked to wait, None if it did not say.
         maybe_paid: whether the server may have written, and charged for, a text.
         unreachable: whether no server answered at all.
+        limited: whether the call only came too early, so that it is not a try.
     """
 
     def __init__(
@@ -108,11 +106,12 @@ class TryAgainError(Exception):
         after: float | None = None,
         maybe_paid: bool = False,
         unreachable: bool = False,
+        limited: bool = False,
     ):
         """Stores the reason and the attributes of the class."""
         super().__init__(reason)
         self.after, self.maybe_paid = after, maybe_paid
-        self.unreachable = unreachable
+        self.unreachable, self.limited = unreachable, limited
 
 
 class NoAnswerError(Exception):
@@ -157,7 +156,9 @@ class FileProvider:
         self.writer = writer or descriptions.writers(prompt)[0]
         self.texts = {
             phrase: {
-                r.index: Choice(clean(r.text), r.finish_reason, r) for r in records
+                r.index: Choice(text, r.finish_reason, r)
+                for r in records
+                if (text := clean(r.text))
             }
             for phrase, records in chosen.items()
         }
@@ -175,14 +176,3 @@ class FileProvider:
             )
             raise NoAnswerError(f"{self._path} {has}")
         return Answer(choices)
-
-
-def clean(text: str) -> str:
-    """Puts a text on one line; line ends and repeated spaces become one space.
-
-    A `<think>...</think>` block at the start, as local reasoning models send it, is
-    removed, and so are control characters.
-    """
-    text = _THOUGHTS.sub("", text).encode("utf-8", "replace").decode()
-    plain = (" " if unicodedata.category(c) == "Cc" else c for c in text)
-    return " ".join("".join(plain).split())

@@ -2,19 +2,28 @@
 
 import argparse
 import collections
+import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import Truncated
 from actiongpt_jax.llm.faults import (
     REASONS,
     count_words,
     find_faults,
     find_words,
+    judge,
     report,
 )
-from actiongpt_jax.llm.provider import clean
+from actiongpt_jax.text.answers import clean
 from actiongpt_jax.text.description import Description
+from actiongpt_jax.text.description_files import (
+    Place,
+    read_texts,
+    stream_descriptions,
+)
 from actiongpt_jax.text.descriptions import (
     Descriptions,
     read_descriptions,
@@ -26,25 +35,35 @@ _NO_LIMIT = 1 << 30
 Texts = Mapping[str, Sequence[Description]]
 
 
-def report_lines(args: argparse.Namespace) -> Iterable[str]:
-    """Returns a report on the faults of a cache, or of one writer and prompt in it."""
-    read = read_descriptions(args.report or args.out)
-    records = [
-        record
-        for of_phrase in read.values()
-        for record in of_phrase
-        if args.writer in (None, record.writer) and args.prompt in (None, record.prompt)
-    ]
-    if not records:
+def report_lines(args: argparse.Namespace) -> Iterator[str]:
+    """Yields a report on the faults of a cache, or of one writer and prompt in it."""
+    path = args.report or args.out
+    phrases: set[str] = set()
+    truncated: list[Truncated] = []
+    num_records = 0
+
+    def chosen() -> Iterator[Description]:
+        nonlocal num_records
+        for record, _ in stream_descriptions(path, truncated.append):
+            writer, prompt = args.writer, args.prompt
+            if writer in (None, record.writer) and prompt in (None, record.prompt):
+                num_records += 1
+                phrases.add(record.phrase)
+                yield record
+
+    pieces = _piece_counter(args.encoder) if args.encoder else None
+    lines = [*report(judge(chosen(), pieces), args.list or None)]
+    if not num_records:
         raise InputError(
-            f"{read.path} has no descriptions by {args.writer!r} for the prompt"
+            f"{path} has no descriptions by {args.writer!r} for the prompt"
             f" {args.prompt!r}; leave --writer and --prompt out to see all"
         )
-    pieces = _piece_counter(args.encoder) if args.encoder else None
-    truncated = [f"truncated: {where}" for where in read.truncated]
+    yield from (f"truncated: {line.where}" for line in truncated)
+    yield from lines
     counted = f"counted with {args.encoder}" if args.encoder else "estimated"
-    head = f"{len(records)} descriptions of {len(read)} phrases; word pieces {counted}"
-    return [head, *truncated, *report(find_faults(records, pieces), records)]
+    yield (
+        f"{num_records} descriptions of {len(phrases)} phrases; word pieces {counted}"
+    )
 
 
 def diff_lines(args: argparse.Namespace) -> Iterable[str]:
@@ -60,15 +79,46 @@ def diff_lines(args: argparse.Namespace) -> Iterable[str]:
 
 def export_lines(args: argparse.Namespace) -> Iterable[str]:
     """Writes `{phrase: [texts]}` JSON and returns a line about the file."""
-    read = read_descriptions(args.out)
+    places: dict[str, Place] = {}
+    published: dict[str, str] = {}
+    shared: dict[str, Any] = {}
+
+    def light() -> Iterator[Description]:
+        """Yields the records with a sign in place of their texts."""
+        for record, place in stream_descriptions(args.out):
+            if place.start is None:
+                published[record.key] = record.text
+            places[record.key] = place
+            fields = (record.phrase, record.prompt, record.writer, record.endpoint)
+            phrase, prompt, writer, endpoint = (
+                value and shared.setdefault(value, value) for value in fields
+            )
+            parameters = shared.setdefault(repr(record.parameters), record.parameters)
+            yield Description(
+                phrase or "",
+                record.index,
+                "text" if clean(record.text) else "",
+                prompt or "",
+                writer or "",
+                record.prompt_version,
+                endpoint=endpoint,
+                parameters=parameters,
+                key=record.key,
+            )
+
+    read = Descriptions(light(), args.out)
     chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
-    texts = {
-        phrase: [clean(record.text) for record in records[: args.k]]
-        for phrase, records in chosen.items()
-    }
-    write_published(args.export, texts)
-    count = sum(map(len, texts.values()))
-    return [f"{args.export}: {count} texts of {len(texts)} phrases"]
+    keys = [r.key for records in chosen.values() for r in records[: args.k]]
+    on_disk = read_texts(places[key] for key in keys if key not in published)
+    texts = (clean(published.get(key) or next(on_disk)) for key in keys)
+    write_published(
+        args.export,
+        (
+            (phrase, [*itertools.islice(texts, len(records[: args.k]))])
+            for phrase, records in chosen.items()
+        ),
+    )
+    return [f"{args.export}: {len(keys)} texts of {len(chosen)} phrases"]
 
 
 def _of_writer(

@@ -1,6 +1,7 @@
 """The request to a language model, and its form for each endpoint."""
 
 import dataclasses
+import json
 import urllib.parse
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -60,6 +61,18 @@ class Request:
                 f"the parameter {sorted(reserved)[0]!r} is set by the request itself;"
                 " leave it out"
             )
+        if self.model.encode(errors="replace").decode() != self.model:
+            raise InputError(
+                "--model must be valid text, but has bytes that are not UTF-8:"
+                f" {self.model!a}"
+            )
+        try:
+            json.dumps(dict(self.parameters), allow_nan=False)
+        except ValueError as error:
+            raise InputError(
+                "a parameter of a request must be a finite number or another JSON"
+                f" value, got {dict(self.parameters)}"
+            ) from error
         for name in ("max_tokens", "total_tokens"):
             if (limit := self.parameters.get(name)) is not None and limit < 1:
                 raise InputError(

@@ -99,26 +99,29 @@ def ask_setting(
 
 
 _REQUIRED = ("phrase", "index", "text")
-_KINDS = {
-    "phrase": str,
-    "index": int,
-    "text": str,
-    "prompt": str,
+_TEXT, _NUMBER, _OBJECT = (str,), (int,), (dict,)
+# Field -> types of its JSON values; a bool counts as no number.
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "phrase": _TEXT,
+    "index": _NUMBER,
+    "text": _TEXT,
+    "prompt": _TEXT,
     "prompt_version": (str, int),
-    "model": str,
-    "writer": str,
-    "endpoint": str,
-    "parameters": dict,
-    "finish_reason": str,
-    "usage": dict,
+    "model": _TEXT,
+    "writer": _TEXT,
+    "endpoint": _TEXT,
+    "parameters": _OBJECT,
+    "finish_reason": _TEXT,
+    "usage": _OBJECT,
     "time": (str, int, float),
-    "fingerprint": str,
-    "template": str,
-    "system": str,
-    "call": dict,
-    "redo": str,
-    "key": str,
+    "fingerprint": _TEXT,
+    "template": _TEXT,
+    "system": _TEXT,
+    "call": _OBJECT,
+    "redo": _TEXT,
+    "key": _TEXT,
 }
+_NAMES = {str: "text", int: "a number", float: "a number", dict: "an object"}
 
 
 def from_json(record: Any, where: str) -> Description:
@@ -136,25 +139,33 @@ def from_json(record: Any, where: str) -> Description:
             f"{where} must be one JSON object with phrase, index and text, got a"
             f" {type(record).__name__}"
         )
-    for name, kind in _KINDS.items():
-        value = record.get(name)
-        if value is None and name not in _REQUIRED:
+    fields = {}
+    for name, value in record.items():
+        kinds = _KINDS.get(name)
+        if kinds is None or (value is None and name not in _REQUIRED):
             continue
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(
-                f"{where}: the field {name!r} must be"
-                f" {'a number' if kind is int else 'text' if kind is str else kind},"
-                f" got {json.dumps(value)[:60]}"
-            )
+        if type(value) not in kinds:
+            raise _wrong_field(name, value, where)
+        fields[name] = value
+    for name in _REQUIRED:
+        if name not in fields:
+            raise _wrong_field(name, None, where)
     if record["index"] < 0:
         raise InputError(
             f"{where}: the field 'index' must be 0 or more, got {record['index']}"
         )
-    fields = {name: record[name] for name in _KINDS if record.get(name) is not None}
-    fields.setdefault("writer", fields.get("model", "unknown"))
+    if "writer" not in fields:
+        fields["writer"] = fields.get("model", "unknown")
     if "prompt_version" in fields:
         fields["prompt_version"] = str(fields["prompt_version"])
     return checked(Description(**fields), where)
+
+
+def _wrong_field(name: str, value: Any, where: str) -> InputError:
+    kinds = " or ".join(dict.fromkeys(_NAMES[kind] for kind in _KINDS[name]))
+    return InputError(
+        f"{where}: the field {name!r} must be {kinds}, got {json.dumps(value)[:60]}"
+    )
 
 
 def to_json(record: Description) -> str:

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
-from actiongpt_jax.files.jsonl import Truncated, read_lines
-from actiongpt_jax.files.reading import parse_json, read_text
-from actiongpt_jax.text.description import (
-    Description,
-    ask_setting,
-    checked,
-    from_json,
-    to_json,
+from actiongpt_jax.files.jsonl import Truncated
+from actiongpt_jax.text.description import Description, ask_setting, to_json
+from actiongpt_jax.text.description_files import (
+    EMPTY,
+    described,
+    find_files,
+    read_files,
 )
 from actiongpt_jax.text.prompts import DEFAULT as DEFAULT_PROMPT
 
@@ -181,43 +180,14 @@ def read_descriptions(source: DescriptionSource) -> Descriptions:
     truncated: list[Truncated] = []
     if isinstance(source, Mapping):
         where = "descriptions"
-        records = _described(source, where)
+        records = [*described(source, where)]
     else:
         where = str(source)
-        records = _read_files(pathlib.Path(source), truncated)
+        placed = read_files(find_files(pathlib.Path(source)), truncated.append)
+        records = [record for record, _ in placed]
     if not records:
-        raise InputError(
-            f"{where} must hold at least one description, but has none; describe some"
-            " phrases first"
-        )
+        raise InputError(EMPTY.format(where))
     return Descriptions(records, where, [line.where for line in truncated])
-
-
-def _read_files(path: pathlib.Path, truncated: list[Truncated]) -> list[Description]:
-    """Reads a file or a folder; appends truncated last lines to `truncated`."""
-    if not os.path.lexists(path):
-        raise FileNotFoundError(
-            f"no descriptions at {path}; make synthetic ones with `python -m"
-            " actiongpt_jax.prepare synthetic`, or ask a language model with `python -m"
-            " actiongpt_jax.describe`"
-        )
-    files = [path]
-    if path.is_dir():
-        # Files whose names begin with a dot are still being written.
-        files = sorted(path.glob("[!.]*.jsonl")) or sorted(path.glob("[!.]*.json"))
-        if not files:
-            raise InputError(
-                f"the folder {path} must hold *.jsonl files of descriptions, but has no"
-                " such file; give the folder or file that `describe` wrote"
-            )
-    records: list[Description] = []
-    for file in files:
-        published = None if file.suffix == ".jsonl" else _read_published(file)
-        if published is None:
-            lines = read_lines(file, "repair or remove the line", truncated.append)
-            published = (from_json(line.value, line.where) for line in lines)
-        records += published
-    return records
 
 
 def write_descriptions(
@@ -238,57 +208,31 @@ def write_descriptions(
 
 
 def write_published(
-    path: str | os.PathLike, texts: Mapping[str, Sequence[str]]
+    path: str | os.PathLike,
+    texts: Mapping[str, Sequence[str]] | Iterable[tuple[str, Sequence[str]]],
 ) -> pathlib.Path:
-    """Writes the published form, `{phrase: [texts]}`, and returns the path."""
-    content = json.dumps(
-        {phrase: list(of_phrase) for phrase, of_phrase in texts.items()},
-        indent=1,
-        ensure_ascii=False,
-    )
-    write_text(path, content + "\n")
+    """Writes the published form, `{phrase: [texts]}`.
+
+    Args:
+        path: the file to write; it is replaced as a whole.
+        texts: phrase -> its texts, or (phrase, texts) one after the other.
+
+    Returns:
+        The path.
+    """
+    items = texts.items() if isinstance(texts, Mapping) else texts
+
+    def pieces() -> Iterator[str]:
+        before = "{"
+        for phrase, of_phrase in items:
+            lines = ",".join(f"\n  {_quoted(text)}" for text in of_phrase)
+            yield f"{before}\n {_quoted(phrase)}: [{lines}" + ("\n ]" if lines else "]")
+            before = ","
+        yield "{}\n" if before == "{" else "\n}\n"
+
+    write_text(path, pieces())
     return pathlib.Path(path)
 
 
-def _read_published(file: pathlib.Path) -> list[Description] | None:
-    """Returns the records of a published file; None if the file is JSONL."""
-    remedy = "repair or remove it"
-    content = read_text(file, remedy)
-    try:
-        document = parse_json(content, file, remedy)
-    except InputError:
-        # A JSONL file is not one JSON document; any other *.json file is invalid.
-        if file.suffix != ".json" or _is_record(content.partition("\n")[0]):
-            return None
-        raise
-    if isinstance(document, dict) and isinstance(document.get("phrase"), str):
-        return None
-    if not isinstance(document, dict):
-        raise InputError(
-            f"{file} must hold an object {{phrase: [texts]}}, got a"
-            f" {type(document).__name__}"
-        )
-    return _described(document, str(file))
-
-
-def _described(document: Mapping[str, Sequence[str]], where: str) -> list[Description]:
-    """Returns the records of the published form, `{phrase: [texts]}`."""
-    records = []
-    for phrase, texts in document.items():
-        listed = isinstance(texts, list | tuple)
-        if not listed or not all(isinstance(text, str) for text in texts):
-            raise InputError(
-                f"{where}: the value of {phrase!r} must be a list of texts, got"
-                f" {repr(texts)[:60]}"
-            )
-        for index, text in enumerate(texts):
-            records.append(checked(Description(phrase, index, text), where))
-    return records
-
-
-def _is_record(line: str) -> bool:
-    try:
-        record = parse_json(line, "", "")
-    except InputError:
-        return False
-    return isinstance(record, dict) and "phrase" in record
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

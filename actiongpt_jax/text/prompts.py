@@ -99,10 +99,14 @@ def make_prompt(spec: str, words: int | None = None) -> Prompt:
             this many words. None sends no system prompt.
 
     Raises:
-        InputError: for an unknown name, or a word limit below 1.
+        InputError: for an unknown name, invalid text, or a word limit below 1.
     """
     if words is not None and words < 1:
         raise InputError(f"the word limit (--words) must be 1 or more, got {words}")
+    if spec.encode(errors="replace").decode() != spec:
+        raise InputError(
+            f"the prompt must be valid text, but has bytes that are not UTF-8: {spec!a}"
+        )
     system = None if words is None else complete_sentences(words)
     if _SLOT not in spec:
         if spec not in TEMPLATES:

@@ -1,6 +1,8 @@
 """Faults of descriptions, found in examples and in a real cache."""
 
 import collections
+import random
+import re
 
 import pytest
 
@@ -10,12 +12,16 @@ from actiongpt_jax.llm.faults import (
     count_words,
     estimate_pieces,
     find_faults,
+    find_words,
+    is_echo,
+    judge,
     parse_reasons,
     report,
 )
 from actiongpt_jax.llm.reports import compare
 from actiongpt_jax.text.description import Description
 from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.text.prompts import TEMPLATES
 
 GOOD = "The person lifts the left knee, bends it and lowers the foot again."
 
@@ -34,6 +40,9 @@ def faults(text, phrase="walk", **fields):
         (GOOD[:-1], {}, {"truncated"}),
         (GOOD, {"finish_reason": "length"}, {"truncated"}),
         (GOOD, {"finish_reason": "max_output_tokens"}, {"truncated"}),
+        (f"hm</think>{GOOD}", {}, {"thoughts"}),
+        (f"{GOOD}<|im_end|>", {}, {"thoughts", "truncated"}),
+        (f"Okay, the user wants a walk. {GOOD}", {}, {"thoughts"}),
         (GOOD, {"finish_reason": "content_filter"}, {"refused"}),
         (f"I'm sorry, but I cannot describe that. {GOOD}", {}, {"refused"}),
         (f"As an AI language model I have no body. {GOOD}", {}, {"refused"}),
@@ -69,6 +78,42 @@ def test_descriptions_with_cannot_or_sorry_are_not_refusals():
 def test_repeating_a_long_phrase_is_no_echo():
     phrase = "walk forward then turn left and sit down on a low chair"
     assert faults(f"To {phrase}, the person takes eight steps.", phrase) == set()
+
+
+def test_echo_agrees_with_a_comparison_of_all_runs():
+    rng = random.Random(0)
+    phrases = ["walk", "sit down", "person", "is performing", "the", "jump, turn!", "a"]
+    templates = [
+        *TEMPLATES.values(),
+        "{phrase} as the {phrase} of me, but now",
+        "do it",
+    ]
+    echoes = 0
+    for _ in range(3000):
+        template, phrase = rng.choice(templates), rng.choice(phrases)
+        words = template.replace("{phrase}", phrase).split()
+        start = rng.randrange(len(words))
+        part = words[start : start + rng.randint(1, 14)]
+        text = " ".join([*rng.choice([["The", "legs"], [], [phrase]]), *part])
+        text = rng.choice([text, text.upper(), text.replace("'", "’"), f"{text} here."])
+        record = Description(phrase, 0, text, "mine", template=template)
+        assert is_echo(record) == has_run(record), record
+        echoes += is_echo(record)
+    assert 300 < echoes < 2700
+
+
+def has_run(record):
+    """Compares every run of seven words of the prompt with every run of the text."""
+    phrase = " ".join(find_words(record.phrase))
+    prompt = record.template.replace("{phrase}", f" {record.phrase} ")
+    text, prompt = (
+        re.sub(rf"(?<!\S){phrase}(?!\S)", "\0", " ".join(find_words(words))).split(" ")
+        for words in (record.text, prompt)
+    )
+    size = min(7, len(prompt))
+    runs = [prompt[i : i + size] for i in range(len(prompt) - size + 1)]
+    found = any(text[i : i + size] in runs for i in range(len(text) - size + 1))
+    return text == ["\0"] or (size >= 4 and found)
 
 
 def test_duplicates_have_the_same_phrase_and_writer():
@@ -109,8 +154,12 @@ def test_counts_known_faults_of_a_real_cache(shared_file):
     assert counts["glued"] > 700
     assert counts["echo"] == 2
     assert counts["refused"] == counts["empty"] == counts["short"] == 0
-    lines = report(found, records)
-    assert any(line.startswith("truncated") and "830" in line for line in lines)
+    assert counts["thoughts"] == 0
+    lines = [*report(judge(records))]
+    assert any(line.startswith("truncated ") and " 830 " in line for line in lines)
+    assert sum(line.startswith("truncated: ") for line in lines) == 20 + 1
+    assert "truncated: and 810 more; --list 0 lists all" in lines
+    lines = [*report(judge(records), None)]
     assert sum(line.startswith("truncated: ") for line in lines) == 830
 
 

@@ -15,7 +15,6 @@ from actiongpt_jax.llm.provider import (
     NoAnswerError,
     Question,
     TryAgainError,
-    clean,
 )
 from actiongpt_jax.llm.request import Request, estimate_tokens
 from actiongpt_jax.text.descriptions import Description, Descriptions
@@ -75,10 +74,12 @@ def test_sends_only_parameters_the_user_set(server):
     ask(make(server), ONE, FOUR, Question("walk", (1,), seed=5))
     bodies = [call["body"] for call in server.calls]
     assert [set(body) for body in bodies] == [
-        {"model", "messages"},
-        {"model", "messages", "n"},
-        {"model", "messages", "seed"},
+        {"model", "messages", "stream"},
+        {"model", "messages", "stream", "n"},
+        {"model", "messages", "stream", "seed"},
     ]
+    # Some servers stream unless they are told not to.
+    assert not any(body["stream"] for body in bodies)
     assert len(bodies[0]["messages"]) == 1
 
 
@@ -257,12 +258,6 @@ def test_description_key_depends_on_what_is_asked():
         plain(prompt=make_prompt("detail", 30)).key("walk", 0),
     ]
     assert len({key, *others}) == 8
-
-
-def test_clean_puts_texts_on_one_line():
-    assert clean("\n\nLegs.\nArms.\r\n\tHead. ") == "Legs. Arms. Head."
-    assert clean("<think>hm\n</think>\nLegs.") == "Legs."
-    assert clean("a\x00b\ud83d") == "a b?"
 
 
 def test_file_provider_needs_no_key(monkeypatch):

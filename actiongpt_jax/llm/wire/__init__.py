@@ -1,0 +1,1 @@
+"""The forms in which servers answer: texts, and failures."""

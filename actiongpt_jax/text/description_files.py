@@ -1,0 +1,187 @@
+"""Reads the files of descriptions record by record: JSONL, folders, published JSON."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple
+
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.jsonl import Truncated, read_lines
+from actiongpt_jax.files.reading import open_file, parse_json, read_text
+from actiongpt_jax.text.description import Description, checked, from_json
+
+EMPTY = "{} must hold at least one description, but has none; describe some first"
+
+
+class Place(NamedTuple):
+    """The place of a record on disk.
+
+    Attributes:
+        file: the file.
+        start: number of bytes from the start of the file to that of the record's line;
+            None in a file of the published form.
+    """
+
+    file: pathlib.Path
+    start: int | None = None
+
+
+def stream_descriptions(
+    path: str | os.PathLike,
+    on_truncated: Callable[[Truncated], object] = lambda line: None,
+) -> Iterator[tuple[Description, Place]]:
+    """Reads descriptions one by one; memory does not grow with their texts.
+
+    Args:
+        path: a file or folder as in `read_descriptions`.
+        on_truncated: called with every truncated last line.
+
+    Yields:
+        The last record of every key and its place, in the order of the files.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        InputError: if a line or value is not a description, or there is none.
+    """
+    files = find_files(pathlib.Path(path))
+    empty = True
+    for placed in read_files(files, on_truncated, _find_superseded(files)):
+        empty = False
+        yield placed
+    if empty:
+        raise InputError(EMPTY.format(path))
+
+
+def find_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files to read for a file or a folder, in order."""
+    if not os.path.lexists(path):
+        raise FileNotFoundError(
+            f"no descriptions at {path}; make synthetic ones with `python -m"
+            " actiongpt_jax.prepare synthetic`, or ask a language model with `python -m"
+            " actiongpt_jax.describe`"
+        )
+    if not path.is_dir():
+        return [path]
+    # Files whose names begin with a dot are still being written.
+    files = sorted(path.glob("[!.]*.jsonl")) or sorted(path.glob("[!.]*.json"))
+    if not files:
+        raise InputError(
+            f"the folder {path} must hold *.jsonl files of descriptions, but has no"
+            " such file; give the folder or file that `describe` wrote"
+        )
+    return files
+
+
+def read_files(
+    files: Sequence[pathlib.Path],
+    on_truncated: Callable[[Truncated], object],
+    superseded: Mapping[pathlib.Path, Container[int]] = MappingProxyType({}),
+) -> Iterator[tuple[Description, Place]]:
+    """Yields the records of files and their places.
+
+    Args:
+        files: the files, in order.
+        on_truncated: called with every truncated last line.
+        superseded: file -> starts of the lines to skip.
+    """
+    for file in files:
+        published = None if file.suffix == ".jsonl" else _read_published(file)
+        if published is not None:
+            for record in published:
+                yield record, Place(file)
+            continue
+        skipped = superseded.get(file, ())
+        for line in read_lines(file, "repair or remove the line", on_truncated):
+            if line.start not in skipped:
+                yield from_json(line.value, line.where), Place(file, line.start)
+
+
+def read_texts(places: Iterable[Place]) -> Iterator[str]:
+    """Yields the texts of the records at places in JSONL files."""
+    with contextlib.ExitStack() as stack:
+        files: dict[pathlib.Path, BinaryIO] = {}
+        for file, start in places:
+            if file not in files:
+                files[file] = stack.enter_context(file.open("rb"))
+            files[file].seek(start or 0)
+            yield json.loads(files[file].readline())["text"]
+
+
+def _find_superseded(
+    files: Sequence[pathlib.Path],
+) -> dict[pathlib.Path, set[int]]:
+    """Returns where records start whose key occurs again later: file -> starts."""
+    last: dict[bytes, tuple[set[int], int]] = {}
+    superseded: dict[pathlib.Path, set[int]] = {file: set() for file in files}
+    for file, starts in superseded.items():
+        if file.suffix != ".jsonl":
+            continue
+        start = 0
+        with open_file(file, "move it away") as lines:
+            for line in lines:
+                if key := _key_of(line):
+                    if key in last:
+                        earlier, at = last[key]
+                        earlier.add(at)
+                    last[key] = starts, start
+                start += len(line)
+    return superseded
+
+
+def _key_of(line: bytes) -> bytes | None:
+    """Returns the key of a line; None if the line is not a record."""
+    # Lines that `describe` wrote end with the key. Finding it there takes a tenth of
+    # the time that parsing takes.
+    if line[-43:-35] == b'"key": "' and line.endswith(b'"}\n'):
+        return line[-35:-3]
+    try:
+        return from_json(parse_json(line, "", ""), "").key.encode()
+    except InputError:
+        return None  # the reader says what is wrong with it
+
+
+def _read_published(file: pathlib.Path) -> Iterator[Description] | None:
+    """Returns the records of a published file; None if the file is JSONL."""
+    remedy = "repair or remove it"
+    content = read_text(file, remedy)
+    try:
+        document = parse_json(content, file, remedy)
+    except InputError:
+        # A JSONL file is not one JSON document; any other *.json file is invalid.
+        if file.suffix != ".json" or _is_record(content.partition("\n")[0]):
+            return None
+        raise
+    if isinstance(document, dict) and isinstance(document.get("phrase"), str):
+        return None
+    if not isinstance(document, dict):
+        raise InputError(
+            f"{file} must hold an object {{phrase: [texts]}}, got a"
+            f" {type(document).__name__}"
+        )
+    return described(document, str(file))
+
+
+def described(
+    document: Mapping[str, Sequence[str]], where: str
+) -> Iterator[Description]:
+    """Yields the records of the published form, `{phrase: [texts]}`."""
+    for phrase, texts in document.items():
+        listed = isinstance(texts, list | tuple)
+        if not listed or not all(isinstance(text, str) for text in texts):
+            raise InputError(
+                f"{where}: the value of {phrase!r} must be a list of texts, got"
+                f" {repr(texts)[:60]}"
+            )
+        for index, text in enumerate(texts):
+            yield checked(Description(phrase, index, text), where)
+
+
+def _is_record(line: str) -> bool:
+    try:
+        record = parse_json(line, "", "")
+    except InputError:
+        return False
+    return isinstance(record, dict) and "phrase" in record
