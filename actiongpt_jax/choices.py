@@ -41,3 +41,9 @@ CONVERTED_TEXTS = {
 
 # How a body is drawn in a .gif or .mp4.
 FIGURES = ("skeleton", "capsules")
+
+# Axes of a motion-capture file that can be up.
+UPS = ("x", "y", "z")
+
+# How a table's files are divided into splits.
+SPLIT_BY = ("column", "random", "subject")

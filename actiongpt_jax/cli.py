@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, WINDOW
+from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, UPS, WINDOW
 from actiongpt_jax.errors import InputError, JobIncompleteError, printable
 
 _READER_LEFT = 141  # 128 + SIGPIPE; not every system defines SIGPIPE
@@ -143,6 +143,31 @@ def options_first(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[
         else:
             other.append(token)
     return own + other
+
+
+def add_mocap_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags for what a motion-capture file does not say, or says wrongly."""
+    add = parser.add_argument
+    add("--skeleton", help=".asf file of .amc files (default: found by its name)")
+    add("--map", help="JSON or YAML {SMPL joint: joint of the file}, for some or all")
+    add("--rest", help="rest pose: zero, directions or a frame (default: found)")
+    add("--up", choices=UPS, help="axis of the file that is up (default: found)")
+    legs = "metres per unit of the file (default: legs as long as SMPL's)"
+    add("--scale", type=number, help=legs)
+    rate = "frames per second of the file (default: as stated; .amc files: 120)"
+    add("--source-fps", type=number, help=rate)
+
+
+def mocap_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the values of the flags of `add_mocap_flags`, as `MocapSettings` has."""
+    return {
+        "skeleton": args.skeleton,
+        "joint_map": args.map,
+        "rest": args.rest,
+        "up": args.up,
+        "scale": args.scale,
+        "fps": args.source_fps,
+    }
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -2,18 +2,24 @@
 
     python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
     python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
+    python -m actiongpt_jax.prepare table --motions DIR --labels FILE --out STORE
+    python -m actiongpt_jax.prepare motion FILE_OR_FOLDER ... --out DIR
     python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
     python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
 
-A store holds motions and their labels. `check` reports faults in stores or in motion
+A store holds motions and their labels. `motion` converts BVH and Acclaim files to
+motion files in AMASS's layout. `check` reports faults in stores or in motion
 files; `windows` lists the phrases that MotionCLIP needs described.
 """
 
+import argparse
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES
+from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES, SPLIT_BY
+from actiongpt_jax.errors import InputError
 
 
 def make_parser() -> cli.Parser:
@@ -38,7 +44,20 @@ def make_parser() -> cli.Parser:
     more = "further training sequences, with combinations of the phrases' moves"
     add("--combined", type=cli.at_least(0), default=0, help=f"number of {more}")
     add("--seed", type=int, default=0, help="seed of the corpus")
-    for maker in (babel, synthetic):
+    table = kind("table", "make a store from npz files and a table of texts")
+    add = table.add_argument
+    add("--motions", required=True, help="folder of npz files as `motion` makes them")
+    source = table.add_mutually_exclusive_group(required=True)
+    columns = "columns file, text and if wanted start, end (seconds), split, subject"
+    source.add_argument("--labels", help=f".csv, .tsv, .json or .jsonl with {columns}")
+    source.add_argument("--rule", help="JSON or YAML: texts from the files' names")
+    how = "how files are divided (default: column if there is one, else random)"
+    add("--split-by", choices=SPLIT_BY, help=how)
+    add("--val", type=cli.number, default=0.1, help="share of files for validation")
+    add("--test", type=cli.number, default=0.0, help="share of files for testing")
+    add("--seed", type=cli.at_least(0), default=0, help="seed of the splits")
+    add("--strict", action="store_true", help="stop at the first faulty file")
+    for maker in (babel, synthetic, table):
         maker.add_argument("--out", required=True, help="folder of the store to make")
         maker.add_argument("--check", action="store_true", help="add a quality report")
     add = kind("windows", "list the phrases of MotionCLIP's windows").add_argument
@@ -52,6 +71,12 @@ def make_parser() -> cli.Parser:
         default=CLIP_FRAMES,
         help="number of frames of a clip",
     )
+    motion = kind("motion", "convert .bvh and .amc files to npz files as AMASS's")
+    add = motion.add_argument
+    add("paths", nargs="+", help=".bvh and .amc files, or folders of them")
+    add("--out", help="folder for the npz files")
+    add("--show-map", action="store_true", help="only print what plays which joint")
+    cli.add_mocap_flags(motion)
     check = kind("check", "report the quality of stores or motion files")
     check.add_argument("paths", nargs="+", help="stores, npz files or folders of them")
     return parser
@@ -60,6 +85,10 @@ def make_parser() -> cli.Parser:
 def main(argv: Sequence[str]) -> None:
     """Runs the chosen subcommand and prints its report."""
     args = make_parser().parse_args(argv)
+
+    if args.kind == "motion":
+        _convert(args)
+        return
 
     from actiongpt_jax.data import babel, motion_faults, phrases, store_builder
     from actiongpt_jax.data.motion_store import open_store
@@ -79,7 +108,9 @@ def main(argv: Sequence[str]) -> None:
             )
         )
         return
-    if args.kind == "babel":
+    if args.kind == "table":
+        report = _from_table(args)
+    elif args.kind == "babel":
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
         annotations = babel.read_babel(args.babel, spelling)
         report = store_builder.build_motion_store(
@@ -94,6 +125,35 @@ def main(argv: Sequence[str]) -> None:
         faults = motion_faults.check_store(open_store(args.out))
         motion_faults.save_quality(faults, pathlib.Path(args.out, "quality.json"))
         print(motion_faults.format_quality(faults))
+
+
+def _from_table(args: argparse.Namespace) -> dict[str, Any]:
+    from actiongpt_jax.data import name_rule, store_builder, table
+
+    if args.rule:
+        rows = name_rule.apply_rule(args.rule, args.motions)
+    else:
+        rows = table.read_table(args.labels)
+    shares = {"val": args.val, "test": args.test, "seed": args.seed}
+    annotations = table.annotate(rows, args.split_by, **shares)
+    return store_builder.build_motion_store(
+        args.motions, annotations, args.out, strict=args.strict, find=table.find_motion
+    )
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from actiongpt_jax.data.mocap import convert
+    from actiongpt_jax.data.mocap.reader import MocapSettings, describe_mocap
+
+    settings = MocapSettings(**cli.mocap_settings(args))
+    if args.show_map:
+        for path in convert.mocap_files(args.paths):
+            print(describe_mocap(path, settings))
+    elif args.out is None:
+        raise InputError("--out must name the folder for the npz files; or --show-map")
+    else:
+        result = convert.convert_files(args.paths, args.out, settings)
+        print(convert.format_converted(result))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 The suffix of --out selects the format: .png (poses over time, one row per motion),
 .gif and .mp4 (motions side by side), .html (an interactive page in one file). A single
 motion can also be written as .glb, .bvh, .npz or .json. The inputs are npz files in the
-format of `generate` or of AMASS.
+format of `generate` or of AMASS, or .bvh and .amc files of any human skeleton.
 """
 
 import pathlib
@@ -21,7 +21,7 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("render", __doc__)
     add = parser.add_argument
-    add("motions", nargs="+", metavar="MOTION", help="npz file with poses and trans")
+    add("motions", nargs="+", metavar="MOTION", help="npz, .bvh or .amc file")
     add("--out", required=True, help="file to write; its suffix selects the format")
     title = "title of a motion, once per motion in order (default: file names)"
     add("--title", action="append", help=title)
@@ -42,6 +42,7 @@ def make_parser() -> cli.Parser:
     add("--poses", type=int, default=9, help="poses per row of the .png, 2 to 40")
     add("--descriptions", help="file of descriptions that the .html shows on demand")
     add("--layout", choices=COLUMNS, default="smplh", help="column layout of the .npz")
+    cli.add_mocap_flags(parser)
     return parser
 
 
@@ -49,17 +50,20 @@ def main(argv: Sequence[str]) -> None:
     """Reads the motions and writes them to one file."""
     args = make_parser().parse_args(argv)
 
+    from actiongpt_jax.data.mocap.reader import MocapSettings
     from actiongpt_jax.data.motion import load_motion
     from actiongpt_jax.geometry import body as bodies
     from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
     from actiongpt_jax.viewing.render import render
 
+    cli.shorten_warnings()
+    settings = MocapSettings(**cli.mocap_settings(args))
     path = args.descriptions
     known = read_descriptions(path) if path else Descriptions([])
     titles = args.title or [pathlib.Path(path).stem for path in args.motions]
     render(
         args.out,
-        [load_motion(path) for path in args.motions],
+        [load_motion(path, settings) for path in args.motions],
         titles,
         figure=args.figure,
         body=bodies.load(args.body) if args.body else None,

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from actiongpt_jax.data.amass_fields import (
     read_fields,
     require_finite,
 )
+from actiongpt_jax.data.mocap.reader import MocapSettings, is_mocap, read_mocap
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.shapes import check_shape
@@ -165,11 +167,17 @@ def _phrases(arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
     return tuple(str(text) for text in np.atleast_1d(arrays.get("text", ())))
 
 
-def load_motion(path: str | os.PathLike) -> Motion:
-    """Reads a motion file of `save_motion` or AMASS, without resampling it.
+def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> Motion:
+    """Reads a motion file at its own frame rate.
+
+    A `.bvh` or `.amc` file of any human skeleton is transferred to SMPL's body; a
+    warning says if a rest pose at its beginning is left out.
 
     Args:
-        path: an npz file with 156 (SMPL-H) or 165 (SMPL-X) columns of poses.
+        path: an npz file of `save_motion` or AMASS with 156 (SMPL-H) or 165 (SMPL-X)
+            columns of poses, a `.bvh` file, or an `.amc` file with its `.asf` skeleton
+            in the same folder.
+        mocap: what to take in place of what a `.bvh` or `.amc` file shows.
 
     Returns:
         The motion; `hands` is None if the hands are at rest throughout.
@@ -178,6 +186,11 @@ def load_motion(path: str | os.PathLike) -> Motion:
         InputError: if the file is missing or damaged, or a field is invalid; the
             message names the file, the field and the remedy.
     """
+    if is_mocap(path):
+        motion, notes = read_mocap_motion(path, mocap)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        return motion
     path = pathlib.Path(path)
     fields = ("poses", "trans", "text", "lengths", *RATE_FIELDS)
     arrays, _ = read_fields(path, fields)
@@ -198,6 +211,18 @@ def load_motion(path: str | os.PathLike) -> Motion:
         lengths=tuple(int(n) for n in lengths),
         hands=hands if hands.any() else None,
     )
+
+
+def read_mocap_motion(
+    path: str | os.PathLike, mocap: MocapSettings | None = None
+) -> tuple[Motion, list[str]]:
+    """Reads a `.bvh` or `.amc` file; see `load_motion`.
+
+    Returns:
+        The motion, and a sentence for everything that was left out.
+    """
+    body, fps, notes = read_mocap(path, mocap)
+    return Motion(body.rotations, body.translation, fps), notes
 
 
 def _hand_joints(num_joints: int) -> tuple[int, ...]:

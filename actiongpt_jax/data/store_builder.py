@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def build_motion_store(
     strict: bool = False,
     settings: dict[str, Any] | None = None,
     extra_files: dict[str, pathlib.Path] | None = None,
+    find: Callable[[pathlib.Path, str], pathlib.Path] = locate,
 ) -> dict[str, Any]:
     """Builds a motion store from the annotated recordings.
 
@@ -51,6 +52,8 @@ def build_motion_store(
             leaving it out and listing it in the report.
         settings: JSON values to record in the store's `meta.json`.
         extra_files: name in the store -> file to copy into it.
+        find: finds the file of an annotation, from the folder and its `feat_p`; the
+            default knows the names of AMASS's sets.
 
     Returns:
         The report, which is also written to the store's `report.json`.
@@ -61,9 +64,10 @@ def build_motion_store(
     root = pathlib.Path(amass_folder)
     if not root.is_dir():
         raise InputError(
-            f"{root} must be the folder that contains AMASS's sets, but is not a folder"
+            f"{root} must be the folder of motions (for BABEL, the one that contains "
+            "AMASS's sets), but is not a folder"
         )
-    jobs = {annotation.name: _Job(root, annotation) for annotation in annotations}
+    jobs = {annotation.name: _Job(root, annotation, find) for annotation in annotations}
     plan = {name: job.key for name, job in jobs.items()}
     if (pathlib.Path(out) / "meta.json").is_file():
         store = open_store(out)
@@ -136,14 +140,19 @@ def _check_file(path: pathlib.Path) -> SequenceQuality:
 class _Job:
     """One recording to store, and a key that changes when its input changes."""
 
-    def __init__(self, root: pathlib.Path, annotation: Annotation):
+    def __init__(
+        self,
+        root: pathlib.Path,
+        annotation: Annotation,
+        find: Callable[[pathlib.Path, str], pathlib.Path],
+    ):
         self.annotation = annotation
         self.path, self.error = None, None
         content = dataclasses.asdict(annotation)
         del content["notes"]  # they do not change the stored motion and labels
         state: list[Any] = [content]
         try:
-            self.path = locate(root, annotation.feat_p)
+            self.path = find(root, annotation.feat_p)
         except InputError as error:
             self.error = error
         else:

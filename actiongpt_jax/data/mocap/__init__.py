@@ -1,0 +1,1 @@
+"""Readers of BVH and Acclaim files, and retargeting of their motion to SMPL."""

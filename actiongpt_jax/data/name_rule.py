@@ -1,0 +1,98 @@
+"""Derives the texts of motion files from their names, by a rule."""
+
+import os
+import pathlib
+import re
+from typing import Any
+
+import yaml
+
+from actiongpt_jax.data.table import Row, make_row
+from actiongpt_jax.errors import InputError
+
+_RULE = (
+    "{} must have a pattern that is a regular expression, a text, and if wanted words "
+    "{{group: {{found: text}}}}, subject and split; correct the file"
+)
+
+
+def apply_rule(path: str | os.PathLike, motions: str | os.PathLike) -> list[Row]:
+    """Derives a table from the names of the motion files in a folder.
+
+    Args:
+        path: JSON or YAML with `pattern`, a regular expression with named groups that
+            the file names without ending match; `text`, in which `{group}` stands for
+            a group; `words`, {group: {what it matches: what to write}}; and, if wanted,
+            `subject` and `split` like `text`. A group without words is written with
+            spaces for `-` and `_`.
+        motions: the folder.
+
+    Returns:
+        A row for every npz file that matches.
+
+    Raises:
+        InputError: if the rule is invalid, or no file matches.
+    """
+    path = pathlib.Path(path)
+    rule = _read_rule(path)
+    words = rule.get("words") or {}
+    rows = []
+    root = pathlib.Path(motions)
+    for file in sorted(root.rglob("*.npz")):
+        match = rule["pattern"].fullmatch(file.stem)
+        if match is None:
+            continue
+        groups = {}
+        for group, found in match.groupdict(default="").items():
+            table = words.get(group)
+            if table is not None and found not in table:
+                raise InputError(
+                    f"{path}: the words of {group} must have {found!r}, which "
+                    f"{file.name} has; add it"
+                )
+            plain = re.sub("[-_]+", " ", found)
+            groups[group] = plain if table is None else table[found]
+        try:
+            texts = {
+                key: re.sub(
+                    r"\{(\w+)\}", lambda name, groups=groups: groups[name[1]], rule[key]
+                )
+                for key in ("text", "subject", "split")
+                if key in rule
+            }
+        except KeyError as error:
+            raise InputError(
+                f"{path}: text, subject and split may name the groups "
+                f"{', '.join(groups) or 'of the pattern'} only, got {error}; correct "
+                "the file"
+            ) from error
+        rows.append(
+            make_row(str(file), {"file": file.relative_to(root).as_posix(), **texts})
+        )
+    if not rows:
+        raise InputError(
+            f"{path}: the pattern must match names of npz files below {root}, but "
+            "matches none; correct it, or make the files with `prepare motion`"
+        )
+    return rows
+
+
+def _read_rule(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        rule = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        pattern = re.compile(rule["pattern"])
+        texts = [rule[key] for key in ("text", "subject", "split") if key in rule]
+        tables = (rule.get("words") or {}).values()
+        valid = "text" in rule and all(isinstance(text, str) for text in texts)
+        valid = valid and all(isinstance(table, dict) for table in tables)
+    except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
+        raise InputError(_RULE.format(path)) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} must be JSON or YAML; correct the file") from error
+    if not valid:
+        raise InputError(_RULE.format(path))
+    words = {
+        group: {str(found): str(text or "") for found, text in table.items()}
+        for group, table in (rule.get("words") or {}).items()
+    }
+    return {**rule, "pattern": pattern, "words": words}
