@@ -6,11 +6,16 @@ The server listens on 127.0.0.1 unless --host names another address of this mach
 anyone who can reach that address can generate motions.
 """
 
+import os
 import pathlib
+import signal
+import sys
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
 from actiongpt_jax.errors import InputError
+
+_INTERRUPTED = 130  # exit code of a process that Ctrl-C ended
 
 
 def make_parser() -> cli.Parser:
@@ -47,13 +52,19 @@ def main(argv: Sequence[str]) -> None:
     texts = {phrase: known.texts(phrase)[: model.config.text.k] for phrase in known}
     queue = GenerationQueue(model, embedder, texts)
     server = Server(queue, args.host, args.port)
-    queue.warm_up()
-    print(f"{server.url} is ready; press Ctrl-C to stop it", flush=True)
     try:
+        queue.warm_up()
+        print(f"{server.url} is ready; press Ctrl-C to stop it", flush=True)
         server.serve_forever()
-    finally:
+    except KeyboardInterrupt:
+        # A second Ctrl-C ends the process at once.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
         server.server_close()
-        queue.close()
+        if not queue.close(seconds=1.0):
+            # Nothing interrupts a compilation, and Python would wait for it or crash.
+            print("interrupted", file=sys.stderr, flush=True)
+            os._exit(_INTERRUPTED)
+        raise
 
 
 if __name__ == "__main__":

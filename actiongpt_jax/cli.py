@@ -159,15 +159,14 @@ def add_mocap_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def mocap_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the values of the flags of `add_mocap_flags`, as `MocapSettings` has."""
-    return {
-        "skeleton": args.skeleton,
-        "joint_map": args.map,
-        "rest": args.rest,
-        "up": args.up,
-        "scale": args.scale,
-        "fps": args.source_fps,
-    }
+    """Takes the values of the flags of `add_mocap_flags` out of the parsed ones.
+
+    Returns:
+        The fields of `MocapSettings`.
+    """
+    flags = {"joint_map": "map", "fps": "source_fps"}
+    fields = ("skeleton", "joint_map", "rest", "up", "scale", "fps")
+    return {field: vars(args).pop(flags.get(field, field)) for field in fields}
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:

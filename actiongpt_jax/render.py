@@ -9,6 +9,8 @@ motion can also be written as .glb, .bvh, .npz or .json. The inputs are npz file
 format of `generate` or of AMASS, or .bvh and .amc files of any human skeleton.
 """
 
+import argparse
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -23,25 +25,24 @@ def make_parser() -> cli.Parser:
     add = parser.add_argument
     add("motions", nargs="+", metavar="MOTION", help="npz, .bvh or .amc file")
     add("--out", required=True, help="file to write; its suffix selects the format")
+    # An option that is not given is left to `viewing.render.render`.
+    optional = functools.partial(add, default=argparse.SUPPRESS)
     title = "title of a motion, once per motion in order (default: file names)"
-    add("--title", action="append", help=title)
-    add(
-        "--figure",
-        choices=FIGURES,
-        default="skeleton",
-        help="how the body is drawn in .gif and .mp4",
+    optional("--title", action="append", help=title)
+    drawn = "how the body is drawn in .gif and .mp4 (default: capsules)"
+    optional("--figure", choices=FIGURES, help=drawn)
+    optional("--body", help="body model (SMPL-H's model.npz) to draw in .gif and .mp4")
+    width = "width of one motion in .gif and .mp4, pixels (default: 480)"
+    optional("--size", type=int, help=width)
+    rate = "frames per second of .gif (at most 50) and .mp4 (default: 30)"
+    optional("--fps", type=float, help=rate)
+    optional(
+        "--poses", type=int, help="poses per row of the .png, 2 to 40 (default: 9)"
     )
-    add("--body", help="body model (SMPL-H's model.npz) to draw in .gif and .mp4")
-    add(
-        "--size",
-        type=int,
-        default=480,
-        help="width of one motion in .gif and .mp4, pixels",
-    )
-    add("--fps", type=float, default=30.0, help="frames per second of .gif and .mp4")
-    add("--poses", type=int, default=9, help="poses per row of the .png, 2 to 40")
-    add("--descriptions", help="file of descriptions that the .html shows on demand")
-    add("--layout", choices=COLUMNS, default="smplh", help="column layout of the .npz")
+    known = "file of descriptions that the .html shows on demand"
+    optional("--descriptions", help=known)
+    layout = "column layout of the .npz (default: smplh)"
+    optional("--layout", choices=COLUMNS, help=layout)
     cli.add_mocap_flags(parser)
     return parser
 
@@ -49,31 +50,26 @@ def make_parser() -> cli.Parser:
 def main(argv: Sequence[str]) -> None:
     """Reads the motions and writes them to one file."""
     args = make_parser().parse_args(argv)
+    cli.shorten_warnings()
+    mocap, options = cli.mocap_settings(args), vars(args)
+    paths, out = options.pop("motions"), options.pop("out")
 
     from actiongpt_jax.data.mocap.reader import MocapSettings
     from actiongpt_jax.data.motion import load_motion
     from actiongpt_jax.geometry import body as bodies
-    from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
-    from actiongpt_jax.viewing.render import render
+    from actiongpt_jax.text.descriptions import read_descriptions
+    from actiongpt_jax.viewing.render import refuse_ignored, render
 
-    cli.shorten_warnings()
-    settings = MocapSettings(**cli.mocap_settings(args))
-    path = args.descriptions
-    known = read_descriptions(path) if path else Descriptions([])
-    titles = args.title or [pathlib.Path(path).stem for path in args.motions]
-    render(
-        args.out,
-        [load_motion(path, settings) for path in args.motions],
-        titles,
-        figure=args.figure,
-        body=bodies.load(args.body) if args.body else None,
-        size=args.size,
-        fps=args.fps,
-        poses=args.poses,
-        descriptions={phrase: known.texts(phrase) for phrase in known},
-        layout=args.layout,
-    )
-    print(f"{args.out}: {', '.join(titles)}")
+    refuse_ignored(out, options)
+    titles = options.pop("title", None) or [pathlib.Path(path).stem for path in paths]
+    if "body" in options:
+        options["body"] = bodies.load(options["body"])
+    if "descriptions" in options:
+        known = read_descriptions(options["descriptions"])
+        options["descriptions"] = {phrase: known.texts(phrase) for phrase in known}
+    motions = [load_motion(path, MocapSettings(**mocap)) for path in paths]
+    render(out, motions, titles, **options)
+    print(f"{out}: {', '.join(titles)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Source: the format as described by M. Meredith and S. Maddock, "Motion Capture F
 Formats Explained", 2001.
 """
 
+import itertools
 import os
 import textwrap
 import warnings
@@ -14,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
-from actiongpt_jax.viewing.figure import FIGURE, y_up
+from actiongpt_jax.viewing.figure import BONES, FIGURE, y_up
 
 _TURNS = "Zrotation Xrotation Yrotation"
 
@@ -36,9 +37,8 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
     with warnings.catch_warnings():
         # In gimbal lock the angles are not unique; scipy puts all of the turn in z.
         warnings.filterwarnings("ignore", "Gimbal lock", UserWarning)
-        angles = turns.as_euler("ZXY").reshape(frames, -1)
-    # Without jumps by full turns, readers can interpolate between two frames.
-    angles = np.degrees(np.unwrap(angles, axis=0))
+        angles = turns.as_euler("ZXY").reshape(frames, -1, 3)
+    angles = np.degrees(_without_jumps(angles)).reshape(frames, -1)
     header = (
         f"HIERARCHY\n{hierarchy}\nMOTION\n"
         f"Frames: {frames}\nFrame Time: {1 / motion.fps:.9f}"
@@ -48,17 +48,42 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
         np.savetxt(new, rows, "%.6f", header=header, comments="", encoding="ascii")
 
 
+def _without_jumps(angles: np.ndarray) -> np.ndarray:
+    """Chooses angles of the same rotations that change little from frame to frame.
+
+    Readers can then interpolate between two frames.
+
+    Args:
+        angles: (T, J, 3) about z, x and y, radians; x from -90 to 90 degrees.
+    """
+    turn = 2 * np.pi
+    angles = angles.copy()
+    for before, now in itertools.pairwise(angles):
+        # In gimbal lock only z + y or z - y counts; keep y.
+        side = np.sign(now[:, 1])
+        locked = np.cos(now[:, 1]) < 1e-6
+        kept = now[:, 0] + side * (now[:, 2] - before[:, 2])
+        now[locked] = np.stack([kept, now[:, 1], before[:, 2]], -1)[locked]
+        # Every rotation has two readings within a turn.
+        other = now * [1, -1, 1] + np.pi
+        readings = np.stack([now, other])
+        readings += turn * np.round((before - readings) / turn)
+        nearest = np.abs(readings - before).sum(-1).argmin(0)
+        now[:] = np.take_along_axis(readings, nearest[None, :, None], 0)[0]
+    return angles
+
+
 def _joint(joint: int, order: list[int]) -> str:
     """Returns the block of a joint and all below it; appends indices to `order`."""
     order.append(joint)
     below = [
-        _joint(child, order)
-        if child < SMPL22.num_joints
+        _joint(bone.end, order)
+        if bone.end < SMPL22.num_joints
         else _block(
-            "End Site", FIGURE.offsets[child]
-        )  # BVH requires an end site at each leaf
-        for child, parent in enumerate(FIGURE.parents)
-        if parent == joint
+            "End Site", FIGURE.offsets[bone.end]
+        )  # BVH requires one end site at each leaf
+        for bone in BONES
+        if bone.start == joint
     ]
     if joint == 0:
         channels = f"CHANNELS 6 Xposition Yposition Zposition {_TURNS}"

@@ -45,20 +45,20 @@ class Camera:
     extent: float = _LEAST_EXTENT
 
     def project(
-        self, points: Float[np.ndarray, "*batch 3"], frame: int
+        self, points: Float[np.ndarray, "*batch 3"], target: Float[np.ndarray, "3"]
     ) -> tuple[Float[np.ndarray, "*batch 2"], Float[np.ndarray, "*batch"]]:
         """Projects points onto the picture.
 
         Args:
             points: (..., 3) metres in the z-up world.
-            frame: index of the frame whose target the camera looks at.
+            target: the point that the camera looks at, such as one of `targets`.
 
         Returns:
             (..., 2) picture coordinates (right, down), from -1 to 1 inside the picture;
             and (...) the length of a metre at each point in the same unit, which is
             larger for nearer points.
         """
-        seen = (points - self.targets[frame]) @ view_axes(self.azimuth).T
+        seen = (points - target) @ view_axes(self.azimuth).T
         scale = DISTANCE / self.extent / np.maximum(DISTANCE - seen[..., 2], 0.1)
         return seen[..., :2] * np.array([1.0, -1.0]) * scale[..., None], scale
 
@@ -78,8 +78,8 @@ def follow(points: Float[np.ndarray, "t n 3"], fps: float, heading: float) -> Ca
     height = np.full((len(points), 1), (low + high) / 2)
     camera = Camera(np.concatenate([ground, height], -1), heading + AZIMUTH)
     furthest = max(
-        np.abs(camera.project(body, frame)[0]).max()
-        for frame, body in enumerate(points)
+        np.abs(camera.project(body, target)[0]).max()
+        for body, target in zip(points, camera.targets, strict=True)
     )
     extent = max(_LEAST_EXTENT, camera.extent * furthest * _MARGIN)
     return dataclasses.replace(camera, extent=extent)

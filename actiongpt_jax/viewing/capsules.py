@@ -19,14 +19,14 @@ class Mesh:
         normals: (V, 3) unit vectors that point outwards.
         faces: (F, 3) vertex indices, counter-clockwise seen from outside.
         joints: (V,) index of the one joint that each vertex moves with.
-        sides: (V,) 'left', 'right' or 'middle'.
+        parts: (V,) 'left', 'right', 'middle' or 'visor', as in `figure.Bone`.
     """
 
     vertices: np.ndarray
     normals: np.ndarray
     faces: np.ndarray
     joints: np.ndarray
-    sides: np.ndarray
+    parts: np.ndarray
 
 
 def capsule_mesh() -> Mesh:
@@ -50,8 +50,8 @@ def capsule_mesh() -> Mesh:
         vertices=np.concatenate(vertices),
         normals=np.concatenate(normals),
         faces=(faces + starts).reshape(-1, 3),
-        joints=np.repeat([bone.start for bone in BONES], count),
-        sides=np.repeat([bone.side for bone in BONES], count),
+        joints=np.repeat([bone.joint for bone in BONES], count),
+        parts=np.repeat([bone.part for bone in BONES], count),
     )
 
 

@@ -58,6 +58,7 @@ def write_comparison(
         [*columns] * len(rows),
         {phrase: [one.text for one in known[phrase]] for phrase in known},
         heading="Real motion and the motions of two small models for the same phrases",
+        columns=len(columns),
     )
     # The first series, and the single actions.
     pictured = [rows[0], *rows[-2:]]

@@ -14,8 +14,15 @@ from actiongpt_jax.geometry.kinematics import facing, place_on_host
 from actiongpt_jax.geometry.skeletons import SMPL22, Skeleton
 from actiongpt_jax.shapes import check_shape
 
-COLOURS = {"left": "#d1495b", "right": "#30638e", "middle": "#606066"}
-# Tips of limbs for which SMPL has no joint: name, parent, offset in metres at rest.
+# The limbs are coloured by side, head and trunk are neutral. A dark visor on the face
+# tells front from back.
+COLOURS = {
+    "left": "#d1495b",
+    "right": "#3a78b0",
+    "middle": "#bdb8ae",
+    "visor": "#33363c",
+}
+# Points for which SMPL has no joint: name, parent, offset in metres at rest.
 # Lengths are estimated by eye for an adult of SMPL's mean size.
 _TIPS = (
     ("head_top", "head", (0.0, 0.115, 0.02)),
@@ -23,6 +30,9 @@ _TIPS = (
     ("right_toes", "right_foot", (-0.008, -0.004, 0.055)),
     ("left_fingers", "left_wrist", (0.14, -0.008, 0.01)),
     ("right_fingers", "right_wrist", (-0.14, -0.008, 0.01)),
+    ("visor_left", "head", (0.048, 0.112, 0.062)),
+    ("visor_front", "head", (0.0, 0.112, 0.087)),
+    ("visor_right", "head", (-0.048, 0.112, 0.062)),
 )
 FIGURE = Skeleton(
     names=(*SMPL22.names, *(name for name, _, _ in _TIPS)),
@@ -49,6 +59,8 @@ _RADII = {
     "toes": (0.034, 0.026),
     "fingers": (0.030, 0.020),
 }
+# The bones to these belong to the trunk, although they have a side.
+_TRUNK = ("hip", "collar", "shoulder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,25 +68,55 @@ class Bone:
     """One capsule of the figure.
 
     Attributes:
-        start: index of the joint where the capsule begins and to which it is fixed.
-        end: index of the joint or tip where the capsule ends.
+        start: index of the point where the capsule begins.
+        end: index of the point where the capsule ends.
         radii: radii at the start and at the end, metres.
-        side: 'left', 'right' or 'middle' of the body.
+        part: 'left' or 'right' limb, 'middle' (head and trunk) or 'visor'.
+        joint: index of the SMPL joint to which the capsule is fixed.
     """
 
     start: int
     end: int
     radii: tuple[float, float]
-    side: str
+    part: str
+    joint: int
 
 
 def _bone(end: int) -> Bone:
-    name = FIGURE.names[end]
-    side = name.split("_")[0] if name.startswith(("left_", "right_")) else "middle"
-    return Bone(FIGURE.parents[end], end, _RADII[name.removeprefix(f"{side}_")], side)
+    side, _, name = FIGURE.names[end].rpartition("_")
+    if side not in ("left", "right"):
+        side, name = "middle", FIGURE.names[end]
+    start = FIGURE.parents[end]
+    part = "middle" if name in _TRUNK else side
+    return Bone(start, end, _RADII[name], part, start)
 
 
-BONES = tuple(_bone(end) for end in range(1, FIGURE.num_joints))
+_VISOR = FIGURE.names.index("visor_left")
+BONES = (
+    *map(_bone, range(1, _VISOR)),
+    *(
+        Bone(_VISOR + i, _VISOR + i + 1, (0.04, 0.04), "visor", FIGURE.parents[_VISOR])
+        for i in range(2)
+    ),
+)
+_HEAD = FIGURE.names.index("head_top")
+THIN_RADIUS = 0.022  # of a skeleton's bones, metres
+
+
+def bone_radii(figure: str) -> Float[np.ndarray, "n 2"]:
+    """Returns the radii of `BONES` at start and end, metres.
+
+    Args:
+        figure: how the body is drawn, one of `choices.FIGURES`. A skeleton has thin
+            bones, but the same head and visor.
+    """
+    radii = np.array([bone.radii for bone in BONES])
+    if figure == "skeleton":
+        thin = [bone.end != _HEAD and bone.part != "visor" for bone in BONES]
+        radii[thin] = THIN_RADIUS
+    return radii
+
+
 # The world's z axis becomes y, and -y becomes +z, the direction that glTF faces.
 _Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _SKINNED_FRAMES = 32  # frames per call; the blended joints take 1 MB per frame
@@ -104,8 +146,8 @@ def y_up(
     return matrices, pelvis @ _Y_UP.T
 
 
-def figure_points(motion: Motion) -> Float[np.ndarray, "t 27 3"]:
-    """Returns the joints and tips of `FIGURE` in every frame, metres, z-up."""
+def figure_points(motion: Motion) -> Float[np.ndarray, "t 30 3"]:
+    """Returns the points of `FIGURE` in every frame, metres, z-up."""
     matrices = np.tile(np.eye(3), (len(motion.rotations), FIGURE.num_joints, 1, 1))
     matrices[:, : SMPL22.num_joints] = motion_matrices(motion)
     return place_on_host(matrices, motion.translation, FIGURE)
@@ -150,6 +192,24 @@ def active_phrase(motion: Motion) -> np.ndarray:
     if len(motion.text) == len(motion.lengths) and motion.lengths:
         return np.repeat(np.arange(len(motion.text)), motion.lengths)
     return np.full(len(motion.rotations), 0 if len(motion.text) == 1 else -1)
+
+
+def interpolate(values: np.ndarray, place: float) -> np.ndarray:
+    """Interpolates linearly between frames.
+
+    Args:
+        values: (T, ...) one value per frame.
+        place: number of the frame, which may be fractional; after the end, the last.
+
+    Returns:
+        (...) the value at that place.
+    """
+    place = min(place, len(values) - 1)
+    # A time in seconds times a frame rate is a whole number only up to rounding.
+    before = int(place + 1e-6)
+    share = max(place - before, 0.0)
+    after = min(before + 1, len(values) - 1)
+    return values[before] + share * (values[after] - values[before])
 
 
 def check_motion(motion: Motion, name: str = "the motion") -> None:

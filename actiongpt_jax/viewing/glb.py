@@ -9,19 +9,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pygltflib as gltf
+from PIL import ImageColor
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.capsules import capsule_mesh
-from actiongpt_jax.viewing.figure import y_up
+from actiongpt_jax.viewing.figure import COLOURS, y_up
 
-# Red, green, blue and opacity in linear colour space.
+# Red, green, blue and opacity; 2.2 is about the exponent from sRGB to linear colours.
 _COLOURS = {
-    "left": (0.62, 0.08, 0.11, 1.0),
-    "right": (0.03, 0.13, 0.28, 1.0),
-    "middle": (0.35, 0.35, 0.37, 1.0),
+    part: (*((np.array(ImageColor.getrgb(colour)) / 255) ** 2.2).tolist(), 1.0)
+    for part, colour in COLOURS.items()
 }
 # numpy's type code -> glTF's component type, and row width -> glTF's element type.
 _COMPONENTS = {"f": gltf.FLOAT, "H": gltf.UNSIGNED_SHORT, "B": gltf.UNSIGNED_BYTE}
@@ -43,10 +43,13 @@ def write_glb(path: str | os.PathLike, motion: Motion) -> None:
     ).decode()  # lone surrogates, such as half an emoji, cannot be encoded
     joints = list(range(SMPL22.num_joints))
     document.asset = gltf.Asset(generator="actiongpt_jax")
+    places, turns = _channels(motion)
+    # Readers that play no animation show the nodes as they are: in the first pose.
     document.nodes = [
         gltf.Node(
             name=SMPL22.names[joint],
-            translation=list(SMPL22.offsets[joint]),
+            translation=list(SMPL22.offsets[joint]) if joint else places[0].tolist(),
+            rotation=turns[0, joint].tolist(),
             children=[j for j in joints if SMPL22.parents[j] == joint],
         )
         for joint in joints
@@ -62,7 +65,7 @@ def write_glb(path: str | os.PathLike, motion: Motion) -> None:
     inverse[:, 3, :3] = -SMPL22.rest_joints
     skin = gltf.Skin(skeleton=0, joints=joints, inverseBindMatrices=add(inverse))
     document.skins = [skin]
-    document.animations = [_animation(add, motion, caption)]
+    document.animations = [_animation(add, motion.fps, places, turns, caption)]
     document.buffers = [gltf.Buffer(byteLength=len(content))]
     document.set_binary_blob(bytes(content))
     with replaced(path) as new:
@@ -108,7 +111,7 @@ def _body(add: Callable[..., int]) -> gltf.Primitive:
     mesh = capsule_mesh()
     joints, weights = np.zeros((2, len(mesh.vertices), 4))
     joints[:, 0], weights[:, 0] = mesh.joints, 1.0
-    colours = np.array([_COLOURS[side] for side in mesh.sides])
+    colours = np.array([_COLOURS[part] for part in mesh.parts])
     add_vertices = functools.partial(add, target=gltf.ARRAY_BUFFER)
     attributes = gltf.Attributes(
         POSITION=add_vertices(mesh.vertices),
@@ -121,18 +124,29 @@ def _body(add: Callable[..., int]) -> gltf.Primitive:
     return gltf.Primitive(attributes=attributes, indices=indices, material=0)
 
 
-def _animation(add: Callable[..., int], motion: Motion, name: str) -> gltf.Animation:
+def _channels(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (T, 3) positions of the pelvis and (T, 22, 4) quaternions."""
     matrices, pelvis = y_up(motion)
-    times = add(np.arange(len(pelvis)) / motion.fps)
     quaternions = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat()
     quaternions = quaternions.reshape(*matrices.shape[:2], 4)
     # A quaternion and its negative are the same rotation, but readers that interpolate
     # between two of opposite sign would pass through zero.
     flips = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0
     quaternions[1:] *= np.cumprod(np.where(flips, -1, 1), 0)
+    return pelvis, quaternions
+
+
+def _animation(
+    add: Callable[..., int],
+    fps: float,
+    places: np.ndarray,
+    turns: np.ndarray,
+    name: str,
+) -> gltf.Animation:
+    times = add(np.arange(len(places)) / fps)
     animation = gltf.Animation(name=name)
-    paths = [("translation", 0, pelvis)]
-    paths += [("rotation", j, quaternions[:, j]) for j in range(SMPL22.num_joints)]
+    paths = [("translation", 0, places)]
+    paths += [("rotation", j, turns[:, j]) for j in range(SMPL22.num_joints)]
     for number, (path, joint, values) in enumerate(paths):
         sampler = gltf.AnimationSampler(input=times, output=add(values))
         target = gltf.AnimationChannelTarget(node=joint, path=path)

@@ -77,7 +77,7 @@ def _draw_pose(axis, joints: np.ndarray, place: float, azimuth: float) -> None:
         axis.plot(
             place + across[ends],
             height[ends],
-            color=_COLOURS[bone.side],
+            color=_COLOURS[bone.part],
             linewidth=2.0,
             solid_capstyle="round",
             zorder=2 + nearness[ends].mean(),

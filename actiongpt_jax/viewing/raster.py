@@ -11,27 +11,39 @@ from PIL import Image, ImageColor, ImageDraw
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.body import Body
-from actiongpt_jax.viewing.camera import Camera, follow, view_axes
+from actiongpt_jax.viewing.camera import (
+    ELEVATION,
+    Camera,
+    follow,
+    view_axes,
+)
 from actiongpt_jax.viewing.captions import caption_image
 from actiongpt_jax.viewing.figure import (
     BONES,
     COLOURS,
     active_phrase,
     body_vertices,
+    bone_radii,
     check_motion,
     figure_points,
     first_heading,
+    interpolate,
 )
+from actiongpt_jax.viewing.shading import brightness, darken_floor, paint_capsules
 
-_BACKGROUND, _GRID, _SHADOW = "#fafaf8", "#dededa", "#d6d6d2"
-_TRAIL, _TRAIL_AHEAD = "#787878", "#cdcdc8"
-_OVERSAMPLE = 2  # pictures are drawn this much larger, then shrunk for smooth edges
-_SKELETON_RADIUS, _SHADOW_RADIUS = 0.022, 0.03  # metres
+_BACKGROUND, _FLOOR, _GRID = "#fafaf8", "#ececea", "#c6c6c0"
+_TRAIL, _TRAIL_AHEAD = "#6e6e6e", "#c2c2bd"
+_OVERSAMPLE = 2  # lines and meshes are drawn this much larger, then shrunk
 _GRID_STEP, _GRID_REACH = 0.5, 3.5  # metres
+_FADE = 2.6  # radius of the visible floor, metres
 _MESH_COLOUR = np.array([176.0, 190.0, 207.0])
-# Direction of the light: the viewer's right, up, towards the viewer.
-_LIGHT = np.array([0.35, 0.45, 0.82])
 _GROUND = np.array([1.0, 1.0, 0.0])  # multiplying projects points onto the floor
+# A point's shadow on the floor: radius, and what a height of a metre adds to it, in
+# metres; strength on the floor, and the height at which a third of it is left.
+_SHADOW_RADIUS, _SHADOW_SPREAD, _SHADOW_STRENGTH, _SHADOW_HEIGHT = 0.11, 0.5, 0.36, 0.1
+_BODY_SHADOW = 0.45, 0.16  # radius, metres, and strength of the one below the pelvis
+_BONES = np.array([(bone.start, bone.end) for bone in BONES])
+_COLOURS = np.array([ImageColor.getrgb(COLOURS[bone.part]) for bone in BONES], float)
 
 
 class Panel:
@@ -41,7 +53,7 @@ class Panel:
         self,
         motion: Motion,
         size: int,
-        figure: str = "skeleton",
+        figure: str = "capsules",
         body: Body | None = None,
         title: str = "",
     ):
@@ -58,8 +70,8 @@ class Panel:
             InputError: if the motion or the body model cannot be drawn.
         """
         check_motion(motion)
-        self.motion, self._size, self._figure = motion, size, figure
-        self._points = figure_points(motion)
+        self.motion, self._size = motion, size
+        self._points, self._radii = figure_points(motion), bone_radii(figure)
         self._mesh = body and (body_vertices(motion, body), np.asarray(body.faces))
         self.camera = follow(self._points, motion.fps, first_heading(motion))
         self._active = active_phrase(motion)
@@ -74,22 +86,21 @@ class Panel:
 
     def draw(self, time: float) -> Image.Image:
         """Returns the picture at a time in seconds; after the end, the last frame."""
-        frame = min(round(time * self.motion.fps), len(self._points) - 1)
-        side = self._size * _OVERSAMPLE
-        image = Image.new("RGB", (side, side), _BACKGROUND)
-        canvas = _Canvas(ImageDraw.Draw(image), self.camera, frame, side / 2)
-        canvas.floor()
-        canvas.trail(self._points[:, 0])
-        canvas.shadow(self._points[frame])
+        place = min(time * self.motion.fps, len(self._points) - 1)
+        points = interpolate(self._points, place)
+        canvas = _Canvas(self.camera, place, self._size)
+        canvas.floor(self._points[:, 0])
+        canvas.shadow(points)
         if self._mesh is None:
-            canvas.figure(self._points[frame], self._figure)
+            canvas.figure(points, self._radii)
         else:
             vertices, faces = self._mesh
-            canvas.mesh(vertices[frame], faces)
+            canvas.mesh(interpolate(vertices, place), faces)
+        frame = int(place + 0.5)
         caption = self._caption(int(self._active[frame]))
         shape = self._size, self._size + caption.height
         whole = Image.new("RGB", shape, _BACKGROUND)
-        whole.paste(image.reduce(_OVERSAMPLE))
+        whole.paste(canvas.image())
         if self._title is not None:
             whole.paste(self._title)
         whole.paste(caption, (0, self._size))
@@ -140,86 +151,114 @@ def count_frames(motions: Sequence[Motion], fps: float) -> int:
     )
 
 
-class _Canvas:
-    """Draws in world coordinates; `half` is half of the picture's width in pixels."""
+@functools.lru_cache(8)
+def _fade(size: int, extent: float, height: float) -> Image.Image:
+    """Returns how much of the floor each pixel shows, 0 to 255.
 
-    def __init__(
-        self, draw: ImageDraw.ImageDraw, camera: Camera, frame: int, half: float
-    ):
-        self._draw, self._camera, self._frame, self._half = draw, camera, frame, half
-        self._target = camera.targets[frame, :2]
+    Args:
+        size: width and height of the picture in pixels.
+        extent: the camera's.
+        height: of the camera's target above the floor, metres.
+    """
+    camera = Camera(np.zeros((1, 3)), 0.0, extent)
+    places, scale = camera.project(np.zeros(3), np.array([0.0, 0.0, height]))
+    centres = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
+    x = (centres - places[0]) / (_FADE * scale)
+    y = (centres - places[1])[:, None] / (_FADE * scale * np.sin(ELEVATION))
+    seen = np.clip(1 - np.hypot(x, y), 0, 1)
+    return Image.fromarray(np.round(255 * seen).astype(np.uint8))
+
+
+class _Canvas:
+    """Draws in world coordinates into a square picture of `size` pixels."""
+
+    def __init__(self, camera: Camera, place: float, size: int):
+        self._camera, self._place, self._size = camera, place, size
+        self._target = interpolate(camera.targets, place)
+        self._pixels = np.zeros((size, size, 3), np.float32)
+
+    def image(self) -> Image.Image:
+        return Image.fromarray((self._pixels + 0.5).astype(np.uint8))
 
     def _project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        places, scale = self._camera.project(points, self._frame)
-        return (places + 1) * self._half, scale * self._half
+        places, scale = self._camera.project(points, self._target)
+        return (places + 1) * self._size / 2, scale * self._size / 2
 
-    def _line(self, places: np.ndarray, colour: str, width: int) -> None:
-        self._draw.line(places.ravel().tolist(), colour, width * _OVERSAMPLE)
+    def _larger(self, mode: str, colour: str | int) -> Image.Image:
+        side = self._size * _OVERSAMPLE
+        return Image.new(mode, (side, side), colour)
 
-    def floor(self) -> None:
-        middle = np.round(self._target / _GRID_STEP) * _GRID_STEP
+    def floor(self, pelvis: np.ndarray) -> None:
+        """Draws the floor's grid, and on it the path of the (T, 3) pelvis."""
+        lines = self._larger("RGB", _FLOOR)
+        draw = ImageDraw.Draw(lines)
+
+        def line(points: np.ndarray, colour: str, width: float) -> None:
+            places = (self._project(points)[0] * _OVERSAMPLE).ravel().tolist()
+            draw.line(places, colour, round(width * _OVERSAMPLE))
+
+        middle = np.round(self._target[:2] / _GRID_STEP) * _GRID_STEP
         steps = np.arange(-_GRID_REACH, _GRID_REACH + _GRID_STEP / 2, _GRID_STEP)
         for axis in (0, 1):
             for along in middle[axis] + steps:
                 ends = np.zeros((2, 3))
                 ends[:, axis] = along
                 ends[:, 1 - axis] = middle[1 - axis] + [-_GRID_REACH, _GRID_REACH]
-                self._line(self._project(ends)[0], _GRID, 1 if along % 1.0 else 2)
-
-    def trail(self, pelvis: np.ndarray) -> None:
-        away = np.linalg.norm(pelvis[:, :2] - self._target, axis=-1)
-        places, _ = self._project(pelvis * _GROUND)
-        shown = np.flatnonzero(away <= 2 * _GRID_REACH)
+                line(ends, _GRID, 0.5 if along % 1.0 else 1)
+        away = np.linalg.norm(pelvis[:, :2] - self._target[:2], axis=-1)
+        shown = np.flatnonzero(away <= _GRID_REACH)
         for part, colour in (
-            (shown[shown >= self._frame], _TRAIL_AHEAD),
-            (shown[shown <= self._frame], _TRAIL),
+            (shown[shown >= self._place], _TRAIL_AHEAD),
+            (shown[shown <= self._place + 1], _TRAIL),
         ):
             if len(part) > 1:
-                self._line(places[part], colour, 2)
+                line(pelvis[part] * _GROUND, colour, 2)
+        # The floor fades out around the body.
+        mask = _fade(self._size, self._camera.extent, float(self._target[2]))
+        outside = Image.new("RGB", mask.size, _BACKGROUND)
+        shown = Image.composite(lines.reduce(_OVERSAMPLE), outside, mask)
+        self._pixels = np.asarray(shown, np.float32).copy()
 
     def shadow(self, points: np.ndarray) -> None:
         places, scale = self._project(points * _GROUND)
-        for bone in BONES:
-            radius = _SHADOW_RADIUS * scale[bone.end]
-            self._capsule(places[[bone.start, bone.end]], (radius, radius), _SHADOW)
+        height = np.maximum(points[:, 2], 0)
+        radius = _SHADOW_RADIUS + _SHADOW_SPREAD * height
+        strength = _SHADOW_STRENGTH * np.exp(-height / _SHADOW_HEIGHT)
+        radius[0], strength[0] = _BODY_SHADOW
+        wide = radius * scale
+        sizes = np.stack([wide, wide * np.sin(ELEVATION)], -1)
+        dark = strength > 0.01
+        darken_floor(self._pixels, places[dark], sizes[dark], strength[dark])
 
-    def figure(self, points: np.ndarray, figure: str) -> None:
+    def figure(self, points: np.ndarray, radii: np.ndarray) -> None:
         places, scale = self._project(points)
-        outline = 1.2 * _OVERSAMPLE
-        for bone in sorted(BONES, key=lambda b: scale[b.start] + scale[b.end]):
-            joints = [bone.start, bone.end]
-            thin = figure == "skeleton"
-            radii = (_SKELETON_RADIUS if thin else np.array(bone.radii)) * scale[joints]
-            colour = COLOURS[bone.side]
-            dark = tuple(int(value * 0.6) for value in ImageColor.getrgb(colour))
-            self._capsule(places[joints], radii + outline, dark)
-            self._capsule(places[joints], radii, colour)
-
-    def _capsule(self, ends, radii, colour: str | tuple[int, ...]) -> None:
-        (start, end), (first, last) = ends, radii
-        along = end - start
-        length = max(float(np.hypot(*along)), 1e-6)
-        across = np.array([-along[1], along[0]]) / length
-        left = start + across * first, end + across * last
-        right = end - across * last, start - across * first
-        self._draw.polygon(np.concatenate(left + right).tolist(), colour)
-        self._draw.circle(start.tolist(), first, colour)
-        self._draw.circle(end.tolist(), last, colour)
+        near = (points - self._target) @ view_axes(self._camera.azimuth)[2]
+        near *= self._size / 2 / self._camera.extent  # pixels of a metre at the target
+        places = np.concatenate([places, near[:, None]], -1)
+        radii = radii * scale[_BONES]
+        paint_capsules(self._pixels, places, _BONES, radii, _COLOURS)
 
     def mesh(self, vertices: np.ndarray, faces: np.ndarray) -> None:
         places, scale = self._project(vertices)
-        corners = places[faces]
+        corners = places[faces] * _OVERSAMPLE
         one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         # The picture's y axis points down, so front faces are clockwise there.
         front = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] < 0
         corners, faces = corners[front], faces[front]
         a, b, c = vertices[faces].swapaxes(0, 1)
-        normals = np.cross(b - a, c - a) @ view_axes(self._camera.azimuth).T
+        axes = view_axes(self._camera.azimuth) * np.array([[1.0], [-1.0], [1.0]])
+        normals = np.cross(b - a, c - a) @ axes.T
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-        light = 0.4 + 0.6 * np.clip(normals @ _LIGHT, 0, 1)
-        colours = (light[:, None] * _MESH_COLOUR).astype(np.uint8)
+        factor, shine = brightness(normals)
+        colours = np.minimum(factor * _MESH_COLOUR + shine, 255).astype(np.uint8)
         # Painter's algorithm: far triangles are drawn first.
         order = np.argsort(scale[faces].mean(1))
         flat, packed = corners.reshape(-1, 6)[order].tolist(), colours[order].tolist()
+        drawn, covered = self._larger("RGB", 0), self._larger("L", 0)
+        draw, cover = ImageDraw.Draw(drawn), ImageDraw.Draw(covered)
         for place, colour in zip(flat, packed, strict=True):
-            self._draw.polygon(place, tuple(colour))
+            draw.polygon(place, tuple(colour))
+            cover.polygon(place, 255)
+        share = np.asarray(covered.reduce(_OVERSAMPLE), np.float32)[..., None] / 255
+        body = np.asarray(drawn.reduce(_OVERSAMPLE), np.float32)
+        self._pixels = body + (1 - share) * self._pixels

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tqdm import tqdm
 
@@ -12,6 +12,41 @@ from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing import export, plot, raster, video, webpage
 
 PICTURES = (".png", ".gif", ".mp4", ".html")
+_VIDEOS = (".gif", ".mp4")
+# Option -> formats that it changes.
+_USED = {
+    "title": PICTURES,
+    "figure": _VIDEOS,
+    "body": _VIDEOS,
+    "size": _VIDEOS,
+    "fps": _VIDEOS,
+    "poses": (".png",),
+    "descriptions": (".html",),
+    "layout": (".npz",),
+}
+
+
+def refuse_ignored(path: str | os.PathLike, options: Collection[str]) -> None:
+    """Refuses options that would change nothing in a file.
+
+    Args:
+        path: the file to write; a suffix that is not known is left to `render`.
+        options: names of the options that were given, such as 'fps'.
+
+    Raises:
+        InputError: if the file's format ignores one of the options.
+    """
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in (*PICTURES, *export.SUFFIXES):
+        return
+    for name, formats in _USED.items():
+        if name in options and suffix not in formats:
+            raise InputError(
+                f"--{name} changes only {' and '.join(formats)}, got --out {path}; "
+                f"leave --{name} out"
+            )
+    if {"figure", "body"} <= set(options):
+        raise InputError("--figure is ignored with --body; give one of them")
 
 
 def render(
@@ -19,7 +54,7 @@ def render(
     motions: Sequence[Motion],
     titles: Sequence[str],
     *,
-    figure: str = "skeleton",
+    figure: str = "capsules",
     body: Body | None = None,
     size: int = 480,
     fps: float = 30.0,
@@ -69,6 +104,7 @@ def render(
     elif suffix == ".html":
         webpage.write_page(path, motions, titles, descriptions)
     else:
+        fps = video.playable_fps(path, fps)
         total = raster.count_frames(motions, fps)
         with tqdm(total=total, unit="frame", leave=False) as bar:
             video.write_video(

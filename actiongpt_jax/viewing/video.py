@@ -15,7 +15,29 @@ from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing.raster import Panel, draw_frames
 
-_COLOURS = 128  # size of a .gif's palette
+# Size of a .gif's palette; more colours make larger files that look the same.
+_COLOURS = 128
+_SAMPLES = 5  # pictures per motion from which the palette is chosen
+# Browsers show a .gif's frames for at least 20 ms; shorter ones become 100 ms.
+_MOST_GIF_FPS = 50.0
+
+
+def playable_fps(path: str | os.PathLike, fps: float) -> float:
+    """Returns the frame rate of a video file; warns if it is not the requested one.
+
+    Args:
+        path: the video file; a .gif has at most 50 frames per second.
+        fps: requested frames per second.
+    """
+    if not os.fspath(path).lower().endswith(".gif") or not fps > _MOST_GIF_FPS:
+        return fps
+    warnings.warn(
+        f"a .gif plays at most {_MOST_GIF_FPS:g} frames per second, so it gets "
+        f"{_MOST_GIF_FPS:g} instead of {fps:g}; write an .mp4 for more",
+        UserWarning,
+        stacklevel=3,
+    )
+    return _MOST_GIF_FPS
 
 
 def write_video(
@@ -23,7 +45,7 @@ def write_video(
     motions: Sequence[Motion],
     titles: Sequence[str],
     *,
-    figure: str = "skeleton",
+    figure: str = "capsules",
     body: Body | None = None,
     size: int = 480,
     fps: float = 30.0,
@@ -38,7 +60,8 @@ def write_video(
         figure: how a body is drawn, one of `choices.FIGURES`.
         body: body model whose mesh is drawn instead of the figure, or None.
         size: width of one motion in pixels; rounded up to an even number.
-        fps: frames per second of the file; those of the motions may differ.
+        fps: frames per second of the file, at most 50 in a .gif; those of the motions
+            may differ.
         on_frame: called with 1 after each frame.
 
     Raises:
@@ -52,17 +75,45 @@ def write_video(
         Panel(motion, size, figure, body, title)
         for motion, title in zip(motions, titles, strict=True)
     ]
-    write = _write_gif if os.fspath(path).lower().endswith(".gif") else _write_mp4
+    is_gif = os.fspath(path).lower().endswith(".gif")
+    fps = playable_fps(path, fps)
+    frames = draw_frames(panels, fps, on_frame)
     with replaced(path) as new:
-        write(new, draw_frames(panels, fps, on_frame), fps)
+        if is_gif:
+            _write_gif(new, frames, fps, _palette(panels))
+        else:
+            _write_mp4(new, frames, fps)
 
 
-def _write_gif(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) -> None:
-    shown: list[Image.Image] = []
-    for frame in frames:
-        # All frames share the palette of the first one, which has all colours.
-        palette = shown[0] if shown else frame.quantize(_COLOURS)
-        shown.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
+def _palette(panels: Sequence[Panel]) -> Image.Image:
+    """Returns a picture whose palette has the colours of a video's frames."""
+    pictures = []
+    for panel in panels:
+        length = (len(panel.motion.rotations) - 1) / panel.motion.fps
+        # Most of a picture is the floor. What lies in the middle counts more.
+        pictures += [
+            picture.crop((side // 4, 0, side - side // 4, picture.height))
+            for time in np.linspace(0, length, _SAMPLES)
+            for picture in [panel.draw(time)]
+            for side in [picture.width]
+        ]
+    width, height = pictures[0].size
+    whole = Image.new("RGB", (width, height * len(pictures)))
+    for place, picture in enumerate(pictures):
+        whole.paste(picture, (0, place * height))
+    return whole.quantize(_COLOURS)
+
+
+def _write_gif(
+    path: pathlib.Path,
+    frames: Iterator[Image.Image],
+    fps: float,
+    palette: Image.Image,
+) -> None:
+    # Without dither, what does not move stays equal and is stored once.
+    shown = [
+        frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
+    ]
     # GIF counts time in hundredths of a second: a frame may be one tick too long or too
     # short, but the total duration is right.
     ticks = np.round(np.arange(len(shown) + 1) * 100 / fps).astype(int)
@@ -97,7 +148,8 @@ def _write_mp4(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) ->
             quality=None,  # pyright: ignore[reportArgumentType]
             codec="libx264",
             macro_block_size=2,
-            output_params=["-crf", "20", "-preset", "veryfast"],
+            # The index comes first, so that players can start before the end is there.
+            output_params=("-crf 20 -preset veryfast -movflags +faststart".split()),
         )
         writer.send(None)
         try:

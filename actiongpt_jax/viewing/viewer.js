@@ -2,11 +2,13 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const element = (id) => document.getElementById(id);
-  const COLOURS = { left: [209, 73, 91], right: [48, 99, 142], middle: [96, 96, 102] };
-  const DISTANCE = 7, THIN = 0.022, STEP = 0.5, REACH = 4;
+  const DISTANCE = 7, STEP = 0.5, REACH = 4, FADE = 2.6;
   const AZIMUTH = 35 * Math.PI / 180, ELEVATION = 14 * Math.PI / 180;
+  // Canvas pixels: at most these per CSS pixel, and these in all visible canvases, which
+  // keeps pages of many motions fast.
+  const SHARPEST = 2, MOST_PIXELS = 1.6e6;
   const view = { azimuth: AZIMUTH, elevation: ELEVATION, zoom: 1, extent: 1.05 };
-  const state = { time: 0, playing: false, speed: 1, trail: true, body: true };
+  const state = { time: 0, playing: false, speed: 1, trail: true, skeleton: false };
 
   function decode(text, Type) {
     const binary = atob(text), bytes = new Uint8Array(binary.length);
@@ -46,7 +48,18 @@
   const motions = data.motions.map(prepare);
   const duration = Math.max(...motions.map((m) => (m.frames - 1) / m.fps));
   const finest = Math.max(...motions.map((m) => m.fps));
-  const frameOf = (m) => Math.min(m.frames - 1, Math.round(state.time * m.fps));
+  const placeOf = (m) => Math.min(m.frames - 1, state.time * m.fps);
+  const frameOf = (m) => Math.round(placeOf(m));
+
+  // Interpolates `width` values per frame linearly at a fractional frame number.
+  function between(values, width, place) {
+    const before = Math.floor(place + 1e-6), share = Math.max(0, place - before);
+    const i = before * width, last = values.length - width, result = new Float32Array(width);
+    const next = Math.min(i + width, last);
+    for (let k = 0; k < width; k++)
+      result[k] = values[i + k] + share * (values[next + k] - values[i + k]);
+    return result;
+  }
 
   function activeOf(motion, frame) {
     if (motion.starts.length === motion.text.length && motion.text.length)
@@ -62,15 +75,17 @@
     return [-s, c, 0, -c * high, -s * high, low, c * low, s * low, high];
   }
 
-  function projector(motion, frame, width, height) {
-    const a = axes(motion), t = motion.follow.subarray(frame * 3, frame * 3 + 3);
-    const unit = Math.min(width, height) / 2 * DISTANCE * view.zoom / view.extent;
+  // Returns (x, y, z) -> [right, down, towards the viewer, pixels of a metre there].
+  function projector(motion, target, width, height) {
+    const a = axes(motion), middle = Math.min(width, height) / 2 * view.zoom / view.extent;
     return (x, y, z) => {
-      x -= t[0]; y -= t[1]; z -= t[2];
-      const scale = unit / Math.max(0.5, DISTANCE - (a[6] * x + a[7] * y + a[8] * z));
+      x -= target[0]; y -= target[1]; z -= target[2];
+      const near = a[6] * x + a[7] * y + a[8] * z;
+      const scale = middle * DISTANCE / Math.max(0.5, DISTANCE - near);
       return [
         width / 2 + scale * (a[0] * x + a[1] * y + a[2] * z),
         height / 2 - scale * (a[3] * x + a[4] * y + a[5] * z),
+        middle * near,
         scale,
       ];
     };
@@ -81,34 +96,18 @@
     let furthest = view.extent;
     for (const motion of motions)
       for (let frame = 0; frame < motion.frames; frame++) {
-        const project = projector(motion, frame, 2, 2);
+        const project = projector(motion, motion.follow.subarray(frame * 3, frame * 3 + 3), 2, 2);
         for (let p = 0; p < motion.count; p++) {
-          const [x, y] = project(...at(motion, frame, p));
+          const i = (frame * motion.count + p) * 3;
+          const [x, y] = project(...motion.points.subarray(i, i + 3));
           furthest = Math.max(furthest, 1.12 * view.extent * Math.max(Math.abs(x - 1), Math.abs(y - 1)));
         }
       }
     view.extent = furthest;
   }
 
-  function at(motion, frame, point) {
-    const i = (frame * motion.count + point) * 3;
-    return [motion.points[i], motion.points[i + 1], motion.points[i + 2]];
-  }
-
-  function capsule(context, a, b, first, last) {
-    const x = b[0] - a[0], y = b[1] - a[1], length = Math.hypot(x, y) || 1e-6;
-    const turn = Math.atan2(y, x);
-    context.beginPath();
-    // Angle to the points where the common tangents touch the two circles.
-    const lean = Math.acos(Math.max(-1, Math.min(1, (first - last) / length)));
-    context.arc(a[0], a[1], first, turn + lean, turn - lean + 2 * Math.PI);
-    context.arc(b[0], b[1], last, turn - lean, turn + lean);
-    context.closePath();
-  }
-
-  function floor(context, motion, frame, project) {
-    const t = motion.follow.subarray(frame * 3, frame * 3 + 2);
-    const middle = [0, 1].map((axis) => Math.round(t[axis] / STEP) * STEP);
+  function floor(context, target, project) {
+    const middle = [0, 1].map((axis) => Math.round(target[axis] / STEP) * STEP);
     for (const axis of [0, 1])
       for (let offset = -REACH; offset <= REACH; offset += STEP) {
         const ends = [-REACH, REACH].map((side) => {
@@ -117,8 +116,8 @@
           place[1 - axis] = middle[1 - axis] + side;
           return project(...place);
         });
-        context.lineWidth = (middle[axis] + offset) % 1 ? 0.6 : 1.3;
-        context.strokeStyle = "#dededa";
+        context.lineWidth = (middle[axis] + offset) % 1 ? 0.5 : 1;
+        context.strokeStyle = theme.grid;
         context.beginPath();
         context.moveTo(ends[0][0], ends[0][1]);
         context.lineTo(ends[1][0], ends[1][1]);
@@ -137,60 +136,110 @@
     context.stroke();
   }
 
-  function draw(panel) {
-    const { canvas, motion } = panel, frame = frameOf(motion);
-    const ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth, height = canvas.clientHeight;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
+  // Calls `paint` in coordinates in which a circle around (0, 0) lies on the floor.
+  function onFloor(context, [x, y], paint) {
+    context.save();
+    context.translate(x, y);
+    context.scale(1, Math.max(0.02, Math.abs(Math.sin(view.elevation))));
+    paint();
+    context.restore();
+  }
+
+  // The floor fades out around the body.
+  function fade(context, target, project, size) {
+    const below = project(target[0], target[1], 0);
+    onFloor(context, below, () => {
+      const shade = context.createRadialGradient(0, 0, 0, 0, 0, FADE * below[3]);
+      shade.addColorStop(0, `${theme.panel}00`);
+      shade.addColorStop(1, theme.panel);
+      context.fillStyle = shade;
+      context.fillRect(-size, -size * 50, 2 * size, size * 100);
+    });
+  }
+
+  const spot = document.createElement("canvas");
+  spot.width = spot.height = 64;
+  {
+    const image = new ImageData(64, 64);
+    for (let i = 0; i < 4096; i++) {
+      const x = (i % 64 - 31.5) / 32, y = ((i >> 6) - 31.5) / 32;
+      image.data[4 * i + 3] = 255 * Math.max(0, 1 - x * x - y * y) ** 2;
     }
+    spot.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  function shadow(context, place, radius, strength) {
+    if (strength < 0.01) return;
+    onFloor(context, place, () => {
+      context.globalAlpha = strength;
+      context.drawImage(spot, -radius, -radius, 2 * radius, 2 * radius);
+    });
+  }
+
+  // Draws the motions that can be seen.
+  function drawAll() {
+    const visible = panels.map((panel) => [panel, panel.canvas.getBoundingClientRect()])
+      .filter(([, box]) => box.bottom > 0 && box.top < window.innerHeight && box.width > 0);
+    const size = visible.reduce((sum, [, box]) => sum + box.width * box.height, 0);
+    const most = Math.max(1, Math.min(SHARPEST, Math.sqrt(MOST_PIXELS / size)));
+    const ratio = Math.min(most, window.devicePixelRatio || 1);
+    for (const [panel, box] of visible)
+      draw(panel, Math.round(box.width * ratio), Math.round(box.height * ratio), ratio);
+  }
+
+  function draw(panel, width, height, ratio) {
+    const { canvas, motion } = panel;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
+    const place = placeOf(motion), frame = frameOf(motion);
+    const target = between(motion.follow, 3, place);
+    const scaled = projector(motion, target, width, height);
+    const project = (...point) => scaled(...point).map((value) => value / ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = "#fff";
+    context.fillStyle = theme.floor;
     context.fillRect(0, 0, width, height);
-    const project = projector(motion, frame, width, height);
-    floor(context, motion, frame, project);
+    floor(context, target, project);
     if (state.trail) {
-      trail(context, motion, frame, motion.frames - 1, "#d4d4ce", project);
-      trail(context, motion, 0, frame, "#777777", project);
+      trail(context, motion, Math.ceil(place), motion.frames - 1, theme.ahead, project);
+      trail(context, motion, 0, Math.ceil(place), theme.trail, project);
     }
-    const points = [], shadows = [];
-    for (let p = 0; p < motion.count; p++) {
-      const place = at(motion, frame, p);
-      points.push(project(...place));
-      shadows.push(project(place[0], place[1], 0));
+    fade(context, target, project, Math.max(width, height));
+    const body = between(motion.points, 3 * motion.count, place), points = [];
+    for (let i = 0; i < body.length; i += 3) {
+      points.push(scaled(body[i], body[i + 1], body[i + 2]));
+      const below = project(body[i], body[i + 1], 0), up = Math.max(0, body[i + 2]);
+      if (i) shadow(context, below, (0.11 + 0.5 * up) * below[3], 0.36 * Math.exp(-up / 0.1));
+      else shadow(context, below, 0.45 * below[3], 0.16);
     }
-    context.fillStyle = "#d9d9d5";
-    for (const [a, b] of data.bones) {
-      capsule(context, shadows[a], shadows[b], 0.03 * shadows[a][2], 0.03 * shadows[b][2]);
-      context.fill();
-    }
-    const order = [...data.bones].sort(
-      (m, n) => points[m[0]][2] + points[m[1]][2] - points[n[0]][2] - points[n[1]][2]);
-    for (const [a, b, first, last, side] of order) {
-      const radii = state.body ? [first, last] : [THIN, THIN];
-      const colour = COLOURS[side];
-      capsule(context, points[a], points[b], radii[0] * points[a][2], radii[1] * points[b][2]);
-      context.fillStyle = `rgb(${colour})`;
-      context.strokeStyle = `rgb(${colour.map((v) => v * 0.6)})`;
-      context.lineWidth = 1.2;
-      context.fill();
-      context.stroke();
-    }
-    const active = activeOf(motion, frame);
-    if (active !== panel.active) {
-      panel.buttons.forEach((button, i) => {
-        button.classList.toggle("active", i === active);
-        if (i === active) {
-          button.setAttribute("aria-current", "true");
-          const box = button.parentElement;
-          box.scrollTop = button.offsetTop - box.offsetTop - 6;
-        } else button.removeAttribute("aria-current");
-      });
-      panel.active = active;
-    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    const radii = state.skeleton ? data.thin : data.radii;
+    drawFigure(context, points, data.bones.map(([a, b, part], i) =>
+      [a, b, radii[i][0] * points[a][3], radii[i][1] * points[b][3], data.colours[part]]));
+    mark(panel, activeOf(motion, frame));
     canvas.dataset.frame = frame;
+  }
+
+  // Highlights the phrase that is performed, and scrolls it into view.
+  function mark(panel, active) {
+    if (active === panel.active) return;
+    panel.active = active;
+    panel.buttons.forEach((button, i) => {
+      button.classList.toggle("active", i === active);
+      if (i === active) {
+        button.setAttribute("aria-current", "true");
+        const box = button.parentElement;
+        box.scrollTop = button.offsetTop - box.offsetTop - 6;
+      } else button.removeAttribute("aria-current");
+    });
+  }
+
+  // Canvases cannot use the style sheet's colours by themselves.
+  let theme = {};
+  function readTheme() {
+    const style = getComputedStyle(document.documentElement);
+    for (const name of ["panel", "floor", "grid", "trail", "ahead"])
+      theme[name] = style.getPropertyValue(`--${name}`).trim();
+    redraw();
   }
 
   function make(tag, parent, text) {
@@ -203,11 +252,14 @@
   function build(motion, number) {
     const section = make("section", element("grid"));
     section.className = "panel";
-    const title = make("h2", section, motion.title);
-    title.title = motion.title;
-    title.dir = "auto";
+    if (titled) {
+      const title = make(motion.title ? "h2" : "div", section, motion.title);
+      title.className = "title";
+      title.title = motion.title;
+      title.dir = "auto";
+    }
     const canvas = make("canvas", section);
-    canvas.tabIndex = 0;
+    canvas.tabIndex = -1;  // a click focuses it; the tab key skips it
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `motion ${number + 1}: ${motion.text.join(", then ")}`.slice(0, 300));
     const phrases = make("div", section);
@@ -224,6 +276,8 @@
       const details = make("details", section);
       make("summary", details, "descriptions");
       const inside = make("div", details);
+      // The arrow keys scroll it when it has the focus.
+      Object.assign(inside, { tabIndex: 0, role: "group", ariaLabel: "descriptions" });
       for (const text of known) {
         make("h3", inside, text).dir = "auto";
         const list = make("ol", inside);
@@ -283,7 +337,8 @@
   function tick(now) {
     waiting = 0;
     if (state.playing) {
-      state.time += Math.min(0.2, (now - last) / 1000) * state.speed;
+      // A frame may have begun before playing did.
+      state.time += Math.max(0, Math.min(0.2, (now - last) / 1000)) * state.speed;
       if (state.time > duration) state.time = duration > 0 ? state.time % duration : 0;
       redraw();
     }
@@ -292,7 +347,7 @@
   }
 
   function show() {
-    panels.forEach(draw);
+    drawAll();
     const frame = Math.round(state.time * finest);
     element("scrub").value = frame;
     element("time").textContent = `${state.time.toFixed(2)} s, frame ${frame}`;
@@ -326,7 +381,6 @@
   function set(name, value) {
     state[name] = value;
     element(name).setAttribute("aria-pressed", value);
-    if (name === "body") element(name).textContent = value ? "Skeleton" : "Body";
     redraw();
   }
 
@@ -339,13 +393,11 @@
   const faster = (by) => speed(SPEEDS[Math.max(0, Math.min(5, SPEEDS.indexOf(state.speed) + by))]);
   const KEYS = {
     " ": () => play(!state.playing),
-    ArrowLeft: () => step(-1), ArrowRight: () => step(1),
-    PageUp: () => step(-10), PageDown: () => step(10),
-    Home: () => seek(0), End: () => { play(false); seek(duration); },
+    ArrowLeft: (by) => step(-by), ArrowRight: (by) => step(by),
     a: () => turn(0.15, 0), d: () => turn(-0.15, 0), w: () => turn(0, 0.1), s: () => turn(0, -0.1),
     "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15),
     "[": () => faster(-1), "]": () => faster(1),
-    t: () => set("trail", !state.trail), b: () => set("body", !state.body), r: reset,
+    t: () => set("trail", !state.trail), b: () => set("skeleton", !state.skeleton), r: reset,
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -353,7 +405,7 @@
     if (on === "SELECT" || on === "SUMMARY" || (on === "BUTTON" && event.key === " ")) return;
     if (!Object.hasOwn(KEYS, event.key)) return;
     event.preventDefault();
-    KEYS[event.key]();
+    KEYS[event.key](event.shiftKey ? 10 : 1);
   });
 
   element("scrub").max = Math.round(duration * finest);
@@ -365,18 +417,27 @@
   element("play").addEventListener("click", () => play(!state.playing));
   for (const value of SPEEDS) make("option", element("speed"), `${value}×`).value = String(value);
   element("speed").addEventListener("change", (event) => speed(Number(event.target.value)));
-  for (const name of ["trail", "body"])
+  for (const name of ["trail", "skeleton"])
     element(name).addEventListener("click", () => set(name, !state[name]));
   element("reset").addEventListener("click", reset);
-  element("heading").textContent = data.heading;
-  document.title = data.heading || (motions[0] ? motions[0].text.join(", then ").slice(0, 80) : "") || "motion";
+  document.title = data.heading || motions[0].text.join(", then ").slice(0, 80) || "motion";
+  element("heading").textContent = document.title;
+  element("heading").classList.toggle("unseen", !data.heading);
   element("grid").classList.toggle("single", motions.length === 1);
+  if (data.columns) {
+    element("grid").classList.add("rows");
+    element("grid").style.setProperty("--columns", data.columns);
+  }
+  const titled = motions.some((motion) => motion.title);
   panels = motions.map(build);
   fit();
   set("trail", true);
-  set("body", true);
+  set("skeleton", false);
   speed(1);
+  readTheme();
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readTheme);
   new ResizeObserver(redraw).observe(element("grid"));
+  window.addEventListener("scroll", redraw, { passive: true });
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   play(!calm && duration > 0);
   // Interface for tests and other pages.

@@ -15,6 +15,8 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.viewing.figure import (
     BONES,
+    COLOURS,
+    bone_radii,
     check_motion,
     figure_points,
     first_heading,
@@ -30,6 +32,7 @@ def page(
     titles: Sequence[str] = (),
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
+    columns: int = 0,
 ) -> str:
     """Makes a page that plays motions in synchrony.
 
@@ -38,6 +41,8 @@ def page(
         titles: one title per motion, or an empty sequence.
         descriptions: phrase -> texts that motions of this phrase show on demand.
         heading: heading of the page.
+        columns: motions per row, so that a row is one comparison; on a narrow screen
+            all motions are in one column. 0: as many as fit.
 
     Returns:
         HTML. All texts are shown literally; markup in them has no effect.
@@ -57,7 +62,13 @@ def page(
     shown = {phrase for motion in motions for phrase in motion.text}
     data = {
         "heading": heading,
-        "bones": [[b.start, b.end, *b.radii, b.side] for b in BONES],
+        "columns": columns,
+        "bones": [[bone.start, bone.end, bone.part] for bone in BONES],
+        "radii": bone_radii("capsules").tolist(),
+        "thin": bone_radii("skeleton").tolist(),
+        "colours": {
+            part: list(bytes.fromhex(colour[1:])) for part, colour in COLOURS.items()
+        },
         "motions": [_motion(m, t) for m, t in zip(motions, titles, strict=True)],
         "descriptions": {
             phrase: list(texts)
@@ -65,10 +76,11 @@ def page(
             if phrase in shown
         },
     }
-    template, style, script = (
-        read_resource("actiongpt_jax.viewing", f"viewer.{kind}")
-        for kind in ("html", "css", "js")
+    template, style, figure, script = (
+        read_resource("actiongpt_jax.viewing", name)
+        for name in ("viewer.html", "viewer.css", "figure.js", "viewer.js")
     )
+    script = figure + script
     # Without "<", no text in the data can close the script element.
     content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     policy = content_policy(script)
@@ -81,9 +93,10 @@ def write_page(
     titles: Sequence[str] = (),
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
+    columns: int = 0,
 ) -> None:
     """Writes the HTML of `page` to a file, replaced atomically."""
-    write_text(path, page(motions, titles, descriptions, heading))
+    write_text(path, page(motions, titles, descriptions, heading, columns))
 
 
 def read_resource(package: str, name: str) -> str:

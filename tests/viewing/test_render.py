@@ -2,8 +2,10 @@
 
 import dataclasses
 import re
+import struct
 import subprocess
 import sys
+import warnings
 
 import imageio_ffmpeg
 import numpy as np
@@ -21,6 +23,7 @@ from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.captions import caption_image, plain
 from actiongpt_jax.viewing.figure import body_vertices, figure_points, first_heading
 from actiongpt_jax.viewing.raster import Panel, draw_frames
+from actiongpt_jax.viewing.video import write_video
 from tests.viewing.motions import HOSTILE, upright
 
 SIZE = 160
@@ -74,8 +77,8 @@ def test_feet_touch_the_drawn_floor():
     points = figure_points(motion)
     assert abs(points[..., 2].min()) < 0.03
     camera = follow(points, 30.0, first_heading(motion))
-    toes, _ = camera.project(points[2, 10], 2)
-    ground, _ = camera.project(points[2, 10] * np.array([1, 1, 0]), 2)
+    toes, _ = camera.project(points[2, 10], camera.targets[2])
+    ground, _ = camera.project(points[2, 10] * np.array([1, 1, 0]), camera.targets[2])
     # The body is about 1.7 units high in the picture, which is 2 units high.
     assert 0 <= ground[1] - toes[1] < 0.05
 
@@ -86,7 +89,7 @@ def test_camera_follows_and_keeps_the_body_in_the_picture():
     points = figure_points(motion)
     camera = follow(points, 30.0, first_heading(motion))
     for frame in range(90):
-        places, _ = camera.project(points[frame], frame)
+        places, _ = camera.project(points[frame], camera.targets[frame])
         assert np.abs(places).max() < 1
     assert np.ptp(camera.targets[:, 0]) > 8
 
@@ -95,14 +98,78 @@ def test_body_model_is_drawn_at_its_joints():
     motion, body = upright(40), capsule_body()
     # Half of a joint's vertices lie at the start of its bone, half at the end.
     points = figure_points(motion)
-    head = body_vertices(motion, body)[:, capsule_mesh().joints == 15].mean(1)
-    middle = (points[:, 15] + points[:, 22]) / 2
-    np.testing.assert_allclose(head, middle, rtol=0, atol=0.02)  # caps differ in size
+    shin = body_vertices(motion, body)[:, capsule_mesh().joints == 4].mean(1)
+    middle = (points[:, 4] + points[:, 7]) / 2
+    np.testing.assert_allclose(shin, middle, rtol=0, atol=0.02)  # caps differ in size
     image = np.asarray(Panel(motion, SIZE, body=body).draw(1.0), np.int64)
     bluish = (image[..., 2] > image[..., 0] + 15)[:SIZE]
     assert bluish.mean() > 0.02
     with pytest.raises(InputError, match="faces"):
         body_vertices(motion, dataclasses.replace(body, faces=None))
+
+
+def test_visor_tells_the_front_of_the_body_from_its_back():
+    def visor_pixels(turn):
+        motion = upright(1)
+        about_z = Rotation.from_euler("z", turn, degrees=True)
+        panel = Panel(motion, SIZE)
+        root = about_z * Rotation.from_rotvec(motion.rotations[:, 0])
+        turned = dataclasses.replace(motion, rotations=motion.rotations.copy())
+        turned.rotations[:, 0] = root.as_rotvec()
+        other = Panel(turned, SIZE)
+        other.camera = panel.camera  # else the camera would turn with the body
+        places, _ = panel.camera.project(
+            figure_points(turned)[0, [15, 22]], panel.camera.targets[0]
+        )
+        (left, top), (right, bottom) = (
+            edge(places + 1, axis=0) * SIZE / 2 for edge in (np.min, np.max)
+        )
+        head = other.draw(0).convert("L").crop((left - 6, top - 6, right + 6, bottom))
+        return (np.asarray(head) < 60).mean()
+
+    assert visor_pixels(0) > 0.1
+    assert visor_pixels(180) < 0.02
+
+
+def test_skeleton_has_thin_limbs_and_the_same_head():
+    motion = upright(1)
+    panels = [Panel(motion, SIZE, figure) for figure in ("capsules", "skeleton")]
+    whole, thin = (np.asarray(panel.draw(0), np.int64) for panel in panels)
+    points = figure_points(motion)[0]
+    camera = panels[0].camera
+    places, _ = camera.project(points, camera.targets[0])
+    column, row = ((places[22] + 1) * SIZE / 2).astype(int)  # top of the head
+    around = np.s_[row - 4 : row + 4, column - 4 : column + 4]
+    assert (whole[around] == thin[around]).all()
+    assert len(sides(panels[1].draw(0), "left")[0]) < 0.6 * len(
+        sides(panels[0].draw(0), "left")[0]
+    )
+
+
+def test_shadow_is_dark_where_a_foot_touches_the_floor():
+    def darkest(height):
+        motion = upright(1)
+        motion.translation[:, 2] += height
+        panel = Panel(motion, SIZE)
+        image = np.asarray(panel.draw(0).convert("L"), np.int64)
+        camera = panel.camera
+        toes = figure_points(motion)[0, 10] * np.array([1, 1, 0])
+        place, _ = camera.project(toes, camera.targets[0])
+        column, row = ((place + 1) * SIZE / 2).astype(int)
+        # Next to the foot on the floor, towards the viewer.
+        return image[row + 3 : row + 6, column - 6 : column + 7].min()
+
+    assert darkest(0.0) < darkest(0.5) - 20
+
+
+def test_frames_between_the_motion_s_frames_are_interpolated():
+    motion = upright(2, fps=1.0)
+    panel = Panel(motion, SIZE)
+    first, middle, last = (
+        sides(panel.draw(time), "left")[0].min() for time in (0, 0.5, 1)
+    )
+    assert last < middle < first  # the raised arm's highest pixel
+    assert panel.draw(1) == panel.draw(7)
 
 
 def test_active_phrase_is_highlighted():
@@ -164,6 +231,71 @@ def test_gif_lasts_as_long_as_the_motion(files, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fps", [60.0, 120.0, 51.0, 50.0])
+def test_gif_plays_at_its_speed_in_browsers(tmp_path, fps):
+    motion, out = upright(round(fps) + 1, fps=fps), tmp_path / "fast.gif"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write_video(out, [motion], [""], size=64, fps=fps)
+    said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    assert (len(said) == 1 and "50 frames per second" in said[0]) == (fps > 50)
+    with Image.open(out) as gif:
+        durations = [f.info["duration"] for f in ImageSequence.Iterator(gif)]
+    assert min(durations) >= 20  # browsers play shorter frames 100 ms long
+    assert max(durations) <= 30
+    assert sum(durations) == pytest.approx(1000 + 20, abs=10)
+
+
+def test_gif_palette_has_the_colours_of_all_frames(tmp_path):
+    motion, out = upright(30), tmp_path / "turn.gif"
+    write_video(out, [motion], [""], size=128)
+    with Image.open(out) as gif:
+        frames = [f.convert("RGB") for f in ImageSequence.Iterator(gif)]
+    for time in (0, 15, 29):
+        drawn = Panel(motion, 128).draw(time / 30)
+        apart = np.abs(np.asarray(drawn, np.int64) - np.asarray(frames[time]))
+        assert apart.mean() < 2.5 and np.quantile(apart, 0.99) < 24
+
+
+def boxes(content):
+    """Yields the (name, start) of the boxes of an .mp4, in their order."""
+    start = 0
+    while start < len(content):
+        size, name = struct.unpack_from(">I4s", content, start)
+        yield name.decode(), start
+        start += size
+
+
+@pytest.mark.slow
+def test_mp4_has_its_index_before_its_frames(files, tmp_path):
+    out = tmp_path / "one.mp4"
+    render.main([files[1], "--out", str(out), "--size", "64"])
+    names = [name for name, _ in boxes(out.read_bytes())]
+    assert names.index("moov") < names.index("mdat")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "wrong"),
+    [
+        ("--body", "absent.npz", "html glb png"),
+        ("--figure", "skeleton", "html png bvh"),
+        ("--fps", "60", "html png npz"),
+        ("--size", "96", "html png json"),
+        ("--poses", "5", "html gif mp4 glb"),
+        ("--descriptions", "absent.json", "gif png glb"),
+        ("--layout", "smplx", "html gif json"),
+        ("--title", "a", "glb bvh npz json"),
+    ],
+)
+def test_options_that_a_format_ignores_are_refused(files, tmp_path, flag, value, wrong):
+    for suffix in wrong.split():
+        out = tmp_path / f"x.{suffix}"
+        with pytest.raises(InputError, match=f"{flag} changes only .*leave"):
+            render.main([files[0], "--out", str(out), flag, value])
+        assert not out.exists()
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:os.fork")  # raised by the video reader
 def test_mp4_has_the_requested_size_rate_and_frames(files, tmp_path):
     out = tmp_path / "one.mp4"
@@ -197,7 +329,8 @@ def test_gif_of_a_body_model_has_every_frame(files, tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "html", "glb", "bvh", "npz", "json"])
 def test_every_format_is_written_as_one_file(files, tmp_path, suffix, capsys):
     out = tmp_path / "new" / f"x.{suffix}"
-    render.main([files[0], "--out", str(out), "--poses", "3"])
+    few = ["--poses", "3"] if suffix == "png" else []
+    render.main([files[0], "--out", str(out), *few])
     assert out.stat().st_size > 1000
     assert str(out) in capsys.readouterr().out
     assert [path.name for path in out.parent.iterdir()] == [out.name]
@@ -230,7 +363,8 @@ def test_invalid_commands_raise_one_sentence(files, tmp_path):
         ([files[0], *out, "--title", "a", "--title", "b"], ["--title"]),
         ([files[0], *out, "--size", "9"], ["size", "64"]),
         ([files[0], *out, "--fps", "nan"], ["fps"]),
-        ([files[0], *out, "--poses", "1"], ["--poses"]),
+        ([files[0], "--out", "x.png", "--poses", "1"], ["--poses", "2 to 40"]),
+        ([files[0], *out, "--figure", "skeleton", "--body", "b"], ["--figure"]),
         ([files[0], *out, "--body", "absent.npz"], ["absent.npz"]),
         (["absent.npz", *out], ["absent.npz"]),
     ]:
@@ -267,5 +401,6 @@ def test_motion_of_one_frame_is_written(tmp_path, suffix):
     motion = upright(1)
     save_motion(tmp_path / "one.npz", motion)
     out = tmp_path / f"one.{suffix}"
-    render.main([str(tmp_path / "one.npz"), "--out", str(out), "--size", "64"])
+    small = ["--size", "64"] if suffix in ("gif", "mp4") else []
+    render.main([str(tmp_path / "one.npz"), "--out", str(out), *small])
     assert out.stat().st_size > 500

@@ -1,15 +1,18 @@
 """The motion page in a real browser: drawing, playback, controls, hostile texts."""
 
 import base64
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.viewing.figure import figure_points
+from actiongpt_jax.viewing.raster import Panel
 from actiongpt_jax.viewing.webpage import page, write_page
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
@@ -99,6 +102,7 @@ def test_keys_step_play_and_change_the_view(opened):
     for _ in range(3):
         tab.press("ArrowRight", 39)
     assert tab.run("motionViewer.frames()") == [3]
+    tab.run("document.getElementById('scrub').focus()")
     tab.press("End", 35)
     assert tab.run("motionViewer.frames()") == [59]
     active = "document.querySelector('.phrases .active').textContent"
@@ -118,6 +122,100 @@ def test_keys_step_play_and_change_the_view(opened):
     assert tab.run(LOOK + "(0)")["hash"] != thin["hash"]
     tab.run("document.querySelectorAll('.phrases button')[1].click()")
     assert tab.run("motionViewer.frames()") == [30]
+
+
+def test_keys_that_scroll_a_page_are_left_to_the_browser(opened):
+    tab = opened([upright(20)])
+    tab.run("motionViewer.seek(5)")
+    for key, code in (("PageDown", 34), ("End", 35), ("Home", 36), ("ArrowDown", 40)):
+        tab.press(key, code)
+    assert tab.run("motionViewer.frames()") == [5]
+
+
+def test_tab_reaches_play_first_and_skips_the_pictures(opened):
+    tab = opened([upright(20, ("walk", "sit"))] * 3)
+    reached = []
+    for _ in range(7):
+        tab.press("Tab", 9)
+        reached.append(tab.run("document.activeElement.id"))
+    assert reached[:6] == ["play", "scrub", "speed", "skeleton", "trail", "reset"]
+    assert tab.run("document.activeElement.textContent") == "walk"
+
+
+def test_rows_follow_the_comparison_and_a_phone_has_one_column(browser, tmp_path):
+    path = tmp_path / "rows.html"
+    write_page(path, [upright(5)] * 6, columns=3)
+    columns = """new Set([...document.querySelectorAll(".panel")]
+        .map(panel => Math.round(panel.getBoundingClientRect().x))).size"""
+    browser.open(path.as_uri())
+    for width, expected in ((1800, 3), (700, 3), (390, 1)):
+        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        browser.call("Emulation.setDeviceMetricsOverride", **size)
+        browser.run(NEXT)
+        assert browser.run(columns) == expected
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_only_visible_motions_are_drawn(opened):
+    tab = opened([upright(5)] * 30)
+    drawn = "[...document.querySelectorAll('canvas')].map(c => 'frame' in c.dataset)"
+    before = tab.run(drawn)
+    assert before[0] and not before[-1]
+    tab.run("window.scrollTo(0, document.body.scrollHeight)")
+    tab.run(NEXT)
+    assert tab.run(drawn)[-1]
+
+
+def test_frames_are_interpolated_and_exact_at_whole_frames(opened):
+    tab = opened([upright(10, fps=10.0)])
+    hashes = []
+    for time in ("0.3", "0.34", "0.38", "0.4", "0.3"):
+        tab.run(f"motionViewer.state.time = {time}; motionViewer.pause()")
+        hashes.append(tab.run(LOOK + "(0)")["hash"])
+    assert len(set(hashes)) == 4 and hashes[0] == hashes[-1]
+
+
+def test_dark_mode_has_a_dark_page_and_picture(opened):
+    tab = opened([upright(5)])
+    corner = """[...document.querySelector("canvas").getContext("2d")
+        .getImageData(3, 3, 1, 1).data].slice(0, 3)"""
+    assert min(tab.run(corner)) > 200
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    tab.call("Emulation.setEmulatedMedia", features=dark)
+    tab.run(NEXT)
+    assert max(tab.run(corner)) < 60
+    look = tab.run(LOOK + "(0)")
+    assert look["red"] > 300 and look["blue"] > 300
+    ink = tab.run("getComputedStyle(document.body).color")
+    assert min(map(int, re.findall(r"\d+", ink))) > 200
+    tab.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_page_without_scripts_says_what_it_needs(browser, tmp_path):
+    path = tmp_path / "page.html"
+    write_page(path, [upright(5)])
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(path.as_uri())
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert "allow JavaScript" in browser.run("document.body.innerText")
+
+
+def test_page_and_picture_look_alike(opened):
+    motion = upright(20)
+    tab = opened([motion])
+    tab.run("motionViewer.seek(12)")
+    content = tab.run("document.querySelector('canvas').toDataURL()")
+    png = io.BytesIO(base64.b64decode(content.partition(",")[2]))
+    shown = Image.open(png).convert("RGB")
+    size = min(shown.size)
+    left = (shown.width - size) // 2
+    shown = np.asarray(shown.crop((left, 0, left + size, size)), np.int64)
+    picture = Panel(motion, size).draw(12 / 30).crop((0, 0, size, size))
+    apart = np.abs(np.asarray(picture, np.int64) - shown)
+    # The smoothed paths of the two cameras, and rounding of lines, differ a little.
+    assert apart.mean() < 2
+    assert (apart.max(-1) > 40).mean() < 0.01
 
 
 def test_dragging_orbits_and_pinching_zooms(opened):
@@ -193,7 +291,7 @@ def test_page_is_small_and_contains_the_joints():
     content = page([motion])
     empty = len(page([upright(1)]))
     assert empty < 400_000 / 10
-    assert len(content) - empty < 120 * 27 * 3 * 2 * 1.5
+    assert len(content) - empty < 120 * 30 * 3 * 2 * 1.5
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*['\"]?(?!data:)\w+:", content)
     (data,) = re.findall(r'id="data">(.*?)</script>', content, re.S)
     (shown,) = json.loads(data)["motions"]

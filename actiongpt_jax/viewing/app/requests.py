@@ -25,7 +25,7 @@ class ActionRequest:
         phrase: text of the action, such as "walk forward".
         seconds: length of the action.
         descriptions: texts that the model reads instead of the known descriptions;
-            None uses the known ones.
+            None uses the known ones, and with none the model reads the phrase itself.
     """
 
     phrase: str
@@ -93,7 +93,7 @@ def _parse_action(content: Any, where: str) -> ActionRequest:
             f"{where}descriptions must be a list of at most {_MAX_DESCRIPTIONS} texts"
         )
     descriptions = tuple(_text(text, "description", where) for text in texts)
-    return ActionRequest(phrase, seconds, descriptions or None)
+    return ActionRequest(phrase, seconds, descriptions)
 
 
 def _check_fields(

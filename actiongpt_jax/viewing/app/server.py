@@ -4,6 +4,7 @@ import http.server
 import json
 import mimetypes
 import re
+import selectors
 import socket
 import sys
 import urllib.parse
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.viewing.app.queue import DOWNLOADS, BusyError, GenerationQueue
+from actiongpt_jax.viewing.app.queue import GenerationQueue
 from actiongpt_jax.viewing.app.requests import parse_request
+from actiongpt_jax.viewing.app.worker import BusyError
 from actiongpt_jax.viewing.webpage import content_policy, read_resource
 
 MAX_BYTES = 256_000  # largest body of a request
@@ -79,6 +81,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802, D102
         self._answer(self._get)
 
+    do_HEAD = do_GET  # noqa: N815
+
     def do_POST(self) -> None:  # noqa: N802, D102
         self._answer(self._post)
 
@@ -109,7 +113,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _check_origin(self) -> None:
         # A page of another web site may send requests here, under its own host name
@@ -132,6 +137,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return _app_page()
         if url.path == "/about":
             return _json(queue.about())
+        if url.path == "/status":
+            return _json(queue.status())
         if url.path == "/descriptions":
             phrase = urllib.parse.parse_qs(url.query).get("phrase", [""])[0]
             return _json(queue.descriptions(phrase))
@@ -165,13 +172,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = json.loads(self.rfile.read(int(length)).decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise InputError("a request must be valid JSON in UTF-8") from error
-        name, result = self.server.queue.generate(parse_request(content))
-        motions = [
-            {"text": list(m.text), "title": title, "frames": len(m.rotations)}
-            for m, title in zip(result.motions, result.titles, strict=True)
-        ]
-        answer = {"result": name, "motions": motions, "downloads": DOWNLOADS}
-        return _json({**answer, "notes": result.notes})
+        request = parse_request(content)
+        return _json(self.server.queue.generate(request, self._client_waits))
+
+    def _client_waits(self) -> bool:
+        """Returns whether the client still waits for its response."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            # A closed connection can be read, and has nothing to read.
+            return (
+                not selector.select(0)
+                or self.connection.recv(1, socket.MSG_PEEK) != b""
+            )
 
 
 def _json(content: Any) -> _Answer:

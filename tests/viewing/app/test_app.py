@@ -4,6 +4,9 @@ import concurrent.futures
 import http.client
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 import warnings
 from typing import Any
@@ -22,14 +25,10 @@ from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.example import example_inputs
 from actiongpt_jax.viewing.app import queue
-from actiongpt_jax.viewing.app.queue import (
-    DOWNLOADS,
-    MAX_WAITING,
-    BusyError,
-    GenerationQueue,
-)
+from actiongpt_jax.viewing.app.queue import DOWNLOADS, GenerationQueue
 from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 from actiongpt_jax.viewing.app.server import MAX_BYTES, Server
+from actiongpt_jax.viewing.app.worker import MAX_WAITING, BusyError, Worker
 from tests.viewing.browser import started
 from tests.viewing.motions import HOSTILE, upright
 
@@ -155,6 +154,18 @@ def test_edited_descriptions_reach_the_model(server, embedder):
     assert embedder.described == [("walk",), ("walk",), ("Both arms rise.",)]
     page = ask(server, "GET", f"/result/{found['result']}")[2]
     assert b"Both arms rise." in page and b"One foot" not in page
+
+
+def test_empty_descriptions_mean_the_phrase_itself(server, embedder):
+    embedder.described.clear()
+    content = {"actions": [{**actions("walk")[0], "descriptions": []}]}
+    # The texts of "walk" are kept in the queue if another test has read them already.
+    server.queue._embed_edited.cache_clear()
+    status, found = post(server, content)
+    assert status == 200
+    assert embedder.described == [("walk",)]
+    page = ask(server, "GET", f"/result/{found['result']}")[2]
+    assert b"One foot" not in page
 
 
 @pytest.mark.filterwarnings("ignore:no descriptions")
@@ -355,39 +366,294 @@ def test_full_queue_refuses_further_requests(trained):
     requests.close()
 
 
-def test_page_generates_shows_motions_and_reports_errors(server, tmp_path):
-    with started(tmp_path) as tab:
-        tab.open(server.url)
-        ready = "document.querySelectorAll('fieldset').length"
-        until = (
-            "new Promise(done => {{ const look = () => {} ? done({}) :"
-            " setTimeout(look, 20); look(); }})"
+UNTIL = """new Promise(done => {{ const look = () => {} ? done({}) :
+    setTimeout(look, 20); look(); }})"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with started(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(server, browser):
+    """Returns the page in a browser, after it has loaded the facts about the model."""
+    browser.open(server.url)
+    ready = "document.querySelectorAll('fieldset').length"
+    assert browser.run(UNTIL.format(ready, ready)) == 1
+    return browser
+
+
+def write(tab, selector, text):
+    """Replaces the text of a field, as typing does."""
+    tab.run(
+        f"(() => {{ const field = document.querySelector({json.dumps(selector)});"
+        f" field.value = {json.dumps(text)};"
+        " field.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+
+
+def posted(monkeypatch, server):
+    """Returns the list of requests that reach the queue from now on."""
+    asked = []
+    generate = server.queue.generate
+
+    def note(request, wanted=None):
+        asked.append(request)
+        return generate(request, wanted)
+
+    monkeypatch.setattr(server.queue, "generate", note)
+    return asked
+
+
+def finished(tab):
+    said = "document.getElementById('said').textContent"
+    return tab.run(UNTIL.format(f"{said}.startsWith('Done')", said))
+
+
+def test_page_generates_shows_motions_and_reports_errors(tab):
+    texts = "document.querySelector('textarea').value"
+    write(tab, "fieldset input", "walk")
+    assert tab.run(UNTIL.format(texts, texts)) == "\n\n".join(KNOWN["walk"])
+    write(tab, "fieldset input", HOSTILE[1])
+    write(tab, "input[type=number]", "1")
+    tab.run("document.getElementById('go').click()")
+    finished(tab)
+    frame = "document.querySelector('iframe')"
+    assert tab.run(f"{frame}.title") == "generated motions"
+    canvas = f"{frame}.contentDocument.querySelector('canvas[data-frame]')"
+    assert tab.run(UNTIL.format(canvas, 1)) == 1
+    links = tab.run("document.querySelectorAll('#files a').length")
+    assert links == len(DOWNLOADS)
+    assert tab.run("typeof window.harmed") == "undefined"
+    tab.run("document.querySelector('form').noValidate = true")
+    write(tab, "input[type=number]", "1e9")
+    tab.run("document.getElementById('go').click()")
+    wrong = "document.querySelector('#said.wrong')"
+    message = tab.run(UNTIL.format(wrong, f"{wrong}.textContent"))
+    assert re.match("action 1: seconds must be", message)
+
+
+def test_new_phrase_and_enter_at_once_does_not_send_other_descriptions(
+    tab, server, monkeypatch
+):
+    texts = "document.querySelector('textarea').value"
+    write(tab, "fieldset input", "walk")
+    tab.run(UNTIL.format(texts, texts))
+    asked = posted(monkeypatch, server)
+    field = "document.querySelector('fieldset input')"
+    for phrase in ("sit", "walk", "sit"):
+        tab.run(f"{field}.focus(); {field}.select()")
+        for letter in phrase:
+            tab.press(letter, ord(letter.upper()), letter)
+        tab.press("Enter", 13, "\r")
+        finished(tab)
+        tab.run("document.getElementById('said').textContent = ''")
+    assert [r.actions[0].phrase for r in asked] == ["sit", "walk", "sit"]
+    assert [r.actions[0].descriptions for r in asked] == [None] * 3
+
+
+def test_late_answers_do_not_replace_newer_descriptions(tab):
+    tab.run(
+        """(() => { const plain = window.fetch;
+        window.fetch = async (path, ...rest) => {
+        if (path.endsWith("phrase=walk")) await new Promise(d => setTimeout(d, 150));
+        return plain(path, ...rest); }; })()"""
+    )
+    write(tab, "fieldset input", "walk")
+    write(tab, "fieldset input", "sit")
+    tab.run("new Promise(done => setTimeout(done, 300))")
+    assert tab.run("document.querySelector('textarea').value") == ""
+
+
+def test_edits_are_sent_for_the_phrase_they_were_made_for(tab, server, monkeypatch):
+    asked = posted(monkeypatch, server)
+    for phrase, text in (("walk", "Both arms rise."), ("walk", ""), ("sit", None)):
+        write(tab, "fieldset input", phrase)
+        if text is not None:
+            write(tab, "textarea", text)
+        tab.run("document.getElementById('go').click()")
+        finished(tab)
+        tab.run("document.getElementById('said').textContent = ''")
+    sent = [request.actions[0].descriptions for request in asked]
+    assert sent == [("Both arms rise.",), (), None]
+
+
+def test_page_opens_with_a_motion_and_examples_to_click(
+    trained, embedder, browser, monkeypatch
+):
+    def generate(_, series):
+        return [upright(30, tuple(r.text for r in rs)) for rs in series]
+
+    monkeypatch.setattr(queue, "generate_sequence", generate)
+    requests = GenerationQueue(trained, embedder, KNOWN)
+    server = Server(requests)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    requests.warm_up()
+    browser.open(server.url)
+    frame = "document.querySelector('iframe')"
+    canvas = f"{frame}?.contentDocument.querySelector('canvas[data-frame]')"
+    assert browser.run(UNTIL.format(canvas, 1)) == 1
+    text = f"{frame}.contentDocument.querySelector('.phrases').textContent"
+    assert browser.run(text) == "walk"
+    assert browser.run("document.querySelector('fieldset input').value") == "walk"
+    before = browser.run(f"{frame}.src")
+    browser.run("document.querySelector('#examples button').click()")
+    finished(browser)
+    assert browser.run(f"{frame}.src") != before
+    assert browser.complaints() == []
+    server.shutdown()
+    server.server_close()
+    requests.close()
+
+
+def test_other_shapes_are_compiled_while_nobody_waits(trained, embedder, monkeypatch):
+    made = []
+
+    def generate(_, series):
+        made.append([(len(series), r.num_frames) for r in series[-1]])
+        return [upright(30, ("walk",)) for _ in series]
+
+    monkeypatch.setattr(queue, "generate_sequence", generate)
+    requests = GenerationQueue(trained, embedder, KNOWN)
+    requests.warm_up()
+    assert made[0] == [(4, 128)]
+    order = GenerationRequest((ActionRequest("walk", 8.0),) * 2, samples=8)
+    while len(made) < 11:
+        requests.descriptions("walk")
+    shapes = {shape for batch in made for shape in batch}
+    assert shapes == {
+        (rows, frames + lead)
+        for rows in (4, 16)
+        for frames in (128, 256, 384, 512, 640)
+        for lead in (0, 8)
+    }
+    requests.generate(order)
+    assert {shape for shape in made[-1]} <= shapes
+    requests.close()
+
+
+def test_status_says_that_a_new_shape_is_compiled(trained, embedder, monkeypatch):
+    seen = []
+    requests = GenerationQueue(trained, embedder, KNOWN)
+
+    def generate(_, series):
+        seen.append(requests.status()["compiling"])
+        return [upright(30, ("walk",)) for _ in series]
+
+    monkeypatch.setattr(queue, "generate_sequence", generate)
+    for seconds in (1.0, 2.0, 8.0, 8.0):
+        requests.generate(GenerationRequest((ActionRequest("walk", seconds),)))
+    assert seen == [True, False, True, False]
+    assert requests.status() == {"waiting": 0, "compiling": False}
+    requests.close()
+
+
+def test_orders_of_clients_that_left_are_dropped(server, monkeypatch):
+    begun, go, made = threading.Event(), threading.Event(), []
+
+    def generate(_, series):
+        made.append(series[0][0].text)
+        begun.set()
+        go.wait()
+        return [upright(30, (r[0].text,)) for r in series]
+
+    monkeypatch.setattr(queue, "generate_sequence", generate)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        first = threads.submit(post, server, {"actions": actions("walk")})
+        begun.wait()
+        body = json.dumps({"actions": actions("sit")})
+        left = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        left.request("POST", "/generate", body, {"Content-Type": "application/json"})
+        while server.queue.status()["waiting"] < 1:
+            pass
+        left.close()
+        last = threads.submit(post, server, {"actions": actions("walk")})
+        while server.queue.status()["waiting"] < 2:
+            pass
+        go.set()
+        assert [first.result()[0], last.result()[0]] == [200, 200]
+    assert made == ["walk", "walk"]
+
+
+def test_head_returns_the_headers_of_get(server):
+    for path in ("/", "/about", "/absent"):
+        (status, headers, body), whole = (
+            ask(server, method, path) for method in ("HEAD", "GET")
         )
-        assert tab.run(until.format(ready, ready)) == 1
-        texts = "document.querySelector('textarea').value"
-        assert tab.run(until.format(texts, texts)) == "\n\n".join(KNOWN["walk"])
-        tab.run(
-            "(() => { document.querySelector('fieldset input').value = "
-            + json.dumps(HOSTILE[1])
-            + "; document.querySelectorAll('input[type=number]')[0].value = 1;"
-            " document.getElementById('go').click(); })()"
-        )
-        frame = "document.querySelector('iframe')"
-        assert tab.run(until.format(frame, f"{frame}.title")) == "generated motions"
-        canvas = f"{frame}.contentDocument.querySelector('canvas[data-frame]')"
-        assert tab.run(until.format(canvas, 1)) == 1
-        assert "Done in" in tab.run("document.getElementById('said').textContent")
-        links = tab.run("document.querySelectorAll('#files a').length")
-        assert links == len(DOWNLOADS)
-        assert tab.run("typeof window.harmed") == "undefined"
-        tab.run(
-            "(() => { document.querySelector('form').noValidate = true;"
-            "document.querySelectorAll('input[type=number]')[0].value = 1e9;"
-            " document.getElementById('go').click(); })()"
-        )
-        wrong = "document.querySelector('#said.wrong')"
-        message = tab.run(until.format(wrong, f"{wrong}.textContent"))
-        assert re.match("action 1: seconds must be", message)
+        assert (status, body) == (whole[0], b"")
+        assert headers["Content-Length"] == str(len(whole[2]))
+
+
+def test_worker_does_spare_work_when_idle_and_nobody_waits_for_it():
+    worker, done = Worker(), []
+    gates = {
+        name: (threading.Event(), threading.Event()) for name in ("order", "spare")
+    }
+
+    def slow(name):
+        begun, go = gates[name]
+        begun.set()
+        go.wait()
+        done.append(name)
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        order = threads.submit(worker.run, lambda: slow("order"))
+        gates["order"][0].wait()
+        worker.run_when_idle(lambda: slow("spare"))
+        ordered = threads.submit(worker.run, lambda: done.append("second order"))
+        while not worker.waiting:
+            pass
+        gates["order"][1].set()
+        ordered.result()
+        order.result()
+        gates["spare"][0].wait()
+        worker.run(lambda: done.append("third order"))  # while the spare work runs
+        assert done == ["order", "second order", "third order"]
+        assert not worker.close(seconds=0.01)
+        with pytest.raises(BusyError, match="stopping"):
+            worker.run(lambda: None)
+        gates["spare"][1].set()
+        assert worker.close()
+    assert done[-1] == "spare"
+
+
+# Serves a model whose spare work takes a minute, as a compilation may.
+STUBBORN = """
+import sys, time
+from actiongpt_jax import app, cli
+from actiongpt_jax.config import load_config
+from actiongpt_jax.inference import phrase_embedder, trained
+from actiongpt_jax.models.build import build
+from actiongpt_jax.viewing.app import queue
+
+config = load_config("teach:debug")
+trained.load_model = lambda *_: trained.Trained(config, build(config), {}, None, 0)
+phrase_embedder.PhraseEmbedder = lambda *_: type("E", (), {"describe": print})
+queue.GenerationQueue.warm_up = lambda self: self._worker.run_when_idle(
+    lambda: time.sleep(60)
+)
+sys.argv[1:] = ["--workdir", "w", "--port", "0"]
+cli.run(app.main)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_does_not_wait_for_work_that_cannot_be_interrupted(times):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert "is ready" in process.stdout.readline()
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=50)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
 
 
 def test_unavailable_addresses_are_reported(server, trained, embedder, tmp_path):
