@@ -205,12 +205,13 @@ ORDER = {
         batches phrases store_builder""",
     "data.batches": """plan segments windows pair_plan prefetch item_batches
         segment_batches pair_batches window_batches""",
-    "text": "prompts description descriptions aggregate encoders embeddings",
+    "text": """prompts answers description description_files descriptions aggregate
+        encoders embeddings""",
     "text.encoders": "tokenizer weights folder bert clip loader",
     "text.embeddings": "index store encode shard builder from_descriptions",
-    "viewing": """figure camera captions raster video plot webpage capsules glb bvh
-        export render comparison app""",
-    "viewing.app": "requests queue server",
+    "viewing": """figure shading camera captions raster video plot webpage capsules glb
+        bvh export render comparison app""",
+    "viewing.app": "requests worker queue server",
 }
 
 

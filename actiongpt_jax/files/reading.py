@@ -184,7 +184,8 @@ def parse_json(content: str | bytes, where: str | os.PathLike, remedy: str) -> A
 
     Raises:
         InputError: if it is not JSON, is nested too deeply, has too many values, or has
-            a whole number of more than 64 bits.
+            a whole number of more than 300 digits. One of more than 64 bits is read as
+            a float.
     """
     with parsing(where, "JSON in UTF-8", remedy):
         text = content.decode() if isinstance(content, bytes) else content
@@ -197,11 +198,14 @@ def parse_json(content: str | bytes, where: str | os.PathLike, remedy: str) -> A
         return value
 
 
-def _int(text: str) -> int:
+def _int(text: str) -> int | float:
     value = int(text)
-    if not -(2**63) <= value < 2**64:
+    if -(2**63) <= value < 2**64:
+        return value
+    # Hub tokenizers have a "no limit" of 31 digits.
+    if abs(value) > 1e300:
         raise ValueError(f"a whole number of {len(text)} digits")
-    return value
+    return float(value)
 
 
 def _check_depth(value: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import limits
-from actiongpt_jax.files.reading import read_bytes, read_json, read_text
+from actiongpt_jax.files.reading import parse_json, read_bytes, read_json, read_text
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="POSIX files")
 
@@ -101,3 +101,10 @@ def test_json_within_the_limits_is_read(tmp_path):
     value = {"a": json.loads(NESTED[1:-1]), "b": 2**64 - 1, "c": -(2**63), "d": 1e300}
     path.write_text(json.dumps(value))
     assert read_json(path, "write it again") == value
+
+
+def test_a_number_of_more_than_64_bits_is_a_float():
+    # The "no limit" of hub tokenizers.
+    value = parse_json(f'{{"model_max_length": {int(1e30)}}}', "a.json", "-")
+    assert value == {"model_max_length": 1e30}
+    assert isinstance(value["model_max_length"], float)

@@ -94,7 +94,9 @@ def test_rejects_files_that_are_not_jsonl(tmp_path):
 def test_second_writer_is_refused(tmp_path):
     path = tmp_path / "c.jsonl"
     with DescriptionCache(path) as cache:
-        with pytest.raises(InputError, match="another process is writing"):
+        with pytest.raises(
+            InputError, match="another process \(\d+ on .*\) is writing"
+        ):
             DescriptionCache(path)
         assert keys(path) == set()
         cache.append(records())

@@ -145,7 +145,7 @@ def read_sentence_settings(folder: pathlib.Path) -> tuple[str | None, int | None
         )
     pooling = None
     for path in folder.glob("*_Pooling/config.json"):
-        modes = read_object(path, "fetch it again")
+        modes = read_json(path, "fetch it again")
         # One key for each mode; later versions write one key with the mode's name.
         switched = {key for key in modes if modes[key] is True and "_mode_" in key}
         names = {_POOLING.get(key, key) for key in switched}
@@ -160,7 +160,7 @@ def read_sentence_settings(folder: pathlib.Path) -> tuple[str | None, int | None
     path = folder / "sentence_bert_config.json"
     longest = None
     if path.is_file():
-        longest = read_object(path, "fetch it again").get("max_seq_length")
+        longest = read_json(path, "fetch it again").get("max_seq_length")
     if longest is not None and (type(longest) is not int or longest < 3):
         raise InputError(
             f"{path}: the field 'max_seq_length' must be a whole number from 3, got "

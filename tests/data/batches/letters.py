@@ -1,5 +1,7 @@
 """A text encoder without weights, and embedding stores made with it."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,6 +29,7 @@ class Letters(PretrainedEncoder):
 
     tokenizer = LetterTokenizer()  # pyright: ignore[reportAssignmentType]
     weight_hash = "none"  # pyright: ignore[reportAssignmentType]
+    variant: ClassVar = {}
 
     def __init__(self, pooled=False):
         self.name, self.limit, self.width = "letters", 1000, WIDTH
