@@ -207,7 +207,7 @@ def test_a_full_disk_leaves_no_store_and_loses_nothing(tmp_path, limit, note):
 def test_rejects_a_second_writer(tmp_path):
     with StoreWriter(tmp_path / "store", PLAN):
         with pytest.raises(
-            InputError, match="another process \(\d+ on .*\) is writing it"
+            InputError, match=r"another process \(\d+ on .*\) is writing it"
         ):
             with StoreWriter(tmp_path / "store", PLAN):
                 pass

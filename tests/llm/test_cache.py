@@ -95,7 +95,7 @@ def test_second_writer_is_refused(tmp_path):
     path = tmp_path / "c.jsonl"
     with DescriptionCache(path) as cache:
         with pytest.raises(
-            InputError, match="another process \(\d+ on .*\) is writing"
+            InputError, match=r"another process \(\d+ on .*\) is writing"
         ):
             DescriptionCache(path)
         assert keys(path) == set()
