@@ -1,10 +1,12 @@
 """Combinations of the built-in phrases, for training on more than their own few.
 
 A combination is a move of the legs with one of the arms, one of the head, or both, or a
-move of the arms with one of the head. Its moves are those that training has anyway, on
-the same sides.
+move of the arms with one of the head. Its moves are those that training has alone, and
+their mirror images where the phrase names the side: "walk forward and punch with the
+left hand" is a combination though "punch with the left hand" is held out.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -18,9 +20,10 @@ from actiongpt_jax.synthetic.phrases import Phrase, load_phrases, phrases_to_jud
 Part = tuple[str, int | None]
 
 STAND: Part = ("stand", None)
-# Moves that cannot be told any more once the arms do something else, need a chair, bend
-# the whole body, or take a step.
-_ALONE = {"stand", "frog", "jacks", "sit", "rise", "bowl", "golf", "flap", "throw"}
+# Moves that cannot be told any more once the arms do something else, need a chair, or
+# bend the whole body.
+_ALONE = {"stand", "frog", "jacks", "sit", "rise", "bowl", "golf", "flap"}
+_STEPS = {"throw"}  # moves of the arms that take a step themselves
 # Largest number of combinations of one kind in the corpus.
 _DRAWN = 500
 _HEAD = ("look", "nod", "shake_head")
@@ -38,16 +41,23 @@ def combinations(held_out: Iterable[Phrase]) -> list[Phrase]:
     """
     seen = [phrase for phrase in load_phrases() if not phrase.held_out]
     named = {_acts(phrase.parts): phrase for phrase in reversed(seen)}
-    alone = [acts[0] for acts in named if len(acts) == 1 and acts[0][0] not in _ALONE]
+    single = {acts[0]: phrase for acts, phrase in named.items() if len(acts) == 1}
+    single = {part: p for part, p in single.items() if part[0] not in _ALONE}
+    for part, phrase in list(single.items()):
+        image = _image(phrase)
+        if image.text != phrase.text:
+            single.setdefault(mirrored([part])[0], image)
+    alone = sorted(single, key=str)
     legs = [part for part in alone if part[0] in GAITS | LEG_MOVES]
     arms = [part for part in alone if part[0] in ARM_MOVES]
     head = [part for part in alone if part[0] in _HEAD]
     kept_out = [set(acts) for acts in _kept_out(held_out, named)]
     groups = [(legs, arms), (legs, head), (arms, head), (legs, arms, head)]
     return [
-        _joined([named[part,] for part in parts])
+        _joined([single[part] for part in parts])
         for parts in itertools.chain(*(itertools.product(*group) for group in groups))
         if tuple(parts) not in named
+        and not (parts[0] in legs and any(name in _STEPS for name, _ in parts))
         and not any(acts <= set(parts) for acts in kept_out)
     ]
 
@@ -79,10 +89,18 @@ def _acts(parts):
     return tuple(part for part in parts if part != STAND)
 
 
+def _image(phrase):
+    """Returns the mirror image of a phrase, in its words and in its moves."""
+    words = {"left": "right", "right": "left"}
+    text = " ".join(words.get(word, word) for word in phrase.text.split(" "))
+    return dataclasses.replace(phrase, text=text, parts=mirrored(phrase.parts))
+
+
 def _kept_out(held_out, named):
     for phrase in held_out:
         acts = _acts(phrase.parts)
-        yield from (way for way in (acts, mirrored(acts)) if way not in named)
+        if len(acts) > 1:
+            yield from (way for way in (acts, mirrored(acts)) if way not in named)
 
 
 def _joined(phrases):
