@@ -1,8 +1,6 @@
 """Defines the fields of configs: defaults, small forms, checks, and `compat`."""
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ml_collections
@@ -98,27 +96,6 @@ _NOT_NEGATIVE = (
 )
 _BELOW_ONE = ("model.dropout", "train.b1", "train.b2")
 
-# Values that the small forms of all models share.
-_DEMO = {
-    "data.builtin": 240,
-    "model.latent_dim": 128,
-    "model.ff_size": 256,
-    "train.checkpoint_steps": 200,
-    "train.log_steps": 10,
-}
-_DEBUG = {
-    "data.builtin": 12,
-    "data.max_shapes": 1,
-    "model.latent_dim": 16,
-    "model.ff_size": 32,
-    "model.num_layers": 2,
-    "train.num_steps": 8,
-    "train.batch_size": 4,
-    "train.eval_epochs": 8,
-    "train.checkpoint_steps": 4,
-    "train.log_steps": 1,
-}
-
 
 def base_config() -> Config:
     """Returns the fields that every model's config shares, with their defaults."""
@@ -135,6 +112,8 @@ def base_config() -> Config:
     config.data.store_hash = placeholder(str)
     # Number of sequences of the built-in corpus to make and train on; 0 = use `store`.
     config.data.builtin = 0
+    # Number of further training sequences of that corpus, in which moves are combined.
+    config.data.combined = 0
     config.data.labels = "frame"
     config.data.min_frames = 15
     config.data.max_frames = 750
@@ -203,49 +182,6 @@ def term_weights(*terms: str) -> Config:
     for term in terms:
         weights[term] = placeholder(float)
     return weights
-
-
-def apply_words(
-    config: Config,
-    arg: str | None,
-    *,
-    small: Mapping[str, Any],
-    demo: Mapping[str, Any],
-    debug: Mapping[str, Any] = MappingProxyType({}),
-) -> Config:
-    """Applies the words that every config accepts: demo, debug, k=N and text=SOURCE.
-
-    Args:
-        config: config of the published size; changed in place.
-        arg: the words after the colon, or None.
-        small: 'section.field' -> value in both small forms, which use built-in data.
-        demo: more fields of 'demo', which trains in minutes on a CPU.
-        debug: more fields of 'debug', which trains in seconds.
-
-    Returns:
-        The config.
-
-    Raises:
-        InputError: if a word is unknown.
-        ValueError: if k is not a whole number.
-    """
-    forms = {"demo": {**_DEMO, **small, **demo}, "debug": {**_DEBUG, **small, **debug}}
-    fields: dict[str, Any] = {}
-    for word in filter(None, map(str.strip, (arg or "").split(","))):
-        key, _, value = word.partition("=")
-        if word in forms:
-            fields |= forms[word]
-        elif key == "k":
-            fields["text.k"] = int(value)
-        elif key == "text":
-            fields["text.source"] = value
-        else:
-            raise InputError(
-                f"config word {word!r} is unknown; known are {', '.join(forms)}, "
-                "k=..., text=..."
-            )
-    config.update_from_flattened_dict(fields)
-    return config
 
 
 def check_values(config: Config) -> None:

@@ -11,7 +11,8 @@ descriptions are evaluated by the same measure.
 
 import math
 
-from actiongpt_jax.config_fields import apply_words, base_config
+from actiongpt_jax.config_fields import base_config
+from actiongpt_jax.config_forms import apply_words
 
 
 def get_config(arg=None):
@@ -43,7 +44,7 @@ def get_config(arg=None):
     return apply_words(
         config,
         arg,
-        small={
+        builtin={
             "model.num_layers": 2,
             "train.learning_rate": 5e-4,
             "train.eval_epochs": 8,

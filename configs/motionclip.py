@@ -5,7 +5,8 @@ python -m actiongpt_jax.train --config configs/motionclip.py \
 python -m actiongpt_jax.train --config configs/motionclip.py:demo    # built-in data
 """
 
-from actiongpt_jax.config_fields import apply_words, base_config
+from actiongpt_jax.config_fields import base_config
+from actiongpt_jax.config_forms import apply_words
 
 
 def get_config(arg=None):
@@ -70,7 +71,7 @@ def get_config(arg=None):
     return apply_words(
         config,
         arg,
-        small={
+        builtin={
             # Otherwise most of a small model's error on new windows is their heading.
             "data.turn": "random",
             # The width of MiniLM, which embeds the built-in texts.

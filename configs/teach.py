@@ -5,16 +5,12 @@ python -m actiongpt_jax.train --config configs/teach.py \
 python -m actiongpt_jax.train --config configs/teach.py:demo    # built-in data
 """
 
-from actiongpt_jax.config_fields import (
-    TEMOS_TERMS,
-    apply_words,
-    base_config,
-    term_weights,
-)
+from actiongpt_jax.config_fields import TEMOS_TERMS, base_config, term_weights
+from actiongpt_jax.config_forms import CONVERGING, apply_words
 
 
 def get_config(arg=None):
-    """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
+    """Returns the config; words: demo, debug, small, k=N, text=SOURCE."""
     config = base_config()
 
     config.model.name = "teach"
@@ -54,7 +50,7 @@ def get_config(arg=None):
     return apply_words(
         config,
         arg,
-        small={"train.learning_rate": 1e-3},
+        builtin={"train.learning_rate": 1e-3},
         demo={
             "model.num_layers": 3,
             "data.max_shapes": 2,
@@ -65,5 +61,11 @@ def get_config(arg=None):
             "train.num_steps": 250,
             "train.batch_size": 8,
             "train.eval_epochs": 1000,
+        },
+        small={
+            **CONVERGING,
+            "data.max_shapes": 4,
+            "train.num_steps": 20000,
+            "train.batch_size": 8,
         },
     )

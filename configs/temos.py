@@ -5,16 +5,12 @@ python -m actiongpt_jax.train --config configs/temos.py \
 python -m actiongpt_jax.train --config configs/temos.py:demo    # built-in data
 """
 
-from actiongpt_jax.config_fields import (
-    TEMOS_TERMS,
-    apply_words,
-    base_config,
-    term_weights,
-)
+from actiongpt_jax.config_fields import TEMOS_TERMS, base_config, term_weights
+from actiongpt_jax.config_forms import CONVERGING, apply_words
 
 
 def get_config(arg=None):
-    """Returns the config; words: demo, debug, k=N, text=phrase|descriptions."""
+    """Returns the config; words: demo, debug, small, k=N, text=SOURCE."""
     config = base_config()
 
     config.model.name = "temos"
@@ -45,7 +41,7 @@ def get_config(arg=None):
     return apply_words(
         config,
         arg,
-        small={
+        builtin={
             "losses.lmd_kl": 1e-5,
             "train.learning_rate": 1e-3,
             "train.eval_epochs": 8,
@@ -57,5 +53,10 @@ def get_config(arg=None):
             "model.dropout": 0.0,
             "train.num_steps": 450,
             "train.batch_size": 16,
+        },
+        small={
+            **CONVERGING,
+            "data.max_shapes": 3,
+            "train.num_steps": 20000,
         },
     )

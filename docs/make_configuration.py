@@ -21,7 +21,12 @@ from actiongpt_jax.config import load_config  # noqa: E402
 from actiongpt_jax.models.family import FAMILIES, family_of  # noqa: E402
 from actiongpt_jax.nn.sizes import Sizes  # noqa: E402
 
-FORMS = ("demo", "debug")
+# Word -> the configs that have it.
+FORMS = {
+    "demo": tuple(FAMILIES),
+    "debug": tuple(FAMILIES),
+    "small": ("temos", "teach"),
+}
 SECTIONS = {
     "compat": "One field for all accidents of the published code",
     "model": "The model",
@@ -96,6 +101,7 @@ that belongs to one config begins with its name.
 |---|---|
 | `demo` | [a small model](#small-forms) on built-in data, minutes on a CPU |
 | `debug` | a tiny model, seconds |
+| `small` | TEMOS, TEACH: a small model on built-in data, an hour on a CPU |
 | `k=N` | sets `text.k` |
 | `text=SOURCE` | sets `text.source` to `descriptions`, `phrase` or `mixed` |
 """
@@ -222,18 +228,18 @@ def page() -> str:
     for field, value in config_fields.REFERENCE_DEVIATIONS.items():
         lines.append(f"| `{field}` | `{value}` |")
     lines += ["", "[Differences](differences.md) explains them.", "", "## Small forms"]
-    for form in FORMS:
-        small = {name: flatten(open_config(name, form)) for name in configs}
+    for form, names in FORMS.items():
+        small = {name: flatten(open_config(name, form)) for name in names}
         lines += ["", f"What `:{form}` changes:", ""]
-        lines += [f"| field | {' | '.join(configs)} |", "|---" * 5 + "|"]
+        lines += [f"| field | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
         for field in fields:
             changed = {
                 name: shown(small[name][field])
-                for name in configs
+                for name in names
                 if small[name].get(field) != configs[name].get(field)
             }
             if changed:
-                values = [changed.get(name, "") for name in configs]
+                values = [changed.get(name, "") for name in names]
                 lines.append(f"| `{field}` | {' | '.join(values)} |")
     return "\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ LAYERS = (
         "shapes",
     ),
     ("files",),
-    ("config", "config_fields"),
+    ("config", "config_fields", "config_forms"),
     ("geometry",),
     ("features",),
     ("nn",),

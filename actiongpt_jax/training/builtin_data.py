@@ -19,22 +19,25 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     Does nothing for a config that names stores or does not use built-in data.
 
     Args:
-        config: config whose `data.builtin` is the number of sequences; its
-            `data.store` and `text.store` are set.
+        config: config whose `data.builtin` and `data.combined` are numbers of
+            sequences; its `data.store` and `text.store` are set.
         folder: folder for the corpus; runs that share the folder share the corpus.
     """
     if not config.data.builtin or config.data.store or config.text.store:
         return
-    corpus = folder / f"builtin-{config.data.builtin}"
-    k = config.text.k or 4
-    motion, text = corpus / "motion", corpus / f"text-k{k}"
+    sequences, combined = config.data.builtin, config.data.combined
+    name = f"{sequences}-{combined}" if combined else f"{sequences}"
+    corpus = folder / f"builtin-{name}"
+    k, each = config.text.k or 4, config.text.draw == "one"
+    motion, text = corpus / "motion", corpus / f"text-k{k}{'-each' if each else ''}"
 
     def make() -> None:
         if not motion.exists():
-            print(format_report(build_synthetic_store(motion, config.data.builtin)))
+            report = build_synthetic_store(motion, sequences, num_combined=combined)
+            print(format_report(report))
         if not text.exists():
             meta = embed_descriptions(
-                text, motion / "descriptions.jsonl", "minilm", k=k
+                text, motion / "descriptions.jsonl", "minilm", k=k, each=each
             )
             print(f"{text}: {summary(meta)}")
 
