@@ -18,6 +18,9 @@ import sys
 from actiongpt_jax import cli
 from actiongpt_jax.errors import InputError, JobIncompleteError
 
+# Clears the screen, forges a line, writes from right to left, and is no valid Unicode.
+HOSTILE = "a\\x1b[2Jb\\r\\nerror: fine\\u202ec\\udc80"
+
 def main(argv):
     parser = cli.Parser(prog="x")
     parser.add_argument("what")
@@ -31,6 +34,10 @@ def main(argv):
         raise JobIncompleteError("two are missing")
     if what == "full":
         raise OSError(28, "No space left on device", "out.bin")
+    if what == "hostile":
+        print(HOSTILE)
+        print(HOSTILE, file=sys.stderr)
+        raise InputError(f"{HOSTILE} must be short, got {HOSTILE * 900}; cut it")
     if what == "fault":
         raise KeyError("ours")
 
@@ -107,6 +114,17 @@ def test_exit_codes(argv, code, message):
     assert done.returncode == code
     assert done.stderr.startswith(message)
     assert bool(done.stderr) == bool(message)
+
+
+def test_text_from_files_does_not_reach_the_terminal_as_it_is():
+    done = command("hostile", stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    for text in (done.stdout, done.stderr):
+        assert r"a\x1b[2Jb" in text and r"fine\u202ec\udc80" in text
+        assert "\x1b" not in text and "\u202e" not in text
+    *_, sentence = done.stderr.removesuffix("\n").split("\n")
+    assert sentence.startswith(r"error: a\x1b[2Jb\r\nerror: fine")
+    assert sentence.endswith("; cut it") and len(sentence) < 2000
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+import io
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -161,6 +163,40 @@ def test_run_on_a_full_disk_is_continued(make_corpus, tmp_path, run):
     assert run(*command(*folders, out))[0] == 0
     assert run(*command(*folders, tmp_path / "whole"))[0] == 0
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def pack(header, kind=zipfile.ZIP_STORED):
+    """Returns an npz with an array of this header."""
+    buffer = io.BytesIO()
+    content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile(buffer, "w", kind) as archive:
+        archive.writestr("poses.npy", content + bytes(64))
+    return buffer.getvalue()
+
+
+HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': %s}"
+UNREADABLE = {
+    "header not closed": pack(HEADER[:-1] % "(8,)"),
+    "shape of booleans": pack(HEADER % "(True,)"),
+    "giant shape": pack(HEADER % f"({2**40}, 156)"),
+    "lzma": pack(HEADER % "(8,)", zipfile.ZIP_LZMA).replace(b"NUMPY", b"NUMPX"),
+    "npy": b"\x93NUMPY\1\0\4\0{1: ",
+    "zeros": bytes(1000),
+}
+
+
+def test_no_unreadable_file_stops_prepare(make_corpus, tmp_path, run):
+    folders = make_corpus(len(UNREADABLE) + 3)
+    names = [folders[0] / f"CMU/s/{i}_poses.npz" for i in range(len(UNREADABLE) + 2)]
+    for path, content in zip(names, UNREADABLE.values(), strict=False):
+        path.write_bytes(content)
+    for path in names[-2:]:
+        path.unlink()
+    names[-2].mkdir()
+    names[-1].symlink_to(names[-1])
+    code, text, stderr = run(*command(*folders, tmp_path / "store"))
+    assert code == 0, stderr
+    assert f"{len(names)} files skipped" in text and "pickle" not in text
 
 
 @pytest.mark.parametrize("strict", [False, True])
