@@ -5,12 +5,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from actiongpt_jax.config_fields import Config, check_values, lookup
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.pickle_objects import plain
-from actiongpt_jax.files.reading import parsing, read_text
+from actiongpt_jax.files.yaml_reader import read_yaml
 
 # Place in the authors' settings -> field of a config here.
 _FIELDS = {
@@ -38,7 +35,6 @@ _FIELDS = {
         for kind in ("cosine", "mse", "ce")
     },
 }
-_MOST_CHARACTERS = 200_000  # YAML is parsed slowly; the authors' files have 10,000
 _NORMALIZE = ("normalize_encoder_output", "normalize_decoder_input")
 
 
@@ -158,7 +154,7 @@ def apply_settings(
 
 def _is_number(value: Any) -> bool:
     # Interpolations such as ${latent_dim} are texts, and are left out.
-    return isinstance(value, int | float) and abs(value) < 2**63
+    return isinstance(value, int | float)
 
 
 def _setting(settings: Mapping[str, Any], place: str) -> Any:
@@ -169,28 +165,5 @@ def _setting(settings: Mapping[str, Any], place: str) -> Any:
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
-    remedy = "no code in it was run; remove or repair the file"
-    text = read_text(path, remedy)
-    if len(text) > _MOST_CHARACTERS:
-        raise InputError(
-            f"{path} must have at most {_MOST_CHARACTERS} characters, got {len(text)};"
-            f" {remedy}"
-        )
-    with parsing(path, "plain YAML", remedy):
-        content = plain(yaml.load(text, _Plain), path)
+    content = read_yaml(path, "no code in it was run; remove or repair the file")
     return content if isinstance(content, dict) else {}
-
-
-class _Plain(yaml.SafeLoader):
-    """Loads numbers, texts, lists, dicts, and tuples (as lists), and nothing else."""
-
-    def flatten_mapping(self, node):
-        """Refuses to merge mappings, which can make a short file huge."""
-        if any(name.tag == "tag:yaml.org,2002:merge" for name, _ in node.value):
-            raise ValueError("mappings to merge (<<)")
-
-
-_Plain.add_constructor(
-    "tag:yaml.org,2002:python/tuple",
-    lambda loader, node: loader.construct_sequence(node, deep=True),  # pyright: ignore
-)

@@ -5,10 +5,9 @@ import pathlib
 import re
 from typing import Any
 
-import yaml
-
 from actiongpt_jax.data.table import Row, make_row
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.yaml_reader import read_yaml
 
 _RULE = (
     "{} must have a pattern that is a regular expression, a text, and if wanted words "
@@ -78,8 +77,8 @@ def apply_rule(path: str | os.PathLike, motions: str | os.PathLike) -> list[Row]
 
 
 def _read_rule(path: pathlib.Path) -> dict[str, Any]:
+    rule = read_yaml(path, "correct the file")
     try:
-        rule = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         pattern = re.compile(rule["pattern"])
         texts = [rule[key] for key in ("text", "subject", "split") if key in rule]
         tables = (rule.get("words") or {}).values()
@@ -87,8 +86,6 @@ def _read_rule(path: pathlib.Path) -> dict[str, Any]:
         valid = valid and all(isinstance(table, dict) for table in tables)
     except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
         raise InputError(_RULE.format(path)) from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} must be JSON or YAML; correct the file") from error
     if not valid:
         raise InputError(_RULE.format(path))
     words = {

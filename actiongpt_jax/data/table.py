@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-import json
+import io
 import math
 import os
 import pathlib
@@ -16,6 +16,7 @@ from actiongpt_jax.data.babel import Annotation
 from actiongpt_jax.data.motion_store import SPLITS
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.files.reading import parse_json, parsing, read_text
 
 COLUMNS = ("file", "text", "start", "end", "split", "subject")
 _REMEDY = "correct the file"
@@ -65,10 +66,8 @@ def read_table(path: str | os.PathLike) -> list[Row]:
     path = pathlib.Path(path)
     readers = {".csv": _delimited, ".tsv": _delimited, ".json": _json, ".jsonl": _jsonl}
     check_choice(f"{path}: the ending", path.suffix.lower(), readers)
-    try:
+    with parsing(path, "a table in UTF-8", _REMEDY):
         entries = list(readers[path.suffix.lower()](path))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} must be a table in UTF-8; {_REMEDY}") from error
     rows = [make_row(where, entry) for where, entry in entries]
     rows = [row for row in rows if row.text]
     if not rows:
@@ -155,7 +154,7 @@ def find_motion(root: str | os.PathLike, file: str) -> pathlib.Path:
 
 
 def _delimited(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with io.StringIO(read_text(path, _REMEDY), newline="") as file:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
@@ -181,10 +180,7 @@ def _jsonl(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
 
 
 def _json(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} must be JSON in UTF-8; {_REMEDY}") from error
+    content = parse_json(read_text(path, _REMEDY), path, _REMEDY)
     if isinstance(content, dict):
         for file, entries in content.items():
             for entry in entries if isinstance(entries, list) else [entries]:

@@ -5,6 +5,7 @@ library stays a name, and an object of such a class becomes a `Foreign`: its par
 be read, but none of its code exists here.
 """
 
+import datetime
 import os
 import pathlib
 import re
@@ -135,7 +136,7 @@ def plain(value: Any, where: str | os.PathLike) -> Any:
 
     Returns:
         A tree of dicts and lists of texts, numbers, bytes and None. Arrays and other
-        objects are replaced by a text in <>, and what is nested too deeply by "...",
+        objects are replaced by a text, and what is nested too deeply by "...",
         because a pickle may contain itself.
 
     Raises:
@@ -165,7 +166,7 @@ def _plain(value: Any, budget: Budget, depth: int) -> Any:
         return [_plain(part, budget, depth - 1) for part in value]
     if type(value) in _SCALARS:
         return value
-    is_text = isinstance(value, str | Foreign)
+    is_text = isinstance(value, str | Foreign | datetime.date)
     return str(value) if is_text else f"<{type(value).__name__}>"
 
 

@@ -87,7 +87,7 @@ class BatchState:
                 raise ValueError(f"its format is {document['format']}")
             self.parts = [Part(**part) for part in document["parts"]]
             for part in self.parts:
-                part.to_request()
+                part.to_request().key("", 0)
 
     def save(self) -> None:
         """Writes the state atomically: a reader never sees half a file."""

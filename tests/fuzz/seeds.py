@@ -20,6 +20,8 @@ from actiongpt_jax.text.prompts import make_prompt
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.writers import MetricWriter
 from tests.conversion.torch_writer import TorchFile, call
+from tests.data.mocap.skeletons import Style, to_bvh, walking
+from tests.data.mocap.test_acclaim import AMC, ASF
 from tests.fuzz.worker import WEIGHTS
 from tests.text.conftest import write_folder
 
@@ -75,6 +77,26 @@ def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     seeds["BABEL"] = [write(folder / "BABEL" / "train.json", json.dumps(BABEL))]
     lines = "walk\nturn left\nsträuben\n"
     seeds["phrases"] = [write(folder / "phrases" / "phrases.txt", lines)]
+    rows = [{"file": "a.npz", "text": "walk", "start": 0, "end": 1.5, "subject": "x"}]
+    seeds["table"] = [
+        write(folder / "table" / "a.csv", 'file,text,end\na,"walk, run",2\nb,sit,1\n'),
+        write(folder / "table" / "b.jsonl", json.dumps(rows[0]) + "\n"),
+        write(folder / "table" / "c.json", json.dumps(rows)),
+        write(folder / "table" / "d.json", json.dumps({"a": ["walk", rows[0]]})),
+    ]
+    rule = {"pattern": "(?P<who>[a-z]+)_(?P<what>[a-z]+)", "text": "{what}"}
+    rule |= {"words": {"what": {"poses": "stand"}}, "subject": "{who}"}
+    seeds["name rule"] = [write(folder / "name rule" / "a.json", json.dumps(rule))]
+    write(folder / "name rule" / "a_poses.npz", "")
+    names = "left_hip: LeftUpLeg\nright_hip: RightUpLeg\nspine1: null\n"
+    seeds["joint map"] = [write(folder / "joint map" / "a.yaml", names)]
+    turned, pelvis = walking()
+    bvh = to_bvh(Style(), turned[:4], pelvis[:4])
+    seeds["BVH, ASF, AMC"] = [
+        write(folder / "mocap" / "a.bvh", bvh),
+        write(folder / "mocap" / "b.asf", ASF),
+        write(folder / "mocap" / "b.amc", AMC),
+    ]
     record = {"phrase": "walk", "index": 0, "text": "legs", "model": "m", "usage": {}}
     records = [record | {"index": i, "parameters": {"seed": i}} for i in range(3)]
     content = "".join(json.dumps(row) + "\n" for row in records)

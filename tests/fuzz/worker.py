@@ -24,10 +24,15 @@ from actiongpt_jax.conversion import settings
 from actiongpt_jax.conversion.from_torch import open_published
 from actiongpt_jax.data.amass import read_amass
 from actiongpt_jax.data.babel import label_frames, read_babel
+from actiongpt_jax.data.mocap.acclaim import read_acclaim
+from actiongpt_jax.data.mocap.joint_map import read_map
+from actiongpt_jax.data.mocap.reader import read_mocap
 from actiongpt_jax.data.motion import load_motion
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.name_rule import apply_rule
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.data.store_writer import StoreWriter
+from actiongpt_jax.data.table import read_table
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.files.arrays import read_npy
@@ -108,6 +113,17 @@ def checkpoint(path):
         np.testing.assert_array_equal(restored.state["params"]["w"], WEIGHTS)
 
 
+def mocap(path):
+    if path.suffix == ".bvh":
+        read_mocap(path)
+    else:
+        read_acclaim(path.with_suffix(".amc"))
+
+
+def name_rule(path):
+    apply_rule(path, path.parent)
+
+
 READERS = {
     "motion store": motion_store,
     "embedding store": embedding_store,
@@ -115,6 +131,10 @@ READERS = {
     "motion": load_motion,
     "BABEL": babel,
     "phrases": read_phrases,
+    "table": read_table,
+    "name rule": name_rule,
+    "joint map": read_map,
+    "BVH, ASF, AMC": mocap,
     "descriptions": read_descriptions,
     "cache": lambda path: DescriptionCache(path, writable=False),
     "prices": read_prices,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.data.mocap.capture import Capture, Joint, checked, read_text
+from actiongpt_jax.data.mocap.capture import Capture, Joint, checked, read_loose
 from actiongpt_jax.errors import InputError, list_names
 
 # AMC files do not state their rate. CMU and HDM05 recorded at 120 frames per second.
@@ -81,7 +81,7 @@ def find_skeleton(path: str | os.PathLike) -> pathlib.Path:
 
 def _read_skeleton(path: pathlib.Path) -> tuple[dict[str, dict[str, Any]], bool]:
     """Returns the bones by name, 'root' first, and whether angles are in radians."""
-    sections = re.split(r"^[ \t]*:(?=[a-zA-Z])", read_text(path), flags=re.MULTILINE)
+    sections = re.split(r"^[ \t]*:(?=[a-zA-Z])", read_loose(path), flags=re.MULTILINE)
     found = {}
     for section in sections[1:]:
         name, *lines = section.split("\n")
@@ -210,7 +210,7 @@ def _read_motion(
     radians: bool,
 ) -> np.ndarray:
     """Returns the (T, columns) values of an AMC file; missing bones are at zero."""
-    text = read_text(path)
+    text = read_loose(path)
     start = re.search(r"^\s*\d+\s*$", text, re.MULTILINE)
     if start is None:
         raise InputError(

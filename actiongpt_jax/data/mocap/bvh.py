@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from actiongpt_jax.data.amass_fields import FPS_LIMITS
-from actiongpt_jax.data.mocap.capture import Capture, Joint, checked, read_text
+from actiongpt_jax.data.mocap.capture import Capture, Joint, checked, read_loose
 from actiongpt_jax.errors import InputError
 
 _CHANNEL = re.compile(r"([xyz])(rotation|position)", re.IGNORECASE)
@@ -42,7 +42,7 @@ def read_bvh(path: str | os.PathLike, fps: float | None = None) -> Capture:
             frames; the message names the file and the place.
     """
     path = pathlib.Path(path)
-    text = read_text(path)
+    text = read_loose(path)
     head = re.search(r"^[ \t]*MOTION\b", text, re.MULTILINE | re.IGNORECASE)
     if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE) or head is None:
         raise InputError(

@@ -12,9 +12,11 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.reading import read_bytes
 
 # A larger number is no position (in millimetres it is 10 km) and no angle.
 _LARGEST = 1e7
+_LARGEST_FILE = 1 << 30
 _COMMENT = re.compile(r"(?:^|(?<=\s))(?:#|//)[^\n]*")
 
 
@@ -145,7 +147,7 @@ class Capture:
         return {shifts: gap < 0 for shifts, gap in gaps.items()}
 
 
-def read_text(path: pathlib.Path) -> str:
+def read_loose(path: pathlib.Path) -> str:
     """Reads a text file of any program, without comments and with plain line ends.
 
     Args:
@@ -155,8 +157,8 @@ def read_text(path: pathlib.Path) -> str:
         InputError: if the file cannot be read or is not text.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bytes(path, "check the path", _LARGEST_FILE)
+    except FileNotFoundError as error:
         raise InputError(
             f"{path} must be a readable file, got: {error.strerror}; check the path"
         ) from error

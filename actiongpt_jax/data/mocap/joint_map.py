@@ -4,15 +4,13 @@ import dataclasses
 import json
 import os
 import pathlib
-from typing import Any
 
-import yaml
-
-from actiongpt_jax.data.mocap.capture import Capture, read_text
+from actiongpt_jax.data.mocap.capture import Capture
 from actiongpt_jax.data.mocap.names import joints_by_name
 from actiongpt_jax.data.mocap.rest_pose import JOINTS
 from actiongpt_jax.data.mocap.structure import joints_by_structure
 from actiongpt_jax.errors import InputError, list_names
+from actiongpt_jax.files.yaml_reader import read_yaml
 from actiongpt_jax.geometry.skeletons import SMPL22
 
 _NEEDED = [
@@ -82,12 +80,7 @@ def read_map(path: str | os.PathLike) -> dict[str, str | None]:
         InputError: if the file holds anything else, or a name that is no SMPL joint.
     """
     path = pathlib.Path(path)
-    text = read_text(path)
-    table: Any = None
-    try:
-        table = yaml.safe_load(text)  # JSON is YAML
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} must be JSON or YAML; correct the file") from error
+    table = read_yaml(path, "correct the file")
     if not isinstance(table, dict) or not table:
         raise InputError(
             f"{path} must hold names such as {json.dumps({'left_hip': 'LeftUpLeg'})}, "

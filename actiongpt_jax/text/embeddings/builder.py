@@ -226,7 +226,9 @@ class _Totals:
             len(tensor) for name, tensor in tensors.items() if name.endswith(".tokens")
         )
         if self.first_truncated is None:
-            self.first_truncated = json.loads(metadata["first_truncated"])
+            self.first_truncated = parse_json(
+                metadata["first_truncated"], path, "remove it and run again"
+            )
 
 
 def _meta(plan, encoder: PretrainedEncoder, settings: Settings, totals: _Totals):

@@ -169,7 +169,7 @@ def test_a_map_replaces_what_is_found(read, tmp_path):
     [
         ("[1, 2]", "must hold names such as"),
         ("", "must hold names such as"),
-        ("{", "must be JSON or YAML"),
+        ("{", "must be plain YAML or JSON"),
         ('{"tail": "Hips"}', "tail must be a joint of SMPL"),
         ('{"pelvis": 3}', "pelvis must be a name"),
         ('{"pelvis": "Nowhere"}', "has no Nowhere"),
