@@ -1,8 +1,8 @@
 """Parts that all commands share: flags, help, errors of one sentence, exit codes."""
 
 import argparse
-import contextlib
 import errno
+import io
 import itertools
 import math
 import os
@@ -214,8 +214,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     that shells give to a process ended by SIGPIPE.
     """
     # A text may have characters that the encoding of stdout lacks; stderr escapes them
-    # by default. A stdout that a caller has replaced may not have this method.
-    with contextlib.suppress(AttributeError):
+    # by default.
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     code = 0
     out, err = _Printable(sys.stdout), _Printable(sys.stderr)

@@ -159,7 +159,7 @@ def _annotation(path, name, entry, spelling) -> Annotation:
             )
             if fault:
                 notes.append(f"id {name}: {place} {fault} and is left out")
-            elif label[0]:
+            elif label and label[0]:
                 labels.append(label)
     return Annotation(
         name=name,
