@@ -137,8 +137,7 @@ def _piece_counter(encoder: str) -> Callable[[str], int]:
     from actiongpt_jax.text.encoders.folder import find_folder
     from actiongpt_jax.text.encoders.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer(find_folder(encoder)[1], _NO_LIMIT)
-    return lambda text: len(tokenizer([text])[0].ids)
+    return Tokenizer(find_folder(encoder)[1], _NO_LIMIT).count
 
 
 def compare(names: tuple[str, str], first: Texts, second: Texts) -> Iterator[str]:

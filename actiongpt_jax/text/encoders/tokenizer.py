@@ -116,6 +116,10 @@ class Tokenizer:
         self._check_words(texts, uncut)
         return pieces
 
+    def count(self, text: str) -> int:
+        """Returns how many pieces a text has before it is cut; knows any text."""
+        return len(self._split([text if self._clean is None else self._clean(text)])[0])
+
     def _split(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
         options = {"truncation": False, **options}
         with self._parsing():

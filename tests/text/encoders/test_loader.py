@@ -343,6 +343,7 @@ def test_texts_without_a_known_word_are_named(bert_folder, text):
     with pytest.raises(InputError, match="has no word") as caught:
         tokenizer([text])
     assert repr(text) in str(caught.value) and "\n" not in str(caught.value)
+    assert tokenizer.count(text) >= 3
     with pytest.warns(UserWarning, match=r"has no word .*1 of 2 texts"):
         assert len(tokenizer(["walk", text])) == 2
 
