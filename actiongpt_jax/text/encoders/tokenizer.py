@@ -132,19 +132,16 @@ class Tokenizer:
                 **options,
             )["input_ids"]
 
-    def _check_words(
-        self, texts: Sequence[str], whole: Sequence[Sequence[int]]
-    ) -> None:
+    def _check_words(self, texts: Sequence[str], whole: Sequence[list[int]]) -> None:
         """Names a text without any word that the vocabulary has."""
         unknown = self._tokenizer.unk_token_id
-        # In CLIP the piece that ends every text stands for unknown words too; none of
-        # its words is unknown, because it knows all bytes.
-        if unknown is None or unknown in self._special:
+        if unknown is None:
             return
+        special = self._special.count(unknown)
         strange = [
             text
             for text, ids in zip(texts, whole, strict=True)
-            if unknown in ids and not self._knows_a_word(ids)
+            if ids.count(unknown) > special and not self._knows_a_word(ids)
         ]
         if not strange:
             return
@@ -163,9 +160,10 @@ class Tokenizer:
         )
 
     def _knows_a_word(self, ids: Sequence[int]) -> bool:
-        words = {*ids} - {*self._special, self._tokenizer.unk_token_id}
-        pieces = self._tokenizer.convert_ids_to_tokens(list(words))
-        return any(character.isalnum() for piece in pieces for character in piece)
+        known = {*ids} - {*self._special, self._tokenizer.unk_token_id}
+        pieces = self._tokenizer.convert_ids_to_tokens(list(known))
+        words = (piece.removesuffix("</w>") for piece in pieces)  # CLIP's end of a word
+        return any(character.isalnum() for word in words for character in word)
 
 
 def _check_characters(text: str) -> None:

@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.encoders import clip
 from actiongpt_jax.text.encoders.tokenizer import Tokenizer
@@ -33,6 +34,13 @@ def test_hard_texts_have_the_pieces_of_clips_own_tokenizer(recorded):
         for (text, _), piece in zip(texts, pieces, strict=True)
     }
     assert got == dict(texts)
+
+
+def test_a_vocabulary_of_other_weights_is_named(tmp_path):
+    # The folder's small vocabulary has no digits.
+    tokenizer = encoders.load(write_folder(tmp_path / "clip")).tokenizer
+    with pytest.raises(InputError, match="'1 2' has no word .*must know the words"):
+        tokenizer(["1 2"])
 
 
 def test_clip_encoders_clean_their_texts_and_say_so(tmp_path):
