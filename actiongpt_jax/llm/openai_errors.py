@@ -239,8 +239,8 @@ class ApiErrors:
                 )
             if isinstance(link, ssl.SSLError):
                 return InputError(
-                    f"{self._where} does not speak https ({link.reason}); write"
-                    " http:// in --base-url"
+                    f"{self._where} does not speak https ({link.reason or link});"
+                    " write http:// in --base-url"
                 )
         if type(cause).__name__ in _NO_SERVER:
             return TryAgainError(
