@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import secrets
 import socket
 import subprocess
 import sys
@@ -30,7 +31,7 @@ PHRASES = ("walk forward", "sit down", "wave with the left hand")
 TEXT = "The person lifts the left knee, bends it and lowers the foot again."
 TINY_LLAMA = pathlib.Path(__file__).parent / "peers" / "tiny_llama.py"
 SECONDS_TO_START = 180.0
-KEY = "sk-1234567890"
+KEY = f"sk-{secrets.token_hex(24)}"  # LiteLLM refuses to start with a weak one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,8 @@ def start_litellm(folder: pathlib.Path, port: int) -> list[str]:
     params = {"model": "openai/mock", "api_key": "none", "mock_response": TEXT}
     models = [{"model_name": "mock", "litellm_params": params}]
     path = folder / "config.yaml"
-    path.write_text(json.dumps({"model_list": models}))  # JSON is YAML too
+    config = {"model_list": models, "general_settings": {"master_key": KEY}}
+    path.write_text(json.dumps(config))  # JSON is YAML too
     program = str(folder / "bin" / "litellm")
     return [program, "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
 

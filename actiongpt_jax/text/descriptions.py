@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
@@ -220,7 +221,7 @@ def write_published(
     Returns:
         The path.
     """
-    items = texts.items() if isinstance(texts, Mapping) else texts
+    items: Iterable[Any] = texts.items() if isinstance(texts, Mapping) else texts
 
     def pieces() -> Iterator[str]:
         before = "{"
