@@ -142,18 +142,18 @@ def _from_table(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from actiongpt_jax.data.mocap import convert
+    from actiongpt_jax.data import mocap_converter
     from actiongpt_jax.data.mocap.reader import MocapSettings, describe_mocap
 
     settings = MocapSettings(**cli.mocap_settings(args))
     if args.show_map:
-        for path in convert.mocap_files(args.paths):
+        for path in mocap_converter.mocap_files(args.paths):
             print(describe_mocap(path, settings))
     elif args.out is None:
         raise InputError("--out must name the folder for the npz files; or --show-map")
     else:
-        result = convert.convert_files(args.paths, args.out, settings)
-        print(convert.format_converted(result))
+        result = mocap_converter.convert_files(args.paths, args.out, settings)
+        print(mocap_converter.format_converted(result))
 
 
 if __name__ == "__main__":
