@@ -140,14 +140,17 @@ class _Alignment:
             return self._at_rest_on_average(ankle)
         toes = self._local(ankle, placed[foot] - placed[ankle])
         standing = self.poses.standing.get(foot)
+        up = np.zeros(3)
         if standing is not None and standing.sum() >= _FEW:
             turned = self.poses.turned[ankle][standing]
             # Among these frames are some with raised heels.
             heel = (placed[ankle] - placed[foot])[standing] @ self.poses.up
             turned = turned[heel <= np.percentile(heel, _FLAT)]
             up = np.swapaxes(turned, -1, -2).mean(0) @ self.poses.up
-            there = body_frames(-np.cross(toes, up), up)
-            here = body_frames(-np.cross(_OFFSETS[foot], _UP), _UP)
+        left = np.cross(up, toes)
+        if np.linalg.norm(left) > _BENT * np.linalg.norm(toes):
+            there = body_frames(left, up)
+            here = body_frames(np.cross(_UP, _OFFSETS[foot]), _UP)
         else:
             left = self._local(ankle, self._parent(ankle) @ _LEFT)
             there = body_frames(left, toes)

@@ -23,6 +23,7 @@ _JUMP, _JUMP_RATIO = 30.0, 5.0
 _FOLLOWING = 30
 # Arms that hang lower than this, degrees below level, may be those of someone standing.
 _RAISED = 60.0
+_ZERO = 1e-4  # radians
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +35,12 @@ class RestPose:
         turned: SMPL joint -> (3, 3) orientation of the joint that plays it.
         placed: SMPL joint -> (3,) position of that joint.
         body: (3, 3) the body's axes as columns: left, up, forward.
-        drop: whether the pose is a first frame that is not part of the motion.
     """
 
     kind: str
     turned: dict[int, np.ndarray]
     placed: dict[int, np.ndarray]
     body: np.ndarray
-    drop: bool = False
 
 
 def find_rest_pose(
@@ -63,27 +62,61 @@ def find_rest_pose(
     """
     if choice == "directions":
         return None
-    zero = _pose(capture, joints, None)
+    if choice is None:
+        pose = _pose(capture, joints, None)
+        if pose is None and starts_with_rest_pose(capture, joints):
+            pose = _pose(capture, joints, 0)
+        return pose
+    if choice == "zero":
+        pose = _pose(capture, joints, None)
+    elif choice.isdecimal() and int(choice) < len(capture.values):
+        pose = _pose(capture, joints, int(choice))
+    else:
+        raise InputError(
+            f"--rest must be zero, directions or a frame from 0 to "
+            f"{len(capture.values) - 1} of {capture.path}, got {choice}"
+        )
+    if pose is None:
+        raise InputError(
+            f"{capture.path}: the rest pose must have straight legs and arms, but "
+            f"--rest {choice} has not; choose another one or --rest directions"
+        )
+    return pose
+
+
+def starts_with_rest_pose(capture: Capture, joints: dict[int, int]) -> bool:
+    """Says whether frame 0 is a rest pose that the motion does not continue.
+
+    Args:
+        capture: the recording.
+        joints: SMPL joint -> joint of the recording that plays it.
+    """
+    turned, _ = capture.world(list(joints.values()), slice(0, _FOLLOWING + 2))
+    steps = np.swapaxes(turned[:-1], -1, -2) @ turned[1:]
+    cosines = (np.trace(steps, axis1=-2, axis2=-1) - 1) / 2
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1))).max(1)
+    usual = float(np.median(angles[1:])) if len(angles) > 1 else 0.0
+    if angles[0] < max(_JUMP, _JUMP_RATIO * usual):
+        return False
+    above = capture.ancestors(joints[JOINTS["pelvis"]])
+    columns = [
+        column
+        for index, joint in enumerate(capture.joints)
+        if index not in above
+        for column in joint.turn_columns
+    ]
+    if np.abs(capture.values[0, columns]).max(initial=0.0) < _ZERO:
+        return True
     first = _pose(capture, joints, 0)
-    if choice is not None:
-        pose = zero
-        if choice != "zero":
-            if not choice.isdecimal() or int(choice) >= len(capture.values):
-                raise InputError(
-                    f"--rest must be zero, directions or a frame from 0 to "
-                    f"{len(capture.values) - 1} of {capture.path}, got {choice}"
-                )
-            pose = _pose(capture, joints, int(choice))
-        if pose is None:
-            raise InputError(
-                f"{capture.path}: the rest pose must have straight legs and arms, but "
-                f"--rest {choice} has not; choose another one or --rest directions"
-            )
-        return dataclasses.replace(pose, drop=choice == "0")
-    drop = first is not None and _is_apart(capture, joints, first)
-    if zero is not None:
-        return dataclasses.replace(zero, drop=drop)
-    return dataclasses.replace(first, drop=True) if first is not None and drop else None
+    if first is None:
+        return False
+    lowered = []
+    for side in ("left", "right"):
+        arm = first.placed[JOINTS[f"{side}_elbow"]]
+        arm = arm - first.placed[JOINTS[f"{side}_shoulder"]]
+        down = -arm @ first.body[:, 1] / np.linalg.norm(arm)
+        lowered.append(np.degrees(np.arcsin(np.clip(down, -1, 1))))
+    return max(lowered) < _RAISED
 
 
 def _pose(capture: Capture, joints: dict[int, int], frame: int | None):
@@ -151,30 +184,6 @@ def snapped(vector: np.ndarray, near: float) -> np.ndarray:
     largest = int(np.abs(unit).argmax())
     axis[largest] = np.sign(unit[largest])
     return axis if unit @ axis > np.cos(np.radians(near)) else unit
-
-
-def _is_apart(capture: Capture, joints: dict[int, int], first: RestPose) -> bool:
-    """Says whether frame 0 is a rest pose that the motion does not continue."""
-    indices = list(joints.values())
-    turned, _ = capture.world(indices, slice(0, _FOLLOWING + 2))
-    steps = np.swapaxes(turned[:-1], -1, -2) @ turned[1:]
-    cosines = (np.trace(steps, axis1=-2, axis2=-1) - 1) / 2
-    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1))).max(1)
-    usual = float(np.median(angles[1:])) if len(angles) > 1 else 0.0
-    if angles[0] < max(_JUMP, _JUMP_RATIO * usual):
-        return False
-    lowered = []
-    for side in ("left", "right"):
-        arm = first.placed[JOINTS[f"{side}_elbow"]]
-        arm = arm - first.placed[JOINTS[f"{side}_shoulder"]]
-        down = -arm @ first.body[:, 1] / np.linalg.norm(arm)
-        lowered.append(np.degrees(np.arcsin(np.clip(down, -1, 1))))
-    return max(lowered) < _RAISED or _angles_are_zero(capture)
-
-
-def _angles_are_zero(capture: Capture) -> bool:
-    columns = [c for joint in capture.joints[1:] for c in joint.turn_columns]
-    return bool(np.abs(capture.values[0, columns]).max(initial=0.0) < 1e-4)
 
 
 def body_frames(

@@ -15,7 +15,12 @@ from actiongpt_jax.data.mocap.alignment import (
 )
 from actiongpt_jax.data.mocap.capture import Capture
 from actiongpt_jax.data.mocap.directions import Poses, align_directions
-from actiongpt_jax.data.mocap.rest_pose import JOINTS, RestPose, find_rest_pose
+from actiongpt_jax.data.mocap.rest_pose import (
+    JOINTS,
+    RestPose,
+    find_rest_pose,
+    starts_with_rest_pose,
+)
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
 
@@ -77,9 +82,27 @@ def retarget(
     Raises:
         InputError: if a limb has no length, or no frame remains.
     """
+    try:
+        with np.errstate(divide="raise", over="raise", invalid="raise"):
+            return _retarget(capture, joints, rest, up, scale)
+    except (FloatingPointError, np.linalg.LinAlgError) as error:
+        raise InputError(
+            f"{capture.path} must show a body whose limbs have lengths and directions "
+            "in every frame, but it does not; check the skeleton with --show-map"
+        ) from error
+
+
+def _retarget(
+    capture: Capture,
+    joints: dict[int, int],
+    rest: str | None,
+    up: str | None,
+    scale: float | None,
+) -> Retargeted:
     own = _is_smpl(capture, joints)
+    joints = _with_length(capture, joints)
     pose = find_rest_pose(capture, joints, rest or ("zero" if own else None))
-    dropped = int(pose is not None and pose.drop)
+    dropped = int(not own and starts_with_rest_pose(capture, joints))
     if len(capture.values) - dropped < 2:
         raise InputError(
             f"{capture.path} must have at least 2 frames after its rest pose, got "
@@ -92,7 +115,7 @@ def retarget(
         for i, (joint, source) in enumerate(joints.items())
         if not capture.joints[source].is_tip
     }
-    legs = _leg_length(capture, places)
+    legs = _leg_length(places)
     up = up or ("y" if own else _up_axis(places, pose))
     world = _to_z_up(up)
     if scale is None:
@@ -145,23 +168,37 @@ def retarget(
     )
 
 
-def _leg_length(capture: Capture, places: dict[int, np.ndarray]) -> float:
-    """Returns the mean length of the legs, in the file's unit."""
-    total = 0.0
-    for limb, bones in (("leg", (4, 5, 7, 8)), ("arm", (18, 19, 20, 21))):
-        for end in bones:
-            start = SMPL22.parents[end]
-            if end not in places:
+def _with_length(capture: Capture, joints: dict[int, int]) -> dict[int, int]:
+    """Leaves out toes and hands that are at their ankle or wrist.
+
+    Raises:
+        InputError: if another bone that gives a direction has no length.
+    """
+    first = {joint: i for i, joint in enumerate(joints)}
+    _, placed = capture.world(list(joints.values()), [0])
+    bones = [(end, SMPL22.parents[end]) for end in (4, 5, 7, 8, 10, 11, 18, 19, 20, 21)]
+    bones += [(2, 1), (JOINTS["neck"], 0), (JOINTS["head"], 0)]
+    kept = dict(joints)
+    for end, start in bones:
+        if end in first and start in first:
+            gap = placed[0, first[end]] - placed[0, first[start]]
+            if np.linalg.norm(gap) > _SAME * np.abs(placed).max():
                 continue
-            gap = np.linalg.norm(places[end] - places[start], axis=-1)
-            if gap.min() <= 1e-9:
+            if end in FEET.values() or end in (20, 21):
+                del kept[end]
+            else:
                 raise InputError(
-                    f"{capture.path}: the bone from {SMPL22.names[start]} to "
+                    f"{capture.path}: the way from {SMPL22.names[start]} to "
                     f"{SMPL22.names[end]} must have a length, got 0; check the "
                     "skeleton with --show-map"
                 )
-            total += float(np.median(gap)) * (limb == "leg")
-    return total / 2
+    return kept
+
+
+def _leg_length(places: dict[int, np.ndarray]) -> float:
+    """Returns the mean length of the legs, in the file's unit."""
+    bones = [places[end] - places[SMPL22.parents[end]] for end in (4, 5, 7, 8)]
+    return sum(float(np.median(np.linalg.norm(b, axis=-1))) for b in bones) / 2
 
 
 def _is_smpl(capture: Capture, joints: dict[int, int]) -> bool:

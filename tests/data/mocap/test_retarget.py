@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import actiongpt_jax as agpt
 from actiongpt_jax.data.mocap.reader import MocapSettings, describe_mocap, open_mocap
@@ -112,6 +113,25 @@ def test_a_rest_pose_in_front_is_used_left_out_and_said(load, tmp_path):
     assert turn_degrees(smpl_world(motion)[0], turned)[:, OTHERS].max() < 0.01
 
 
+def test_a_first_frame_at_zero_is_left_out_even_if_it_shows_no_pose(load):
+    turned, _ = walking()
+    with pytest.warns(UserWarning, match="frame 0 is a rest pose and is left out"):
+        motion = load(Style(names=OTHER, frames=along_x(), rest_frame=True))
+    assert len(motion.rotations) == len(turned)
+
+
+def test_a_motion_that_begins_in_the_rest_pose_keeps_it(load):
+    turned, pelvis = (array[:40].copy() for array in walking())
+    axis = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    share = np.linspace(0, 1, 40)[:, None]
+    goal = Rotation.from_matrix(turned[39])
+    step = (Rotation.from_matrix(axis).inv() * goal).as_rotvec()
+    for t in range(40):  # from the rest pose into the first step
+        turned[t] = axis @ Rotation.from_rotvec(share[t] * step).as_matrix()
+    motion = load(Style(names=OTHER), (turned, np.tile(pelvis[:1], (40, 1))))
+    assert len(motion.rotations) == 40
+
+
 @pytest.mark.parametrize("names", [OTHER, {n: f"q{i}" for i, n in enumerate(NAMES)}])
 def test_bones_along_their_own_axes_are_aligned_by_how_limbs_bend(load, names):
     turned, pelvis = walking()
@@ -161,6 +181,20 @@ def test_bones_without_length_are_refused(tmp_path):
     path.write_text(re.sub(r"(JOINT left_knee\n{\nOFFSET) .*", r"\1 0 0 0", text))
     with pytest.raises(InputError, match="left_hip to left_knee must have a length"):
         agpt.load_motion(path)
+
+
+@pytest.mark.parametrize("frames", [{}, along_x()])
+def test_toes_without_length_follow_the_ankle(tmp_path, frames):
+    turned, pelvis = walking()
+    text = to_bvh(Style(names=OTHER, frames=frames), turned, pelvis)
+    path = tmp_path / "walk.bvh"
+    path.write_text(
+        re.sub(r"(JOINT (left|right)_foot\n{\nOFFSET) .*", r"\1 0 0 0", text)
+    )
+    actual, _ = smpl_world(agpt.load_motion(path))
+    np.testing.assert_allclose(actual[:, 10], actual[:, 7], atol=1e-6)
+    knees = turn_degrees(actual, turned)[:, [1, 2, 4, 5]]
+    assert knees.max() < 2
 
 
 @pytest.mark.parametrize("fps", [12.5, 30.0, 120.0])
