@@ -254,11 +254,11 @@ def _labels(rows: Sequence[Row]) -> tuple[tuple[str, float | None, float | None]
     def timed(row: Row) -> bool:
         return row.start is not None or row.end is not None
 
-    whole = (None, None) if any(map(timed, rows)) else (0.0, _END)
+    begin, end = (None, None) if any(map(timed, rows)) else (0.0, _END)
     return tuple(
         (row.text, row.start or 0.0, _END if row.end is None else row.end)
         if timed(row)
-        else (row.text, *whole)
+        else (row.text, begin, end)
         for row in rows
     )
 

@@ -3,6 +3,7 @@
 import collections
 import json
 import sys
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def delimited(separator, end="\n"):
 
 
 def by_file():
-    table = collections.defaultdict(list)
+    table: dict[str, Any] = collections.defaultdict(list)
     for row in ROWS:
         table[row["file"]].append({k: v for k, v in row.items() if k != "file"})
     table["a/walk_1.npz"] = [row["text"] for row in table["a/walk_1.npz"]]

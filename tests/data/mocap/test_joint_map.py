@@ -88,7 +88,7 @@ LETTERS = {name: chr(ord("a") + i) * 3 for i, name in enumerate(NAMES)}
 
 def names_of(skeleton):
     body, limbs, sides = SKELETONS[skeleton]
-    names = dict(zip(BODY, body.split(), strict=True))
+    names: dict[str, str] = dict(zip(BODY, body.split(), strict=True))
     for side, mark in zip(("left", "right"), sides, strict=True):
         for limb, name in zip(LIMBS, limbs.split(), strict=True):
             names[f"{side}_{limb}"] = name.format(mark)
