@@ -27,6 +27,8 @@ from tests.data.mocap.skeletons import (
 from tests.oracles import mocap
 
 TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+# SMPL's axes in a zero pose that faces +x with z up: left is +y.
+FACING_X = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
 OTHER = {"pelvis": "Hips"}  # so that the skeleton is not taken for `render`'s own
 BONES = [
     (f"{side}_{start}", f"{side}_{end}")
@@ -62,8 +64,9 @@ def load(tmp_path):
         Style(names=OTHER, up="z", scale=1.0, order="XYZ"),
         Style(names=OTHER, scale=39.37, order="YXZ", stretch=1.3, positions=True),
         Style(names=OTHER, placed_below=True, scale=1000.0),
+        Style(names=OTHER, up="z", frames=dict.fromkeys(range(22), FACING_X.T)),
     ],
-    ids=["cm", "z-up", "inches", "below"],
+    ids=["cm", "z-up", "inches", "below", "facing-x"],
 )
 def test_the_same_body_in_other_units_and_axes_moves_equally(load, style):
     turned, pelvis = walking()
