@@ -24,11 +24,12 @@ from actiongpt_jax.data.mocap.rest_pose import JOINTS, body_frames, snapped
 from actiongpt_jax.geometry.skeletons import SMPL22
 
 # Mean bend of a limb that shows in which direction it bends, as a sine.
-_BENT = 0.08
+_BENT = 0.2
 _NEAR_AXIS = 30.0  # degrees
 # A joint whose mean is nearer than this to a turn of its axes by quarters is at rest in
-# that turn, degrees; forearms turn hands far from their rest, so they come second.
-_AT_REST = (35.0, 60.0)
+# that turn, degrees.
+_AT_REST = 60.0
+_TRUNK = tuple(JOINTS[name] for name in ("pelvis", "spine3", "neck", "head"))
 _WRISTS = (JOINTS["left_wrist"], JOINTS["right_wrist"])
 _STRAIGHT = 10.0  # degrees that a limb may bend at zero angles
 _FLAT = 30  # percentile of the heel's height up to which a standing foot is flat
@@ -72,6 +73,7 @@ class _Alignment:
 
     def run(self) -> Turns:
         self._pelvis()
+        straight = self._trunk_is_straight_at_zero()
         for joint in range(1, SMPL22.num_joints):
             if joint not in self.poses.turned:
                 continue
@@ -80,6 +82,11 @@ class _Alignment:
                 self._limb(joint, end)
             elif joint in FEET:
                 self._foot(joint, FEET[joint])
+            elif joint in _TRUNK and straight:
+                along = self.constant[JOINTS["pelvis"]] @ _UP
+                self.constant[joint] = body_frames(
+                    self._side_at_zero(joint, _TRUNK[0], along, _LEFT), along
+                )
             else:
                 self._at_rest_on_average(joint)
         self._spine()
@@ -100,20 +107,20 @@ class _Alignment:
         placed = self.poses.placed
         bone = self._local(joint, placed[end] - placed[joint])
         bone = bone / np.linalg.norm(bone)
-        is_arm = joint >= JOINTS["left_shoulder"]
+        is_arm, above = joint >= JOINTS["left_shoulder"], SMPL22.parents[joint]
         next_end = BONES.get(end)
         side, smpl_side = np.zeros(3), _FORWARD if is_arm else -_FORWARD
         if self._is_straight_at_zero(joint, end):
-            side = self.constant[SMPL22.parents[joint]] @ smpl_side
-            side = side - (side @ bone) * bone
+            smpl_side = _UP if is_arm else _LEFT
+            side = self._side_at_zero(joint, above, bone, smpl_side)
         elif next_end is not None and next_end in placed:
             next_bone = placed[next_end] - placed[end]
             next_bone = next_bone / np.linalg.norm(next_bone, axis=-1, keepdims=True)
             side = self._local(joint, next_bone)
             side = side - (side @ bone) * bone
         if np.linalg.norm(side) < _BENT:
-            # Shins and forearms turn like a hinge on thighs and upper arms.
-            smpl_side = _UP if is_arm else _LEFT
+            # Legs and forearms turn like hinges; arms hang sideways down from level.
+            smpl_side = (_UP if above in BONES else _FORWARD) if is_arm else _LEFT
             side = self._local(joint, self._parent(joint) @ smpl_side)
             side = side - (side @ bone) * bone
         if self.snap:
@@ -123,6 +130,34 @@ class _Alignment:
             side = max(across, key=lambda axis: axis @ side, default=side)
         there = body_frames(side, bone)
         self.constant[joint] = there @ body_frames(smpl_side, _OFFSETS[end]).T
+
+    def _side_at_zero(
+        self, joint: int, above: int, along: np.ndarray, smpl_side: np.ndarray
+    ) -> np.ndarray:
+        """Returns where SMPL's side of a joint is that continues another at zero.
+
+        It is where it is for the other joint, unless the motion shows that the axes of
+        the two differ by a quarter turn or a half turn.
+        """
+        side = self.constant[above] @ smpl_side
+        side = side - (side @ along) * along
+        shown = self._local(joint, self._parent(joint) @ smpl_side)
+        shown = shown - (shown @ along) * along
+        lengths = np.linalg.norm(side) * np.linalg.norm(shown)
+        if side @ shown > np.cos(np.radians(_AT_REST)) * lengths:
+            return side
+        across = np.cross(along, side)
+        return max((side, across, -side, -across), key=lambda other: other @ shown)
+
+    def _trunk_is_straight_at_zero(self) -> bool:
+        """Says whether pelvis, chest, neck and head are in a line at zero angles."""
+        zero = self.poses.zero
+        line = np.array([zero[joint] for joint in _TRUNK if joint in zero])
+        bones = np.diff(line, axis=0)
+        lengths = np.linalg.norm(bones, axis=-1)
+        bones = bones[lengths > 0] / lengths[lengths > 0][:, None]
+        cosines = (bones[1:] * bones[:-1]).sum(-1)
+        return len(cosines) > 0 and cosines.min() > np.cos(np.radians(_NEAR_AXIS))
 
     def _is_straight_at_zero(self, joint: int, end: int) -> bool:
         """Says whether a joint's zero angles make its bone continue the one above."""
@@ -172,7 +207,7 @@ class _Alignment:
         if self.snap and joint not in FEET.values():
             axes = _axis_rotation(mean)
             angle = np.degrees(Rotation.from_matrix(axes.T @ mean).magnitude())
-            mean = axes if angle < _AT_REST[joint in _WRISTS] else mean
+            mean = axes if angle < _AT_REST else mean
         self.constant[joint] = mean
 
     def _spine(self) -> None:

@@ -318,3 +318,14 @@ def test_a_description_says_how_a_file_was_understood(tmp_path):
     text = describe_mocap(path)
     assert "183 frames at 30 per second; y is up; one unit is 0.01 m" in text
     assert "rest pose: zero pose" in text and text.endswith("left out")
+
+
+def test_straight_arms_are_aligned_without_a_bend(load):
+    turned, pelvis = (array.copy() for array in walking())
+    for side, sign in (("left", -1), ("right", 1)):
+        hanging = turned[:, 0] @ mocap.turn("Z", 75 * sign)
+        for joint in ("shoulder", "elbow", "wrist"):
+            turned[:, NAMES.index(f"{side}_{joint}")] = hanging
+    motion = load(Style(names=OTHER, frames=along_x()), (turned, pelvis))
+    errors = turn_degrees(smpl_world(motion)[0], turned)
+    assert errors[:, 16:].max() < 2
