@@ -60,7 +60,7 @@ _MODULES = {
 }
 __all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
-notebook.register("Motion", "actiongpt_jax.viewing.webpage", "motion_html")
+notebook.register("Motion", "actiongpt_jax.viewing.webpage", "motions_html")
 
 
 def __getattr__(name: str) -> Any:

@@ -62,9 +62,14 @@ BUILTIN = {
 }
 PROMPTS = ("action", "person", "movements", "detail")
 STYLE = """
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1200px;
   padding: 1rem; color: #1b1b1b; background: #fafaf8; overflow-wrap: anywhere; }
 .several { color: #2c7a3f; } .single { color: #b0561c; } li { margin: 0.3rem 0; }
+@media (prefers-color-scheme: dark) {
+  body { color: #ececea; background: #101215; }
+  .several { color: #7ecb92; } .single { color: #f0a065; }
+}
 """
 
 
@@ -121,7 +126,8 @@ def main(argv):
         new.write_text(
             '<!DOCTYPE html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>gallery</title><style>{STYLE}</style><h1>Gallery</h1>{body}",
+            f"<title>gallery</title><style>{STYLE}</style><main><h1>Gallery</h1>{body}"
+            "</main></html>",
             encoding="utf-8",
         )
     print(f"{args.out}: {len(sections)} sections")
@@ -255,7 +261,9 @@ def show(model, motions, names) -> str:
         for phrase in motion.text
         if phrase in model.known
     }
-    return frame_of(page(motions, [str(name) for name in names], texts), 680)
+    titles = [str(name) for name in names]
+    shown = ", ".join(dict.fromkeys(motion.caption for motion in motions))
+    return frame_of(page(motions, titles, texts), 680, f"motions: {shown}")
 
 
 def coloured(texts: list[str]) -> str:

@@ -121,9 +121,17 @@ def test_motion_is_shown_in_a_notebook(model, tmp_path):
     notebook.cells = [
         nbformat.v4.new_code_cell("import actiongpt_jax as agpt"),
         nbformat.v4.new_code_cell(f"agpt.load_motion({str(path)!r})"),
+        nbformat.v4.new_code_cell("[_, _]"),
+        nbformat.v4.new_code_cell("[_[0], 1]"),
+        nbformat.v4.new_code_cell("[]"),
     ]
     execute(notebook, tmp_path)
-    (output,) = notebook.cells[1].outputs
-    page = output["data"]["text/html"]
-    assert "<iframe" in page
-    assert "walk forward" in page
+    one, several, mixed, empty = (
+        output["data"] for cell in notebook.cells[1:] for output in cell.outputs
+    )
+    assert "<iframe" in one["text/html"] and "walk forward" in one["text/html"]
+    assert one["text/plain"] == "Motion('walk forward', 30 frames, 30 fps)"
+    # A list is one comparison: one frame, whose page holds both motions.
+    assert several["text/html"].count("<iframe") == 1
+    assert several["text/html"].count("&quot;root&quot;") == 2
+    assert "text/html" not in mixed and "text/html" not in empty

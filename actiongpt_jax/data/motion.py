@@ -29,7 +29,7 @@ from actiongpt_jax.shapes import check_shape
 HAND_JOINTS_SMPLX = (25, 40)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Motion:
     """One motion of the SMPL body, on the host.
 
@@ -56,7 +56,12 @@ class Motion:
         return ", then ".join(self.text)
 
     def _repr_html_(self) -> str:
-        return notebook.to_html(self)
+        return notebook.to_html([self])
+
+    def __repr__(self) -> str:
+        """Returns the phrases and the length in one line."""
+        frames = len(self.rotations)
+        return f"Motion({self.caption[:80]!r}, {frames} frames, {self.fps:g} fps)"
 
 
 def save_motion(

@@ -1,13 +1,13 @@
 """Draws phrases as lines of text, with the active phrase highlighted."""
 
-import functools
 import itertools
 import operator
-import pathlib
 import re
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from actiongpt_jax.viewing.fonts import draw_text, text_length
 
 _LINES = 3
 _LEADING = 1.35  # line height in multiples of the letter height
@@ -30,15 +30,6 @@ def plain(text: str, most: int = _MOST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-@functools.cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Returns the font DejaVu Sans of matplotlib at a size in pixels."""
-    import matplotlib
-
-    path = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    return ImageFont.truetype(str(path), size)
-
-
 def caption_image(
     phrases: Sequence[str], active: int, width: int, size: int, background: str
 ) -> Image.Image:
@@ -54,8 +45,7 @@ def caption_image(
     """
     height = 2 * round((_LINES * _LEADING + 0.8) * size / 2)  # even, for H.264
     image = Image.new("RGB", (width, height), background)
-    draw, face = ImageDraw.Draw(image), font(size)
-    lines = _wrap(phrases, width - 2 * size, face)
+    lines = _wrap(phrases, width - 2 * size, size)
     starts = [i for i, line in enumerate(lines) if any(n == active for n, _ in line)]
     first = max(0, min(starts[0] if starts else 0, len(lines) - _LINES))
     shown = lines[first : first + _LINES]
@@ -68,13 +58,28 @@ def caption_image(
             # Draw the words of one phrase together: some scripts run right to left.
             text = " ".join(word for _, word in words)
             colour = _ACTIVE if active in (number, -1) else _OTHER
-            draw.text((x, size * 0.4 + row * _LEADING * size), text, colour, face)
-            x += face.getlength(text + " ")
+            draw_text(image, (x, (0.4 + row * _LEADING) * size), text, colour, size)
+            x += text_length(text + " ", size)
+    return image
+
+
+def line_image(text: str, size: int, background: str) -> Image.Image:
+    """Draws one line of text in a picture of its width.
+
+    Args:
+        text: any text.
+        size: height of the letters in pixels.
+        background: colour of the picture.
+    """
+    text = plain(text)
+    shape = max(1, round(text_length(text, size))), round(_LEADING * size)
+    image = Image.new("RGB", shape, background)
+    draw_text(image, (0, 0), text, _ACTIVE, size)
     return image
 
 
 def _wrap(
-    phrases: Sequence[str], width: float, face: ImageFont.FreeTypeFont
+    phrases: Sequence[str], width: float, size: int
 ) -> list[list[tuple[int, str]]]:
     """Returns lines of words, each word with the index of its phrase."""
     lines, room = [], 0.0
@@ -82,9 +87,9 @@ def _wrap(
         ending = " ›" if number + 1 < len(phrases) else ""
         for word in (plain(phrase) + ending).split():
             while word:
-                part = _fitting(word, width, face)
+                part = _fitting(word, width, size)
                 word = word[len(part) :]
-                length = face.getlength(part + " ")
+                length = text_length(part + " ", size)
                 if not lines or length > room:
                     lines.append([])
                     room = width
@@ -93,8 +98,8 @@ def _wrap(
     return lines
 
 
-def _fitting(word: str, width: float, face: ImageFont.FreeTypeFont) -> str:
+def _fitting(word: str, width: float, size: int) -> str:
     """Returns the longest start of a word that fits into a width in pixels."""
-    while face.getlength(word) > width and len(word) > 1:
-        word = word[: max(1, int(len(word) * width / face.getlength(word)))]
+    while text_length(word, size) > width and len(word) > 1:
+        word = word[: max(1, int(len(word) * width / text_length(word, size)))]
     return word

@@ -1,7 +1,6 @@
 """Draws motions as still pictures: one row of poses over time per motion."""
 
 import os
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +10,12 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.camera import view_axes
-from actiongpt_jax.viewing.captions import plain
+from actiongpt_jax.viewing.captions import line_image, plain
 from actiongpt_jax.viewing.figure import BONES, COLOURS, figure_points, first_heading
 
 # A view from the front left and slightly above, so that neither side hides the other.
 _AZIMUTH, _ELEVATION = np.radians(40.0), np.radians(12.0)
+_DPI = 110
 _COLOURS = COLOURS | {"middle": "#444444"}  # thin lines need a dark colour
 
 
@@ -43,6 +43,7 @@ def strip(
         captions: one caption per motion; the default is the motion's phrases.
     """
     from matplotlib.figure import Figure
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     captions = captions or [motion.caption for motion in motions]
     figure = Figure((0.95 * (poses + 2), 2.4 * len(motions)))
@@ -56,16 +57,17 @@ def strip(
             _note(axis, place, f"{frame / motion.fps:.1f} s")
         axis.plot([-0.6, poses - 0.4], [0, 0], color="#bbbbbb", linewidth=0.8, zorder=0)
         _draw_path(axis, joints[:, 0], poses + 0.6, azimuth)
-        # Captions are plain text: no formulas between dollar signs, limited length.
-        caption = plain(caption, 16 * (poses + 2))
-        axis.set_title(caption, fontsize=10, loc="left", parse_math=False)
+        # The caption is a picture, since matplotlib's own text lacks many characters.
+        line = line_image(plain(caption, 16 * (poses + 2)), 15, "#ffffff")
+        picture = OffsetImage(np.asarray(line), zoom=72 / _DPI, interpolation="none")
+        corner = {"xycoords": "axes fraction", "box_alignment": (0, 0)}
+        note = AnnotationBbox(picture, (0, 1.02), frameon=False, pad=0, **corner)
+        axis.add_artist(note)
         axis.set(xlim=(-0.6, poses + 1.4), ylim=(-0.3, 2.1), aspect="equal")
         axis.axis("off")
-    with replaced(path) as new, warnings.catch_warnings():
-        # matplotlib warns of characters missing in the font; it draws a box instead.
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+    with replaced(path) as new:
         figure.tight_layout()
-        figure.savefig(new, dpi=110)
+        figure.savefig(new, dpi=_DPI)
 
 
 def _draw_pose(axis, joints: np.ndarray, place: float, azimuth: float) -> None:

@@ -1,9 +1,11 @@
 """Makes a self-contained page that plays motions, without network or libraries."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import importlib.resources
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -116,22 +118,57 @@ def content_policy(script: str, more: str = "") -> str:
     return f"{start} 'sha256-{digest}'{more}"
 
 
-def frame_of(content: str, height: int = 620) -> str:
+def frame_of(content: str, height: int = 620, title: str = "motions") -> str:
     """Wraps a page in an iframe to embed it in a notebook or another page.
 
     Args:
         content: HTML of the page to embed.
         height: height of the frame in pixels.
+        title: what the frame shows, for readers who cannot see it.
     """
     return (
-        f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(content)}" '
+        f'<iframe sandbox="allow-scripts" title="{html.escape(title)}" '
+        f'srcdoc="{html.escape(content)}" '
         f'style="width:100%;height:{height}px;border:0"></iframe>'
     )
 
 
-def motion_html(motion: Motion) -> str:
-    """Returns the HTML with which a notebook displays a motion."""
-    return frame_of(page([motion]))
+def motions_html(motions: Sequence[Motion]) -> str:
+    """Returns the HTML with which a notebook displays motions.
+
+    A notebook that is not trusted shows neither the iframe nor styles, only the still
+    picture that the style hides elsewhere.
+    """
+    titles = [str(number) for number in range(len(motions))] if motions[1:] else []
+    shown = frame_of(page(motions, titles))
+    return f'<div class="actiongpt-motions">{shown}{_still(motions)}</div>'
+
+
+def _still(motions: Sequence[Motion]) -> str:
+    """Returns the middle frames of up to four motions as a hidden picture."""
+    try:
+        from actiongpt_jax.viewing.raster import Panel, draw_frames
+    except ImportError:
+        return ""  # the packages that draw pictures are not installed
+    panels = []
+    for motion in motions[:4]:
+        middle = len(motion.rotations) // 2
+        pose = dataclasses.replace(
+            motion,
+            rotations=motion.rotations[middle : middle + 1],
+            translation=motion.translation[middle : middle + 1],
+            lengths=(),
+            hands=None,
+        )
+        panels.append(Panel(pose, 240))
+    content = io.BytesIO()
+    next(draw_frames(panels, 1.0)).quantize(64).save(content, "png", optimize=True)
+    picture = base64.b64encode(content.getvalue()).decode()
+    text = html.escape("; ".join(motion.caption for motion in motions[:4])[:300])
+    return (
+        "<style>.actiongpt-motions img { display: none; }</style>"
+        f'<img alt="{text}" src="data:image/png;base64,{picture}">'
+    )
 
 
 def _motion(motion: Motion, title: str) -> dict:

@@ -29,6 +29,49 @@ os.execv(sys.argv[3], sys.argv[3:])
 # Seconds to wait for a response: enough for a busy machine, but it ends a hanging test.
 _PATIENCE = 60.0
 
+# Returns what is wrong with a page for readers who use a keyboard or a screen reader.
+FAULTS = """(() => {
+  const faults = [];
+  const check = (good, what, element) => {
+    if (!good) faults.push(`${what}: ${element.outerHTML.slice(0, 80)}`);
+  };
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const seen = (e) => e.offsetParent !== null && e.textContent.trim();
+  const luminance = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map((v) => v / 255)
+      .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (e) => {
+    const colour = getComputedStyle(e).backgroundColor;
+    return /, 0\\)/.test(colour) ? behind(e.parentElement) : colour;
+  };
+  for (const e of all("h1,h2,h3,p,span,button,select,summary,label,legend,li,a," +
+                     "footer,input:not([type=range]),textarea")) {
+    if (e.matches("input:not([type=range]),textarea") || seen(e)) {
+      const [one, two] = [luminance(getComputedStyle(e).color), luminance(behind(e))];
+      const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+      check(ratio >= 4.5, `contrast ${ratio.toFixed(2)}`, e);
+    }
+  }
+  check(all("main").length === 1 && all("h1").length === 1, "landmarks", document.body);
+  for (const e of all("h1,h2,h3"))
+    check(e.textContent.trim() || e.hidden, "empty heading", e);
+  for (const e of document.body.children)
+    check(e.matches("header,main,footer,script"), "outside landmarks", e);
+  for (const e of all("iframe")) check(e.title, "frame title", e);
+  for (const e of all("canvas,[role=group],section.panel canvas"))
+    check(e.ariaLabel || e.getAttribute("aria-labelledby"), "no label", e);
+  for (const e of all("input,select,textarea"))
+    check(e.labels.length || e.ariaLabel, "no label", e);
+  for (const e of all("*")) {
+    const scrolls = /auto|scroll/.test(getComputedStyle(e).overflowY);
+    if (scrolls && e.scrollHeight > e.clientHeight + 1)
+      check(e.tabIndex >= 0 || e.querySelector("button"), "scrolls by mouse only", e);
+  }
+  return faults;
+})()"""
+
 
 class Browser:
     """One browser tab."""

@@ -1,6 +1,7 @@
 """Pictures and videos: content, duration, and errors of invalid commands."""
 
 import dataclasses
+import os
 import re
 import struct
 import subprocess
@@ -10,6 +11,8 @@ import warnings
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image, ImageSequence
 from scipy.spatial.transform import Rotation
 
@@ -18,6 +21,7 @@ from actiongpt_jax.data.motion import Motion, save_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.viewing import fonts
 from actiongpt_jax.viewing.camera import follow
 from actiongpt_jax.viewing.capsules import capsule_mesh
 from actiongpt_jax.viewing.captions import caption_image, plain
@@ -194,6 +198,62 @@ def test_hostile_captions_are_drawn_as_one_line_of_text(text, tmp_path):
     assert image.size[0] == 200 and np.asarray(image).min() < 70
     assert len(plain(text)) <= len(text)
     assert "\n" not in plain(text + "\n\x00\u2028.")
+
+
+# Draws a caption, and writes its number of dark pixels and the warnings.
+DRAW = """
+import sys, warnings
+import numpy as np
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from actiongpt_jax.viewing.captions import caption_image
+    from actiongpt_jax.viewing import plot
+    from tests.viewing.motions import upright
+    image = caption_image([sys.argv[1]], 0, 200, 20, "#ffffff")
+    plot.strip([upright(2, (sys.argv[1],))], sys.argv[2], poses=2)
+strip = np.asarray(__import__("PIL.Image").Image.open(sys.argv[2]).convert("L"))
+said = [w for w in caught if "font" in str(w.message)]
+print((np.asarray(image.convert("L")) < 70).sum(), (strip < 70).sum(), len(said))
+"""
+
+
+@pytest.mark.slow
+def test_captions_use_a_font_that_has_their_characters(tmp_path):
+    """A new font whose two characters are filled squares of one em."""
+    pen = TTGlyphPen(None)
+    for place in ((0, 0), (0, 1000), (1000, 1000), (1000, 0)):
+        (pen.lineTo if place != (0, 0) else pen.moveTo)(place)
+    pen.closePath()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "square"])
+    builder.setupCharacterMap({ord("走"): "square", ord("\U0001f57a"): "square"})
+    builder.setupGlyf(dict.fromkeys((".notdef", "square"), pen.glyph()))
+    builder.setupHorizontalMetrics({name: (1000, 0) for name in (".notdef", "square")})
+    builder.setupHorizontalHeader(ascent=1000, descent=-200)
+    builder.setupNameTable({"familyName": "Square", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    (tmp_path / "fonts").mkdir()
+    builder.save(tmp_path / "fonts" / "square.ttf")
+
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW, "走 \U0001f57a", str(tmp_path / "strip.png")],
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    caption, strip, warned = map(int, done.stdout.split())
+    assert caption > 2 * 18 * 18  # two whole squares
+    assert strip > 2 * 13 * 13 and warned == 0
+
+
+def test_characters_that_no_font_has_are_said_once(monkeypatch):
+    monkeypatch.setattr(fonts, "_warned", set())
+    with pytest.warns(UserWarning, match="no font .* has the characters") as caught:
+        for text in ("\U000f0000", "\U000f0001 walk"):
+            caption_image([text], 0, 200, 20, "#ffffff")
+    assert len(caught) == 1
 
 
 def test_panels_of_different_frame_rates_show_the_same_time():

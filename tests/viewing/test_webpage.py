@@ -14,7 +14,7 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.viewing.figure import figure_points
 from actiongpt_jax.viewing.raster import Panel
 from actiongpt_jax.viewing.webpage import page, write_page
-from tests.viewing.browser import started
+from tests.viewing.browser import FAULTS, started
 from tests.viewing.motions import HOSTILE, upright
 
 pytestmark = pytest.mark.slow
@@ -277,13 +277,51 @@ def test_hostile_texts_are_shown_literally(opened):
 
 def test_notebook_representation_is_an_isolated_iframe(browser, tmp_path):
     content = upright(30, HOSTILE[:2])._repr_html_()
-    assert content.startswith("<iframe")
     path = tmp_path / "notebook.html"
     path.write_text(f"<!DOCTYPE html><p>cell</p>{content}", encoding="utf-8")
     browser.open(path.as_uri())
     assert browser.run("document.querySelectorAll('iframe').length") == 1
-    assert browser.run("document.querySelectorAll('script,img').length") == 0
+    assert browser.run("document.querySelector('iframe').title") == "motions"
+    assert browser.run("document.querySelectorAll('script').length") == 0
+    # The still picture is for notebooks that remove frames and styles.
+    still = "document.querySelector('img')"
+    assert browser.run(f"getComputedStyle({still}).display") == "none"
     assert browser.complaints() == []
+
+
+def test_notebook_that_is_not_trusted_shows_a_still_picture(browser, tmp_path):
+    content = upright(30, HOSTILE[:2])._repr_html_()
+    # Sanitizers remove these elements with all that is in them.
+    content = re.sub(r"<(iframe|style|script)\b.*?</\1>", "", content, flags=re.S)
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!DOCTYPE html>{content}", encoding="utf-8")
+    browser.open(path.as_uri())
+    shown = """(() => { const image = document.querySelector("img");
+        const {complete, naturalWidth, offsetWidth, alt} = image;
+        return [complete, naturalWidth, offsetWidth, alt]; })()"""
+    complete, natural, drawn, alt = browser.run(shown)
+    assert complete and natural == drawn == 240
+    assert HOSTILE[0] in alt
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_can_be_used_without_mouse_and_eyes(opened, scheme):
+    texts = {"walk": ["A long description of how the legs swing. " * 40] * 4}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    tab = opened([upright(20, ("walk", "sit"))] * 3, ["real", "", "b"], texts)
+    tab.call("Emulation.setEmulatedMedia", features=features)
+    tab.run("document.querySelector('details').open = true")
+    tab.run(NEXT)
+    faults = tab.run(FAULTS)
+    tab.call("Emulation.setEmulatedMedia", features=[])
+    assert faults == []
+    pressed = "document.getElementById('skeleton').getAttribute('aria-pressed')"
+    name = "document.getElementById('skeleton').textContent"
+    before = tab.run(name)
+    for expected in ("true", "false"):
+        tab.run("document.getElementById('skeleton').click()")
+        assert (tab.run(pressed), tab.run(name)) == (expected, before)
 
 
 def test_page_is_small_and_contains_the_joints():

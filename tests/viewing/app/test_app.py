@@ -29,7 +29,7 @@ from actiongpt_jax.viewing.app.queue import DOWNLOADS, GenerationQueue
 from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 from actiongpt_jax.viewing.app.server import MAX_BYTES, Server
 from actiongpt_jax.viewing.app.worker import MAX_WAITING, BusyError, Worker
-from tests.viewing.browser import started
+from tests.viewing.browser import FAULTS, started
 from tests.viewing.motions import HOSTILE, upright
 
 pytestmark = pytest.mark.slow
@@ -502,6 +502,8 @@ def test_page_opens_with_a_motion_and_examples_to_click(
     browser.run("document.querySelector('#examples button').click()")
     finished(browser)
     assert browser.run(f"{frame}.src") != before
+    browser.run("document.querySelector('details').open = true")
+    assert browser.run(FAULTS) == []
     assert browser.complaints() == []
     server.shutdown()
     server.server_close()
