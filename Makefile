@@ -1,5 +1,6 @@
 # Each target installs what it needs first.
-# make demo       train the demo on built-in data (minutes, no GPU needed)
+# make demo       show the pretrained model, train a small one (minutes, no GPU needed)
+# make pretrained train the models that come with the package; run again to continue
 # make test       run every check but those of `make soak`
 # make quicktest  run the quick tests (2 minutes)
 # make soak       run the tests that take many minutes: many kills, long random searches
@@ -12,10 +13,42 @@ RUN = $(VENV)/bin/python
 # The tests of one file share trained models, so they run in one process.
 PYTEST = $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quicktest soak docs bench
+.PHONY: demo pretrained test quicktest soak docs bench
+
+# What `make pretrained` makes, and where.
+FORM = demo
+CORPUS = --sequences 1600 --seed 0
+EMBEDDING = --k 4 --each
+EVALUATION = --semantic
+WORK = runs/pretrained
+PACKED = actiongpt_jax/pretrained
+FIGURES = $(WORK)/temos/figures.json $(WORK)/teach/figures.json
+WEIGHTS = $(PACKED)/temos/model.safetensors $(PACKED)/teach/model.safetensors
 
 demo: $(VENV)/view.stamp
 	$(RUN) -m actiongpt_jax.demo
+
+# Every step is skipped if it is done, and continues where it was stopped.
+pretrained: $(WEIGHTS)
+
+$(WORK)/motion/meta.json: | $(VENV)/view.stamp
+	$(RUN) -m actiongpt_jax.prepare synthetic $(CORPUS) --out $(@D)
+
+$(WORK)/text/meta.json: $(WORK)/motion/meta.json
+	$(RUN) -m actiongpt_jax.embed --descriptions $(<D)/descriptions.jsonl \
+	  --encoder minilm $(EMBEDDING) --out $(@D)
+
+$(FIGURES): $(WORK)/%/figures.json: $(WORK)/text/meta.json
+	mkdir -p $(@D)
+	(git describe --always --dirty || echo unknown) >>$(@D)/commits
+	$(RUN) -m actiongpt_jax.train --config configs/$*.py:$(FORM) --workdir $(@D) \
+	  --config.data.store=$(WORK)/motion --config.text.store=$(WORK)/text
+	$(RUN) -m actiongpt_jax.evaluate --workdir $(@D) $(EVALUATION) --out $@
+
+# More than one commit is named if the training was continued by other code.
+$(WEIGHTS): $(PACKED)/%/model.safetensors: $(WORK)/%/figures.json
+	$(RUN) -m actiongpt_jax.pack $(<D) --out $(@D) --figures $< --max-mb 4 \
+	  --commit "$$(sort -u $(<D)/commits | paste -sd ' ' -)"
 
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .

@@ -26,6 +26,7 @@ COMMANDS = (
     "app",
     "convert",
     "verify",
+    "pack",
     "demo",
 )
 

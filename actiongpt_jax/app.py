@@ -1,5 +1,6 @@
 """Serves a local page: type actions, edit descriptions, watch and download motions.
 
+    python -m actiongpt_jax.app                       # the pretrained model
     python -m actiongpt_jax.app --workdir runs/demo
 
 The server listens on 127.0.0.1 unless --host names another address of this machine;
@@ -7,7 +8,6 @@ anyone who can reach that address can generate motions.
 """
 
 import os
-import pathlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -37,18 +37,17 @@ def main(argv: Sequence[str]) -> None:
             "server that accepts every host name could be reached by other web sites"
         )
 
-    from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+    from actiongpt_jax.inference.phrase_embedder import (
+        PhraseEmbedder,
+        known_descriptions,
+    )
     from actiongpt_jax.inference.trained import load_model
-    from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
     from actiongpt_jax.viewing.app.queue import GenerationQueue
     from actiongpt_jax.viewing.app.server import Server
 
     model = load_model(args.workdir, args.checkpoint)
     embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions)
-    # The built-in corpus stores its descriptions next to the motions.
-    stored = pathlib.Path(model.config.data.store or "", "descriptions.jsonl")
-    path = args.descriptions or (stored if stored.is_file() else None)
-    known = read_descriptions(path) if path else Descriptions([])
+    known = known_descriptions(model.config, args.descriptions)
     texts = {phrase: known.texts(phrase)[: model.config.text.k] for phrase in known}
     queue = GenerationQueue(model, embedder, texts)
     server = Server(queue, args.host, args.port)

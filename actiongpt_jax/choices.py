@@ -42,6 +42,9 @@ CONVERTED_TEXTS = {
 # How a body is drawn in a .gif or .mp4.
 FIGURES = ("skeleton", "capsules")
 
+# Suffixes of the files that motions are rendered or exported to; see `viewing.render`.
+FILE_FORMATS = (".png", ".gif", ".mp4", ".html", ".glb", ".bvh", ".npz", ".json")
+
 # Axes of a motion-capture file that can be up.
 UPS = ("x", "y", "z")
 

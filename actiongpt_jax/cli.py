@@ -82,7 +82,11 @@ def add_model_flags(
         descriptions: default of --descriptions, as shown in its help.
     """
     add = parser.add_argument
-    add("--workdir", required=True, help="folder of a training run or a conversion")
+    names = "pretrained:temos, pretrained:teach, or hf:owner/name[@revision]"
+    add(
+        "--workdir",
+        help=f"folder of a model, {names} (default: pretrained:teach)",
+    )
     add_checkpoint_flag(parser)
     add("--embeddings", help="embedding store (default: the one used in training)")
     add(

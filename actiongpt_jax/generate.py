@@ -1,18 +1,24 @@
 r"""Generates motions from phrases with a trained model.
 
+    python -m actiongpt_jax.generate --text "wave with the right hand" --out wave.html
     python -m actiongpt_jax.generate --workdir runs/teach --text "walk" --seconds 3 \
         --text "sit down" --seconds 2 --out motions
 
+Without --workdir, a small pretrained TEACH model is used that comes with the package.
 With a TEACH model, several texts make one series of actions; with other models, each
 text makes a separate motion. `--series` chooses: 'past' lets each action read how the
 previous motion ended, 'independent' generates the actions separately and joins them,
 'joined' puts all texts into one prompt, 'off' makes a separate motion for each text.
 """
 
+import importlib.util
+import pathlib
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
+from actiongpt_jax.choices import FILE_FORMATS
 from actiongpt_jax.data.amass_fields import COLUMNS
+from actiongpt_jax.errors import InputError
 
 
 def make_parser() -> cli.Parser:
@@ -30,23 +36,42 @@ def make_parser() -> cli.Parser:
         default="smplh",
         help="column layout of the npz files",
     )
-    add("--out", default="motions", help="folder of the npz files")
+    file = "one file of all motions whose suffix selects the format, as in `render`"
+    add("--out", default="motions", help=f"folder of npz files, or {file}")
     return parser
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads flags, generates motions, and writes one npz file per motion."""
+    """Reads flags, generates motions, and writes an npz file for each, or one file."""
     args = vars(make_parser().parse_args(argv))
 
     from actiongpt_jax.data.motion import save_motions
     from actiongpt_jax.inference.motions import generate_motions
+    from actiongpt_jax.inference.phrase_embedder import known_descriptions
     from actiongpt_jax.inference.trained import load_model
 
     cli.shorten_warnings()
     out, layout = args.pop("out"), args.pop("layout")
+    target = pathlib.Path(out)
+    one_file = target.suffix.lower() in FILE_FORMATS and not target.is_dir()
+    if one_file and importlib.util.find_spec("matplotlib") is None:
+        raise InputError(
+            f"writing {out} needs more packages; run `pip install actiongpt_jax[view]`"
+        )
     model = load_model(args.pop("workdir"), args.pop("checkpoint"))
     texts, seconds = args.pop("text"), args.pop("seconds") or 3.0
     motions = generate_motions(model, texts, seconds, **args, progress=True)
+    if one_file:
+        from actiongpt_jax.viewing.render import render
+
+        known = known_descriptions(model.config, args["descriptions"])
+        texts = {p: known.texts(p)[: model.config.text.k] for p in known}
+        samples = args["samples"]
+        titles = [f"sample {i % samples + 1}" for i in range(len(motions))]
+        titles = titles if samples > 1 else [""] * len(motions)
+        render(out, motions, titles, descriptions=texts, layout=layout)
+        print(f"{out}: {', '.join(dict.fromkeys(m.caption for m in motions))}")
+        return
     paths = save_motions(out, motions, layout)
     for path, motion in zip(paths, motions, strict=True):
         print(f"{path}: {motion.caption!r}, {len(motion.translation)} frames")

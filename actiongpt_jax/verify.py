@@ -14,7 +14,9 @@ from actiongpt_jax.errors import JobIncompleteError
 def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("verify", __doc__)
-    parser.add_argument("workdir", help="folder of a training run or a conversion")
+    parser.add_argument(
+        "workdir", help="folder or name of a model, as --workdir elsewhere"
+    )
     cli.add_checkpoint_flag(parser)
     parser.add_argument("--card", help="model card to write, in Markdown (optional)")
     return parser

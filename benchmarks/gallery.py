@@ -34,11 +34,11 @@ from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.inference.editing import edit, encode_sources
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.latents import decode_latents
-from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder, known_descriptions
 from actiongpt_jax.inference.requests import FPS, Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import load_model
-from actiongpt_jax.text.descriptions import Descriptions, read_descriptions
+from actiongpt_jax.text.descriptions import Descriptions
 from actiongpt_jax.viewing.webpage import frame_of, page
 
 PAPER = {
@@ -138,13 +138,9 @@ def main(argv):
 
 
 def descriptions_of(args) -> Descriptions:
-    """Reads --descriptions, or the file in the motion store of the first model."""
-    if args.descriptions:
-        return read_descriptions(args.descriptions)
+    """Returns --descriptions, and those stored with the motions of the first model."""
     _, _, folder = args.workdir[0].rpartition("=")
-    store = load_model(folder).config.data.store
-    path = pathlib.Path(store or "", "descriptions.jsonl")
-    return read_descriptions(path) if path.is_file() else Descriptions([])
+    return known_descriptions(load_model(folder).config, args.descriptions)
 
 
 def print_missing(missing: list[str]) -> None:
@@ -174,7 +170,7 @@ def make_sections(models, phrases):
             ]
             names = [model.name for model in models]
             yield f"{phrase}{in_training(first, phrase)}", show(first, motions, names)
-    described = first.trained.config.text.source == "descriptions"
+    described = first.trained.config.text.source != "phrase"
     if described:
         yield from text_sections(first, phrases)
     motions = first.motions([first.request(p) for p in phrases["locomotion"]])

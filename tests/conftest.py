@@ -6,14 +6,21 @@ import os
 import pathlib
 import tempfile
 
+import flax.traverse_util
 import hypothesis
 import jax
+import numpy as np
 import pytest
 
 from actiongpt_jax.config import load_config
+from actiongpt_jax.conversion.pack import pack
+from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.models.example import variable_shapes
 from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.text.descriptions import read_descriptions, write_descriptions
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
+from actiongpt_jax.training.checkpoints import save_weights
+from actiongpt_jax.training.inputs import open_inputs
 from actiongpt_jax.training.loop import train
 from tests.golden_files import SHARED, TRAVELLING, WHOLE, GoldenFiles
 
@@ -141,3 +148,48 @@ def train_debug(debug_config, tmp_path_factory):
         return workdir
 
     return run
+
+
+@pytest.fixture(scope="session")
+def random_run(debug_config, tmp_path_factory):
+    """Returns `random_run("temos:debug", *flags)` -> workdir with random weights.
+
+    Its checkpoint is as after a training of 0 steps. Calls with the same arguments
+    share the workdir.
+    """
+
+    @functools.cache
+    def run(spec, *flags):
+        workdir = tmp_path_factory.mktemp("random") / "run"
+        config = debug_config(spec, *flags)
+        open_inputs(config)  # fills in the fields of the texts
+        rng = np.random.default_rng(0)
+        flat = {
+            name: rng.normal(scale=0.2, size=shape).astype(np.float32)
+            for name, shape in variable_shapes(config).items()
+        }
+        variables = {"unused": {}, **flax.traverse_util.unflatten_dict(flat, sep="/")}
+        mean = rng.normal(size=config.model.nfeats).astype(np.float32)
+        save_weights(workdir, config, Normalizer(mean, np.exp(mean)), variables)
+        return workdir
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def packed(random_run, tmp_path_factory):
+    """Returns a folder of two small model folders, `teach` and `temos`.
+
+    Tests must not change them.
+    """
+    folder = tmp_path_factory.mktemp("packed")
+    for name in ("teach", "temos"):
+        pack(random_run(f"{name}:debug"), folder / name, commit="0123abc")
+    return folder
+
+
+@pytest.fixture
+def pretrained(packed, monkeypatch):
+    """Installs the two small models as those that come with the package."""
+    monkeypatch.setattr("actiongpt_jax.inference.pretrained.FOLDER", packed)
+    return packed

@@ -1,10 +1,10 @@
 """Reports a workdir's model, and checks that its arrays are finite and used."""
 
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,13 @@ import numpy as np
 from actiongpt_jax.config_fields import Config, deviations
 from actiongpt_jax.conversion.convert import RECORD
 from actiongpt_jax.files.reading import read_json
+from actiongpt_jax.inference.pretrained import find_model
 from actiongpt_jax.models.build import build
-from actiongpt_jax.models.example import example_inputs
+from actiongpt_jax.models.example import (
+    example_inputs,
+    flat_names,
+    variable_shapes,
+)
 from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
 from actiongpt_jax.training import checkpoints
 
@@ -30,14 +35,14 @@ class Report:
 
     Attributes:
         config: config of its training.
-        step: number of training steps done here.
+        step: number of training steps done, since a conversion if there was one.
         trained: number of parameters that have an effect.
         stored: number of parameters including the inert ones of the published layout.
         hash: `nn.parameters.parameter_hash` of the parameters that have an effect.
         deviations: 'field=value' of the published code's accidents that are switched on
             in this model.
         normalized: whether its features are normalised.
-        origin: the record that `convert` wrote; empty for a model trained here.
+        origin: the record that `convert` wrote; empty for any other model.
         problems: sentences about its faults; empty for a sound model.
     """
 
@@ -56,7 +61,7 @@ class Report:
         model, text = self.config.model, self.config.text
         sizes = ("num_layers", "latent_dim", "ff_size", "num_heads", "nfeats")
         origin = self.origin
-        weights = f"trained here for {self.step} steps"
+        weights = f"trained for {self.step} steps"
         if origin:
             weights = f"{origin['source']} (sha256 {origin['sha256']}), converted"
             weights += f", {self.step} steps of training since" * bool(self.step)
@@ -96,14 +101,14 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
     with respect to it is not zero everywhere.
 
     Args:
-        workdir: workdir of a training run or a conversion.
+        workdir: folder or name of a model; see `inference.trained.load_model`.
         which: 'latest', 'best' or a step.
 
     Raises:
         FileNotFoundError: if there is no checkpoint.
-        InputError: if the checkpoint is damaged.
+        InputError: if the checkpoint is damaged, or there is no model of that name.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = find_model(workdir)
     restored = checkpoints.restore(workdir, which)
     if restored is None:
         raise FileNotFoundError(f"{workdir} has no checkpoint; give a workdir")
@@ -120,7 +125,9 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
         for name, array in arrays.items()
         if not np.isfinite(array).all()
     ]
-    problems += _misfits(config, {"params": params, "unused": unused})
+    # A model folder has no inert arrays.
+    held = {"unused": unused} if "unused" in restored.state else {}
+    problems += _misfits(config, {"params": params, **held})
     if not problems:
         problems = _idle(config, params)
     record = workdir / RECORD
@@ -138,17 +145,17 @@ def verify(workdir: str | pathlib.Path, which: str | int = "latest") -> Report:
 
 
 def _named(collection: str, tree: Any) -> dict[str, np.ndarray]:
-    flat: Any = flax.traverse_util.flatten_dict({collection: tree}, sep="/")
-    return {name: np.asarray(array) for name, array in flat.items()}
+    named = flat_names({collection: tree})
+    return {name: np.asarray(array) for name, array in named.items()}
 
 
 def _misfits(config: Config, held: dict[str, Any]) -> list[str]:
     """Lists differences between the arrays and those of the config's model."""
-    inputs = example_inputs(config)
-    shapes: Any = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
-    parts: Any = {part: shapes.get(part, {}) for part in ("params", "unused")}
-    flat: Any = flax.traverse_util.flatten_dict(parts, sep="/")
-    expected = {name: leaf.shape for name, leaf in flat.items()}
+    expected = {
+        name: shape
+        for name, shape in variable_shapes(config).items()
+        if name.partition("/")[0] in held
+    }
     stored = {
         name: array.shape
         for part, tree in held.items()

@@ -12,7 +12,7 @@ class Options:
     """What is evaluated and how.
 
     Attributes:
-        workdir: folder of the model's training run.
+        workdir: folder or name of the model, as `load_model` takes it.
         checkpoint: 'latest', 'best' or the number of a step.
         data: motion store; None takes the one used in training.
         split: split of the store, 'train', 'val' or 'test'.
@@ -41,7 +41,7 @@ class Options:
         InputError: for a number out of its range.
     """
 
-    workdir: str
+    workdir: str | None = None
     checkpoint: str | int = "latest"
     data: str | None = None
     split: str = "val"

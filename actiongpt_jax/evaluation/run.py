@@ -33,6 +33,7 @@ from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.pretrained import DEFAULT, output_folder
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_model
 from actiongpt_jax.nn.parameters import parameter_hash
@@ -41,19 +42,19 @@ _FOLDER = "evaluation"
 
 
 def evaluate_model(
-    workdir: str | os.PathLike,
+    workdir: str | os.PathLike | None = None,
     *,
     out: str | os.PathLike | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Evaluates what a trained model generates, next to captured motion.
 
-    Finished motions are kept in the workdir's folder evaluation/, in files whose name
-    depends on everything that the figures depend on. After an interruption, the same
-    call continues from there.
+    Finished motions are kept in `pretrained.output_folder`/evaluation, in files whose
+    name depends on everything that the figures depend on. After an interruption, the
+    same call continues from there.
 
     Args:
-        workdir: folder of the model's training run.
+        workdir: folder or name of the model, as `load_model` takes it.
         out: JSON file to write; None takes one in that folder.
         **options: fields of `Options`, by name, such as `split="val", samples=10`.
 
@@ -151,7 +152,7 @@ class _Run:
         self.header, self.notes = self._header(), self._notes()
         digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
         self.name = f"{options.split}-step{self.trained.step}-{digest}"
-        self.folder = pathlib.Path(options.workdir) / _FOLDER
+        self.folder = output_folder(options.workdir) / _FOLDER
 
     def model_source(self) -> Source:
         """Returns the function that generates motions with the model."""
@@ -280,7 +281,7 @@ def _open(options: Options, trained: Trained) -> MotionStore:
     path = options.data or trained.config.data.store
     if not path:
         raise InputError(
-            f"{options.workdir} does not name its motion store; give one as --data"
+            f"{options.workdir or DEFAULT} names no motion store; give one as --data"
         )
     return open_store(pathlib.Path(path))
 

@@ -58,23 +58,24 @@ def _figures(result: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
-    """Compares the validation figures of two runs, before and after training.
+def validation_table(runs: Mapping[str, pathlib.Path]) -> str:
+    """Compares the validation figures of runs, before and after training.
 
     Args:
-        metrics: metrics.jsonl of a run on descriptions.
-        baseline: metrics.jsonl of a run on the phrases themselves.
+        runs: heading of a column -> metrics.jsonl of a run, at least one. The figures
+            before training are those of the first.
     """
-    runs = []
-    for path in (metrics, baseline):
+    columns = {}
+    for heading, path in runs.items():
         records = [line.value for line in read_lines(path, "train again")]
-        runs.append([record for record in records if "val/loss" in record])
-    first, last, other = runs[0][0], runs[0][-1], runs[1][-1]
+        validations = [record for record in records if "val/loss" in record]
+        columns = columns or {"untrained": validations[0]}
+        columns[heading] = validations[-1]
     recons = "val/recons_text2rfeats"
     rows = [("loss", "val/loss", "")]
     rows += [
         (f"reconstruction from text{key[len(recons) :]}", key, "")
-        for key in first
+        for key in columns["untrained"]
         if key.startswith(recons)
     ]
     rows += [
@@ -82,9 +83,12 @@ def validation_table(metrics: pathlib.Path, baseline: pathlib.Path) -> str:
         for metric, unit in (("ape", "m"), ("ave", "m^2"))
         for part in PARTS
     ]
-    head = f"{'validation':<28}{'untrained':>12}{'descriptions':>14}{'phrases':>12}"
+    width = 2 + max(10, *map(len, columns))
+    head = f"{'validation':<28}" + "".join(f"{name:>{width}}" for name in columns)
     lines = [
-        f"{name:<28}{first[key]:>12.4f}{last[key]:>14.4f}{other[key]:>12.4f} {unit}"
+        f"{name:<28}"
+        + "".join(f"{figures[key]:>{width}.4f}" for figures in columns.values())
+        + f" {unit}"
         for name, key, unit in rows
     ]
     return "\n".join(["", head, "-" * len(head), *lines, ""])
@@ -122,7 +126,8 @@ def _errors(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bodies(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        heading: (np.array(figures[name]) * factor).tolist()
+        # A JSON file has None for NaN.
+        heading: (np.array(figures[name], float) * factor).tolist()
         for name, (heading, factor) in _PHYSICAL.items()
         if name in figures
     }

@@ -1,6 +1,7 @@
 """Embeds phrases for a trained model, from a store, descriptions or the phrases."""
 
 import functools
+import itertools
 import pathlib
 import warnings
 from collections.abc import Sequence
@@ -10,19 +11,30 @@ import numpy as np
 from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.models.family import family_of
+from actiongpt_jax.synthetic.compositions import draw_combinations
+from actiongpt_jax.synthetic.phrases import Phrase, load_phrases
+from actiongpt_jax.synthetic.texts import built_in_texts, describe_all
 from actiongpt_jax.text import encoders
 from actiongpt_jax.text.aggregate import DEFAULT
-from actiongpt_jax.text.descriptions import DescriptionSource, read_descriptions
+from actiongpt_jax.text.descriptions import (
+    Descriptions,
+    DescriptionSource,
+    read_descriptions,
+)
 from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.store import open_embeddings
+
+_KEPT = 256  # embeddings of texts that are kept; the oldest are dropped
 
 
 class PhraseEmbedder:
     """Embeds phrases in the same way as the texts of the model's training.
 
     A phrase's descriptions are taken from the given ones if there are any, else
-    from the embedding store; a phrase without any is embedded itself, with a warning.
-    The text encoder is loaded only when something must be embedded.
+    from the embedding store, else from the built-in ones if the model was trained on
+    them and its stores are not here, as for a model that comes with the package. A
+    phrase without any is embedded itself, with a warning unless the model was trained
+    on phrases too. The text encoder is loaded only when something must be embedded.
 
     For a model that reads one vector per text, a phrase has a single token, which is
     that vector.
@@ -69,17 +81,27 @@ class PhraseEmbedder:
                 )
             self._text = config.text.copy_and_resolve_references()
             self._text.encoder = self._store.encoder
-        self._described = read_descriptions(descriptions) if descriptions else None
+        self._described = (
+            read_descriptions(descriptions) if descriptions else Descriptions([])
+        )
+        self._builtin: dict[str, Phrase] = {}
+        if _is_builtin(config):
+            phrases = [*load_phrases(), *draw_combinations()]
+            self._builtin = {phrase.text: phrase for phrase in phrases}
+        # A model that reads one drawn description in training reads the first.
+        self._one = lookup(self._text, "draw", "all") == "one"
+        # The phrases of an evaluation repeat.
+        self._embed = functools.lru_cache(_KEPT)(self._embed_texts)
 
     def describes(self, phrase: str) -> bool:
         """Says whether the model's texts of a phrase are known.
 
         They are for a model that reads phrases only, and else if descriptions of the
-        phrase were given or are in the embedding store.
+        phrase were given, are in the embedding store or are built in.
         """
         if self._text.source == "phrase":
             return True
-        given = self._described is not None and phrase in self._described
+        given = phrase in self._described or phrase in self._builtin
         stored = self._store is not None and self._store.has(phrase, "descriptions")
         return given or stored
 
@@ -91,16 +113,17 @@ class PhraseEmbedder:
                 "poor motion",
                 stacklevel=2,
             )
+        source = self._text.source
         # A model that reads both kinds of text gets descriptions where there are some.
-        source = "phrase" if self._text.source == "phrase" else "descriptions"
-        one = lookup(self._text, "draw", "all") == "one"
-        if source == "descriptions" and self._described and phrase in self._described:
-            texts = self._described.texts(phrase)[: 1 if one else self._text.k]
-            return self._embed(texts, self._text.aggregation)
-        if self._store is not None and self._store.has(phrase, source):
-            single = one and source == "descriptions" and self._store.singles(phrase)
-            return self._stored(phrase, source, index=0 if single else None)
-        if self._text.source == "descriptions":
+        if source != "phrase":
+            if phrase in self._described:
+                return self._joined(self._described.texts(phrase))
+            if self._store is not None and self._store.has(phrase, "descriptions"):
+                single = self._one and self._store.singles(phrase)
+                return self._stored(phrase, index=0 if single else None)
+            if phrase in self._builtin:
+                return self._joined(built_in_texts(self._builtin[phrase]))
+        if source == "descriptions":
             where = ""
             if self._missing_store is not None:
                 where = (
@@ -115,7 +138,7 @@ class PhraseEmbedder:
             )
         if self._store is not None and self._store.has(phrase, "phrase"):
             return self._stored(phrase, "phrase")
-        return self._embed([phrase])
+        return self._embed((phrase,))
 
     def singles(self, phrase: str) -> list[np.ndarray]:
         """Returns the embeddings of a phrase's single descriptions, [(n, E), ...].
@@ -123,13 +146,15 @@ class PhraseEmbedder:
         Raises:
             InputError: if its single descriptions are not known.
         """
-        if self._described is not None and phrase in self._described:
-            texts = self._described.texts(phrase)
-            return [self._embed([text]) for text in texts]
         if self._store is not None and phrase in self._store:
             count = self._store.singles(phrase)
-            if count:
+            if count and phrase not in self._described:
                 return [self._stored(phrase, index=i) for i in range(count)]
+        texts = self._described.texts(phrase) if phrase in self._described else []
+        if not texts and phrase in self._builtin:
+            texts = built_in_texts(self._builtin[phrase])
+        if texts:
+            return [self._embed((text,)) for text in texts]
         raise InputError(
             f"the single descriptions of {phrase!r} are not known; give their file "
             "as --descriptions, or an embedding store made with --each"
@@ -141,7 +166,7 @@ class PhraseEmbedder:
         Args:
             texts: at least one text.
         """
-        return self._embed(list(texts), self._text.aggregation)
+        return self._embed(tuple(texts), self._text.aggregation)
 
     def _stored(self, phrase: str, source="descriptions", index=None) -> np.ndarray:
         assert self._store is not None
@@ -149,7 +174,11 @@ class PhraseEmbedder:
             return self._store.pooled(phrase, source, index)[None]
         return self._store.tokens(phrase, source, index)
 
-    def _embed(self, texts: list[str], how: str = DEFAULT) -> np.ndarray:
+    def _joined(self, texts: list[str]) -> np.ndarray:
+        """Embeds a phrase's known descriptions, as many as in training."""
+        return self.describe(texts[: 1 if self._one else self._text.k])
+
+    def _embed_texts(self, texts: tuple[str, ...], how: str = DEFAULT) -> np.ndarray:
         embedding = embed_texts(self._encoder, texts, how)
         if not self.pooled:
             return embedding.tokens
@@ -170,3 +199,30 @@ class PhraseEmbedder:
                 "that it was trained with"
             )
         return encoder
+
+
+def known_descriptions(
+    config: Config, descriptions: DescriptionSource | None = None
+) -> Descriptions:
+    """Returns the descriptions of a model's phrases, to show them.
+
+    Args:
+        config: config of the trained model.
+        descriptions: descriptions that take precedence; see `PhraseEmbedder`.
+
+    Returns:
+        The given descriptions, and for other phrases those stored with the motions of
+        the training, or the built-in ones; none if there are no such.
+    """
+    given = read_descriptions(descriptions) if descriptions else Descriptions([])
+    stored = pathlib.Path(config.data.store or "", "descriptions.jsonl")
+    known = Descriptions(describe_all() if _is_builtin(config) else [])
+    if config.data.store and stored.is_file():
+        known = read_descriptions(stored)
+    records = [r for phrase in known if phrase not in given for r in known[phrase]]
+    return Descriptions([*itertools.chain(*given.values()), *records])
+
+
+def _is_builtin(config: Config) -> bool:
+    """Returns whether a model without stores was trained on the built-in texts."""
+    return bool(config.data.builtin and not config.text.store)

@@ -1,7 +1,7 @@
 """A trained model, opened from its workdir."""
 
 import dataclasses
-import pathlib
+import os
 from typing import Any
 
 import flax.linen as nn
@@ -9,6 +9,7 @@ import jax
 
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.inference.pretrained import find_model
 from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import Family, family_of
 from actiongpt_jax.training import checkpoints
@@ -41,25 +42,30 @@ class Trained:
 
 
 def load_model(
-    workdir: str | pathlib.Path, checkpoint: str | int = "latest"
+    workdir: str | os.PathLike | None = None, checkpoint: str | int = "latest"
 ) -> Trained:
     """Opens a trained model.
 
     Compiled programs are kept on disk, as in training.
 
     Args:
-        workdir: folder of a training run or a conversion.
+        workdir: folder of a training run or a conversion, or a model folder;
+            'pretrained:temos' or 'pretrained:teach', the small models that come with
+            the package; or 'hf:owner/name[@revision]', a model folder on the Hugging
+            Face hub. None takes 'pretrained:teach'.
         checkpoint: 'latest', 'best' or the number of a step.
 
     Raises:
         FileNotFoundError: if there is no checkpoint.
+        InputError: if a file is damaged, or if there is no model of that name.
     """
     use_compilation_cache()
-    restored = checkpoints.restore(workdir, checkpoint)
+    folder = find_model(workdir)
+    restored = checkpoints.restore(folder, checkpoint)
     if restored is None:
         raise FileNotFoundError(
-            f"{workdir} has no checkpoint; train one with `python -m "
-            f"actiongpt_jax.train --config configs/teach.py:demo --workdir {workdir}`"
+            f"{folder} has no checkpoint; train one with `python -m "
+            f"actiongpt_jax.train --config configs/teach.py:demo --workdir {folder}`"
         )
     config = restored.config.copy_and_resolve_references()
     if "text_mask" in config.model:

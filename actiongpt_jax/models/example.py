@@ -1,10 +1,14 @@
 """Random inputs of a model's training pass, for its shapes and for checks."""
 
+from typing import Any
+
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from actiongpt_jax.config_fields import Config
+from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import family_of
 
 _ITEMS, _FRAMES, _TOKENS = 2, 8, 3
@@ -44,3 +48,26 @@ def example_inputs(config: Config) -> tuple[Arrays, Arrays]:
             f"token_mask{suffix}": jnp.ones((_ITEMS, _TOKENS), bool),
         }
     return batch, {latent: draw(sizes.latent_dim) for latent in family.noise}
+
+
+def variable_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a model's variables, without making them.
+
+    Args:
+        config: config of the model; see `example_inputs`.
+
+    Returns:
+        'collection/module/name' -> shape, of the parameters and of the inert arrays.
+
+    Raises:
+        InputError: if the config does not fit its model.
+    """
+    inputs = example_inputs(config)
+    shapes: Any = jax.eval_shape(build(config).init, jax.random.key(0), *inputs)
+    return {name: leaf.shape for name, leaf in flat_names(dict(shapes)).items()}
+
+
+def flat_names(tree: Any) -> dict[str, Any]:
+    """Returns 'module/name' -> leaf of a nested dict."""
+    flat: Any = flax.traverse_util.flatten_dict(tree, sep="/")
+    return flat

@@ -22,7 +22,7 @@ from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import Phrase, held_out_phrases, load_phrases
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
-from actiongpt_jax.synthetic.texts import describe
+from actiongpt_jax.synthetic.texts import describe_all
 from actiongpt_jax.text.descriptions import write_descriptions
 
 VAL_SHARE = 0.25
@@ -81,14 +81,7 @@ def write_corpus(
                 folder, split, _in_turn(decks), num_combined, num_sequences + 1, rng
             )
         write_json(folder / "babel" / f"{split}.json", annotations)
-    write_descriptions(
-        folder / "descriptions.jsonl",
-        [
-            record
-            for phrase in [*load_phrases(), *combined]
-            for record in describe(phrase)
-        ],
-    )
+    write_descriptions(folder / "descriptions.jsonl", describe_all(combined))
     write_json(folder / "held_out.json", held_out_phrases())
 
 

@@ -8,10 +8,11 @@ marks the text as synthetic.
 
 import re
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
-from actiongpt_jax.synthetic.phrases import SIDES, Phrase
+from actiongpt_jax.synthetic.phrases import SIDES, Phrase, load_phrases
 from actiongpt_jax.synthetic.words import LIMBS, load_words
 from actiongpt_jax.text import prompts
 from actiongpt_jax.text.description import Description
@@ -50,6 +51,24 @@ ENDS = (
     "[People|Most people] have seen it many times.",
     "Much depends on the [situation|occasion].",
 )
+
+
+def describe_all(more: Sequence[Phrase] = ()) -> list[Description]:
+    """Writes all descriptions of all phrases of the corpus, in the order of its table.
+
+    Args:
+        more: further phrases, described after these; see `describe`.
+    """
+    return [r for phrase in [*load_phrases(), *more] for r in describe(phrase)]
+
+
+def built_in_texts(phrase: Phrase) -> list[str]:
+    """Returns the descriptions that models of the built-in corpus are trained on."""
+    return [
+        record.text
+        for record in describe(phrase)
+        if (record.writer, record.prompt) == (WRITER, prompts.DEFAULT)
+    ]
 
 
 def describe(phrase: Phrase) -> list[Description]:

@@ -1,5 +1,7 @@
 """Saves and restores checkpoints: state, config and normalizer together.
 
+A workdir without checkpoints can be a model folder, which is restored too.
+
 Orbax writes a checkpoint asynchronously into a temporary folder and then renames it, so
 that a checkpoint is complete or absent, even if the process is killed.
 """
@@ -24,6 +26,7 @@ from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.reading import reason_of
+from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
 from actiongpt_jax.training.step import TrainState
 
 # Orbax warns for every save without metrics (here only steps with a validation have
@@ -39,7 +42,8 @@ class Restored:
         step: number of steps done.
         config: the full config of the run.
         normalizer: normalizer of the features.
-        state: nested dict of arrays: step, params, unused, opt_state, rng.
+        state: nested dict of arrays: step, params, unused, opt_state, rng. Converted
+            weights lack the last two, those of a model folder the last three.
     """
 
     step: int
@@ -49,7 +53,7 @@ class Restored:
 
     @property
     def has_optimizer(self) -> bool:
-        """Whether it has an optimizer state, which converted weights do not have."""
+        """Whether it has an optimizer state: weights alone do not."""
         return "opt_state" in self.state
 
     @property
@@ -262,7 +266,7 @@ def restore(
     """Restores a checkpoint; nothing but its path is needed.
 
     Args:
-        workdir: folder of the run.
+        workdir: folder of the run, or a model folder.
         which: 'latest', 'best' or a step.
 
     Returns:
@@ -273,12 +277,12 @@ def restore(
     """
     folder = _folder(workdir)
     if not folder.is_dir():
-        return None
+        return _restore_packed(pathlib.Path(workdir), which)
     options = ocp.CheckpointManagerOptions(read_only=True)
     with _open_manager(folder, options) as manager:
         steps = sorted(manager.all_steps())
         if not steps:
-            return None
+            return _restore_packed(pathlib.Path(workdir), which)
         step = which
         if which == "latest":
             step = steps[-1]
@@ -331,6 +335,16 @@ def _restore_step(manager: ocp.CheckpointManager, step: int) -> Restored:
     )
 
 
+def _restore_packed(folder: pathlib.Path, which: str | int) -> Restored | None:
+    if not is_model_folder(folder):
+        return None
+    packed = read_model_folder(folder)
+    if which not in ("latest", "best", packed.step):
+        raise InputError(f"{folder} holds only step {packed.step}, not {which!r}")
+    state = {"step": np.array(packed.step, np.int32), "params": packed.params}
+    return Restored(packed.step, packed.config, packed.normalizer, state)
+
+
 def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
     scored = {}
     for step in steps:
@@ -350,7 +364,7 @@ def into_state(restored: Restored, fresh: TrainState) -> TrainState:
     """Puts restored arrays into a state of the same model and optimizer.
 
     Args:
-        restored: checkpoint of a run, or of converted weights, for which the optimizer
+        restored: checkpoint of a run, or weights alone, for which everything else
             starts from scratch.
         fresh: the state that a run would start with; shapes alone are enough for a
             checkpoint with an optimizer state.
@@ -361,7 +375,8 @@ def into_state(restored: Restored, fresh: TrainState) -> TrainState:
     start = serialization.to_state_dict(fresh)
     held = restored.state
     if not restored.has_optimizer:
-        held = {"opt_state": start["opt_state"], "rng": start["rng"], **held}
+        fresh_parts = {name: start[name] for name in ("opt_state", "rng", "unused")}
+        held = {**fresh_parts, **held}
     expected, stored = _shapes(start), _shapes(held)
     missing = sorted(expected.keys() - stored.keys())
     unexpected = sorted(stored.keys() - expected.keys())

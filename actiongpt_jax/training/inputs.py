@@ -13,7 +13,8 @@ from actiongpt_jax.models.family import family_of
 from actiongpt_jax.text.embeddings.store import EmbeddingStore, open_embeddings
 from actiongpt_jax.training.tasks import task_of
 
-_PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "body"))
+# The fields of a config that name files of a machine.
+PATHS = (("data", "store"), ("text", "store"), ("data", "images"), ("losses", "body"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ def open_inputs(config: Config) -> Inputs:
     _fill_text(config, embeddings)
     config.data.store_hash = store.meta.get("inputs")
     config.text.store_hash = embeddings.texts_hash
-    for section, name in _PATHS:
+    for section, name in PATHS:
         if path := config[section].get(name):
             config[section][name] = str(pathlib.Path(path).absolute())
     task = task_of(config)

@@ -1,8 +1,8 @@
-"""Compares real motions with those that two models generate from the same phrases."""
+"""Compares real motions with those that models generate from the same phrases."""
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,46 +22,46 @@ from actiongpt_jax.viewing.webpage import write_page
 
 # First words of phrases whose motions are easy to recognise.
 _PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
+VAL_SPLIT = "val"
 # An action of a series must be longer than the transition at its start.
 _LEAST_FRAMES = WINDOW + 8
 
 
 def write_comparison(
-    model: Trained, baseline: Trained, page: pathlib.Path, picture: pathlib.Path
+    models: Mapping[str, Trained],
+    corpus: str | pathlib.Path,
+    page: pathlib.Path,
+    picture: pathlib.Path,
 ) -> list[str]:
-    """Writes a page and a picture of validation motions and of two models' motions.
+    """Writes a page and a picture of validation motions and of models' motions.
 
     Args:
-        model: the model that reads descriptions; its config names the motion store.
-        baseline: the model that reads the phrases themselves.
+        models: title of a column -> a model, at least one.
+        corpus: motion store of the built-in corpus, whose validation motions are shown.
         page: HTML file to write; each row shows a series of actions or one action.
-        picture: PNG file to write; it shows real motions and those of `model`.
+        picture: PNG file to write; it shows real motions and those of the first model.
 
     Returns:
         The phrases of the first series, in temporal order.
     """
-    store = open_store(model.config.data.store)
-    items = segments(store, model.config.data.val_split)
-    chosen = [*_choose_series(items), *([item] for item in _choose(items))]
-    columns = {
-        "real": [_real(store, actions) for actions in chosen],
-        "from descriptions": _generate(model, chosen),
-        "from the phrases": _generate(baseline, chosen),
-    }
+    store = open_store(corpus)
+    items = segments(store, VAL_SPLIT)
+    series = _choose_series(items)
+    chosen = [*series, *([item] for item in _choose(items))]
+    columns = {"real": [_real(store, actions) for actions in chosen]}
+    columns |= {name: _generate(model, chosen) for name, model in models.items()}
     rows = list(zip(*columns.values(), strict=True))
-    known = read_descriptions(
-        pathlib.Path(model.config.data.store, "descriptions.jsonl")
-    )
+    known = read_descriptions(pathlib.Path(corpus, "descriptions.jsonl"))
     write_page(
         page,
         [motion for row in rows for motion in row],
         [*columns] * len(rows),
         {phrase: [one.text for one in known[phrase]] for phrase in known},
-        heading="Real motion and the motions of two small models for the same phrases",
+        heading="Real motion and the motions of small models for the same phrases",
         columns=len(columns),
     )
-    # The first series, and the single actions.
-    pictured = [rows[0], *rows[-2:]]
+    # The first series, and two single actions.
+    pictured = [rows[0], *rows[len(series) :][:2]]
     strip(
         [motion for row in pictured for motion in row[:2]],
         picture,
@@ -110,13 +110,13 @@ def _canonical(motion: Motion) -> Motion:
 
 
 def _choose(items: Sequence[Segment]) -> list[Segment]:
-    """Returns up to two actions, preferably ones that are easy to recognise."""
+    """Returns up to four actions, preferably ones that are easy to recognise."""
     firsts = [
         next((item for item in items if item.phrase.startswith(word)), None)
         for word in _PICTURED
     ]
     chosen = [item for item in firsts if item is not None]
-    return (chosen or list(items))[:2]
+    return (chosen or list(items))[:4]
 
 
 def _choose_series(

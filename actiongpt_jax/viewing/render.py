@@ -6,16 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tqdm import tqdm
 
+from actiongpt_jax.choices import FILE_FORMATS
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing import export, plot, raster, video, webpage
 
-PICTURES = (".png", ".gif", ".mp4", ".html")
+_PICTURES = (".png", ".gif", ".mp4", ".html")
 _VIDEOS = (".gif", ".mp4")
 # Option -> formats that it changes.
 _USED = {
-    "title": PICTURES,
+    "title": _PICTURES,
     "figure": _VIDEOS,
     "body": _VIDEOS,
     "size": _VIDEOS,
@@ -37,7 +38,7 @@ def refuse_ignored(path: str | os.PathLike, options: Collection[str]) -> None:
         InputError: if the file's format ignores one of the options.
     """
     suffix = pathlib.Path(path).suffix.lower()
-    if suffix not in (*PICTURES, *export.SUFFIXES):
+    if suffix not in FILE_FORMATS:
         return
     for name, formats in _USED.items():
         if name in options and suffix not in formats:
@@ -82,9 +83,9 @@ def render(
             if a value is out of its range, or if a motion cannot be drawn.
     """
     suffix = pathlib.Path(path).suffix.lower()
-    known = (*PICTURES, *export.SUFFIXES)
-    if suffix not in known:
-        raise InputError(f"--out must end in one of {', '.join(known)}, got {path}")
+    if suffix not in FILE_FORMATS:
+        formats = ", ".join(FILE_FORMATS)
+        raise InputError(f"--out must end in one of {formats}, got {path}")
     if suffix in export.SUFFIXES and len(motions) > 1:
         raise InputError(
             f"{suffix} must hold one motion, got {len(motions)}; export them one by one"

@@ -53,7 +53,7 @@ def test_sound_model_is_reported(drawn, tmp_path, capsys):
     act = sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["params"]))
     stored = act + sum(leaf.size for leaf in jax.tree.leaves(drawn[1]["unused"]))
     assert f"{act:,} with an effect, {stored:,} with the inert ones" in printed
-    assert "features: normalised" in printed and "trained here for 0 steps" in printed
+    assert "features: normalised" in printed and "trained for 0 steps" in printed
 
 
 def test_hash_depends_on_the_parameters(drawn, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -23,7 +24,7 @@ from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.run import evaluate_model
 from actiongpt_jax.evaluation.summary import summarise
-from actiongpt_jax.evaluation.tables import readable
+from actiongpt_jax.evaluation.tables import readable, validation_table
 from actiongpt_jax.geometry.kinematics import forward_kinematics
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
@@ -92,6 +93,11 @@ def test_result_has_every_part(evaluated):
     assert set(result["baselines"]) == {"mean_pose", "random_clip"}
     # The evaluator was trained on every phrase of that split.
     assert "known_phrases" not in retrieval
+
+
+def test_training_logs_every_figure_of_the_validation_table(runs):
+    table = validation_table({"temos": runs("temos") / "metrics.jsonl"})
+    assert len(re.findall("^(APE|AVE|loss|reconstruction)", table, re.MULTILINE)) == 10
 
 
 def test_joint_figures_average_to_the_total(evaluated):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.hub import fetch
 from actiongpt_jax.files.reading import read_json
 from actiongpt_jax.nn.sizes import Sizes, split_sizes
 from actiongpt_jax.text.encoders.weights import FILE, INDEX, TORCH_FILE
@@ -87,23 +88,14 @@ def _minilm_folder() -> pathlib.Path:
 
 
 def _fetch(hub_id: str) -> pathlib.Path:
-    # The import takes long, and most encoders are folders that need no download.
-    import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        folder = pathlib.Path(
-            huggingface_hub.snapshot_download(hub_id, allow_patterns=list(_FILES))
-        )
-        if not any((folder / name).exists() for name in (FILE, INDEX)):
-            huggingface_hub.snapshot_download(hub_id, allow_patterns=[TORCH_FILE])
-    except (OSError, ValueError, EntryNotFoundError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"the encoder {hub_id!r} is not a folder here and cannot be fetched from"
-            f" the Hugging Face hub ({reason}); give the path of a folder with"
-            f" config.json, {FILE} and the tokenizer's files, or connect to the network"
-        ) from error
+    words = {
+        "what": f"the encoder {hub_id!r} is not a folder here and",
+        "remedy": f"give the path of a folder with config.json, {FILE} and the"
+        " tokenizer's files, or connect to the network",
+    }
+    folder = fetch(hub_id, _FILES, **words)
+    if not any((folder / name).exists() for name in (FILE, INDEX)):
+        fetch(hub_id, [TORCH_FILE], **words)
     return folder
 
 

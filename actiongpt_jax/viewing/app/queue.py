@@ -111,7 +111,7 @@ class GenerationQueue:
         return {
             "model": self._trained.config.model.name,
             "series": self._series,
-            "reads_descriptions": self._trained.config.text.source == "descriptions",
+            "reads_descriptions": self._trained.config.text.source != "phrase",
             "phrases": sorted(self._known)[:2000],
             "examples": self._examples(),
             "opening": opening,

@@ -286,7 +286,7 @@ def test_hub_id_fetches_only_needed_files(monkeypatch, make_folder):
     folder = make_folder("distilbert")
     asked = []
 
-    def snapshot_download(hub_id, allow_patterns):
+    def snapshot_download(hub_id, allow_patterns, revision):
         asked.append((hub_id, allow_patterns))
         return str(folder)
 
@@ -304,7 +304,7 @@ def test_hub_id_fetches_only_needed_files(monkeypatch, make_folder):
 def test_hub_id_without_network_says_how_to_give_a_folder(monkeypatch):
     huggingface_hub = pytest.importorskip("huggingface_hub")
 
-    def snapshot_download(hub_id, allow_patterns):
+    def snapshot_download(hub_id, allow_patterns, revision):
         raise huggingface_hub.errors.LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
