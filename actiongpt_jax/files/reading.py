@@ -245,17 +245,21 @@ def check_fields(
             f"{where} must be a JSON object, got {str(row)[:60]!r}; {remedy}"
         )
     for name, kind in kinds.items():
-        value = row.get(name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = {
-            None: name in row,
-            float: number and math.isfinite(value),
-            int: number and isinstance(value, int),
-        }.get(kind, kind is not None and isinstance(value, kind))
-        if not fits:
+        if name not in row or not _fits(row[name], kind):
+            value = row.get(name)
             got = f"{str(value)[:60]!r}" if name in row else "nothing"
             raise InputError(
                 f"{where}: the field {name!r} must be"
                 f" {getattr(kind, '__name__', 'there')}, got {got}; {remedy}"
             )
     return row
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind is None:
+        return True
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, kind)

@@ -235,7 +235,7 @@ def _checksums(state: Any, stats: Any) -> dict[str, int]:
     leaves = jax.tree_util.tree_leaves_with_path({"train": state, "normalizer": stats})
     return {
         jax.tree_util.keystr(path): zlib.crc32(
-            np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
+            np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data
         )
         for path, leaf in leaves
     }
@@ -318,7 +318,7 @@ def _restore_step(manager: ocp.CheckpointManager, step: int) -> Restored:
     has_checksums = (manager.directory / str(step) / "checksum").exists()
     if not has_checksums:
         del items["checksum"]
-    content = manager.restore(step, args=ocp.args.Composite(**items))
+    content: Any = manager.restore(step, args=ocp.args.Composite(**items))
     state, stats = content.state["train"], content.state["normalizer"]
     if has_checksums:
         expected, found = content.checksum, _checksums(state, stats)
@@ -358,40 +358,3 @@ def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
         except Exception:
             continue  # Damaged, or half deleted: the process was killed meanwhile.
     return min(scored, key=lambda step: (scored[step], -step), default=steps[-1])
-
-
-def into_state(restored: Restored, fresh: TrainState) -> TrainState:
-    """Puts restored arrays into a state of the same model and optimizer.
-
-    Args:
-        restored: checkpoint of a run, or weights alone, for which everything else
-            starts from scratch.
-        fresh: the state that a run would start with; shapes alone are enough for a
-            checkpoint with an optimizer state.
-
-    Raises:
-        InputError: if names or shapes differ; lists missing and unexpected names.
-    """
-    start = serialization.to_state_dict(fresh)
-    held = restored.state
-    if not restored.has_optimizer:
-        fresh_parts = {name: start[name] for name in ("opt_state", "rng", "unused")}
-        held = {**fresh_parts, **held}
-    expected, stored = _shapes(start), _shapes(held)
-    missing = sorted(expected.keys() - stored.keys())
-    unexpected = sorted(stored.keys() - expected.keys())
-    common = expected.keys() & stored.keys()
-    other = sorted(name for name in common if expected[name] != stored[name])
-    if missing or unexpected or other:
-        raise InputError(
-            "the checkpoint does not fit this model and optimizer: missing "
-            f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, "
-            f"with another shape {other[:5] or 'nothing'}; use another --workdir"
-        )
-    state: Any = serialization.from_state_dict(fresh, held)
-    return state
-
-
-def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in leaves}

@@ -22,7 +22,7 @@ from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import Inputs, open_inputs
 from actiongpt_jax.training.programs import Programs, make_programs
-from actiongpt_jax.training.resume import check_same_run
+from actiongpt_jax.training.resume import check_same_run, into_state
 from actiongpt_jax.training.step import TrainState
 from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
 from actiongpt_jax.training.workdir import check_workdir, lock_workdir
@@ -92,9 +92,9 @@ def _train(
     if restored is None:
         state = fresh_state()
     elif restored.has_optimizer:
-        state = checkpoints.into_state(restored, jax.eval_shape(fresh_state))
+        state = into_state(restored, jax.eval_shape(fresh_state))
     else:
-        state = checkpoints.into_state(restored, fresh_state())
+        state = into_state(restored, fresh_state())
     start = int(jax.device_get(state.step))
     if start > num_steps:
         raise InputError(

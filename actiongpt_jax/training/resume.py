@@ -1,11 +1,17 @@
-"""Which fields of a config must stay the same when a run is resumed."""
+"""Whether a run can be resumed with a config, a model and an optimizer."""
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+from flax import serialization
+
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.training.checkpoints import Restored
+from actiongpt_jax.training.step import TrainState
 
 # Fields that a resumed run must share with its checkpoint, like all fields of the
 # model. Those of `train` are part of the optimizer's state.
@@ -91,3 +97,40 @@ def _changes(
             then = saved[section].get(name, now)
             if then != now:
                 yield section, name, then, now
+
+
+def into_state(restored: Restored, fresh: TrainState) -> TrainState:
+    """Puts restored arrays into a state of the same model and optimizer.
+
+    Args:
+        restored: checkpoint of a run, or weights alone, for which everything else
+            starts from scratch.
+        fresh: the state that a run would start with; shapes alone are enough for a
+            checkpoint with an optimizer state.
+
+    Raises:
+        InputError: if names or shapes differ; lists missing and unexpected names.
+    """
+    start = serialization.to_state_dict(fresh)
+    held = restored.state
+    if not restored.has_optimizer:
+        fresh_parts = {name: start[name] for name in ("opt_state", "rng", "unused")}
+        held = {**fresh_parts, **held}
+    expected, stored = _shapes(start), _shapes(held)
+    missing = sorted(expected.keys() - stored.keys())
+    unexpected = sorted(stored.keys() - expected.keys())
+    common = expected.keys() & stored.keys()
+    other = sorted(name for name in common if expected[name] != stored[name])
+    if missing or unexpected or other:
+        raise InputError(
+            "the checkpoint does not fit this model and optimizer: missing "
+            f"{missing[:5] or 'nothing'}, unexpected {unexpected[:5] or 'nothing'}, "
+            f"with another shape {other[:5] or 'nothing'}; use another --workdir"
+        )
+    state: Any = serialization.from_state_dict(fresh, held)
+    return state
+
+
+def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in leaves}

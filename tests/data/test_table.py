@@ -211,7 +211,7 @@ def test_missing_files_are_listed_as_skipped(run, motions, tmp_path):
         ("t.csv", "file,text,split\na,b,val\na,c,train\n", "must have one split"),
         ("t.csv", "file,text,split\na,b,val\nc,c,\n", "c must have one split"),
         ("t.csv", "file,text\na,b\n", "must be enough for all splits"),
-        ("t.csv", b"file,text\na,\xff\n", "must be a table in UTF-8"),
+        ("t.csv", b"file,text\na,\xff\n", "must be UTF-8"),
         ("t.csv", 'file,text\na,"b\n', "must be a table in UTF-8"),
         ("t.jsonl", '{"file": "a"\n', "t.jsonl:1 must be one JSON value"),
         ("t.jsonl", "3\n", "t.jsonl:1 must be an object"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,11 @@ def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     seeds["embedding store"] = [*(folder / "embedding store").iterdir()]
 
     # Motions, labels, texts.
-    fields = {"poses": rng.normal(size=(9, 156)), "trans": rng.normal(size=(9, 3))}
-    fields |= {"betas": np.zeros(16), "gender": np.array("male")}
+    fields: dict[str, Any] = {
+        "poses": rng.normal(size=(9, 156)),
+        "trans": rng.normal(size=(9, 3)),
+    }
+    fields |= {"poses": rng.normal(size=(9, 156)), "trans": rng.normal(size=(9, 3))}
     (folder / "AMASS").mkdir()
     path = folder / "AMASS" / "a_poses.npz"
     np.savez(path, **fields, mocap_framerate=np.float64(60))
@@ -187,7 +191,7 @@ def _batches(folder: pathlib.Path) -> list[pathlib.Path]:
     ]
 
 
-def _body(rng) -> dict[str, np.ndarray]:
+def _body(rng) -> dict[str, Any]:
     return {
         "v_template": rng.normal(size=(10, 3)),
         "shapedirs": rng.normal(size=(10, 3, 4)),

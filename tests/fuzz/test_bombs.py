@@ -37,7 +37,7 @@ def many_calls(name: str, *arguments: Raw, count: int = 3000) -> Raw:
 
 
 PAIRS = Raw(b"](" + b"".join(encode((i, 0)) for i in range(3000)) + b"e")
-TEXT = encode("x" * 2_000_000)
+TEXT = Raw(encode("x" * 2_000_000))
 PICKLES = {
     "key nested deeply": call("collections.Counter", [(nested_tuple(300_000), 1)]),
     "key in a set": call("builtins.set", [nested_tuple(300_000)]),
@@ -49,7 +49,7 @@ PICKLES = {
     "repeated rows": tensor(storage_id("float32", "0", 4), 0, (10**9, 4), (0, 1)),
     "many dicts": many_calls("collections.OrderedDict", PAIRS),
     "many sets": many_calls("builtins.set", Raw(encode(list(range(3000))))),
-    "many texts": many_calls("_codecs.encode", TEXT, encode("latin1")),
+    "many texts": many_calls("_codecs.encode", TEXT, Raw(encode("latin1"))),
     "many values": Raw(b"(" + b"]" * 3_000_000 + b"l"),
     "equal hashes": Raw(
         b"}(" + b"".join(encode(i * (2**61 - 1)) + b"N" for i in range(50_000)) + b"u"

@@ -56,7 +56,7 @@ LONGEST_MESSAGE = 2500
 
 def motion_store(path):
     store = open_store(path.parent)
-    store.report(), store.labels_by_sequence
+    assert store.report() and len(store.labels_by_sequence) == len(store.sequences)
     for number in range(len(store.sequences)):
         store.motion(number)
 
@@ -66,7 +66,8 @@ def embedding_store(path):
     for phrase in store.phrases:
         for source in ("descriptions", "phrase"):
             if store.has(phrase, source):
-                store.tokens(phrase, source), store.pooled(phrase, source)
+                store.tokens(phrase, source)
+                store.pooled(phrase, source)
         for index in range(min(store.singles(phrase), 3)):
             store.tokens(phrase, index=index)
 

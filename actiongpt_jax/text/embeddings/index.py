@@ -170,9 +170,10 @@ def _read_one(path: pathlib.Path) -> Content:
     for line in read_lines(path / INDEX, _REMEDY):
         with parsing(line.where, "a phrase and its place", _REMEDY):
             name, *place = line.value
-            if any(type(number) is not int or number < 0 for number in place):
-                raise TypeError("a place that is not whole numbers")
-            rows[name + ""] = Row(*place)
+            whole = all(type(number) is int and number >= 0 for number in place)
+            if not whole or not isinstance(name, str):
+                raise TypeError("no text and whole numbers")
+            rows[name] = Row(*place)
     if len(rows) != meta["phrases"]:
         raise InputError(
             f"{path / INDEX} must list {meta['phrases']} phrases, got {len(rows)};"
