@@ -1,6 +1,7 @@
 """Parts that all commands share: flags, help, errors of one sentence, exit codes."""
 
 import argparse
+import contextlib
 import errno
 import io
 import itertools

@@ -261,7 +261,10 @@ class StoreWriter:
     def _read_whole_journal(self) -> Iterator[Line]:
         """Yields the lines before the first damaged one, which counts as dropped."""
         try:
-            yield from map(_check_entry, self._read_journal())
+            for number, line in enumerate(self._read_journal()):
+                if number:  # the first line is the head
+                    _check_entry(line)
+                yield line
         except InputError:
             self.dropped += 1
 
@@ -307,21 +310,18 @@ class StoreWriter:
                 view = view[file.write(view) :]
 
 
-def _check_entry(line: Line) -> Line:
-    """Returns a line of the journal; raises InputError for fields of other types."""
+def _check_entry(line: Line) -> None:
+    """Raises InputError for a line of the journal with fields of other types."""
     entry, where = line.value, line.where
-    if isinstance(entry, dict) and "format" not in entry:
-        check_fields(entry, {"name": str, "key": str}, where, "")
-        if "sequence" in entry:
-            check_fields(entry, {"notes": list, "labels": list, "crc": int}, where, "")
-            make_row(SequenceRow, entry["sequence"], where, "")
-            for label in entry["labels"]:
-                make_row(Label, label, where, "")
-        else:
-            check_fields(
-                entry.get("skipped"), {"source": str, "reason": str}, where, ""
-            )
-    return line
+    check_fields(entry, {"name": str, "key": str}, where, "")
+    if "sequence" not in entry:
+        facts = {"source": str, "reason": str}
+        check_fields(entry.get("skipped"), facts, where, "")
+        return
+    check_fields(entry, {"notes": list, "labels": list, "crc": int}, where, "")
+    make_row(SequenceRow, entry["sequence"], where, "")
+    for label in entry["labels"]:
+        make_row(Label, label, where, "")
 
 
 def _append(path: pathlib.Path):

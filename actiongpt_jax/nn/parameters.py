@@ -1,6 +1,7 @@
 """Size and hash of a tree of parameters."""
 
 import hashlib
+import zlib
 from typing import Any
 
 import jax
@@ -31,3 +32,17 @@ def parameter_hash(variables: Any) -> str:
         digest.update(f"{jax.tree_util.keystr(path)}{leaf.shape}".encode())
         digest.update(np.ascontiguousarray(leaf).data)
     return digest.hexdigest()[:32]
+
+
+def checksums(tree: Any) -> dict[str, int]:
+    """Returns name -> CRC-32 of the numbers of every array of a tree.
+
+    Checkpoints record them, so the names and the bytes must never change.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path): zlib.crc32(
+            np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data
+        )
+        for path, leaf in leaves
+    }

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import logging
 import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.reading import reason_of
+from actiongpt_jax.nn.parameters import checksums
 from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
 from actiongpt_jax.training.step import TrainState
 
@@ -122,14 +122,14 @@ class Checkpoints:
         step = int(host["step"])
         if step in self._manager.all_steps():
             return
-        stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
+        tree = {"train": host, "normalizer": _stats(normalizer)}
         with self._naming_folder():
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave({"train": host, "normalizer": stats}),
+                    state=ocp.args.StandardSave(tree),
                     config=ocp.args.JsonSave(self._config.to_dict()),
-                    checksum=ocp.args.JsonSave(_checksums(host, stats)),
+                    checksum=ocp.args.JsonSave(checksums(tree)),
                 ),
                 metrics=metrics,
             )
@@ -192,7 +192,7 @@ def save_weights(
         InputError: if the checkpoint that was written cannot be opened.
     """
     weights = jax.tree.map(np.asarray, {"step": np.zeros((), np.int32), **variables})
-    stats = {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
+    tree = {"train": weights, "normalizer": _stats(normalizer)}
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False))
     )
@@ -211,12 +211,16 @@ def save_weights(
         manager.save(
             0,
             args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave({"train": weights, "normalizer": stats}),
+                state=ocp.args.PyTreeSave(tree),
                 config=ocp.args.JsonSave(config.to_dict()),
-                checksum=ocp.args.JsonSave(_checksums(weights, stats)),
+                checksum=ocp.args.JsonSave(checksums(tree)),
             ),
         )
         _check_opens(manager, 0)
+
+
+def _stats(normalizer: Normalizer) -> dict[str, np.ndarray]:
+    return {"mean": np.asarray(normalizer.mean), "std": np.asarray(normalizer.std)}
 
 
 def _check_opens(manager: ocp.CheckpointManager, step: int) -> None:
@@ -228,17 +232,6 @@ def _check_opens(manager: ocp.CheckpointManager, step: int) -> None:
             f"checkpoint {manager.directory / str(step)} was written but cannot be "
             "opened; check the disk, and write to a folder on another one"
         ) from error
-
-
-def _checksums(state: Any, stats: Any) -> dict[str, int]:
-    """Returns name -> CRC-32 of the numbers of every array of a checkpoint."""
-    leaves = jax.tree_util.tree_leaves_with_path({"train": state, "normalizer": stats})
-    return {
-        jax.tree_util.keystr(path): zlib.crc32(
-            np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data
-        )
-        for path, leaf in leaves
-    }
 
 
 def _open_manager(
@@ -321,7 +314,7 @@ def _restore_step(manager: ocp.CheckpointManager, step: int) -> Restored:
     content: Any = manager.restore(step, args=ocp.args.Composite(**items))
     state, stats = content.state["train"], content.state["normalizer"]
     if has_checksums:
-        expected, found = content.checksum, _checksums(state, stats)
+        expected, found = content.checksum, checksums(content.state)
         for name in sorted({*expected, *found}):
             if expected.get(name) != found.get(name):
                 raise ValueError(
