@@ -16,7 +16,7 @@ PYTEST = $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo pretrained test quicktest soak docs bench
 
 # What `make pretrained` makes, and where.
-FORM = demo
+FORM = small
 CORPUS = --sequences 1600 --seed 0
 EMBEDDING = --k 4 --each
 EVALUATION = --semantic
