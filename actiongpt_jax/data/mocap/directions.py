@@ -1,10 +1,10 @@
 """Aligns a skeleton without a rest pose with SMPL by the directions of its bones.
 
-The bone of a limb gives two of the three angles. The third comes from how elbows and
-knees bend in the recording, since they bend one way only. All other joints are assumed
-to be at rest on average. Bones usually lie along an axis of their joint and bend about
-another one; then the third angle is a multiple of a quarter turn, so all recordings of
-a skeleton are aligned equally.
+The bone of a limb gives two of the three angles. For the third, a joint whose zero
+angles continue the bone above it is at rest there; elbows and knees bend one way only;
+and other joints are assumed to be at rest on average. Bones usually lie along an axis
+of their joint and bend about another one. Then the third angle is a multiple of a
+quarter turn, so that all recordings of a skeleton are aligned alike.
 """
 
 import dataclasses
@@ -72,8 +72,8 @@ class _Alignment:
         self.snap = self._bones_lie_along_axes()
 
     def run(self) -> Turns:
-        self._pelvis()
         straight = self._trunk_is_straight_at_zero()
+        self._pelvis(straight)
         for joint in range(1, SMPL22.num_joints):
             if joint not in self.poses.turned:
                 continue
@@ -92,12 +92,15 @@ class _Alignment:
         self._spine()
         return self.constant
 
-    def _pelvis(self) -> None:
-        pelvis, placed = JOINTS["pelvis"], self.poses.placed
+    def _pelvis(self, straight: bool) -> None:
+        pelvis, placed, zero = JOINTS["pelvis"], self.poses.placed, self.poses.zero
         hips = [placed[JOINTS[f"{side}_hip"]] for side in ("left", "right")]
-        above = next(placed[j] for j in (*SPINE, 12, 15) if j in placed)
         left = self._local(pelvis, hips[0] - hips[1])
-        up = self._local(pelvis, above - (hips[0] + hips[1]) / 2)
+        above = next(j for j in (*SPINE, *_TRUNK[2:]) if j in placed)
+        if straight:
+            up = zero[above] - zero[pelvis]
+        else:
+            up = self._local(pelvis, placed[above] - (hips[0] + hips[1]) / 2)
         if self.snap:
             left, up = snapped(left, _NEAR_AXIS / 2), snapped(up, _NEAR_AXIS)
         self.constant[pelvis] = body_frames(left, up)
