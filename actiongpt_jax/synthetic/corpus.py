@@ -5,6 +5,7 @@ shown without a download. A sequence is two to five actions of one person. All j
 blended: some are labelled `transition`; at the others, the labels touch or overlap.
 """
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -50,8 +51,9 @@ def write_corpus(
         num_sequences: number of sequences in both splits together, at least 2.
         seed: seed of all random numbers, 0 or more.
         num_combined: number of further training sequences, half of whose actions are
-            combinations of moves; see `compositions.combinations`. The other sequences
-            do not depend on it.
+            combinations of moves; see `compositions.combinations`. In these sequences
+            short actions are also performed slowly. The other sequences do not depend
+            on it.
 
     Raises:
         InputError: if a number is out of its range.
@@ -76,7 +78,10 @@ def write_corpus(
         first += count
         if split == "train" and num_combined:
             rng = np.random.default_rng([seed, len(SPLITS)])
-            decks = [_shuffled(p, rng) for p in (_phrases_of(split), combined)]
+            decks = [
+                _shuffled([_at_any_pace(phrase) for phrase in phrases], rng)
+                for phrases in (_phrases_of(split), combined)
+            ]
             annotations |= _write_sequences(
                 folder, split, _in_turn(decks), num_combined, num_sequences + 1, rng
             )
@@ -139,6 +144,13 @@ def _phrases_of(split):
     held_out = [phrase for phrase in load_phrases() if phrase.held_out]
     # Held-out phrases are few; each is used twice as often, for sounder statistics.
     return seen if split == "train" else seen + 2 * held_out
+
+
+def _at_any_pace(phrase):
+    """Returns a phrase that is also performed more slowly, within 3.4 seconds."""
+    shortest, longest = phrase.seconds
+    longest = max(longest, min(1.6 * longest, 3.4))
+    return dataclasses.replace(phrase, seconds=(shortest, longest))
 
 
 def _write_sequences(folder, split, deck, count, first, rng):
