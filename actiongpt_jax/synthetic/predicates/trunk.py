@@ -75,7 +75,7 @@ def twist(body: Recording, side: int) -> bool:
 def shrug(body: Recording, side: int) -> bool:
     """Lifts both shoulders and lowers them."""
     level = np.quantile(body.shoulders, 0.1, axis=0)
-    up = (body.shoulders - level > 0.012).all(1)
+    up = (body.shoulders - level).min(1) > 0.012
     for arm in BOTH:
         up &= body.hand(arm)[:, 2] < 0.0
     return body.longest(up) > TOUCHED and not up[-1]
