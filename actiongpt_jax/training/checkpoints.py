@@ -305,21 +305,18 @@ def _restore_step(manager: ocp.CheckpointManager, step: int) -> Restored:
     items: dict[str, Any] = {
         "state": ocp.args.StandardRestore(),
         "config": ocp.args.JsonRestore(),
-        "checksum": ocp.args.JsonRestore(),
     }
     # Checkpoints of earlier versions have no checksums.
     has_checksums = (manager.directory / str(step) / "checksum").exists()
-    if not has_checksums:
-        del items["checksum"]
+    if has_checksums:
+        items["checksum"] = ocp.args.JsonRestore()
     content: Any = manager.restore(step, args=ocp.args.Composite(**items))
     state, stats = content.state["train"], content.state["normalizer"]
     if has_checksums:
         expected, found = content.checksum, checksums(content.state)
         for name in sorted({*expected, *found}):
             if expected.get(name) != found.get(name):
-                raise ValueError(
-                    f"the numbers of {name} have changed since it was saved"
-                )
+                raise ValueError(f"the numbers of {name} have changed")
     return Restored(
         step=step,
         config=from_json(json.dumps(content.config), manager.directory / str(step)),
