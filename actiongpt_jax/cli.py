@@ -223,7 +223,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     code = 0
-    out, err = _Printable(sys.stdout), _Printable(sys.stderr)
+    out: Any = _Printable(sys.stdout)
+    err: Any = _Printable(sys.stderr)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(sys.argv[1:])

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from actiongpt_jax.errors import InputError, printable
 from actiongpt_jax.files import limits
@@ -129,7 +129,7 @@ def read_bytes(
 def sha256(path: str | os.PathLike, remedy: str) -> str:
     """Returns the sha256 of a file's content, in hexadecimal; see `open_file`."""
     with open_file(path, remedy) as file, parsing(path, "a readable file", remedy):
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
 
 
 def read_text(path: str | os.PathLike, remedy: str = "save the file as UTF-8") -> str:

@@ -91,8 +91,9 @@ def _acts(parts):
 
 def _image(phrase):
     """Returns the mirror image of a phrase, in its words and in its moves."""
-    words = {"left": "right", "right": "left"}
-    text = " ".join(words.get(word, word) for word in phrase.text.split(" "))
+    swap = {"left": "right", "right": "left"}
+    words: list[str] = phrase.text.split(" ")
+    text = " ".join(swap.get(word, word) for word in words)
     return dataclasses.replace(phrase, text=text, parts=mirrored(phrase.parts))
 
 

@@ -221,7 +221,7 @@ def write_published(
     Returns:
         The path.
     """
-    items: Iterable[Any] = texts.items() if isinstance(texts, Mapping) else texts
+    items: Any = texts.items() if isinstance(texts, Mapping) else texts
 
     def pieces() -> Iterator[str]:
         before = "{"

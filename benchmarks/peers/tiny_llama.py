@@ -9,9 +9,9 @@ import pathlib
 import sys
 import threading
 
-import gguf
+import gguf  # pyright: ignore[reportMissingImports]
 import numpy as np
-import xllamacpp
+import xllamacpp  # pyright: ignore[reportMissingImports]
 
 WIDTH, HEADS, INNER, CONTEXT = 64, 4, 128, 4096
 WORDS = (

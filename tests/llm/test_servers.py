@@ -381,7 +381,7 @@ def test_kill_during_a_write_loses_no_counted_text(server):
             if sum(counts) >= 40:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        init = Describer.__init__
+        init: Any = Describer.__init__
         patch = pytest.MonkeyPatch()
         patch.setattr(
             Describer,

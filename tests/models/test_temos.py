@@ -180,8 +180,8 @@ def test_texts_without_a_loss_are_not_decoded_in_training(variables, batch, nois
     config = config_of()
     config.losses.weights.recons_text2rfeats = 0.0
     silent, model = build(config), build(config_of())
-    whole = model.apply(variables, batch, noise)
-    in_validation = silent.apply(variables, batch, noise)
+    whole: Any = model.apply(variables, batch, noise)
+    in_validation: Any = silent.apply(variables, batch, noise)
     assert_close(in_validation.features_text, whole.features_text)
 
     def loss(params, model):
