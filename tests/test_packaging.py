@@ -16,7 +16,14 @@ import pytest
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 # Packages that are used if they are installed, and named in an error if they are not.
-OPTIONAL = {"matplotlib", "tensorboard", "PIL", "imageio_ffmpeg", "pygltflib"}
+OPTIONAL = {
+    "PIL",
+    "fontTools",
+    "imageio_ffmpeg",
+    "matplotlib",
+    "pygltflib",
+    "tensorboard",
+}
 
 
 @pytest.fixture(scope="module")

@@ -83,10 +83,13 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path} must be a body model as {' or '.join(_SUFFIXES)}, got another "
             "kind of file; use SMPL's or SMPL-H's file as published by its authors"
         )
-    if path.suffix == ".npz":
-        fields = read_npz(path, _FIELDS, _REMEDY)
-    else:
-        fields = _read_pickle(path)
+    try:
+        if path.suffix == ".npz":
+            fields = read_npz(path, _FIELDS, _REMEDY)
+        else:
+            fields = _read_pickle(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} must exist, got: {error.strerror}") from error
     missing = [name for name in _FIELDS if name not in fields]
     if missing:
         raise InputError(

@@ -623,7 +623,9 @@ def test_worker_does_spare_work_when_idle_and_nobody_waits_for_it():
 
 # Serves a model whose spare work takes a minute, as a compilation may.
 STUBBORN = """
-import sys, time
+import signal, sys, time
+# A process that a shell starts in the background inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from actiongpt_jax import app, cli
 from actiongpt_jax.config import load_config
 from actiongpt_jax.inference import phrase_embedder, trained
@@ -649,11 +651,14 @@ def test_ctrl_c_does_not_wait_for_work_that_cannot_be_interrupted(times):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout
-    assert "is ready" in process.stdout.readline()
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=50)
+    try:
+        assert process.stdout
+        assert "is ready" in process.stdout.readline()
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=50)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
 
