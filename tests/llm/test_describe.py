@@ -99,7 +99,7 @@ def test_ten_kills_lose_no_stored_text(server):
         process = context.Process(target=describe.main, args=(argv,))
         process.start()
         # There are about 350 events, at the start and the end of calls.
-        for _ in range(rng.randint(1, 30)):
+        for _ in range(rng.randint(8, 32)):
             server.next_event(process.sentinel)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
