@@ -216,7 +216,7 @@ class StoreWriter:
     def _recover(self) -> None:
         """Brings the partial folder to the state after its last intact recording."""
         self.partial.mkdir(exist_ok=True)
-        size = self._replay() if self._journal_path.exists() else 0
+        size = self._replay() if os.path.lexists(self._journal_path) else 0
         kept = {self._journal_path, *self._arrays.values()} if size else ()
         for path in self.partial.iterdir():
             if path not in kept:
@@ -237,7 +237,7 @@ class StoreWriter:
         lines = self._read_whole_journal()
         paths = self._arrays.values()
         head = next(lines, None)
-        whole = head is not None and all(path.exists() for path in paths)
+        whole = head is not None and all(path.is_file() for path in paths)
         # The head defines the format of the lines; the settings do not affect it.
         if head is None or head.value != self._head or not whole:
             self.dropped += sum(1 for _ in lines)

@@ -66,7 +66,8 @@ class Journal:
         )
 
     def _open(self, header: dict[str, Any]) -> None:
-        self.path.touch()
+        if not os.path.lexists(self.path):
+            self.path.touch()
         if note := keep_whole_lines(self.path, _Whole()):
             warnings.warn(f"{note}; the rest is measured again", stacklevel=3)
         rows = self._rows()

@@ -93,6 +93,23 @@ def check_regular(path: str | os.PathLike, remedy: str) -> None:
         )
 
 
+def check_files(folder: str | os.PathLike, remedy: str) -> None:
+    """Checks that a folder holds regular files only, for a package that opens them.
+
+    Args:
+        folder: the folder, with all folders in it; linked folders in it are left out.
+        remedy: what the user can do about a file that cannot be read.
+
+    Raises:
+        InputError: as in `check_regular`; names the file.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # Another process may remove a file meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                check_regular(os.path.join(parent, name), remedy)
+
+
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO]:
     """Opens a regular file for reading bytes; see `check_regular`."""

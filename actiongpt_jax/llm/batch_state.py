@@ -7,6 +7,7 @@ request is for; `state.json` lists all batches.
 
 import dataclasses
 import json
+import os.path
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -78,7 +79,7 @@ class BatchState:
         self.folder = cache_file.with_suffix(".batch")
         self.parts: list[Part] = []
         self._file = self.folder / "state.json"
-        if not self._file.exists():
+        if not os.path.lexists(self._file):
             return
         document = read_json(self._file, "move the folder away to begin again")
         what = "a state of batches that `describe` wrote"

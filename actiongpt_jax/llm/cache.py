@@ -100,7 +100,7 @@ class DescriptionCache:
                     " give each process its own --shard i/n"
                 )
                 stack.enter_context(locked(self.file, refusal))
-            if self.file.exists():
+            if os.path.lexists(self.file):
                 self.keys |= self._read(self.file)
                 if writable:
                     repair_end(self.file)

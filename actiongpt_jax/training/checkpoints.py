@@ -24,7 +24,7 @@ from actiongpt_jax.config import from_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
-from actiongpt_jax.files.reading import reason_of
+from actiongpt_jax.files.reading import check_files, reason_of
 from actiongpt_jax.nn.parameters import checksums
 from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
 from actiongpt_jax.training.step import TrainState
@@ -237,6 +237,8 @@ def _check_opens(manager: ocp.CheckpointManager, step: int) -> None:
 def _open_manager(
     folder: pathlib.Path, options: ocp.CheckpointManagerOptions
 ) -> ocp.CheckpointManager:
+    for step in folder.glob("[0-9]*"):  # orbax would wait for a named pipe
+        check_files(step, "move the folder of that step away")
     try:
         return ocp.CheckpointManager(folder, options=options)
     except OSError:
@@ -285,8 +287,7 @@ def restore(
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")
         try:
             return _restore_step(manager, int(step))
-        # Orbax raises errors of many kinds for damaged files.
-        except Exception as error:
+        except Exception as error:  # orbax raises errors of many kinds
             earlier = [other for other in steps if other < int(step)]
             remedy = (
                 f"move that folder away to continue from step {earlier[-1]}, the one "
@@ -342,8 +343,7 @@ def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
             config = manager.restore(
                 step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
             )
-            metrics = manager.metrics(step)
-            if metrics:
+            if metrics := manager.metrics(step):
                 scored[step] = float(metrics[config["config"]["train"]["best_metric"]])
         except Exception:
             continue  # Damaged, or half deleted: the process was killed meanwhile.

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os.path
 import pathlib
 import time
 import warnings
@@ -22,7 +23,7 @@ class MetricWriter:
                 have written records of later steps, which are now done again.
         """
         self._path = workdir / "metrics.jsonl"
-        if self._path.exists():
+        if os.path.lexists(self._path):  # a link to nothing is refused
             # From step 0 the run repeats its first validation too.
             _trim(self._path, step if step else -1)
         self._file = self._path.open("a", encoding="utf-8")

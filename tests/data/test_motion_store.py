@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_store_without_hands(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["nothing", "line", "frames", "header", "garbage", "short"]
+    "damage", ["nothing", "line", "frames", "header", "garbage", "short", "pipe"]
 )
 def test_an_interrupted_run_is_continued(tmp_path, damage):
     build(tmp_path / "whole")
@@ -138,6 +139,12 @@ def test_an_interrupted_run_is_continued(tmp_path, damage):
     elif damage == "short":
         rotations.write_bytes(rotations.read_bytes()[:-4])
         left = 2
+    elif damage == "pipe":
+        if os.name != "posix":
+            pytest.skip("POSIX files")
+        rotations.unlink()
+        os.mkfifo(rotations)  # opening it would wait for a writer
+        left = 0
     with StoreWriter(tmp_path / "store", PLAN, {"a": 1}) as writer:
         assert writer.done == {f"r{i}" for i in range(left)}
         fill(writer)

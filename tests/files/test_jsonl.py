@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actiongpt_jax.data.store_writer import StoreWriter
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.files.jsonl import append_lines, read_lines, repair_end
+from actiongpt_jax.llm.batch_state import BatchState
+from actiongpt_jax.llm.cache import DescriptionCache
+from actiongpt_jax.training.writers import MetricWriter
 
 WHOLE = st.integers(-(2**63), 2**64 - 1)
 ROWS = st.lists(st.dictionaries(st.text(), st.none() | WHOLE | st.text()))
@@ -88,3 +93,28 @@ def test_full_disk_leaves_the_file_unchanged(tmp_path, monkeypatch):
         append_lines(path, ["[2]\n"])
     assert raised.value.filename == str(path)
     assert path.read_bytes() == b"[1]\n"
+
+
+# Files with which a job goes on, and what opens them in a folder.
+CONTINUED = {
+    "metrics.jsonl": lambda folder: MetricWriter(folder, 3),
+    "journal.jsonl": lambda folder: Journal(folder / "journal.jsonl", {"step": 5}),
+    "cache.jsonl": lambda folder: DescriptionCache(folder / "cache.jsonl"),
+    "a.batch/state.json": lambda folder: BatchState(folder / "a.jsonl"),
+    ".a.partial/journal.jsonl": lambda folder: StoreWriter(
+        folder / "a", {}
+    ).__enter__(),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+@pytest.mark.parametrize(
+    "target, words", [("missing", "link to a missing one"), ("itself", "links")]
+)
+def test_broken_links_are_not_new_files(tmp_path, name, target, words):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(path if target == "itself" else path.with_name(target))
+    with pytest.raises(InputError, match=f"{path.name} must .*{words}"):
+        CONTINUED[name](tmp_path)
+    assert path.is_symlink() and not path.with_name("missing").exists()

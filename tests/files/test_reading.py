@@ -7,7 +7,13 @@ import pytest
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import limits
-from actiongpt_jax.files.reading import parse_json, read_bytes, read_json, read_text
+from actiongpt_jax.files.reading import (
+    check_files,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+)
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="POSIX files")
 
@@ -40,6 +46,11 @@ def test_only_regular_files_are_read(tmp_path, make, kind):
     make(path)
     with pytest.raises(InputError, match=rf"file\.json must .*{kind}.*; try another"):
         read_text(path, "try another")
+    if make is not os.mkdir:
+        (tmp_path / "fine").mkdir()
+        with pytest.raises(InputError, match=rf"file\.json must .*{kind}.*; move it"):
+            check_files(tmp_path, "move it")
+    check_files(tmp_path / "missing folder", "move it")
 
 
 def test_missing_file_is_an_error_of_the_system(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -52,9 +53,32 @@ class Worker:
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory):
-    """Returns reader -> its files, which tests damage and restore."""
-    return seeds.make_seeds(tmp_path_factory.mktemp("seeds"))
+def seed_folder(tmp_path_factory):
+    """Returns the folder of `files`."""
+    return tmp_path_factory.mktemp("seeds")
+
+
+@pytest.fixture(scope="session")
+def files(seed_folder):
+    """Returns reader -> its files; tests read and damage only copies of them."""
+    return seeds.make_seeds(seed_folder)
+
+
+@pytest.fixture
+def fresh(seed_folder, tmp_path):
+    """Returns `fresh(file)`: the file in a new copy of all files of its reader.
+
+    Readers that go on with a job also write and remove the files next to it.
+    """
+
+    def copy(file: pathlib.Path) -> pathlib.Path:
+        shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
+        place = file.relative_to(seed_folder)
+        top = place.parts[0]
+        shutil.copytree(seed_folder / top, tmp_path / "fresh" / top)
+        return tmp_path / "fresh" / place
+
+    return copy
 
 
 @pytest.fixture(scope="session")

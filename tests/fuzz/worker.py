@@ -48,7 +48,7 @@ from actiongpt_jax.text.encoders import loader
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.writers import MetricWriter
 
-CPU_SECONDS, WALL_SECONDS = 10, 300  # the machine may be busy with other work
+CPU_SECONDS, WALL_SECONDS = 10, 60  # the machine may be busy with other work
 WEIGHTS = np.arange(64, dtype=np.float32).reshape(8, 8)  # in the seed's checkpoint
 MEMORY = 1 << 30  # bytes by which one file may enlarge the process
 LONGEST_MESSAGE = 2500

@@ -1,5 +1,6 @@
 """Which checkpoints are kept, and the errors for damaged ones."""
 
+import os
 import pathlib
 import shutil
 
@@ -171,6 +172,24 @@ def test_damaged_metrics_raise_one_sentence(tmp_path):
     damaged.write_text("{")
     with pytest.raises(InputError, match="damaged metrics"):
         save_all(tmp_path, {3: 0.3})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX files")
+@pytest.mark.parametrize(
+    "file", ["_CHECKPOINT_METADATA", "config/metadata", "metrics/metrics"]
+)
+def test_files_that_orbax_would_wait_for_are_refused(tmp_path, file):
+    save_all(tmp_path / "run", {1: 0.5})
+    # A folder may be on another disk.
+    (tmp_path / "run" / "checkpoints" / "1").rename(tmp_path / "1")
+    (tmp_path / "run" / "checkpoints" / "1").symlink_to(tmp_path / "1")
+    (tmp_path / "1" / file).unlink()
+    os.mkfifo(tmp_path / "1" / file)
+    words = f"checkpoints/1/{file} must be a regular file, got a named pipe; move"
+    with pytest.raises(InputError, match=words):
+        checkpoints.restore(tmp_path / "run")
+    with pytest.raises(InputError, match=words):
+        save_all(tmp_path / "run", {2: 0.3})
 
 
 def test_full_disk_error_names_the_folder(tmp_path):
