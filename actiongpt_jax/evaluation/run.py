@@ -132,10 +132,13 @@ class _Run:
         self.mode = series_mode(options.series, self.trained)
         self.paired = self.mode != "off"
         self.store = _open(options, self.trained)
-        self.cases = _draw(
-            list_cases(self.trained.config, self.store, options.split, self.paired),
-            options,
-        )
+        # The built-in phrases are judged without them: the split may have none.
+        self.cases: list[Case] = []
+        if options.semantic != "only":
+            self.cases = _draw(
+                list_cases(self.trained.config, self.store, options.split, self.paired),
+                options,
+            )
 
         # Open what the figures need in addition to motions.
         self.embedder = PhraseEmbedder(
