@@ -106,7 +106,7 @@ def _targets(
             found = [(given, pathlib.Path(given.name))]
         else:
             raise InputError(
-                f"{given} must be a .bvh or .amc file or a folder of them, but is none"
+                f"{given} must be a .bvh or .amc file, or a folder of such files"
             )
         for path, name in found:
             target = (out / name).with_suffix(".npz")

@@ -54,7 +54,7 @@ def read_table(path: str | os.PathLike) -> list[Row]:
         path: a .csv or .tsv file with a header, a .jsonl file of objects, or a .json
             file: a list of objects, or an object {file: text, list of texts or list
             of objects}. The columns are `COLUMNS`; others are ignored. Several rows
-            may have the same file, and the same stretch of it.
+            may have the same file, and the same seconds of that file.
 
     Returns:
         The rows with a text, in the order of the file.

@@ -44,7 +44,7 @@ def stream_descriptions(
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        InputError: if a line or value is not a description, or there is none.
+        InputError: if a line or value is not a description, or the files are empty.
     """
     files = find_files(pathlib.Path(path))
     empty = True

@@ -1,9 +1,8 @@
 """Saves and restores checkpoints: state, config and normalizer together.
 
-A workdir without checkpoints can be a model folder, which is restored too.
-
-Orbax writes a checkpoint asynchronously into a temporary folder and then renames it, so
-that a checkpoint is complete or absent, even if the process is killed.
+A workdir without checkpoints can be a model folder, which is restored, too. Orbax
+writes a checkpoint asynchronously into a temporary folder and then renames it, so that
+a checkpoint is complete or absent, even if the process is killed.
 """
 
 import contextlib
@@ -11,6 +10,7 @@ import dataclasses
 import json
 import logging
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -337,14 +337,14 @@ def _restore_packed(folder: pathlib.Path, which: str | int) -> Restored | None:
 
 
 def _best_step(manager: ocp.CheckpointManager, steps: list[int]) -> int:
-    scored = {}
+    scored, only_config = {}, ocp.args.Composite(config=ocp.args.JsonRestore())
     for step in steps:
         try:
-            config = manager.restore(
-                step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
-            )
+            config: Any = manager.restore(step, args=only_config)["config"]
             if metrics := manager.metrics(step):
-                scored[step] = float(metrics[config["config"]["train"]["best_metric"]])
-        except Exception:
-            continue  # Damaged, or half deleted: the process was killed meanwhile.
+                scored[step] = float(metrics[config["train"]["best_metric"]])
+        except Exception as error:  # orbax raises errors of many kinds
+            # A step that is gone was deleted by the run that goes on meanwhile.
+            if (path := manager.directory / str(step)).exists():
+                warnings.warn(f"{path} is skipped: {reason_of(error)}", stacklevel=3)
     return min(scored, key=lambda step: (scored[step], -step), default=steps[-1])

@@ -157,8 +157,8 @@ def _fade(size: int, extent: float, height: float) -> Image.Image:
 
     Args:
         size: width and height of the picture in pixels.
-        extent: the camera's.
-        height: of the camera's target above the floor, metres.
+        extent: visible distance above and below the target, metres.
+        height: height of the camera's target above the floor, metres.
     """
     camera = Camera(np.zeros((1, 3)), 0.0, extent)
     places, scale = camera.project(np.zeros(3), np.array([0.0, 0.0, height]))

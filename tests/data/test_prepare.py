@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from actiongpt_jax import cli, prepare
+from actiongpt_jax import prepare
 from actiongpt_jax.data import amass
 from actiongpt_jax.data.batches.segments import pairs, phrases, segments
 from actiongpt_jax.data.batches.windows import clips
@@ -23,20 +24,9 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run_command):
     """Returns `run(*arguments)` -> (exit code, stdout, stderr) of the command line."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, arguments)])
-        code = 0
-        try:
-            cli.run(prepare.main)
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
+    return functools.partial(run_command, prepare)
 
 
 def command(amass_folder, babel_folder, out, *more):

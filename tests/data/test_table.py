@@ -1,13 +1,13 @@
 """`prepare table`: tables of texts, rules on file names, splits, damaged input."""
 
 import collections
+import functools
 import json
-import sys
 from typing import Any
 
 import pytest
 
-from actiongpt_jax import cli, prepare
+from actiongpt_jax import prepare
 from actiongpt_jax.data.batches.segments import segments
 from actiongpt_jax.data.motion_store import open_store
 
@@ -31,20 +31,9 @@ LABELS = {
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run_command):
     """Returns `run(*arguments)` -> (exit code, stdout, stderr) of `prepare table`."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["prepare", "table", *map(str, arguments)])
-        code = 0
-        try:
-            cli.run(prepare.main)
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
+    return functools.partial(run_command, prepare, "table")
 
 
 @pytest.fixture

@@ -73,8 +73,8 @@ def find_skeleton(path: str | os.PathLike) -> pathlib.Path:
             found.append(file)
     if not found:
         raise InputError(
-            f"{path} must have its skeleton in the same folder, an .asf file whose "
-            "name begins its name, but there is none; give it with --skeleton"
+            f"{path} must have its skeleton in the same folder, in an .asf file with "
+            "the first letters of its name; give another file as --skeleton"
         )
     return max(found, key=lambda file: len(file.stem))
 

@@ -1,8 +1,7 @@
 """Reads BVH files of any program.
 
-The BVH packages on PyPI are not used: of two that were looked at, one needs a compiled
-vector library and one needs matplotlib, and a damaged file must be reported here in one
-sentence.
+The BVH packages on PyPI are not used: bvhio needs a compiled vector library, another
+needs matplotlib, and a damaged file must be reported here in one sentence.
 
 Source: M. Meredith and S. Maddock, "Motion Capture File Formats Explained", 2001.
 """

@@ -11,7 +11,7 @@ class Reply(NamedTuple):
     """One text of an answer, as the server sent it.
 
     Attributes:
-        text: the text; empty if there is none.
+        text: the text; empty if the server sent no text.
         reason: why the text ended, in the server's words.
         thoughts: whether the server sent thoughts apart from the text.
     """

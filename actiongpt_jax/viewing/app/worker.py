@@ -5,6 +5,7 @@ import concurrent.futures
 import http
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -125,5 +126,8 @@ class Worker:
                 work = self._spare.popleft()
             try:
                 work()
-            except Exception:
-                pass  # an order of the same kind reports its error
+            except Exception as error:  # the thread goes on with other work
+                warnings.warn(
+                    f"work in the background failed: {type(error).__name__}: {error}",
+                    stacklevel=1,
+                )

@@ -621,6 +621,17 @@ def test_worker_does_spare_work_when_idle_and_nobody_waits_for_it():
     assert done[-1] == "spare"
 
 
+def test_failed_spare_work_is_said_and_other_work_goes_on(recwarn):
+    worker, done = Worker(), threading.Event()
+    worker.run_when_idle(lambda: 1 / 0)
+    worker.run_when_idle(done.set)
+    assert done.wait(10)
+    assert worker.run(lambda: "order") == "order"
+    assert worker.close()
+    (warning,) = (str(w.message) for w in recwarn if "background" in str(w.message))
+    assert "ZeroDivisionError: division by zero" in warning
+
+
 # Serves a model whose spare work takes a minute, as a compilation may.
 STUBBORN = """
 import signal, sys, time
