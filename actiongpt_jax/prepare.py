@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES, SPLIT_BY
+from actiongpt_jax.choices import CLIP_FRAMES, FIRST_FEET, NUM_FRAMES, SPLIT_BY
 from actiongpt_jax.errors import InputError
 
 
@@ -43,6 +43,8 @@ def make_parser() -> cli.Parser:
     add("--sequences", type=int, default=512, help="number of sequences")
     more = "further training sequences, with combinations of the phrases' moves"
     add("--combined", type=cli.at_least(0), default=0, help=f"number of {more}")
+    foot = "foot with which gaits begin in training (default: %(default)s)"
+    add("--first-foot", choices=FIRST_FEET, default="either", help=foot)
     add("--seed", type=int, default=0, help="seed of the corpus")
     table = kind("table", "make a store from npz files and a table of texts")
     add = table.add_argument
@@ -118,7 +120,7 @@ def main(argv: Sequence[str]) -> None:
         )
     else:
         report = build_synthetic_store(
-            args.out, args.sequences, args.seed, args.combined
+            args.out, args.sequences, args.seed, args.combined, args.first_foot
         )
     print(store_builder.format_report(report))
     if args.check:
