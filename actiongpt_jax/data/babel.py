@@ -8,12 +8,14 @@ import os
 import pathlib
 import sys
 
+from actiongpt_jax.data.clips import Clip
 from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.reading import read_json
 
 FPS = 30.0
 _REMEDY = "repair or download the file again"
+_SAME_TIME = 1e-6  # seconds
 _LIMIT_SECONDS = 1e6  # no recording is as long; also rejects NaN and infinity
 
 
@@ -30,6 +32,7 @@ class Annotation:
             a label of the whole recording.
         notes: a sentence for each label that is left out because its phrase or a time
             is withheld (null), or because it ends before it starts.
+        clip: how the labelled part is cut out; None stores the whole recording.
     """
 
     name: str
@@ -38,6 +41,18 @@ class Annotation:
     duration: float | None
     labels: tuple[tuple[str, float | None, float | None], ...]
     notes: tuple[str, ...] = ()
+    clip: Clip | None = None
+
+    def scaled(self, scale: float) -> "Annotation":
+        """Returns the annotation with all times multiplied by a factor."""
+        # A time that differs from a frame's only by rounding must not fall on the
+        # frame before.
+        labels = tuple(
+            (phrase, *(t if t is None else t * scale + _SAME_TIME for t in times))
+            for phrase, *times in self.labels
+        )
+        duration = None if self.duration is None else self.duration * scale
+        return dataclasses.replace(self, labels=labels, duration=duration)
 
 
 def read_babel(
