@@ -15,7 +15,6 @@ from actiongpt_jax.files.reading import read_json
 
 FPS = 30.0
 _REMEDY = "repair or download the file again"
-_SAME_TIME = 1e-6  # seconds
 _LIMIT_SECONDS = 1e6  # no recording is as long; also rejects NaN and infinity
 
 
@@ -45,10 +44,8 @@ class Annotation:
 
     def scaled(self, scale: float) -> "Annotation":
         """Returns the annotation with all times multiplied by a factor."""
-        # A time that differs from a frame's only by rounding must not fall on the
-        # frame before.
         labels = tuple(
-            (phrase, *(t if t is None else t * scale + _SAME_TIME for t in times))
+            (phrase, *(time if time is None else time * scale for time in times))
             for phrase, *times in self.labels
         )
         duration = None if self.duration is None else self.duration * scale

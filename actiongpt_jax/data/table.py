@@ -93,7 +93,8 @@ def annotate(
     """Groups rows by their file or clip, and divides the files into splits.
 
     A text without times describes the whole file. It becomes a label of kind
-    'sequence' if other texts of the file have times, and of kind 'frame' otherwise.
+    'sequence' if other texts of the file have times or the row is one of a clip, and
+    of kind 'frame' otherwise.
 
     Args:
         rows: the rows of a table.
@@ -264,7 +265,8 @@ def make_row(where: str, entry: Any) -> Row:
             f"{where}: end must be later than start, got {start or 0:g} to {end:g} s; "
             f"{_REMEDY}"
         )
-    return Row(where, **values | {"file": file.as_posix()}, start=start, end=end)
+    text, split, subject = (values[key] for key in ("text", "split", "subject"))
+    return Row(where, file.as_posix(), text, start, end, split, subject)
 
 
 def _seconds(where: str, name: str, value: Any) -> float | None:
@@ -286,7 +288,8 @@ def _labels(rows: Sequence[Row]) -> tuple[tuple[str, float | None, float | None]
     def timed(row: Row) -> bool:
         return row.start is not None or row.end is not None
 
-    begin, end = (None, None) if any(map(timed, rows)) else (0.0, END)
+    some_timed = any(row.clip or timed(row) for row in rows)
+    begin, end = (None, None) if some_timed else (0.0, END)
     return tuple(
         (row.text, row.start or 0.0, END if row.end is None else row.end)
         if timed(row)

@@ -169,7 +169,9 @@ def test_mirrored_clips_swap_the_sides_of_the_body(run, amass, humanml3d, tmp_pa
         expected = flip * joints(motion, frame)[swap]
         # Stored rotations are float32, and places lie hundreds of metres away.
         np.testing.assert_allclose(joints(image, frame), expected, atol=1e-4)
-    hands = [Rotation.from_rotvec(m.hands.reshape(-1, 3)) for m in (motion, image)]
+    hands = [
+        Rotation.from_rotvec(np.reshape(m.hands, (-1, 3))) for m in (motion, image)
+    ]
     turns = [hand.as_matrix().reshape(-1, 2, 3, 3) for hand in hands]
     expected = flip[:, None] * turns[0][:, ::-1] * flip
     np.testing.assert_allclose(turns[1], expected, atol=1e-6)
@@ -188,7 +190,7 @@ NESTED = {
     "000001": {
         "path": f"CMU/75/{NAME}",
         "duration": 7.04,
-        "annotations": [annotation("jump", 4.1, 5.0)],
+        "annotations": [annotation("jump", 4.2, 5.0)],
     },
     "000002": {
         "path": f"KIT/3/{NAME}",
@@ -203,6 +205,10 @@ NESTED = {
         "duration": 3.0,
         "annotations": [annotation("drink", 0.0, 3.0)],
     },
+    "000005": {
+        "path": f"DFaust_67/50002/{NAME}",
+        "annotations": [annotation("dance", 0.0, 7.08, "00005_seq_0")],
+    },
     # The times are those of the rate that the file states, 120 instead of 240.
     "000004": {
         "path": f"BMLhandball/S02_Novice/{NAME}",
@@ -213,8 +219,9 @@ NESTED = {
 CLIPS = {
     # name: number of frames, x of the first frame, labels
     "000000": (90, 120, [(0, 90, "walk", "frame"), (30, 90, "turn", "frame")]),
-    "000001": (27, 492, [(0, 27, "jump", "frame")]),
+    "000001": (24, 504, [(0, 24, "jump", "frame")]),
     "000002": (212, 0, [(0, 212, "exercise", "sequence"), (90, 150, "sit", "frame")]),
+    "000005": (213, 0, [(0, 213, "dance", "sequence")]),
     "000004": (90, 120, [(0, 90, "throw", "frame")]),
 }
 
@@ -235,13 +242,13 @@ def test_nested_annotations_become_clips(run, amass, tmp_path):
     lists = tmp_path / "lists"
     lists.mkdir()
     (lists / "train.txt").write_bytes(b"\xef\xbb\xbf000000\r\n000002\r\n000003\r\n")
-    (lists / "test.txt").write_text("000001\nM000001\n\n000004")
+    (lists / "test.txt").write_text("000001\nM000001\n\n000004\n000005")
     arguments = ["captions", "--amass", amass, "--annotations", tmp_path / "a.json"]
     arguments += ["--splits", lists, "--out", tmp_path / "store"]
     code, stdout, stderr = run(*arguments, "--check")
     assert code == 0, stderr
-    assert "quality of 4 recordings" in stdout and "0 files skipped" in stdout
-    assert "1 of 6 ids in" in stderr and "1 clips of HumanAct12" in stderr
+    assert "quality of 5 recordings" in stdout and "0 files skipped" in stdout
+    assert "1 of 7 ids in" in stderr and "1 clips of HumanAct12" in stderr
     assert clips_of(tmp_path / "store") == CLIPS
     store = open_store(tmp_path / "store")
     splits = {row.name: row.split for row in store.sequences}
@@ -249,6 +256,7 @@ def test_nested_annotations_become_clips(run, amass, tmp_path):
         "000000": "train",
         "000001": "test",
         "000002": "train",
+        "000005": "test",
         "000004": "test",
     }
     assert "is known to be wrong" in stdout and "check that" not in stdout
@@ -260,18 +268,46 @@ def test_nested_annotations_become_clips(run, amass, tmp_path):
 def test_merged_annotations_become_clips_by_path(run, amass, tmp_path):
     merged = {}
     for entry in NESTED.values():
-        row = merged.setdefault(entry["path"], {"duration": entry["duration"]})
-        row.setdefault("annotations", []).extend(entry["annotations"])
+        row = merged.setdefault(entry["path"], {"annotations": []})
+        row["annotations"] += entry["annotations"]
     (tmp_path / "a.json").write_text(json.dumps(merged))
     arguments = ["captions", "--amass", amass, "--annotations", tmp_path / "a.json"]
     code, _, stderr = run(*arguments, "--val", "0.3", "--out", tmp_path / "store")
     assert code == 0, stderr
-    first = [*CLIPS["000000"][2], (93, 120, "jump", "frame")]
+    first = [*CLIPS["000000"][2], (96, 120, "jump", "frame")]
     assert clips_of(tmp_path / "store") == {
         f"CMU/75/{NAME}": (120, 120, first),
         f"KIT/3/{NAME}": CLIPS["000002"],
+        f"DFaust_67/50002/{NAME}": CLIPS["000005"],
         f"BMLhandball/S02_Novice/{NAME}": CLIPS["000004"],
     }
+
+
+def test_the_json_of_babel_gives_the_store_of_babel(run, make_corpus, tmp_path):
+    amass, babel = make_corpus(4)
+    content = {}
+    for split in ("train", "val"):
+        entries = json.loads((babel / f"{split}.json").read_text())
+        (babel / f"{split}.txt").write_text("\n".join(entries))
+        for name, entry in entries.items():
+            rows = [
+                annotation(row["proc_label"], row["start_t"], row["end_t"])
+                for row in entry["frame_ann"]["labels"]
+            ]
+            whole = entry["seq_ann"]["labels"][0]["proc_label"]
+            rows.append(annotation(whole, 0.0, entry["dur"], f"{name}_seq_0"))
+            path = entry["feat_p"].removeprefix("CMU/").removesuffix(".npz")
+            content[name] = {"path": path, "duration": entry["dur"]}
+            content[name]["annotations"] = rows
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    arguments = ["--amass", amass, "--babel", babel, "--out", tmp_path / "b"]
+    assert run("babel", *arguments)[0] == 0
+    arguments = ["--amass", amass, "--annotations", tmp_path / "a.json"]
+    arguments += ["--splits", babel, "--out", tmp_path / "c"]
+    assert run("captions", *arguments)[0] == 0
+    one, other = open_store(tmp_path / "b"), open_store(tmp_path / "c")
+    assert (one.sequences, one.labels) == (other.sequences, other.labels)
+    np.testing.assert_array_equal(one.rotations, other.rotations)
 
 
 @pytest.mark.parametrize("split_by", ["random", "subject"])
