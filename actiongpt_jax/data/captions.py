@@ -9,6 +9,7 @@ import dataclasses
 import math
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -224,13 +225,12 @@ def _with_text(
 
 
 def _frame(where: str, column: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError as error:
+    if not re.fullmatch(r"\s*-?\d{1,9}\s*", value):
         raise InputError(
             f"{where}: {column} must be the number of a frame, got {value[:40]!r}; "
             f"{_REMEDY}"
-        ) from error
+        )
+    return int(value)
 
 
 def _is_humanact12(file: str) -> bool:

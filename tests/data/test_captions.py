@@ -169,10 +169,11 @@ def test_mirrored_clips_swap_the_sides_of_the_body(run, amass, humanml3d, tmp_pa
         expected = flip * joints(motion, frame)[swap]
         # Stored rotations are float32, and places lie hundreds of metres away.
         np.testing.assert_allclose(joints(image, frame), expected, atol=1e-4)
-    hands = [
-        Rotation.from_rotvec(np.reshape(m.hands, (-1, 3))) for m in (motion, image)
+    assert motion.hands is not None and image.hands is not None
+    turns = [
+        Rotation.from_rotvec(hands.reshape(-1, 3)).as_matrix().reshape(-1, 2, 3, 3)
+        for hands in (motion.hands, image.hands)
     ]
-    turns = [hand.as_matrix().reshape(-1, 2, 3, 3) for hand in hands]
     expected = flip[:, None] * turns[0][:, ::-1] * flip
     np.testing.assert_allclose(turns[1], expected, atol=1e-6)
 
@@ -388,6 +389,7 @@ def test_faulty_recordings_are_listed_as_skipped(run, amass, humanml3d, tmp_path
         ("index.csv", "source_path,new_name\n", "must have the columns source_path"),
         ("index.csv", "source_path,start_frame,end_frame,new_name\n", "has none"),
         ("index.csv", "@,7,x,000001.npy", "index.csv:2: end_frame must be the number"),
+        ("index.csv", f"@,{'1' * 400},9,000001.npy", "start_frame must be the number"),
         ("index.csv", "@,7,000001.npy", "index.csv:2 must have 4 values"),
         ("index.csv", "/etc/a.npy,7,9,000001.npy", "file must be a path below"),
         ("index.csv", "../a.npy,7,9,000001.npy", "file must be a path below"),
