@@ -131,11 +131,12 @@ def build_synthetic_store(
         InputError: if a number is out of its range, or `out` holds anything else.
     """
     out = pathlib.Path(os.path.abspath(out))
-    settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
+    corpus: dict[str, int | str] = {"sequences": num_sequences, "seed": seed}
     if num_combined:
-        settings["synthetic"]["combined"] = num_combined
+        corpus["combined"] = num_combined
     if first_foot != "either":
-        settings["synthetic"]["first_foot"] = first_foot
+        corpus["first_foot"] = first_foot
+    settings = {"synthetic": corpus}
     if (out / "meta.json").is_file():
         store = open_store(out)
         if store.meta.get("settings") == settings:
