@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from actiongpt_jax.choices import CONVERTED_TEXTS
 from actiongpt_jax.config import to_json
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, check_values
 from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion.settings import (
     apply_settings,
@@ -43,6 +43,8 @@ class Options:
             with files that end in mean.pt and std.pt (or .npy), or those two files.
         body: path of SMPL's or SMPL-H's own model file.
         texts: texts that the weights were trained on, a key of `CONVERTED_TEXTS`.
+        framerate: frames per second of the motions; None takes those of the run's
+            settings.
         overrides: settings that shapes do not determine; see
             `from_torch.from_state_dict`.
     """
@@ -50,6 +52,7 @@ class Options:
     stats: tuple[pathlib.Path, ...] = ()
     body: pathlib.Path | None = None
     texts: str = "descriptions"
+    framerate: float | None = None
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -90,10 +93,12 @@ def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> lis
     overrides = overrides_of(settings) | options.overrides
     published = from_torch.open_published(path, **overrides)
     config, name = published.config, published.config.model.name
+    _check_width(config, path)
     notes = [f"{path}: {name}, {config.model.num_layers} layers"]
     # Settings inside the checkpoint take precedence over those in the run's file.
     sources = (published.settings, settings.values)
     notes += apply_settings(config, sources, settings.path)
+    notes.append(_set_framerate(config, options.framerate))
     _set_texts(config, options.texts)
     normalizer, note = _normalizer(config, options.stats)
     notes.append(note)
@@ -193,6 +198,26 @@ def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> 
     """Writes a state dict as safetensors, which PyTorch users can load."""
     with replaced(path) as new:
         safetensors.numpy.save_file(state, str(new), metadata={"format": "pt"})
+
+
+def _check_width(config: Config, path: pathlib.Path) -> None:
+    width, nfeats = config.model.nfeats, family_of(config).nfeats
+    if width != nfeats:
+        raise InputError(
+            f"{path}: a frame of {config.model.name} must have the {nfeats} features "
+            f"of SMPL's joint rotations, got {width}; give weights that were trained "
+            "on rotations, such as TEMOS's kit-amass-rot"
+        )
+
+
+def _set_framerate(config: Config, framerate: float | None) -> str:
+    if framerate is not None:
+        config.data.framerate = framerate
+        check_values(config)
+    return (
+        f"motions have {config.data.framerate:g} frames per second; --framerate sets "
+        "another rate"
+    )
 
 
 def _set_texts(config: Config, texts: str) -> None:

@@ -87,6 +87,7 @@ def pack(
         "seed": config.train.seed,
         "steps": restored.step,
         "batch_size": config.train.batch_size,
+        "framerate": config.data.framerate,
         "corpus": _corpus(config),
         "texts": {
             name: portable.text[name]
@@ -144,7 +145,8 @@ def model_card(record: dict[str, Any]) -> str:
         'python -m actiongpt_jax.generate --workdir FOLDER --text "walk forward" '
         "--seconds 3 --out walk.html\n```\n\n"
         "`FOLDER` is this folder, or `hf:owner/name` on the Hugging Face hub. Motions "
-        "are SMPL joint rotations and a translation at 30 frames per second.\n\n"
+        "are SMPL joint rotations and a translation at "
+        f"{record['framerate']:g} frames per second.\n\n"
         f"## Figures\n\n{figures}\n"
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.motion_store import (
     COLUMNS,
     FORMAT,
@@ -68,7 +69,7 @@ class StoreWriter:
         plan: dict[str, str],
         settings: dict[str, Any] | None = None,
         *,
-        fps: float = 30.0,
+        fps: float = FRAMERATE,
     ):
         """Prepares a writer; nothing is written before the `with` block is entered.
 

@@ -64,7 +64,7 @@ def generate_motions(
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        Motions at 30 frames per second that face -x at the origin in frame 0: all
+        Motions at the model's frame rate that face -x at the origin in frame 0: all
         samples of the first text or series, then those of the next.
 
     Raises:
@@ -79,7 +79,7 @@ def generate_motions(
     mode = series_mode(series, model)
     one_for_all = isinstance(seconds, int | float)
     durations = [seconds] * len(texts) if one_for_all else list(seconds)
-    frames = series_frames(durations, texts, mode)
+    frames = series_frames(durations, texts, mode, model.framerate)
     prompts_and_lengths = series_prompts(texts, frames, mode)
     warn_of_unseen_lengths(
         model.config, (n for _, lengths in prompts_and_lengths for n in lengths)

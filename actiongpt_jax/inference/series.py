@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 
-# Ten minutes are 18,000 frames: attention over more frames would exhaust memory.
-_MAX_SECONDS = 600.0
+# Ten minutes at 30 frames per second; attention over more would exhaust memory.
+_MAX_FRAMES = 18_000
 
 
 def series_mode(requested: str | None, trained: Trained) -> str:
@@ -31,7 +30,7 @@ def series_mode(requested: str | None, trained: Trained) -> str:
 
 
 def series_frames(
-    seconds: Sequence[float] | None, texts: Sequence[str], mode: str
+    seconds: Sequence[float] | None, texts: Sequence[str], mode: str, fps: float
 ) -> list[int]:
     """Returns the number of frames of each text; the default is three seconds each.
 
@@ -39,7 +38,7 @@ def series_frames(
         InputError: if there is not one duration per text (with mode 'off', one duration
             may serve all texts), or a duration is out of range.
     """
-    seconds = list(seconds or [3.0] * len(texts))
+    seconds, longest = list(seconds or [3.0] * len(texts)), _MAX_FRAMES / fps
     if len(seconds) == 1 and mode == "off":
         seconds *= len(texts)
     if len(seconds) != len(texts):
@@ -48,12 +47,12 @@ def series_frames(
             f"{len(texts)} texts"
         )
     for value in seconds:
-        if not (math.isfinite(value) and 0 < value <= _MAX_SECONDS):
+        if not (math.isfinite(value) and 0 < value <= longest):
             raise InputError(
-                f"--seconds must be finite, above 0 and at most {_MAX_SECONDS:g}, got "
+                f"--seconds must be finite, above 0 and at most {longest:g}, got "
                 f"{value}"
             )
-    return [max(round(value * FPS), 1) for value in seconds]
+    return [max(round(value * fps), 1) for value in seconds]
 
 
 def series_prompts(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
@@ -110,6 +111,7 @@ def build_synthetic_store(
     seed: int = 0,
     num_combined: int = 0,
     first_foot: str = "either",
+    fps: float = FRAMERATE,
 ) -> dict[str, Any]:
     """Makes the motion store of the built-in corpus with the readers for real data.
 
@@ -123,6 +125,7 @@ def build_synthetic_store(
         seed: seed of the corpus.
         num_combined: number of further training sequences; see `write_corpus`.
         first_foot: foot with which gaits begin in training; see `write_corpus`.
+        fps: frames per second of the store.
 
     Returns:
         The report of `data.store_builder.build_motion_store`.
@@ -139,7 +142,7 @@ def build_synthetic_store(
     settings = {"synthetic": corpus}
     if (out / "meta.json").is_file():
         store = open_store(out)
-        if store.meta.get("settings") == settings:
+        if store.meta.get("settings") == settings and store.fps == fps:
             print(f"{out} was already made", file=sys.stderr)
             return store.report()
     folder = out.parent / f".{out.name}.corpus"
@@ -155,6 +158,7 @@ def build_synthetic_store(
             strict=True,
             settings=settings,
             extra_files={path.name: path for path in files},
+            fps=fps,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import FPS, Request, warn_of_unseen_lengths
+from actiongpt_jax.inference.requests import Request, warn_of_unseen_lengths
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import round_up
@@ -260,7 +260,7 @@ class GenerationQueue:
         else:
             # An empty list: the model reads the phrase itself.
             tokens = self._embed_edited(edited or (action.phrase,))
-        frames = max(round(action.seconds * FPS), 1)
+        frames = max(round(action.seconds * self._trained.framerate), 1)
         return [
             Request(action.phrase, tokens, frames, (request.seed, i), request.fact)
             for i in range(request.samples)
