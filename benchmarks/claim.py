@@ -26,11 +26,13 @@ from typing import Any
 import claim_figures
 import claim_runs
 import claim_tables
+import claim_windows
 import jax
 import record
 from claim_runs import ARMS, Replicate
 
 from actiongpt_jax import cli
+from actiongpt_jax.choices import BASELINES
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.run import evaluate_model
@@ -99,25 +101,33 @@ def result_file(args: argparse.Namespace, name: str, seed: int) -> pathlib.Path:
 
 def run_arm(replicate: Replicate, name: str, args: argparse.Namespace) -> None:
     """Trains and measures one arm of a replicate, and writes its file."""
-    # Train the evaluator of the replicate and the model of the arm.
-    evaluator_dir = replicate.evaluator()
-    workdir = replicate.folder / name
+    number, workdir = replicate.number, replicate.folder / name
+    about: dict[str, Any] = {**record.about(), "replicate": number}
+
+    def write(arm: str, **facts: Any) -> None:
+        write_json(result_file(args, arm, number), {**about, "arm": arm, **facts})
+
     training = claim_runs.train_until_flat(replicate.config(ARMS[name]), workdir, args)
+    if ARMS[name].model == "motionclip":
+        phrases = claim_windows.by_phrase(workdir, replicate.split)
+        write(name, training=training, phrases=phrases)
+        return
 
-    # Measure the model, and with the first arm real motion and the baselines.
-    evaluator = Evaluator(evaluator_dir)
+    # Open the evaluator of the replicate, and what recognises its vectors.
+    folder = replicate.evaluator()
+    evaluator = Evaluator(folder)
     judge = replicate.judge(evaluator)
-    baselines = not result_file(args, "real", replicate.number).exists()
+    about["evaluator"] = evaluator.hash
 
-    def measure(source: str = "model", **options: Any) -> tuple[Any, pathlib.Path]:
+    def measure(**options: Any) -> tuple[dict[str, Any], pathlib.Path]:
         result = evaluate_model(
             workdir,
             checkpoint="best",
             split="test",
             samples=args.samples,
-            evaluator=str(evaluator_dir),
+            evaluator=folder,
             multimodality=0,
-            seed=replicate.number,
+            seed=number,
             **options,
         )
         return result, pathlib.Path(result["path"])
@@ -130,29 +140,19 @@ def run_arm(replicate: Replicate, name: str, args: argparse.Namespace) -> None:
             for phrase, values in claim_figures.by_phrase(rows, judge, side).items()
         }
 
-    about = {
-        **record.about(),
-        "replicate": replicate.number,
-        "evaluator": evaluator.hash,
-    }
+    # Measure the arm, with the first one of a replicate also what it is compared with.
+    baselines = not result_file(args, "real", number).exists()
     result, path = measure(baselines=baselines)
-    of_arm = {
-        **about,
-        "arm": name,
-        "training": training,
-        "retrieval": _retrieval(result),
-        "phrases": figures(path),
-    }
-    if name == "descriptions":
-        _, other = measure(embeddings=str(replicate.text("permuted")))
-        of_arm["with_other_descriptions"] = figures(other)
     if baselines:
-        for source in ("mean_pose", "random_clip"):
-            one = {**about, "arm": source, "phrases": figures(path, source)}
-            write_json(result_file(args, source, replicate.number), one)
-        real = {**about, "arm": "real", "phrases": figures(path, side="real")}
-        write_json(result_file(args, "real", replicate.number), real)
-    write_json(result_file(args, name, replicate.number), of_arm)
+        for source in BASELINES:
+            write(source, phrases=figures(path, source))
+        write("real", phrases=figures(path, side="real"))
+    facts = {}
+    if name == "descriptions":
+        _, other = measure(embeddings=replicate.text("permuted"))
+        facts["with_other_descriptions"] = figures(other)
+    retrieval = _retrieval(result)
+    write(name, training=training, retrieval=retrieval, phrases=figures(path), **facts)
 
 
 def _retrieval(result: dict[str, Any]) -> dict[str, float]:

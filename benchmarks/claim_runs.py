@@ -17,6 +17,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.evaluation.cases import list_cases
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.files.jsonl import read_lines
+from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
 CONVERGING_LOSS = {n: v for n, v in CONVERGING.items() if n.startswith("losses.")}
@@ -31,6 +32,20 @@ SIZES = {
     "train.checkpoint_steps": 500,
     "train.log_steps": 50,
     "data.max_shapes": 4,
+}
+# A text says neither which way a body faces nor how long its vector should be, and a
+# decoder that never sees texts in training maps them to nothing in particular: windows
+# are turned to face the same way, vectors have the length of the motions' latents, and
+# texts are decoded in training.
+MOTIONCLIP = {
+    "data.align": "yaw",
+    "model.decode_text": True,
+    "model.ff_size": 512,
+    "model.text_latent": "matched",
+    "train.batch_size": 20,
+    "train.best_metric": "val/gen_rc",
+    "train.grad_clip": 1.0,
+    "data.max_shapes": 1,
 }
 # For a test of the whole road.
 _SMALL = {
@@ -75,6 +90,8 @@ ARMS = {
     "small": Arm(source="mixed", fields=_DRAWN),
     "published-phrase": Arm(source="phrase", fields={}),
     "published-descriptions": Arm(fields={}),
+    "motionclip-phrase": Arm("own", "phrase", MOTIONCLIP, "motionclip"),
+    "motionclip-descriptions": Arm("own", "descriptions", MOTIONCLIP, "motionclip"),
 }
 _EVALUATOR = Arm(source="phrase", fields={"train.batch_size": 32}, model="evaluator")
 
@@ -123,6 +140,8 @@ class Replicate:
             "text.store": str(self.text(arm.store)),
             "text.source": arm.source,
         }
+        if arm.model == "motionclip":  # its latents are vectors of the text encoder
+            fields["model.latent_dim"] = open_embeddings(fields["text.store"]).width
         # The evaluator keeps its own seed, which differs from those of the generators.
         if arm is not _EVALUATOR:
             fields["train.seed"] = self.number

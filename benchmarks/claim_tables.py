@@ -20,6 +20,10 @@ _SHOWN = {
     "manner": ("manner recognised, %", 100, 0),
     "phrase": ("phrase recognised, %", 100, 0),
     "nearer": ("own phrase nearer, %", 100, 0),
+    "window_error": ("MotionCLIP: error of motion from text, mm", 1e3, 1),
+    "window_mean": ("MotionCLIP: error of the mean pose, mm", 1e3, 1),
+    "window_autoencoded": ("MotionCLIP: error of encoded and decoded, mm", 1e3, 1),
+    "window_gain": ("MotionCLIP: mean pose minus motion from text, mm", 1e3, 1),
 }
 Results = dict[tuple[str, int], dict[str, Any]]
 # Figures of one phrase -> the figure to average.
@@ -53,13 +57,18 @@ def print_all(results: Results, phrases: bool = False) -> None:
 
 
 def _runs(results: Results) -> Iterator[str]:
-    yield _header("arm|replicate|steps|best step|stopped improving|validation|commit")
+    yield _header(
+        "arm|replicate|steps|best|stopped improving|validation|R@1 (real), %|commit"
+    )
     for (arm, replicate), one in results.items():
         if training := one.get("training"):
-            steps = f"{training['steps']} | {training['best_step']}"
             end = "yes" if training["converged"] else "**no**"
-            error = f"{training['best']:.4f}"
-            cells = (arm, replicate, steps, end, error, one["commit"])
+            rates = [one.get("retrieval", {}).get(n) for n in ("generated", "real")]
+            top1 = "-"
+            if None not in rates:
+                top1 = "{:.0f} ({:.0f})".format(*(100 * rate for rate in rates))
+            steps = training["steps"], training["best_step"]
+            cells = arm, replicate, *steps, end, training["best"], top1, one["commit"]
             yield f"| {' | '.join(map(str, cells))} |"
     yield ""
 
@@ -110,16 +119,20 @@ def _mean(parts: list[list[list[float]]]) -> list[float] | None:
 def _cell(values: Sequence[float] | None, factor: float = 1.0, digits: int = 1) -> str:
     if values is None:
         return "-"
-    mean, low, high = (f"{factor * x:.{digits}f}" for x in values)
+    # Adding 0 turns -0.0 into 0.0.
+    mean, low, high = (f"{round(factor * x, digits) + 0.0:.{digits}f}" for x in values)
     return f"{mean} [{low}, {high}]"
 
 
 def _named(name: str) -> Figure:
+    if name == "window_gain":
+        return lambda figures: figures["window_mean"] - figures["window_error"]
     return lambda figures: figures[name]
 
 
 def _has(results: Results, arm: str, name: str) -> bool:
     of_arm = [one["phrases"] for (a, _), one in results.items() if a == arm]
+    name = "window_error" if name == "window_gain" else name
     return all(name in figures for one in of_arm for figures in one.values())
 
 
@@ -183,7 +196,7 @@ def _answer(results: Results) -> Iterator[str]:
         seen = _parts(results, "seen", pose, "phrase", "descriptions")
         gain = interval(unseen + seen, [1 / len(unseen)] * len(unseen) + [-1.0])
         word = "support" if gain[1] > 0 else "contrary" if gain[2] < 0 else "open"
-        yield f"| unseen minus seen | | {_cell(gain, 1e3)} | | | | {word} |"
+        yield f"| unseen minus seen | - | {_cell(gain, 1e3)} | - | - | - | {word} |"
     yield ""
 
 

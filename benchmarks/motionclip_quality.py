@@ -138,15 +138,15 @@ def small(args, workdir):
     }
 
 
-def poses_of(store, items, embeddings):
+def poses_of(store, items, embeddings, source="descriptions", align="none"):
     """Returns the poses, masks and texts of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
-    batches = WindowBatches(store, items, embeddings, plan, seed=None)
+    batches = WindowBatches(store, items, embeddings, plan, seed=None, source=source)
     result = {}
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)
         order = raw.pop("item")
-        batch = pose_batch(jax.tree.map(jnp.asarray, raw))
+        batch = pose_batch(jax.tree.map(jnp.asarray, raw), align)
         for name, array in batch.items():
             rows = result.setdefault(name, [None] * len(items))
             for row, item in zip(np.asarray(array), order, strict=True):

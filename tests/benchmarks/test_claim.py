@@ -1,5 +1,6 @@
 """The test of the paper's claim: splits, figures, verdicts, and the whole road."""
 
+import argparse
 import collections
 import dataclasses
 import itertools
@@ -14,6 +15,7 @@ from actiongpt_jax.data.motion_store import Label, open_store
 from actiongpt_jax.data.store_builder import make_report
 from actiongpt_jax.data.store_writer import StoreWriter
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.text.embeddings.store import open_embeddings
 
 RULE = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "styled.yaml"
@@ -196,26 +198,71 @@ def test_whole_road_and_tables_from_files_alone(
     claim, descriptions = scripts("claim"), stores[1].parent / "few.jsonl"
     flags = ["--data", str(clips), "--descriptions", str(descriptions)]
     flags += ["--k", "2", "--small", "--samples", "1", "--patience", "2", "--most", "2"]
-    flags += ["--seeds", "0", "--out", str(tmp_path / "runs")]
-    results = ["--results", str(tmp_path / "results")]
-    claim.main([*flags, *results, "--arms", "phrase", "descriptions"])
+    flags += ["--seeds", "0", "--arms", "descriptions", "--out", str(tmp_path / "runs")]
+    results = tmp_path / "results"
+    flags += ["--results", str(results)]
+    claim.main(flags)
     printed = capsys.readouterr().out
     tables = printed[printed.index("|arm|replicate") :]
-    for words in ("pose error, mm", "phrase minus descriptions", "control", "**no**"):
+    for words in ("pose error, mm", "control", "**no**", "| random_clip |"):
         assert words in tables
 
-    files = sorted((tmp_path / "results").iterdir())
-    names = "descriptions mean_pose phrase random_clip real"
-    assert [file.stem for file in files] == [f"{n}-0" for n in names.split()]
+    files = sorted(results.iterdir())
+    names = ("descriptions", "mean_pose", "random_clip", "real")
+    assert [file.stem for file in files] == [f"{name}-0" for name in names]
     of_arm = json.loads(files[0].read_text())
     assert of_arm["training"]["steps"] == 2 and of_arm["commit"]
     assert {x["split"] for x in of_arm["phrases"].values()} == {"seen", "unseen"}
     own, other = of_arm["phrases"], of_arm["with_other_descriptions"]
     assert own.keys() == other.keys() and own != other
 
-    # Finished arms are not run again, and the tables need nothing but their files.
+    # A finished arm is not run again, and the tables need nothing but the files.
     (tmp_path / "runs").rename(tmp_path / "away")
-    claim.main([*flags, *results, "--arms", "phrase", "descriptions"])
+    claim.main(flags)
     assert capsys.readouterr().out == tables
-    claim.main(["--table", *results])
-    assert capsys.readouterr().out == tables
+    for figures in own.values():
+        figures["ape_local"] += 0.01
+    write_json(results / "phrase-0.json", {**of_arm, "arm": "phrase"})
+    claim.main(["--table", "--results", str(results)])
+    answer = [
+        line.split(" | ")
+        for line in capsys.readouterr().out.splitlines()
+        if line.endswith(("| support |", "| open |"))
+    ]
+    # Every phrase is 10 mm worse, so the unseen ones lose no more than the seen ones.
+    assert [row[0] for row in answer] == ["| seen", "| unseen", "| unseen minus seen"]
+    assert [row[2] for row in answer] == ["10.0 [10.0, 10.0]"] * 2 + ["0.0 [0.0, 0.0]"]
+
+
+def test_missing_data_are_an_error(scripts):
+    with pytest.raises(InputError, match="--descriptions must be given"):
+        scripts("claim").main(["--data", "motion"])
+
+
+def test_training_ends_when_validation_stops_improving(
+    scripts, tmp_path, monkeypatch, debug_config
+):
+    runs, config = scripts("claim_runs"), debug_config("temos:debug")
+    metric, errors = config.train.best_metric, [9.0, 5.0, 4.0, 6.0, 4.5, 7.0]
+    stages = []
+
+    def train(config, workdir):
+        """Writes what a training would: a validation at the end of each stage."""
+        stages.append(config.train.num_steps)
+        line = {"step": stages[-1], metric: errors[len(stages)]}
+        workdir.mkdir(exist_ok=True)
+        with (workdir / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    monkeypatch.setattr(runs, "train", train)
+    args = argparse.Namespace(patience=20, most=100)
+    result = runs.train_until_flat(config, tmp_path / "run", args)
+    assert stages == [10, 20, 30, 40]
+    assert result == {"steps": 40, "best_step": 20, "best": 4.0, "converged": True}
+    # A finished run is not trained any further; one that may not go on ends unfinished.
+    assert runs.train_until_flat(config, tmp_path / "run", args) == result
+    assert len(stages) == 4
+    stages.clear()
+    args.most = 15
+    result = runs.train_until_flat(config, tmp_path / "other", args)
+    assert stages == [10, 15] and not result["converged"]
