@@ -135,10 +135,7 @@ def run_arm(replicate: Replicate, name: str, args: argparse.Namespace) -> None:
     def figures(path: pathlib.Path, source: str = "model", side: str = "generated"):
         journal = read_lines(path.with_name(f"{path.stem}-{source}.jsonl"), "delete it")
         rows = [line.value for line in journal if "key" in line.value]
-        return {
-            phrase: {"split": replicate.split.of(phrase), **values}
-            for phrase, values in claim_figures.by_phrase(rows, judge, side).items()
-        }
+        return claim_figures.by_phrase(rows, judge, replicate.split.of, side)
 
     # Measure the arm, with the first one of a replicate also what it is compared with.
     baselines = not result_file(args, "real", number).exists()

@@ -34,15 +34,34 @@ class Judge:
     vectors: np.ndarray
     phrases: Sequence[str]
 
-    def figures(self, vectors: np.ndarray, phrase: str) -> dict[str, float]:
-        """Returns the rates of (n, P) vectors of motions of one phrase."""
+    def figures(
+        self, vectors: np.ndarray, phrase: str, others: Sequence[str]
+    ) -> dict[str, float]:
+        """Returns the rates of motions of one phrase.
+
+        Args:
+            vectors: (n, P) vectors of the motions.
+            phrase: their phrase.
+            others: the other phrases of its split.
+
+        Returns:
+            A rate per factor; nearer, how often the clips of the phrase are nearer than
+            those of another one; nearer_chance, the same rate for one of `others` in
+            place of the phrase, if there are any.
+        """
         distance = np.linalg.norm(vectors[:, None] - self.vectors[None], axis=-1)
-        near = nearness.own_nearer(distance, [phrase] * len(vectors), self.phrases)
         rates = {
             name: float((probe(vectors) == self.classes[name][phrase]).mean())
             for name, probe in self.probes.items()
         }
-        return {**rates, "nearer": near["pairs"]}
+        nearer = [
+            nearness.own_nearer(distance, [name] * len(vectors), self.phrases)["pairs"]
+            for name in (phrase, *others)
+        ]
+        rates["nearer"] = nearer[0]
+        if others:
+            rates["nearer_chance"] = float(np.mean(nearer[1:]))
+        return rates
 
 
 def linear_probe(
@@ -69,17 +88,22 @@ def linear_probe(
 
 
 def by_phrase(
-    rows: Iterable[Mapping[str, Any]], judge: Judge, side: str = "generated"
-) -> dict[str, dict[str, float]]:
+    rows: Iterable[Mapping[str, Any]],
+    judge: Judge,
+    split_of: Callable[[str], str],
+    side: str = "generated",
+) -> dict[str, dict[str, Any]]:
     """Averages the rows of an evaluation's journal over the clips of each phrase.
 
     Args:
         rows: rows of `evaluation.measure`, with an evaluator's vectors.
         judge: recognises their motions.
+        split_of: function from a phrase to its split.
         side: 'generated', or 'real' for the captured motions, which have no errors.
 
     Returns:
-        Phrase -> clips, their number; the figures of `ERRORS`; and those of the judge.
+        Phrase -> split; clips, their number; the figures of `ERRORS`; and those of the
+        judge.
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -93,8 +117,10 @@ def by_phrase(
             for name in ERRORS
             if side == "generated"
         }
-        figures = errors | judge.figures(vectors, phrase)
-        result[phrase] = {"clips": len(of_phrase)} | {
+        split = split_of(phrase)
+        others = [p for p in groups if p != phrase and split_of(p) == split]
+        figures = errors | judge.figures(vectors, phrase, others)
+        result[phrase] = {"split": split, "clips": len(of_phrase)} | {
             name: round(value, 5) for name, value in figures.items()
         }
     return result
