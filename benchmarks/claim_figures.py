@@ -118,7 +118,9 @@ def by_phrase(
             if side == "generated"
         }
         split = split_of(phrase)
-        others = [p for p in groups if p != phrase and split_of(p) == split]
+        others = [p for p in groups if p != phrase]
+        # A phrase that is alone in its split is compared with all.
+        others = [p for p in others if split_of(p) == split] or others
         figures = errors | judge.figures(vectors, phrase, others)
         result[phrase] = {"split": split, "clips": len(of_phrase)} | {
             name: round(value, 5) for name, value in figures.items()
