@@ -65,7 +65,7 @@ class Judge:
 
 
 def linear_probe(
-    vectors: np.ndarray, names: Sequence[str], ridge: float = 1.0
+    vectors: np.ndarray, names: Sequence[str] | np.ndarray, ridge: float = 1.0
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fits a linear classifier by ridge regression on one-hot targets.
 

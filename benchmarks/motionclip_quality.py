@@ -37,6 +37,7 @@ from actiongpt_jax.data.batches.plan import BatchPlan
 from actiongpt_jax.data.batches.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.batches.windows import clips, middle_windows, phrases
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.features.pose6d import Align
 from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.motionclip import body_points
@@ -151,7 +152,7 @@ def ideal(args, workdir):
         points, names = {}, {}
         for split in ("train", "val"):
             items = clips(store, split)
-            align = "yaw" if name == "aligned" else "none"
+            align: Align = "yaw" if name == "aligned" else "none"
             points[split] = joints(
                 poses_of(store, items, embeddings, align=align)["poses"]
             )
@@ -174,7 +175,7 @@ def ideal(args, workdir):
     return result
 
 
-def poses_of(store, items, embeddings, source="descriptions", align="none"):
+def poses_of(store, items, embeddings, source="descriptions", align: Align = "none"):
     """Returns the poses, masks and texts of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
     batches = WindowBatches(store, items, embeddings, plan, seed=None, source=source)
