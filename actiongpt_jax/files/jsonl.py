@@ -141,7 +141,7 @@ def repair_end(path: str | os.PathLike) -> None:
     A truncated last line is removed; a last line that lacks only its line end gets one.
     """
     check_regular(path, "move it away")
-    with open(path, "r+b") as file:
+    with naming(path), open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         tail = b""
         while len(tail) < size and b"\n" not in tail:

@@ -5,13 +5,11 @@ writes a checkpoint asynchronously into a temporary folder and then renames it, 
 a checkpoint is complete or absent, even if the process is killed.
 """
 
-import contextlib
 import dataclasses
 import json
 import logging
 import pathlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -24,6 +22,7 @@ from actiongpt_jax.config import from_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.atomic import naming
 from actiongpt_jax.files.reading import check_files, reason_of
 from actiongpt_jax.nn.parameters import checksums
 from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
@@ -123,7 +122,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         tree = {"train": host, "normalizer": _stats(normalizer)}
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -137,7 +136,7 @@ class Checkpoints:
 
     def _check_last(self) -> None:
         """Waits for the last save, and checks that its checkpoint can be opened."""
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.wait_until_finished()
         step, self._unchecked = self._unchecked, None
         if step is not None and jax.process_index() == 0:
@@ -156,19 +155,8 @@ class Checkpoints:
             InputError: if the last checkpoint cannot be opened.
         """
         self._check_last()
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.close()
-
-    @contextlib.contextmanager
-    def _naming_folder(self) -> Iterator[None]:
-        """Adds the folder to system errors, from which orbax drops the file name."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno is None or error.filename:
-                raise
-            folder = str(self._manager.directory)
-            raise OSError(error.errno, error.strerror, folder) from error
 
 
 def save_weights(
@@ -196,18 +184,24 @@ def save_weights(
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False))
     )
-    with ocp.CheckpointManager(
-        _folder(workdir),
-        options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False),
-        item_handlers={
-            # Compressed arrays would wait in memory, and are hardly smaller.
-            "state": ocp.PyTreeCheckpointHandler(
-                use_compression=False, type_handler_registry=handlers
+    folder = _folder(workdir)
+    with (
+        naming(folder),
+        ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                enable_async_checkpointing=False, cleanup_tmp_directories=True
             ),
-            "config": ocp.JsonCheckpointHandler(),
-            "checksum": ocp.JsonCheckpointHandler(),
-        },
-    ) as manager:
+            item_handlers={
+                # Compressed arrays would wait in memory, and are hardly smaller.
+                "state": ocp.PyTreeCheckpointHandler(
+                    use_compression=False, type_handler_registry=handlers
+                ),
+                "config": ocp.JsonCheckpointHandler(),
+                "checksum": ocp.JsonCheckpointHandler(),
+            },
+        ) as manager,
+    ):
         manager.save(
             0,
             args=ocp.args.Composite(
@@ -253,6 +247,13 @@ def _open_manager(
 
 def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(workdir).absolute() / "checkpoints"
+
+
+def holds_checkpoints(workdir: str | pathlib.Path) -> bool:
+    """Returns whether the checkpoints of a workdir are more than unfinished ones."""
+    folder = _folder(workdir)
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return any("orbax-checkpoint-tmp" not in name for name in names)
 
 
 def restore(

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, sentence_of
 from actiongpt_jax.files.reading import parse_json
 from actiongpt_jax.viewing.app.queue import GenerationQueue
 from actiongpt_jax.viewing.app.requests import parse_request
@@ -98,6 +98,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if isinstance(error, _Refused):
                 self.close_connection = True  # the request's body was not read
             status, answer = getattr(error, "status", 400), _json({"error": str(error)})
+        except OSError as error:
+            if not error.filename:  # the connection failed
+                raise
+            status, answer = 500, _json({"error": sentence_of(error)})
         kind, content, more = answer
         headers = {
             "Content-Type": kind,
