@@ -22,7 +22,7 @@ from actiongpt_jax.conversion.settings import (
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.arrays import read_npy
-from actiongpt_jax.files.atomic import write_json, write_text
+from actiongpt_jax.files.atomic import remove_unfinished, write_json, write_text
 from actiongpt_jax.files.reading import sha256
 from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 from actiongpt_jax.files.torch_reader import read_torch
@@ -30,7 +30,11 @@ from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.model_folder import CONFIG, is_model_folder
-from actiongpt_jax.training.workdir import check_workdir, lock_workdir
+from actiongpt_jax.training.workdir import (
+    check_workdir,
+    holds_checkpoints,
+    lock_workdir,
+)
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
 # Patterns of the names of checkpoints in the folder of a run.
@@ -84,7 +88,7 @@ def convert(
 
 def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> list[str]:
     """Converts a file to a workdir that is locked; see `convert`."""
-    if checkpoints.holds_checkpoints(workdir) or is_model_folder(workdir):
+    if holds_checkpoints(workdir) or is_model_folder(workdir):
         raise InputError(
             f"--out must be a folder without checkpoints, got {workdir}; choose another"
         )
@@ -142,6 +146,7 @@ def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> lis
 def _all_or_nothing(workdir: pathlib.Path) -> Iterator[None]:
     """Makes a workdir, and removes what was written to it if the block fails."""
     workdir.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(workdir)
     try:
         yield
     except BaseException:

@@ -8,6 +8,7 @@ a checkpoint is complete or absent, even if the process is killed.
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import warnings
 from typing import Any
@@ -31,6 +32,7 @@ from actiongpt_jax.training.step import TrainState
 # Orbax warns for every save without metrics (here only steps with a validation have
 # metrics), and prints the traceback of a failed save before it raises the error.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
+_TRIES = 5  # to read a checkpoint that is deleted meanwhile
 
 
 @dataclasses.dataclass
@@ -115,9 +117,8 @@ class Checkpoints:
             InputError: if the save before left a checkpoint that cannot be opened.
         """
         self._check_last()
-        host = jax.tree.map(
-            np.asarray, jax.device_get(serialization.to_state_dict(state))
-        )
+        held = jax.device_get(serialization.to_state_dict(state))
+        host = jax.tree.map(np.asarray, held)
         step = int(host["step"])
         if step in self._manager.all_steps():
             return
@@ -125,11 +126,7 @@ class Checkpoints:
         with naming(self._manager.directory):
             self._manager.save(
                 step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(tree),
-                    config=ocp.args.JsonSave(self._config.to_dict()),
-                    checksum=ocp.args.JsonSave(checksums(tree)),
-                ),
+                args=_content(ocp.args.StandardSave(tree), tree, self._config),
                 metrics=metrics,
             )
         self._unchecked = step
@@ -184,33 +181,32 @@ def save_weights(
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False))
     )
+    items = {
+        # Compressed arrays would wait in memory, and are hardly smaller.
+        "state": ocp.PyTreeCheckpointHandler(
+            use_compression=False, type_handler_registry=handlers
+        ),
+        "config": ocp.JsonCheckpointHandler(),
+        "checksum": ocp.JsonCheckpointHandler(),
+    }
+    options = ocp.CheckpointManagerOptions(
+        enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
     folder = _folder(workdir)
     with (
         naming(folder),
-        ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                enable_async_checkpointing=False, cleanup_tmp_directories=True
-            ),
-            item_handlers={
-                # Compressed arrays would wait in memory, and are hardly smaller.
-                "state": ocp.PyTreeCheckpointHandler(
-                    use_compression=False, type_handler_registry=handlers
-                ),
-                "config": ocp.JsonCheckpointHandler(),
-                "checksum": ocp.JsonCheckpointHandler(),
-            },
-        ) as manager,
+        ocp.CheckpointManager(folder, options=options, item_handlers=items) as manager,
     ):
-        manager.save(
-            0,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(tree),
-                config=ocp.args.JsonSave(config.to_dict()),
-                checksum=ocp.args.JsonSave(checksums(tree)),
-            ),
-        )
+        manager.save(0, args=_content(ocp.args.PyTreeSave(tree), tree, config))
         _check_opens(manager, 0)
+
+
+def _content(state: Any, tree: Any, config: Config) -> ocp.args.Composite:
+    return ocp.args.Composite(
+        state=state,
+        config=ocp.args.JsonSave(config.to_dict()),
+        checksum=ocp.args.JsonSave(checksums(tree)),
+    )
 
 
 def _stats(normalizer: Normalizer) -> dict[str, np.ndarray]:
@@ -249,13 +245,6 @@ def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(workdir).absolute() / "checkpoints"
 
 
-def holds_checkpoints(workdir: str | pathlib.Path) -> bool:
-    """Returns whether the checkpoints of a workdir are more than unfinished ones."""
-    folder = _folder(workdir)
-    names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return any("orbax-checkpoint-tmp" not in name for name in names)
-
-
 def restore(
     workdir: str | pathlib.Path, which: str | int = "latest"
 ) -> Restored | None:
@@ -272,17 +261,27 @@ def restore(
         InputError: if there is no checkpoint of that step, or a file is damaged.
     """
     folder = _folder(workdir)
+    for _ in range(_TRIES):
+        before = [*os.walk(folder)]
+        try:
+            return _restore(folder, which)
+        except InputError:
+            # A training that goes on there deletes old steps while they are read.
+            if [*os.walk(folder)] == before:
+                raise
+    return _restore(folder, which)
+
+
+def _restore(folder: pathlib.Path, which: str | int) -> Restored | None:
     if not folder.is_dir():
-        return _restore_packed(pathlib.Path(workdir), which)
+        return _restore_packed(folder.parent, which)
     options = ocp.CheckpointManagerOptions(read_only=True)
     with _open_manager(folder, options) as manager:
         steps = sorted(manager.all_steps())
         if not steps:
-            return _restore_packed(pathlib.Path(workdir), which)
-        step = which
-        if which == "latest":
-            step = steps[-1]
-        elif which == "best":
+            return _restore_packed(folder.parent, which)
+        step = steps[-1] if which == "latest" else which
+        if which == "best":
             step = _best_step(manager, steps)
         if step not in steps:
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")

@@ -8,6 +8,7 @@ files is executed. They have no optimizer state and no inert arrays, and name no
 
 import os
 import pathlib
+import re
 import shutil
 from typing import Any, NamedTuple
 
@@ -135,7 +136,7 @@ def read_model_folder(folder: pathlib.Path) -> PackedModel:
             raise InputError(f"{folder} must be a model folder, but has no {name}")
     arrays, metadata = open_tensors(folder / WEIGHTS)
     step = metadata.get("step", "")
-    if metadata.get("format") != _FORMAT or not step.isdecimal():
+    if metadata.get("format") != _FORMAT or not re.fullmatch(r"[0-9]{1,9}", step):
         raise InputError(
             f"{folder / WEIGHTS} must be weights that `python -m actiongpt_jax.pack` "
             "wrote, got those of another program; give another folder"
