@@ -29,9 +29,9 @@ from actiongpt_jax.nn.parameters import checksums
 from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
 from actiongpt_jax.training.step import TrainState
 
-# Orbax warns for every save without metrics (here only steps with a validation have
-# metrics), and prints the traceback of a failed save before it raises the error.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
+# Orbax warns of every save without metrics, and prints the traceback of every error.
+for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 _TRIES = 5  # to read a checkpoint that is deleted meanwhile
 
 

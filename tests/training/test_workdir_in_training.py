@@ -71,7 +71,7 @@ def test_workdir_in_training_can_be_used(in_training, stores):
     server = Server(queue)
     threading.Thread(target=server.serve_forever).start()
     try:
-        connection = http.client.HTTPConnection(*server.server_address, timeout=600)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
         action = {"phrase": phrase, "seconds": 0.5}
         content = json.dumps({"actions": [action]})
         kind = {"Content-Type": "application/json"}
