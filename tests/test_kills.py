@@ -110,7 +110,8 @@ def test_jobs_killed_at_random_operations_end_equal(name, place):
             continue
         assert done.returncode == 0, done.stderr
         assert result_of(name, out) == expected
-        assert not [*place.rglob(".*")], "files of killed processes are left"
+        # The lock file of a killed process locks nothing, and may stay.
+        assert {path.suffix for path in place.rglob(".*")} <= {".lock"}
         if kills >= KILLS:
             return
         clear()
