@@ -87,6 +87,17 @@ _POSITIVE = (
     "train.num_steps",
 )
 
+# Sizes beyond which a config can only be damaged; building the model would never end.
+_MOST = {
+    "model.encoder_tokens": 16_384,
+    "model.ff_size": 1 << 20,
+    "model.hist_frames": 16_384,
+    "model.latent_dim": 16_384,
+    "model.nfeats": 16_384,
+    "model.num_layers": 256,
+    "text.num_tokens": 1 << 20,
+    "text.width": 1 << 20,
+}
 _NOT_NEGATIVE = (
     "data.builtin",
     "train.eps",
@@ -206,6 +217,10 @@ def check_values(config: Config) -> None:
         value = lookup(config, field, None)
         if value is not None and value < 1:
             raise InputError(f"config.{field} must be at least 1, got {value}")
+    for field, most in _MOST.items():
+        value = lookup(config, field, None)
+        if value is not None and value > most:
+            raise InputError(f"config.{field} must be at most {most}, got {value}")
     for section in ("data", "losses", "model", "train"):
         for name, value in config.get(section, {}).items():
             if isinstance(value, float) and not math.isfinite(value):

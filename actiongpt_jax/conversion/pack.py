@@ -9,7 +9,7 @@ from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.tables import readable
-from actiongpt_jax.files.reading import read_json
+from actiongpt_jax.files.reading import parsing, read_json
 from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
 from actiongpt_jax.synthetic.texts import WRITER
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -93,7 +93,7 @@ def pack(
             name: portable.text[name]
             for name in ("source", "encoder", "k", "aggregation")
         },
-        "figures": _figures(figures, hashed),
+        "figures": figures and read_figures(figures, hashed),
     }
 
     # Write the folder.
@@ -188,10 +188,21 @@ def _corpus(config: Config) -> dict[str, int] | None:
     return corpus if builtin else None
 
 
-def _figures(path: str | os.PathLike | None, hashed: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    result = read_json(path, "give a file that `evaluate` wrote")
+def read_figures(path: str | os.PathLike, hashed: str) -> dict[str, Any]:
+    """Reads a JSON file that `evaluate` wrote, without its paths.
+
+    Args:
+        path: the file.
+        hashed: hash of the parameters that it must be about.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: if the file is damaged, or about other parameters.
+    """
+    remedy = "give a file that `evaluate` wrote"
+    result = read_json(path, remedy)
+    with parsing(path, "figures that `evaluate` wrote", remedy):
+        readable({**result, "notes": []})  # the model card shows them
     if result.get("parameters") != hashed:
         raise InputError(
             f"{path} must hold the figures of this checkpoint, got those of other "

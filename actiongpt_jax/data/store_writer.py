@@ -195,7 +195,8 @@ class StoreWriter:
             file = self._files[name]
             file.seek(0)
             self._write(file, _header((self._num_frames, *shape)))
-            os.fsync(file.fileno())
+            with naming(file.name):
+                os.fsync(file.fileno())
         for name, source in (extra_files or {}).items():
             with replaced(self.partial / name) as new:
                 shutil.copyfile(source, new)

@@ -19,7 +19,7 @@ from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.files.atomic import naming, write_json
 from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import (
@@ -229,14 +229,15 @@ def _write_npz(path, sequence, rng):
     frames = len(sequence.rotations)
     poses = np.zeros((frames, 156), np.float32)
     poses[:, :66] = sequence.rotations.reshape(frames, 66)
-    np.savez(
-        path,
-        poses=poses,
-        trans=sequence.translation.astype(np.float32),
-        betas=np.zeros(16, np.float32),
-        gender=np.array(("male", "female", "neutral")[int(rng.integers(3))]),
-        mocap_framerate=np.float64(sequence.fps),
-    )
+    with naming(path):
+        np.savez(
+            path,
+            poses=poses,
+            trans=sequence.translation.astype(np.float32),
+            betas=np.zeros(16, np.float32),
+            gender=np.array(("male", "female", "neutral")[int(rng.integers(3))]),
+            mocap_framerate=np.float64(sequence.fps),
+        )
 
 
 def _annotation(sid, feat_p, sequence, alone, rng):

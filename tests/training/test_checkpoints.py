@@ -200,3 +200,13 @@ def test_full_disk_error_names_the_folder(tmp_path):
         store.save(state, NORMALIZER)
         store.close()
     assert caught.value.filename == str(tmp_path / "checkpoints")
+
+
+def test_full_disk_error_of_given_weights_names_the_folder(tmp_path):
+    weights = {"params": {"w": np.zeros((40, 40), np.float32)}, "unused": {}}
+    config = load_config("temos:debug")
+    with file_size_limit(3000), pytest.raises(OSError) as caught:
+        checkpoints.save_weights(tmp_path, config, NORMALIZER, weights)
+    assert caught.value.filename == str(tmp_path / "checkpoints")
+    checkpoints.save_weights(tmp_path, config, NORMALIZER, weights)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0"]
