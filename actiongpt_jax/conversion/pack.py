@@ -119,7 +119,9 @@ def model_card(record: dict[str, Any]) -> str:
         if corpus
         else "The terms of the data that it was trained on apply to these weights."
     )
-    flags = " ".join(f"--{flag} {value}" for flag, value in (corpus or {}).items())
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in (corpus or {}).items()
+    )
     facts = {
         "model": name,
         "parameters": f"{record['parameters']:,}, stored as float16",
