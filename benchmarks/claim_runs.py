@@ -20,7 +20,13 @@ from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training.loop import train
 
-CONVERGING_LOSS = {n: v for n, v in CONVERGING.items() if n.startswith("losses.")}
+# The protocol's loss. Its form, not its weights, is that of `temos:small`, which may
+# change while a protocol must not.
+CONVERGING_LOSS = {
+    **{name: 0.0 for name in CONVERGING if name.startswith("losses.weights.")},
+    "losses.weights.kl_motion2text": 0.02,
+    "losses.weights.velocity": 10.0,
+}
 SIZES = {
     "model.latent_dim": 128,
     "model.ff_size": 256,

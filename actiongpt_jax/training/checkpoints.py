@@ -265,7 +265,7 @@ def restore(
         before = [*os.walk(folder)]
         try:
             return _restore(folder, which)
-        except InputError:
+        except (InputError, FileNotFoundError):
             # A training that goes on there deletes old steps while they are read.
             if [*os.walk(folder)] == before:
                 raise
