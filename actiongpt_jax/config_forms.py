@@ -73,7 +73,7 @@ def apply_words(
         builtin: 'section.field' -> value in all forms, which use built-in data.
         demo: more fields of 'demo', which trains in minutes on a CPU.
         debug: more fields of 'debug', which trains in seconds.
-        small: more fields of 'small', which trains for an hour on a CPU until it
+        small: more fields of 'small', which trains for hours on a CPU until it
             converges; None for a config without that word.
 
     Returns:
