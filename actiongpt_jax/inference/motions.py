@@ -31,6 +31,7 @@ def generate_motions(
     diverse: str | None = None,
     embeddings: str | pathlib.Path | None = None,
     descriptions: DescriptionSource | None = None,
+    after: Motion | None = None,
     progress: bool = False,
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
@@ -61,11 +62,15 @@ def generate_motions(
         embeddings: embedding store; None takes the one used in training.
         descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
             embedded when needed.
+        after: a motion to go on from, of any frame rate: every result starts with it,
+            at 30 frames per second, and goes on where it ends. A model that reads past
+            frames reads its last ones, unless `series` says otherwise.
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        Motions at 30 frames per second that face -x at the origin in frame 0: all
-        samples of the first text or series, then those of the next.
+        Motions at 30 frames per second that face -x at the origin in frame 0, or start
+        as `after` does: all samples of the first text or series, then those of the
+        next.
 
     Raises:
         InputError: for a value out of its range, a model that cannot generate or does
@@ -100,5 +105,6 @@ def generate_motions(
             align=align,
             window=window,
             read_past=mode == "past",
+            after=after,
             on_action=bar.update,
         )
