@@ -32,6 +32,7 @@ def make_parser() -> cli.Parser:
     add("--after", metavar="FILE", help=given)
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
+    add("--clean-feet", action="store_true", help="plant feet that slide on the ground")
     add(
         "--layout",
         choices=COLUMNS,

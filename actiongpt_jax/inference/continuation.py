@@ -49,6 +49,7 @@ def to_continue(motion: Motion) -> Motion:
         motion.text if named else (motion.caption or _UNNAMED,),
         tuple(map(int, lengths)) if named else (len(translation),),
         None if motion.hands is None else rotations[:, 22:],
+        motion.edits,
     )
 
 
@@ -110,4 +111,5 @@ def joined(motion: Motion, generated: Motion) -> Motion:
         motion.text + generated.text,
         motion.lengths + generated.lengths,
         hands,
+        motion.edits,
     )

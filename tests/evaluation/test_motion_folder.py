@@ -78,7 +78,8 @@ def test_files_of_a_model_have_the_figures_of_the_model(
     for name in ("ape_ave", "by_joint", "by_phrase", "physical", "retrieval"):
         np.testing.assert_equal(found[name], expected[name], err_msg=name)
     table = readable(found)
-    assert f"6 motions of train, files of {tmp_path.name}, protocol paper" in table
+    count = expected["motions"]
+    assert f"{count} motions of train, files of {tmp_path.name}, protocol" in table
     assert "have a file in" in table
 
 

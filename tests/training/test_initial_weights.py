@@ -66,7 +66,7 @@ def message_of(run):
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--config.model.latent_dim=16", "model.latent_dim=32 and cannot start a run"),
+        ("--config.model.latent_dim=64", "and cannot start a run with 64"),
         ("--config.data.heading=reference", "data.heading='yaw' and cannot start"),
         ("--config=teach:debug", "model.name='temos' and cannot start a run"),
     ],
