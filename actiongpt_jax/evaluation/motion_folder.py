@@ -39,9 +39,10 @@ def match_files(folder: str | os.PathLike, cases: Sequence[Case]) -> Files:
     """Finds the files that were made for the cases of an evaluation.
 
     If the folder has an `index.jsonl`, each of its lines names a `file` of the folder
-    and the `key` of a case; lines without a key are ignored. Else a file's path below
-    the folder, without its suffix, is the key of a case, or that and `_NUMBER` for one
-    of several samples.
+    and, as its `prompt`, the key of a case, as in a folder of `generate --split`. Lines
+    without a prompt, and those of the `kind` 'captured', are ignored. Without an index,
+    a file's path below the folder, without its suffix, is the key of a case, or that
+    and `_NUMBER` for one of several samples.
 
     Args:
         folder: folder of .npz, .bvh or .amc files.
@@ -66,7 +67,8 @@ def match_files(folder: str | os.PathLike, cases: Sequence[Case]) -> Files:
         raise InputError(
             f"{folder} must hold motions of the split, but has {found}; name each file "
             f"after its stretch in the motion store, such as {cases[0].key}.npz, or "
-            f'list them in {index}, one {{"file": ..., "key": {cases[0].key!r}}} a line'
+            f"list them in {index}, a line each: "
+            f'{{"file": ..., "prompt": {cases[0].key!r}}}'
         )
     return files
 
@@ -75,9 +77,9 @@ def _by_index(path: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     named: dict[str, list[pathlib.Path]] = {}
     for line in read_lines(path, _REMEDY):
         row = check_fields(line.value, {"file": str}, line.where, _REMEDY)
-        if row.get("key") is not None:
-            row = check_fields(row, {"key": str}, line.where, _REMEDY)
-            named.setdefault(row["key"], []).append(path.parent / row["file"])
+        if row.get("prompt") is not None and row.get("kind") != "captured":
+            row = check_fields(row, {"prompt": str}, line.where, _REMEDY)
+            named.setdefault(row["prompt"], []).append(path.parent / row["file"])
     return named
 
 

@@ -69,8 +69,9 @@ def test_files_of_a_model_have_the_figures_of_the_model(
     for case, motions in zip(session.cases, made, strict=True):
         for i, motion in enumerate(motions):
             path = save_motion(tmp_path / f"{len(lines)}.npz", Motion(*motion))
-            lines.append({"file": path.name, "key": case.key, "sample": i})
-    lines.append({"file": "a picture without a key"})
+            lines.append({"file": path.name, "prompt": case.key, "sample": i})
+    lines.append({"file": "a picture without a prompt"})
+    lines.append({"file": "0.npz", "prompt": case.key, "kind": "captured"})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "index.jsonl").write_text(text)
     how["multimodality"] = Options.multimodality
@@ -141,7 +142,7 @@ def test_samples_are_numbered_and_bvh_files_are_read(write_captured, store, tmp_
     words = f"must have 2 samples, .* but '{other.key}' has 1; give --samples 1"
     with pytest.raises(InputError, match=words):
         evaluate.main([*map(str, flags)])
-    index = {"file": f"{case.key}_1.bvh", "key": case.key}
+    index = {"file": f"{case.key}_1.bvh", "prompt": case.key}
     (folder / "index.jsonl").write_text(json.dumps(index))
     result = evaluate_model(motions=folder, data=store.path)
     assert result["motions"] == 1
@@ -160,11 +161,11 @@ def test_bad_input_is_one_sentence(write_captured, store, tmp_path):
     assert "must have 3 samples" in message_of(*flags, "--samples", 3)
     (folder / "index.jsonl").write_text('{"file": 3}\n')
     assert "index.jsonl:1" in message_of(*flags)
-    (folder / "index.jsonl").write_text(f'{{"file": "no.npz", "key": "{case.key}"}}')
+    (folder / "index.jsonl").write_text(f'{{"file": "no.npz", "prompt": "{case.key}"}}')
     with pytest.raises(FileNotFoundError, match=r"made/no\.npz"):
         evaluate.main([*map(str, flags)])
-    (folder / "index.jsonl").write_text('{"file": "a.npz", "key": "gone-1"}')
-    assert f'"key": "{case.key}"' in message_of(*flags).replace("'", '"')
+    (folder / "index.jsonl").write_text('{"file": "a.npz", "prompt": "gone-1"}')
+    assert f'"prompt": "{case.key}"' in message_of(*flags).replace("'", '"')
     (folder / "index.jsonl").unlink()
     (folder / f"{case.key}.npz").write_text("no motion")
     assert f"{case.key}.npz" in message_of(*flags)

@@ -83,10 +83,8 @@ def test_curves_show_training_and_validation_to_scale(tmp_path):
         for tag, attrs in reader.tags
         if tag == "polyline"
     )
-    assert [x for x, _ in train_line] == [130, 260] and [x for x, _ in val_line] == [
-        0,
-        260,
-    ]
+    steps = [[x for x, _ in line] for line in (train_line, val_line)]
+    assert steps == [[130, 260], [0, 260]]
     # Values from 1 to 3 over the height of the drawing without its margins.
     assert [y for _, y in val_line] == [18, 92]
     assert train_line[0][1] == pytest.approx(55) and len(other) == 2
