@@ -48,7 +48,7 @@ class SamplesPage:
     def __init__(self, workdir: str | pathlib.Path):
         """Takes the folder of the run."""
         self._workdir = pathlib.Path(workdir)
-        self._embedder: PhraseEmbedder | None = None
+        self._opened: tuple[MotionStore, list[Segment], PhraseEmbedder] | None = None
 
     def __call__(
         self, config: Config, normalizer: Normalizer, state: TrainState
@@ -62,21 +62,22 @@ class SamplesPage:
         """
         try:
             self._write(config, normalizer, state)
-        except (InputError, OSError) as error:
+        except (InputError, OSError, jax.errors.JaxRuntimeError) as error:
             tqdm.write(f"note: {self._workdir / NAME} was not written: {error}")
 
     def _write(self, config: Config, normalizer: Normalizer, state: TrainState) -> None:
         step = int(jax.device_get(state.step))
         trained = make_trained(config, jax.device_get(state.params), normalizer, step)
-        store = open_store(config.data.store)
-        chosen = _choose(config)
-        if self._embedder is None:
-            self._embedder = PhraseEmbedder(trained.config)
+        if self._opened is None:
+            store = open_store(config.data.store)
+            chosen = _choose(config, store)
+            self._opened = store, chosen, PhraseEmbedder(trained.config)
+        store, chosen, embedder = self._opened
         # A model of windows knows a single length.
         most = lookup(config, "data.num_frames", None) or config.data.max_frames
         requests = [
             plan_samples(
-                self._embedder, item.phrase, min(item.end - item.start, most), fact=0.0
+                embedder, item.phrase, min(item.end - item.start, most), fact=0.0
             )[0]
             for item in chosen
         ]
@@ -97,9 +98,9 @@ class SamplesPage:
         )
 
 
-def _choose(config: Config) -> list[Segment]:
+def _choose(config: Config, store: MotionStore) -> list[Segment]:
     """Returns actions of six phrases of the validation split, or else of training."""
-    store, data = open_store(config.data.store), config.data
+    data = config.data
     for split in (data.val_split, data.train_split):
         with contextlib.suppress(InputError):  # a store may lack a split
             limits = data.min_frames, data.max_frames

@@ -1,6 +1,7 @@
 """Evaluation of motion files that anyone has made."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,12 @@ def message_of(*flags):
 def test_files_of_a_model_have_the_figures_of_the_model(
     random_run, train_debug, store, tmp_path
 ):
-    how = {"split": "train", "limit": 6, "samples": 2, "multimodality": 0}
+    how: dict[str, Any] = {
+        "split": "train",
+        "limit": 6,
+        "samples": 2,
+        "multimodality": 0,
+    }
     how |= {"evaluator": str(train_debug("evaluator:debug")), "series": "past"}
     workdir = str(random_run("teach:debug"))
     expected = evaluate_model(workdir, **how, out=tmp_path / "model.json")

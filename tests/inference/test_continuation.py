@@ -1,6 +1,7 @@
 """Motions that go on from a given motion."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def temos(train_debug):
 
 
 def goes_on(model, motion, **options):
-    options = {"fact": 0.0} | options
+    options: dict[str, Any] = {"fact": 0.0} | options
     (result,) = generate_motions(model, "jump up", 1.0, after=motion, **options)
     return result
 
@@ -56,7 +57,7 @@ def test_the_given_motion_is_kept_and_goes_on_where_it_ends(teach, captured):
 
 
 def test_a_saved_action_goes_on_as_a_series_does(temos, tmp_path):
-    how = {"series": "independent", "fact": 0.0}
+    how: dict[str, Any] = {"series": "independent", "fact": 0.0}
     (series,) = generate_motions(temos, ["walk forward", "jump up"], [2.0, 1.0], **how)
     (first,) = generate_motions(temos, "walk forward", 2.0, **how)
     path = save_motion(tmp_path / "first.npz", first)
@@ -69,7 +70,7 @@ def test_a_saved_action_goes_on_as_a_series_does(temos, tmp_path):
 
 
 def test_a_turned_and_moved_motion_goes_on_turned_and_moved(teach, captured):
-    turn, shift = Rotation.from_rotvec([0, 0, 2.0]), np.float32([3, -2, 0])
+    turn, shift = Rotation.from_rotvec([0, 0, 2.0]), np.array([3, -2, 0], np.float32)
     rotations = captured.rotations.copy()
     rotations[:, 0] = (turn * Rotation.from_rotvec(rotations[:, 0])).as_rotvec()
     moved = Motion(rotations, (turn.apply(captured.translation) + shift).astype("f4"))
@@ -101,10 +102,11 @@ def test_samples_and_texts_go_on_from_the_same_motion(temos, captured):
 
 def test_hands_of_the_given_motion_stay(temos, captured):
     hands = np.linspace(0, 1, FRAMES * 6, dtype=np.float32).reshape(FRAMES, 2, 3)
-    result = goes_on(temos, dataclasses.replace(captured, hands=hands))
-    np.testing.assert_allclose(result.hands[:FRAMES], hands, atol=1e-6)
-    last = np.repeat(result.hands[FRAMES - 1 : FRAMES], 30, axis=0)
-    np.testing.assert_array_equal(result.hands[FRAMES:], last)
+    found = goes_on(temos, dataclasses.replace(captured, hands=hands)).hands
+    assert found is not None
+    np.testing.assert_allclose(found[:FRAMES], hands, atol=1e-6)
+    last = np.repeat(found[FRAMES - 1 : FRAMES], 30, axis=0)
+    np.testing.assert_array_equal(found[FRAMES:], last)
 
 
 def test_the_command_resamples_and_says_so(

@@ -27,7 +27,7 @@ def flags(random_run, debug_config, tmp_path):
     return ["--init", str(source), *fields]
 
 
-def weights_of(workdir, step="latest"):
+def weights_of(workdir, step: str | int = "latest"):
     restored = checkpoints.restore(workdir, step)
     assert restored is not None
     return restored
