@@ -39,7 +39,7 @@ def reach(
     turns = Rotation.identity(len(root)), Rotation.identity(len(root))
     lengths = _length(upper), _length(lower)
     goal = target - root
-    asked = _span(_length(goal), _length(end - root), sum(lengths))
+    asked = _span(_length(goal), _length(end - root), lengths[0] + lengths[1])
     asked = np.maximum(asked, 1.001 * np.abs(lengths[0] - lengths[1]) + 1e-6)
     # A nearly straight limb bends about an axis that its joints do not show exactly:
     # what remains after one sweep is removed by the next.

@@ -53,7 +53,7 @@ def to_continue(motion: Motion) -> Motion:
     )
 
 
-def so_far(trained: Trained, motion: Motion, rows: int) -> SoFar:
+def so_far(trained: Trained, motion: Motion, rows: int, read_past: bool) -> SoFar:
     """Describes how a motion ends, as if the model had generated its last action.
 
     Args:
@@ -61,6 +61,7 @@ def so_far(trained: Trained, motion: Motion, rows: int) -> SoFar:
         motion: a motion of `to_continue`. Its last action is encoded, but no more
             frames than the longest action of the model's training.
         rows: B, the number of series that continue it.
+        read_past: whether the model reads the motion's last frames.
     """
     config, model = trained.config, trained.model
     frames = min(motion.lengths[-1], lookup(config, "data.max_frames", None) or 10**9)
@@ -73,22 +74,23 @@ def so_far(trained: Trained, motion: Motion, rows: int) -> SoFar:
         lengths=(),
     )
     past = None
-    if count := model.hist_frames:
+    count = model.hist_frames if read_past else 0
+    if count:
         rotations, translation = at_30_fps(last)
         features = motion_features(trained, rotations[None], translation[None])
         # A motion shorter than P is preceded by zeros, as published for short actions.
         padded = jnp.pad(features, ((0, 0), (count, 0), (0, 0)))
         past = last_frames(padded, jnp.array([frames + count]), count)
-    latent = np.zeros((1, model.sizes.latent_dim), np.float32)
+    latent = jnp.zeros((1, model.sizes.latent_dim))
     if model.z_prev_text:
-        latent = encode_motions(trained, [last])
+        latent = jnp.asarray(encode_motions(trained, [last]))
     joints, translation = at_30_fps(last)
     if trained.family.nfeats != pose6d.NFEATS:
         joints = joints[:, :22]
     end = SoFar(
         past, latent, axis_angle_to_matrix(joints[-1:]), jnp.asarray(translation[-1:])
     )
-    return jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), rows, axis=0), end)
+    return jax.tree.map(lambda x: jnp.repeat(x, rows, axis=0), end)
 
 
 def joined(motion: Motion, generated: Motion) -> Motion:
@@ -98,12 +100,12 @@ def joined(motion: Motion, generated: Motion) -> Motion:
     """
     hands = None
     if motion.hands is not None or generated.hands is not None:
-        parts = [m.hands for m in (motion, generated)]
-        if parts[0] is None:
-            parts[0] = np.zeros((len(motion.translation), 2, 3), np.float32)
-        if parts[1] is None:
-            parts[1] = np.repeat(parts[0][-1:], len(generated.translation), 0)
-        hands = np.concatenate(parts)
+        first, then = motion.hands, generated.hands
+        if first is None:
+            first = np.zeros((len(motion.translation), 2, 3), np.float32)
+        if then is None:
+            then = np.repeat(first[-1:], len(generated.translation), 0)
+        hands = np.concatenate([first, then])
     return Motion(
         np.concatenate([motion.rotations, generated.rotations]),
         np.concatenate([motion.translation, generated.translation]),

@@ -186,9 +186,7 @@ def _generate_batch(
     arrays: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
     # Pad to a power of two, so that a single series does not cost a whole batch.
     rows = min(batch_size, next_power_of_two(len(batch)))
-    before = None if after is None else so_far(trained, after, rows)
-    if before is not None and not read_past:
-        before = before.replace(past=None)
+    before = None if after is None else so_far(trained, after, rows, read_past)
     for number in range(max(map(len, batch))):
         requests = [r[number] if number < len(r) else None for r in batch]
         lead = window if before is not None else 0
