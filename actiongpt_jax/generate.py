@@ -28,8 +28,11 @@ def make_parser() -> cli.Parser:
     add("--text", action="append", required=True, help="phrase; may be repeated")
     duration = "duration, once per --text (default: 3 for each)"
     add("--seconds", action="append", type=float, help=duration)
+    given = "motion (.npz or .bvh) to go on from: the result starts with it"
+    add("--after", metavar="FILE", help=given)
     cli.add_model_flags(parser)
     cli.add_sampling_flags(parser)
+    add("--clean-feet", action="store_true", help="plant feet that slide on the ground")
     add(
         "--layout",
         choices=COLUMNS,
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     """Reads flags, generates motions, and writes an npz file for each, or one file."""
     args = vars(make_parser().parse_args(argv))
 
-    from actiongpt_jax.data.motion import save_motions
+    from actiongpt_jax.data.motion import load_motion, save_motions
     from actiongpt_jax.inference.motions import generate_motions
     from actiongpt_jax.inference.phrase_embedder import known_descriptions
     from actiongpt_jax.inference.trained import load_model
@@ -58,9 +61,13 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(
             f"writing {out} needs more packages; run `pip install actiongpt_jax[view]`"
         )
+    after = args.pop("after")
+    after = None if after is None else load_motion(after)
     model = load_model(args.pop("workdir"), args.pop("checkpoint"))
     texts, seconds = args.pop("text"), args.pop("seconds") or 3.0
-    motions = generate_motions(model, texts, seconds, **args, progress=True)
+    motions = generate_motions(
+        model, texts, seconds, after=after, **args, progress=True
+    )
     if one_file:
         from actiongpt_jax.viewing.render import render
 
