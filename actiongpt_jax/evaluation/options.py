@@ -8,8 +8,8 @@ from actiongpt_jax.errors import InputError, check_choice
 
 # Options that change only what a model generates, or that need a model.
 _OF_MODELS = frozenset(
-    {"workdir", "checkpoint", "multimodality", "semantic", "align", "window"}
-    | {"diverse", "fact", "embeddings", "descriptions"}
+    {"workdir", "checkpoint", "multimodality", "semantic", "categories", "align"}
+    | {"window", "diverse", "fact", "embeddings", "descriptions"}
 )
 
 
