@@ -65,8 +65,8 @@ def generate_motions(
         descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
             embedded when needed.
         after: a motion to go on from, of any frame rate: every result starts with it,
-            at 30 frames per second, and goes on where it ends. A model that reads past
-            frames reads its last ones, unless `series` says otherwise.
+            at the model's frame rate, and goes on where it ends. A model that reads
+            past frames reads its last ones, unless `series` says otherwise.
         clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         progress: whether to show a progress bar on stderr.
 
@@ -113,5 +113,10 @@ def generate_motions(
         )
     if not clean_feet:
         return motions
-    given = [len(motion.translation) - sum(frames) for motion in motions]
-    return [feet.clean_feet(m, keep) for m, keep in zip(motions, given, strict=True)]
+    return [
+        feet.clean_feet(
+            motion,
+            len(motion.translation) - sum(action.num_frames for action in actions),
+        )
+        for motion, actions in zip(motions, requests, strict=True)
+    ]

@@ -23,7 +23,7 @@ _FIXED = {
 # Fields that a run must share with the one whose weights it starts from, like all
 # fields of the model but its dropout: they say what the features and texts mean.
 _OF_WEIGHTS = {
-    "data": ("heading", "align", "translation"),
+    "data": ("heading", "align", "translation", "framerate"),
     "text": ("encoder", "width", "weight_hash"),
 }
 # Fields that may change, but then the run ends differently from an uninterrupted one.
