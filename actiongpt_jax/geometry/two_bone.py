@@ -8,6 +8,9 @@ from scipy.spatial.transform import Rotation
 # way to the target is gone, so that the middle joint never snaps straight.
 _FREE = 0.97
 _LONGEST = 0.9999
+# A limb is nearly straight if its middle joint is less than this share of the upper
+# bone's length away from the line between its ends.
+_STRAIGHT = 0.1
 _SWEEPS = 3
 
 
@@ -30,7 +33,7 @@ def reach(
         target: (N, 3) where the ends should be, metres. One out of reach is approached
             as far as the limb allows.
         forward: (N, 3) direction in which the middle joint points when it bends; it
-            matters for straight limbs only.
+            matters for limbs that are straight or nearly so.
 
     Returns:
         The rotations, in the world, of the N upper and of the N lower bones.
@@ -49,10 +52,12 @@ def reach(
         now = np.maximum(_length(span), 1e-9)
         axis = span / now[:, None]
         bulge = one - (one * axis).sum(-1, keepdims=True) * axis
-        # A hundredth of the way forward decides only where the limb is straight.
+        # The direction of the bulge means nothing where the limb is nearly straight.
         hint = turns[0].apply(forward)
         hint = hint - (hint * axis).sum(-1, keepdims=True) * axis
-        hinge = _unit(np.cross(axis, bulge + 0.01 * lengths[0][:, None] * hint))
+        near = _STRAIGHT * lengths[0][:, None]
+        hint *= near * np.exp(-((bulge / near) ** 2).sum(-1, keepdims=True))
+        hinge = _unit(np.cross(axis, bulge + hint))
         bend = [
             _corner(lengths[i], asked, lengths[1 - i])
             - _corner(lengths[i], now, lengths[1 - i])

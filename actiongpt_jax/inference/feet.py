@@ -21,12 +21,14 @@ _LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))
 # faster swings, and is lifted to `_LIFTED`. Heights are those of toe joints above the
 # motion's lowest one, metres; speeds are on the ground, metres per second, means over a
 # sixth of a second.
-_HEIGHTS, _SPEEDS = (0.03, CONTACT_HEIGHT + 0.005), (0.8, 1.6)
+_HEIGHTS, _SPEEDS = (0.03, CONTACT_HEIGHT + 0.005), (1.0, 2.0)
 _SWING_SPEEDS, _LIFTED = (0.5, 1.2), CONTACT_HEIGHT + 0.01
 # Weights at 30 frames per second, relative to that of staying where a foot was: of
-# standing still on the ground, of lifting, of a path without jerk, and of keeping the
-# height, which the lowest feet do, up to the second height of `_FLAT`.
-_HOLD, _LIFT, _SMOOTH, _FPS = 300.0, 10.0, 200.0, 30.0
+# standing still on the ground, of lifting, of a path with half the jerk of the old one
+# (a path without jerk would cut the tops of steps), and of keeping the height, which
+# the lowest feet do, up to the second height of `_FLAT`.
+_HOLD, _LIFT, _SMOOTH, _FPS = 100.0, 10.0, 100.0, 30.0
+_KEPT_JERK = 0.5
 _LEVEL, _FLAT = 10.0, (0.0, 0.02)
 # The weight of staying that fixes a frame.
 _FIXED = 1e6
@@ -36,9 +38,9 @@ def clean_feet(motion: Motion, keep: int = 0) -> Motion:
     """Plants feet in contact with the ground, and lifts feet that swing too low.
 
     Each foot gets a new path, the least-squares compromise between its old path, no
-    movement on the ground during contact, and no jerk; so a foot comes smoothly into
-    and out of contact. The foot keeps its orientation; hip and knee turn so that the
-    ankle follows. Everything else stays: pelvis, trunk, arms and the motion's path.
+    movement on the ground during contact, and little jerk; so a foot comes smoothly
+    into and out of contact. The foot keeps its orientation; hip and knee turn so that
+    the ankle follows. Everything else stays: pelvis, trunk, arms and the motion's path.
 
     Args:
         motion: the motion; the ground is at the height of its lowest toe.
@@ -102,12 +104,13 @@ def _new_path(
     rate = fps / _FPS
     stay = np.where(np.arange(len(toes)) < keep, _FIXED, 1.0)
     hold, smooth = _HOLD * rate**2 * ground, _SMOOTH * rate**6
-    flat = _compromise(stay[:, None] * toes[:, :2], stay, hold, smooth)
+    jerk = _KEPT_JERK * smooth * _jerk_gradient(toes)
+    flat = _compromise(stay[:, None] * toes[:, :2] + jerk[:, :2], stay, hold, smooth)
     lift = _LIFT * swing
     # The lowest feet keep their height, so that they do not sink.
     still = np.maximum(np.append(ground, 0.0), np.insert(ground, 0, 0.0))
     stay = stay * (1.0 + _LEVEL * still * _fall(height, *_FLAT))
-    wanted = stay * toes[:, 2] + lift * (floor + _LIFTED)
+    wanted = stay * toes[:, 2] + jerk[:, 2] + lift * (floor + _LIFTED)
     high = _compromise(wanted[:, None], stay + lift, 0.0 * hold, smooth)
     return np.concatenate([flat, high], axis=1)
 
@@ -134,6 +137,12 @@ def _compromise(
             for k, other in enumerate(row[i:], start=i):
                 bands[3 - (k - i), k : k + len(weights)] += weights * one * other
     return solveh_banded(bands, wanted)
+
+
+def _jerk_gradient(path: np.ndarray) -> np.ndarray:
+    """Returns half the gradient of the sum of squared third differences of (T, n)."""
+    third = np.diff(path, n=3, axis=0)
+    return -np.diff(np.pad(third, ((3, 3), (0, 0))), n=3, axis=0)
 
 
 def _fall(values: np.ndarray, low: float, high: float) -> np.ndarray:

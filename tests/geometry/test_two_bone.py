@@ -60,3 +60,15 @@ def test_targets_out_of_reach_are_approached_without_a_jump():
     assert (np.diff(length) > -1e-9).all()
     # The knee's acceleration stays small: it does not snap straight.
     assert np.abs(np.diff(knee, n=2, axis=0)).max() < 2e-4
+
+
+def test_nearly_straight_limbs_bend_forward():
+    hips = np.zeros((3, 3))
+    # Knees that a model has placed slightly to the left, to the right or behind.
+    aside = np.array([[0.012, 0, 0], [-0.012, 0, 0], [0, -0.012, 0]])
+    leg = hips, hips + [0, 0, -0.38] + aside, hips + [0, 0, -0.76]
+    target = leg[2] + [0, 0, 0.05]
+    turns = reach(*leg, target, np.tile([0.0, 1.0, 0.0], (3, 1)))
+    knee, ankle = placed((*leg, None), turns)
+    np.testing.assert_allclose(ankle, target, atol=1e-6)
+    assert (knee[:, 1] > 2 * np.abs(knee[:, 0])).all()
