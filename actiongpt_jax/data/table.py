@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 import os
@@ -63,16 +64,39 @@ def read_table(path: str | os.PathLike) -> list[Row]:
         InputError: if the file is damaged, a row lacks its file, or a value is invalid;
             the message names the line.
     """
-    path = pathlib.Path(path)
-    readers = {".csv": _delimited, ".tsv": _delimited, ".json": _json, ".jsonl": _jsonl}
-    check_choice(f"{path}: the ending", path.suffix.lower(), readers)
-    with parsing(path, "a table in UTF-8", _REMEDY):
-        entries = list(readers[path.suffix.lower()](path))
-    rows = [make_row(where, entry) for where, entry in entries]
+    rows = [make_row(where, entry) for where, entry in read_entries(path)]
     rows = [row for row in rows if row.text]
     if not rows:
         raise InputError(f"{path} must have rows with a file and a text, but has none")
     return rows
+
+
+def read_entries(
+    path: str | os.PathLike, needed: Sequence[str] = ("file", "text")
+) -> list[tuple[str, Any]]:
+    """Reads the entries of a table, without a check of their values.
+
+    Args:
+        path: a .csv, .tsv, .json or .jsonl file; see `read_table`.
+        needed: the columns that a .csv or .tsv file must have.
+
+    Returns:
+        (file and line, entry) of every entry; one of a .csv or .tsv file is {column:
+        text}.
+
+    Raises:
+        InputError: if the file is damaged or lacks a column.
+    """
+    path = pathlib.Path(path)
+    readers = {
+        ".csv": functools.partial(_delimited, needed=needed),
+        ".tsv": functools.partial(_delimited, needed=needed),
+        ".json": _json,
+        ".jsonl": _jsonl,
+    }
+    check_choice(f"{path}: the ending", path.suffix.lower(), readers)
+    with parsing(path, "a table in UTF-8", _REMEDY):
+        return list(readers[path.suffix.lower()](path))
 
 
 def annotate(
@@ -153,14 +177,18 @@ def find_motion(root: str | os.PathLike, file: str) -> pathlib.Path:
     )
 
 
-def _delimited(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _delimited(
+    path: pathlib.Path, needed: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     with io.StringIO(read_text(path, _REMEDY), newline="") as file:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
-        if not {"file", "text"} <= set(names):
+        if not set(needed) <= set(names):
+            listed = " and ".join(needed)
+            columns = f"the columns {listed}" if needed[1:] else f"the column {listed}"
             raise InputError(
-                f"{path} must have the columns file and text in its first line, got "
+                f"{path} must have {columns} in its first line, got "
                 f"{', '.join(names)[:60] or 'nothing'}; {_REMEDY}"
             )
         reader.fieldnames = names

@@ -14,6 +14,7 @@ from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import Family, family_of
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.parallel import use_compilation_cache
+from actiongpt_jax.training.phrase_lengths import PhraseLengths, read_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Trained:
         variables: the model's variables, which `model.apply` takes.
         normalizer: normalizer of its features.
         step: number of training steps done.
+        lengths: how long each phrase lasted in training; None if it is not known.
     """
 
     config: Config
@@ -34,6 +36,7 @@ class Trained:
     variables: dict[str, Any]
     normalizer: Normalizer
     step: int
+    lengths: PhraseLengths | None = None
 
     @property
     def family(self) -> Family:
@@ -79,4 +82,5 @@ def load_model(
         variables=jax.device_put(restored.variables),
         normalizer=restored.normalizer,
         step=restored.step,
+        lengths=read_lengths(folder),
     )
