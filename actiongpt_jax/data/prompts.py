@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from actiongpt_jax.config_fields import Config, lookup
-from actiongpt_jax.data.batches.segments import segments
+from actiongpt_jax.data.batches.segments import middle_window, segments
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.data.table import read_entries
@@ -112,15 +112,14 @@ def split_prompts(
         items = [items[i * len(items) // limit] for i in range(limit)]
     prompts = []
     for item in items:
-        frames = window or item.end - item.start
-        start = store.sequences[item.sequence].start + item.start
-        start += (item.end - item.start - frames) // 2
+        item = middle_window(item, window) if window else item
+        frames, start = item.end - item.start, store.sequences[item.sequence].start
         prompts.append(
             Prompt(
                 item.key,
                 (item.phrase,),
                 (frames / store.fps,),
-                start=start,
+                start=start + item.start,
                 frames=frames,
             )
         )

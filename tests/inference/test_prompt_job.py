@@ -16,6 +16,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.prompts import read_prompts
 from actiongpt_jax.errors import InputError
 
+ROOT = pathlib.Path(__file__).parents[2]
 PHRASES = ("walk forward", "jump up", "sit down")
 slow = pytest.mark.slow
 
@@ -112,16 +113,22 @@ def test_a_missing_file_of_prompts_is_said(temos, tmp_path):
 
 
 @slow
-def test_twenty_phrases_of_a_csv_become_a_page_in_two_commands(temos, tmp_path):
+def test_the_documented_commands_turn_a_csv_into_a_page(temos, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "generating.md").read_text()
+    section = page.partition("## Many phrases")[2]
+    commands = section.split("```")[1].strip().splitlines()
+    assert len(commands) == 2
     store = open_store(pathlib.Path(json_config(temos)["data"]["store"]))
     phrases = sorted({label.phrase for label in store.labels})[:20]
-    table = write(tmp_path / "phrases.csv", "\n".join(["text", *phrases]) + "\n")
-    run(temos, tmp_path / "motions", f"--prompts {table}")
-    paths = [str(path) for path in (tmp_path / "motions").glob("*.npz")]
-    assert len(paths) == len(phrases)
-    render.main([*paths, "--out", str(tmp_path / "page.html")])
-    page = (tmp_path / "page.html").read_text()
-    assert all(phrase in page for phrase in phrases)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "phrases.csv", "\n".join(["text", *phrases]) + "\n")
+    first, second = (shlex.split(line) for line in commands)
+    assert first[:3] == ["python", "-m", "actiongpt_jax.generate"]
+    generate.main([*first[3:], "--workdir", str(temos)])
+    assert second[:4] == ["python", "-m", "actiongpt_jax.render", "motions/*.npz"]
+    render.main([*map(str, pathlib.Path("motions").glob("*.npz")), *second[4:]])
+    shown = pathlib.Path("page.html").read_text()
+    assert all(phrase in shown for phrase in phrases) and len(phrases) == 20
 
 
 def json_config(workdir):
