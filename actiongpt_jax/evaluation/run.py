@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from actiongpt_jax.config_fields import lookup
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import semantic
@@ -91,6 +92,7 @@ def evaluate_model(
             run.store,
             run.trained.config.data.train_split,
             run.paired,
+            run.in_place,
         )
         clips = random_clips(run.store, known, settings.seed)
         result["baselines"] = {
@@ -132,11 +134,21 @@ class _Run:
         self.mode = series_mode(options.series, self.trained)
         self.paired = self.mode != "off"
         self.store = _open(options, self.trained)
+        # A model of windows is judged on what it is made for: poses of one length.
+        window = lookup(self.trained.config, "data.num_frames", None)
+        paper = options.protocol == "paper"
+        self.in_place = bool(window) and paper and not self.paired
         # The built-in phrases are judged without them: the split may have none.
         self.cases: list[Case] = []
         if options.semantic != "only":
             self.cases = _draw(
-                list_cases(self.trained.config, self.store, options.split, self.paired),
+                list_cases(
+                    self.trained.config,
+                    self.store,
+                    options.split,
+                    self.paired,
+                    self.in_place,
+                ),
                 options,
             )
 
@@ -215,6 +227,7 @@ class _Run:
                 self.body,
                 self.evaluator,
                 bar.update,
+                self.in_place,
             )
 
         # Summarise the whole journal.
@@ -228,6 +241,7 @@ class _Run:
             self.options.seed,
             texts,
             known,
+            self.in_place,
         )
         assert summary["samples"] == samples
         return summary
@@ -255,6 +269,7 @@ class _Run:
         return {
             **options,
             "samples": self.options.samples or 1,
+            "in_place": self.in_place,
             "data": str(self.store.path),
             "series": self.mode,
             "model": trained.config.model.name,
@@ -266,6 +281,12 @@ class _Run:
 
     def _notes(self) -> list[str]:
         notes = []
+        if self.in_place:
+            notes.append(
+                "note: this model makes poses of a fixed length, so the middle window "
+                "of each action is judged with the pelvis held in place; --protocol "
+                "reference judges whole actions, as published"
+            )
         if self.options.protocol == "reference" and self.body is None:
             notes.append(
                 "note: without --body the heels of this protocol are an estimate on "
