@@ -17,7 +17,7 @@ PYTEST = $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What `make pretrained` makes, and where.
 FORM = small
-CORPUS = --sequences 1600 --combined 3200 --seed 0
+CORPUS = --sequences 1600 --combined 3200 --first-foot right --seed 0
 EMBEDDING = --k 8 --each
 EVALUATION = --semantic
 WORK = runs/pretrained

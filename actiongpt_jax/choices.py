@@ -45,6 +45,9 @@ FIGURES = ("skeleton", "capsules")
 # Suffixes of the files that motions are rendered or exported to; see `viewing.render`.
 FILE_FORMATS = (".png", ".gif", ".mp4", ".html", ".glb", ".bvh", ".npz", ".json")
 
+# Foot with which the gaits of the built-in corpus begin in training.
+FIRST_FEET = ("either", "left", "right")
+
 # Axes of a motion-capture file that can be up.
 UPS = ("x", "y", "z")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import ml_collections
 from ml_collections.config_dict import placeholder
 
+from actiongpt_jax.choices import FIRST_FEET
 from actiongpt_jax.errors import InputError
 
 # Type checkers see the fields of a ConfigDict as a union without attributes.
@@ -44,6 +45,7 @@ _CHOICES = {
     "model.text_latent": ("raw", "normalized", "matched"),
     "model.text_mask": ("bool", "shipped"),
     "text.draw": ("all", "one"),
+    "data.first_foot": FIRST_FEET,
     "text.source": ("descriptions", "phrase", "mixed"),
     "train.dtype": ("float32", "bfloat16"),
     "train.schedule": ("constant", "cosine"),
@@ -114,6 +116,8 @@ def base_config() -> Config:
     config.data.builtin = 0
     # Number of further training sequences of that corpus, in which moves are combined.
     config.data.combined = 0
+    # Foot with which gaits begin in the training split of that corpus.
+    config.data.first_foot = "either"
     config.data.labels = "frame"
     config.data.min_frames = 15
     config.data.max_frames = 750

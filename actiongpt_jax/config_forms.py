@@ -21,6 +21,7 @@ _DEMO = {
 CONVERGING = {
     "data.builtin": 1600,
     "data.combined": 3200,
+    "data.first_foot": "right",
     "data.max_frames": 200,
     "losses.weights.recons_text2rfeats": 0.0,
     "losses.weights.kl_text2motion": 0.0,

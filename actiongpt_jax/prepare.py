@@ -3,11 +3,15 @@
     python -m actiongpt_jax.prepare babel --amass DIR --babel DIR --out STORE [--check]
     python -m actiongpt_jax.prepare synthetic --out STORE [--sequences N] [--check]
     python -m actiongpt_jax.prepare table --motions DIR --labels FILE --out STORE
+    python -m actiongpt_jax.prepare captions --amass DIR --annotations FILE --out STORE
+    python -m actiongpt_jax.prepare humanml3d --amass DIR --humanml3d DIR --out STORE
     python -m actiongpt_jax.prepare motion FILE_OR_FOLDER ... --out DIR
     python -m actiongpt_jax.prepare check STORE_OR_NPZ ...
     python -m actiongpt_jax.prepare windows STORE --out phrases.txt [--compat reference]
 
-A store holds motions and their labels. `motion` converts BVH and Acclaim files to
+A store holds motions and their labels. `captions` reads the JSON of
+AMASS-Annotation-Unifier for HumanML3D, KIT-ML and BABEL, `humanml3d` the original
+files. `motion` converts BVH and Acclaim files to
 motion files in AMASS's layout. `check` reports faults in stores or in motion
 files; `windows` lists the phrases that MotionCLIP needs described.
 """
@@ -18,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import CLIP_FRAMES, NUM_FRAMES, SPLIT_BY
+from actiongpt_jax.choices import CLIP_FRAMES, FIRST_FEET, NUM_FRAMES, SPLIT_BY
 from actiongpt_jax.errors import InputError
 
 
@@ -43,6 +47,8 @@ def make_parser() -> cli.Parser:
     add("--sequences", type=int, default=512, help="number of sequences")
     more = "further training sequences, with combinations of the phrases' moves"
     add("--combined", type=cli.at_least(0), default=0, help=f"number of {more}")
+    foot = "foot with which gaits begin in training (default: %(default)s)"
+    add("--first-foot", choices=FIRST_FEET, default="either", help=foot)
     add("--seed", type=int, default=0, help="seed of the corpus")
     table = kind("table", "make a store from npz files and a table of texts")
     add = table.add_argument
@@ -53,11 +59,29 @@ def make_parser() -> cli.Parser:
     source.add_argument("--rule", help="JSON or YAML: texts from the files' names")
     how = "how files are divided (default: column if there is one, else random)"
     add("--split-by", choices=SPLIT_BY, help=how)
-    add("--val", type=cli.number, default=0.1, help="share of files for validation")
-    add("--test", type=cli.number, default=0.0, help="share of files for testing")
-    add("--seed", type=cli.at_least(0), default=0, help="seed of the splits")
-    add("--strict", action="store_true", help="stop at the first faulty file")
-    for maker in (babel, synthetic, table):
+    captions = kind("captions", "make a store from AMASS motion and captions in JSON")
+    add = captions.add_argument
+    add("--amass", required=True, help="folder that contains AMASS's sets")
+    add("--annotations", required=True, help="JSON of AMASS-Annotation-Unifier")
+    division = captions.add_mutually_exclusive_group()
+    lists = "folder of train.txt, val.txt and test.txt with an id in every line"
+    division.add_argument("--splits", help=lists)
+    how = "how recordings are divided without lists (default: random)"
+    division.add_argument("--split-by", choices=("random", "subject"), help=how)
+    original = kind("humanml3d", "make a store from AMASS motion and HumanML3D's files")
+    add = original.add_argument
+    add("--amass", required=True, help="folder that contains AMASS's sets")
+    checkout = "checkout of HumanML3D's repository, with texts.zip unpacked"
+    add("--humanml3d", required=True, help=checkout)
+    for divided in (table, captions):
+        add = divided.add_argument
+        add("--val", type=cli.number, default=0.1, help="share of files for validation")
+        add("--test", type=cli.number, default=0.0, help="share of files for testing")
+        add("--seed", type=cli.at_least(0), default=0, help="seed of the splits")
+    for described in (table, captions, original):
+        add = described.add_argument
+        add("--strict", action="store_true", help="stop at the first faulty file")
+    for maker in (babel, synthetic, table, captions, original):
         maker.add_argument("--out", required=True, help="folder of the store to make")
         maker.add_argument("--check", action="store_true", help="add a quality report")
     add = kind("windows", "list the phrases of MotionCLIP's windows").add_argument
@@ -108,8 +132,8 @@ def main(argv: Sequence[str]) -> None:
             )
         )
         return
-    if args.kind == "table":
-        report = _from_table(args)
+    if args.kind in ("table", "captions", "humanml3d"):
+        report = _from_rows(args)
     elif args.kind == "babel":
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
         annotations = babel.read_babel(args.babel, spelling)
@@ -118,7 +142,7 @@ def main(argv: Sequence[str]) -> None:
         )
     else:
         report = build_synthetic_store(
-            args.out, args.sequences, args.seed, args.combined
+            args.out, args.sequences, args.seed, args.combined, args.first_foot
         )
     print(store_builder.format_report(report))
     if args.check:
@@ -127,17 +151,27 @@ def main(argv: Sequence[str]) -> None:
         print(motion_faults.format_quality(faults))
 
 
-def _from_table(args: argparse.Namespace) -> dict[str, Any]:
-    from actiongpt_jax.data import name_rule, store_builder, table
+def _from_rows(args: argparse.Namespace) -> dict[str, Any]:
+    from actiongpt_jax.data import amass, captions, name_rule, store_builder, table
 
-    if args.rule:
-        rows = name_rule.apply_rule(args.rule, args.motions)
+    if args.kind == "humanml3d":
+        annotations = table.annotate(captions.read_humanml3d(args.humanml3d))
     else:
-        rows = table.read_table(args.labels)
-    shares = {"val": args.val, "test": args.test, "seed": args.seed}
-    annotations = table.annotate(rows, args.split_by, **shares)
+        if args.kind == "captions":
+            rows = captions.read_captions(args.annotations, args.splits)
+        elif args.rule:
+            rows = name_rule.apply_rule(args.rule, args.motions)
+        else:
+            rows = table.read_table(args.labels)
+        shares = {"val": args.val, "test": args.test, "seed": args.seed}
+        annotations = table.annotate(rows, args.split_by, **shares)
+    motions, find = (
+        (args.motions, table.find_motion)
+        if args.kind == "table"
+        else (args.amass, amass.locate)
+    )
     return store_builder.build_motion_store(
-        args.motions, annotations, args.out, strict=args.strict, find=table.find_motion
+        motions, annotations, args.out, strict=args.strict, find=find
     )
 
 

@@ -8,6 +8,7 @@ import os
 import pathlib
 import sys
 
+from actiongpt_jax.data.clips import Clip
 from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.reading import read_json
@@ -30,6 +31,7 @@ class Annotation:
             a label of the whole recording.
         notes: a sentence for each label that is left out because its phrase or a time
             is withheld (null), or because it ends before it starts.
+        clip: how the labelled part is cut out; None stores the whole recording.
     """
 
     name: str
@@ -38,6 +40,16 @@ class Annotation:
     duration: float | None
     labels: tuple[tuple[str, float | None, float | None], ...]
     notes: tuple[str, ...] = ()
+    clip: Clip | None = None
+
+    def scaled(self, scale: float) -> "Annotation":
+        """Returns the annotation with all times multiplied by a factor."""
+        labels = tuple(
+            (phrase, *(time if time is None else time * scale for time in times))
+            for phrase, *times in self.labels
+        )
+        duration = None if self.duration is None else self.duration * scale
+        return dataclasses.replace(self, labels=labels, duration=duration)
 
 
 def read_babel(

@@ -10,8 +10,9 @@ from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.batches.segments import middle_window, segments
 from actiongpt_jax.data.motion_store import MotionStore, open_store
 from actiongpt_jax.data.phrases import read_phrases
-from actiongpt_jax.data.table import read_entries
+from actiongpt_jax.data.table import read_delimited
 from actiongpt_jax.errors import InputError, list_names
+from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.files.reading import parse_json
 
 COLUMNS = ("text", "seconds", "samples", "seed", "name")
@@ -50,7 +51,7 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
     """Reads a file of prompts.
 
     Args:
-        path: a text file with one phrase per line; or a .csv, .tsv, .json or .jsonl
+        path: a text file with one phrase per line; or a .csv, .tsv or .jsonl
             file with the column text and any others of `COLUMNS`. A text that is a
             list, such as `["walk", "sit down"]`, is a series; its seconds may be a
             list too.
@@ -69,9 +70,15 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
             f"no prompts at {path}; give a text file with one phrase per line, or a "
             "table with the column text"
         )
-    if path.suffix.lower() not in (".csv", ".tsv", ".json", ".jsonl"):
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        rows = read_delimited(path, ("text",), _REMEDY)
+        prompts = [_prompt(where, entry) for where, entry in rows]
+    elif ending == ".jsonl":
+        lines = read_lines(path, _REMEDY)
+        prompts = [_prompt(line.where, line.value) for line in lines]
+    else:
         return [Prompt(f"{path}: {text!r}", (text,)) for text in read_phrases(path)]
-    prompts = [_prompt(*entry) for entry in read_entries(path, ("text",))]
     if not prompts:
         raise InputError(f"{path} must hold at least one prompt, but it has none")
     return prompts

@@ -150,6 +150,8 @@ class _Job:
         self.path, self.error = None, None
         content = dataclasses.asdict(annotation)
         del content["notes"]  # they do not change the stored motion and labels
+        if annotation.clip is None:
+            del content["clip"]  # stores made before there were clips stay valid
         state: list[Any] = [content]
         try:
             self.path = find(root, annotation.feat_p)
@@ -163,14 +165,18 @@ class _Job:
 
     def read(self) -> tuple[Sequence, dict[str, np.ndarray], list[Label], list[str]]:
         """Reads and resamples the recording; returns the input of `StoreWriter.add`."""
+        annotation = self.annotation
         if self.path is None:
-            raise self.error or InputError(f"{self.annotation.feat_p} must exist")
-        if not self.annotation.labels:
+            raise self.error or InputError(f"{annotation.feat_p} must exist")
+        if not annotation.labels:
             raise InputError(
-                f"id {self.annotation.name} must have at least one label, got none"
+                f"id {annotation.name} must have at least one label, got none"
             )
         file = amass.read_amass(self.path)
-        fps = amass.true_fps(self.annotation.feat_p, file.fps)
+        fps = amass.true_fps(annotation.feat_p, file.fps)
+        if annotation.clip:
+            scale = annotation.clip.true_second(file.fps, fps)
+            annotation = annotation.scaled(scale)
         seconds, notes = len(file.poses) / fps, []
         if seconds < MIN_SECONDS:
             raise InputError(
@@ -182,21 +188,31 @@ class _Job:
                 f"{self.source} states {file.fps:g} fps, which is known to be wrong; "
                 f"{fps:g} fps is used"
             )
-        stated = self.annotation.duration
+        stated = annotation.duration
         # BABEL rounds durations; a wrong rate or another take differs by more.
         if stated is not None and abs(stated - seconds) > max(0.5, 0.05 * stated):
             notes.append(
-                f"{self.source} lasts {seconds:.2f} s but BABEL's id "
-                f"{self.annotation.name} says {stated:.2f} s; check that it "
-                "is the right file"
+                f"{self.source} lasts {seconds:.2f} s but the labels of id "
+                f"{annotation.name} say {stated:.2f} s; check that it is the right file"
             )
         joints, translation = amass.resample(file.rotations, file.trans, fps, FPS)
-        labels, dropped = label_frames(self.annotation, len(joints))
+        labels, dropped = label_frames(annotation, len(joints))
+        if annotation.clip:
+            if not labels:
+                raise InputError(" | ".join(dropped))
+            joints, translation, labels = annotation.clip.cut(
+                joints, translation, labels
+            )
+            if len(joints) < MIN_SECONDS * FPS:
+                raise InputError(
+                    f"id {annotation.name} must last {MIN_SECONDS} s or longer, got "
+                    f"{len(joints)} frames at {FPS:g} fps"
+                )
         sequence = Sequence(
-            name=self.annotation.name,
+            name=annotation.name,
             start=0,
             length=len(joints),
-            split=self.annotation.split,
+            split=annotation.split,
             source=self.source,
             sha256=file.sha256,
             fps_source=fps,

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import io
 import math
 import os
@@ -14,6 +13,7 @@ import numpy as np
 
 from actiongpt_jax.choices import SPLIT_BY
 from actiongpt_jax.data.babel import Annotation
+from actiongpt_jax.data.clips import Clip
 from actiongpt_jax.data.motion_store import SPLITS
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.jsonl import read_lines
@@ -22,7 +22,7 @@ from actiongpt_jax.files.reading import parse_json, parsing, read_text
 COLUMNS = ("file", "text", "start", "end", "split", "subject")
 _REMEDY = "correct the file"
 # An end beyond every recording: labels are clipped to their recording.
-_END = 1e6
+END = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Row:
         end: last second, or None for the whole file.
         split: 'train', 'val' or 'test', or '' if not stated.
         subject: who moves, or '' if not stated.
+        name: name of the clip that the text describes, or '' if files are not cut.
+        clip: how the clip is cut out of its file, or None.
+        duration: seconds that the file should last, or None if not stated.
     """
 
     where: str
@@ -46,6 +49,9 @@ class Row:
     end: float | None = None
     split: str = ""
     subject: str = ""
+    name: str = ""
+    clip: Clip | None = None
+    duration: float | None = None
 
 
 def read_table(path: str | os.PathLike) -> list[Row]:
@@ -64,39 +70,16 @@ def read_table(path: str | os.PathLike) -> list[Row]:
         InputError: if the file is damaged, a row lacks its file, or a value is invalid;
             the message names the line.
     """
-    rows = [make_row(where, entry) for where, entry in read_entries(path)]
+    path = pathlib.Path(path)
+    readers = {".csv": _delimited, ".tsv": _delimited, ".json": _json, ".jsonl": _jsonl}
+    check_choice(f"{path}: the ending", path.suffix.lower(), readers)
+    with parsing(path, "a table in UTF-8", _REMEDY):
+        entries = list(readers[path.suffix.lower()](path))
+    rows = [make_row(where, entry) for where, entry in entries]
     rows = [row for row in rows if row.text]
     if not rows:
         raise InputError(f"{path} must have rows with a file and a text, but has none")
     return rows
-
-
-def read_entries(
-    path: str | os.PathLike, needed: Sequence[str] = ("file", "text")
-) -> list[tuple[str, Any]]:
-    """Reads the entries of a table, without a check of their values.
-
-    Args:
-        path: a .csv, .tsv, .json or .jsonl file; see `read_table`.
-        needed: the columns that a .csv or .tsv file must have.
-
-    Returns:
-        (file and line, entry) of every entry; one of a .csv or .tsv file is {column:
-        text}.
-
-    Raises:
-        InputError: if the file is damaged or lacks a column.
-    """
-    path = pathlib.Path(path)
-    readers = {
-        ".csv": functools.partial(_delimited, needed=needed),
-        ".tsv": functools.partial(_delimited, needed=needed),
-        ".json": _json,
-        ".jsonl": _jsonl,
-    }
-    check_choice(f"{path}: the ending", path.suffix.lower(), readers)
-    with parsing(path, "a table in UTF-8", _REMEDY):
-        return list(readers[path.suffix.lower()](path))
 
 
 def annotate(
@@ -107,10 +90,11 @@ def annotate(
     test: float = 0.0,
     seed: int = 0,
 ) -> list[Annotation]:
-    """Groups rows by their file, and divides the files into splits.
+    """Groups rows by their file or clip, and divides the files into splits.
 
     A text without times describes the whole file. It becomes a label of kind
-    'sequence' if other texts of the file have times, and of kind 'frame' otherwise.
+    'sequence' if other texts of the file have times or the row is one of a clip, and
+    of kind 'frame' otherwise.
 
     Args:
         rows: the rows of a table.
@@ -125,9 +109,9 @@ def annotate(
         InputError: if a file has two splits or subjects or lacks one, or if the shares
             do not fit.
     """
-    files: dict[str, list[Row]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        files.setdefault(row.file, []).append(row)
+        groups.setdefault(row.name or row.file, []).append(row)
     if split_by is None:
         split_by = "column" if any(row.split for row in rows) else "random"
     check_choice("--split-by", split_by, SPLIT_BY)
@@ -137,23 +121,24 @@ def annotate(
             f"and {test:g}"
         )
     if split_by == "column":
-        splits = {file: _common(group, "split") for file, group in files.items()}
+        splits = {key: _common(group, "split") for key, group in groups.items()}
     else:
         owners = {
-            file: file if split_by == "random" else _common(group, "subject")
-            for file, group in files.items()
+            key: _common(group, "file" if split_by == "random" else "subject")
+            for key, group in groups.items()
         }
         drawn = _draw(sorted(set(owners.values())), val, test, seed)
-        splits = {file: drawn[owner] for file, owner in owners.items()}
+        splits = {key: drawn[owner] for key, owner in owners.items()}
     return [
         Annotation(
-            name=pathlib.PurePosixPath(file).with_suffix("").as_posix(),
-            split=splits[file],
-            feat_p=file,
-            duration=None,
+            name=group[0].name or pathlib.PurePosixPath(key).with_suffix("").as_posix(),
+            split=splits[key],
+            feat_p=group[0].file,
+            duration=group[0].duration,
             labels=_labels(group),
+            clip=group[0].clip,
         )
-        for file, group in files.items()
+        for key, group in groups.items()
     ]
 
 
@@ -177,19 +162,33 @@ def find_motion(root: str | os.PathLike, file: str) -> pathlib.Path:
     )
 
 
-def _delimited(
-    path: pathlib.Path, needed: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    with io.StringIO(read_text(path, _REMEDY), newline="") as file:
+def read_delimited(
+    path: pathlib.Path, columns: Sequence[str], remedy: str
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Reads a .csv or .tsv file.
+
+    Args:
+        path: the file; its first line names the columns.
+        columns: names of columns that it must have, in lower case.
+        remedy: what the user can do about a damaged file.
+
+    Yields:
+        File and line, for error sentences; and column -> value.
+
+    Raises:
+        InputError: if a column is missing, or a row has too few or too many values.
+    """
+    with (
+        parsing(path, "a table in UTF-8", remedy),
+        io.StringIO(read_text(path, remedy), newline="") as file,
+    ):
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
-        if not set(needed) <= set(names):
-            listed = " and ".join(needed)
-            columns = f"the columns {listed}" if needed[1:] else f"the column {listed}"
+        if not set(columns) <= set(names):
             raise InputError(
-                f"{path} must have {columns} in its first line, got "
-                f"{', '.join(names)[:60] or 'nothing'}; {_REMEDY}"
+                f"{path} must have the columns {' and '.join(columns)} in its first "
+                f"line, got {', '.join(names)[:60] or 'nothing'}; {remedy}"
             )
         reader.fieldnames = names
         for entry in reader:
@@ -200,6 +199,10 @@ def _delimited(
                     "put texts with separators into double quotes"
                 )
             yield where, entry
+
+
+def _delimited(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
+    return read_delimited(path, ("file", "text"), _REMEDY)
 
 
 def _jsonl(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
@@ -242,7 +245,9 @@ def make_row(where: str, entry: Any) -> Row:
         value = entry.get(column)
         if value is not None and not isinstance(value, str | int):
             raise InputError(f"{where}: {column} must be text; {_REMEDY}")
-        values[column] = " ".join(str("" if value is None else value).split())
+        text = str("" if value is None else value).strip()
+        # Names of files may have several spaces in a row.
+        values[column] = text if column == "file" else " ".join(text.split())
     file = pathlib.PurePosixPath(values["file"].replace("\\", "/"))
     if not values["file"] or file.is_absolute() or ".." in file.parts:
         raise InputError(
@@ -260,7 +265,8 @@ def make_row(where: str, entry: Any) -> Row:
             f"{where}: end must be later than start, got {start or 0:g} to {end:g} s; "
             f"{_REMEDY}"
         )
-    return Row(where, **values | {"file": file.as_posix()}, start=start, end=end)
+    text, split, subject = (values[key] for key in ("text", "split", "subject"))
+    return Row(where, file.as_posix(), text, start, end, split, subject)
 
 
 def _seconds(where: str, name: str, value: Any) -> float | None:
@@ -270,7 +276,7 @@ def _seconds(where: str, name: str, value: Any) -> float | None:
         seconds = float(value)
     except (TypeError, ValueError):
         seconds = math.nan
-    if isinstance(value, bool) or not 0 <= seconds < _END:
+    if isinstance(value, bool) or not 0 <= seconds < END:
         raise InputError(
             f"{where}: {name} must be a number of seconds, got {str(value)[:40]!r}; "
             f"{_REMEDY}"
@@ -282,12 +288,14 @@ def _labels(rows: Sequence[Row]) -> tuple[tuple[str, float | None, float | None]
     def timed(row: Row) -> bool:
         return row.start is not None or row.end is not None
 
-    begin, end = (None, None) if any(map(timed, rows)) else (0.0, _END)
+    some_timed = any(row.clip or timed(row) for row in rows)
+    begin, end = (None, None) if some_timed else (0.0, END)
     return tuple(
-        (row.text, row.start or 0.0, _END if row.end is None else row.end)
+        (row.text, row.start or 0.0, END if row.end is None else row.end)
         if timed(row)
         else (row.text, begin, end)
         for row in rows
+        if row.text
     )
 
 

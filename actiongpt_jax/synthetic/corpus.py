@@ -21,7 +21,12 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.person import draw_person
-from actiongpt_jax.synthetic.phrases import Phrase, held_out_phrases, load_phrases
+from actiongpt_jax.synthetic.phrases import (
+    SIDES,
+    Phrase,
+    held_out_phrases,
+    load_phrases,
+)
 from actiongpt_jax.synthetic.sequence import make_sequence, seconds_of
 from actiongpt_jax.synthetic.texts import describe_all
 from actiongpt_jax.text.descriptions import write_descriptions
@@ -35,7 +40,11 @@ SPLITS = ("train", "val")
 
 
 def write_corpus(
-    folder: pathlib.Path, num_sequences: int, seed: int, num_combined: int = 0
+    folder: pathlib.Path,
+    num_sequences: int,
+    seed: int,
+    num_combined: int = 0,
+    first_foot: str = "either",
 ) -> None:
     """Writes the corpus: AMASS npz files, BABEL JSON, descriptions, held-out phrases.
 
@@ -54,6 +63,8 @@ def write_corpus(
             combinations of moves; see `compositions.combinations`. In these sequences
             short actions are also performed slowly. The other sequences do not depend
             on it.
+        first_foot: foot with which gaits begin in all training sequences: one of
+            `choices.FIRST_FEET`. The validation split does not depend on it.
 
     Raises:
         InputError: if a number is out of its range.
@@ -69,12 +80,14 @@ def write_corpus(
     (folder / "babel").mkdir(parents=True, exist_ok=True)
     num_val = min(num_sequences - 1, max(1, round(VAL_SHARE * num_sequences)))
     combined = draw_combinations() if num_combined else []
+    feet = {"train": SIDES.index(first_foot) if first_foot in SIDES else None}
     first = 1
     for number, split in enumerate(SPLITS):
         count = num_val if split == "val" else num_sequences - num_val
         rng = np.random.default_rng([seed, number])
         deck = _shuffled(_phrases_of(split), rng)
-        annotations = _write_sequences(folder, split, deck, count, first, rng)
+        foot = feet.get(split)
+        annotations = _write_sequences(folder, split, deck, count, first, rng, foot)
         first += count
         if split == "train" and num_combined:
             rng = np.random.default_rng([seed, len(SPLITS)])
@@ -82,8 +95,9 @@ def write_corpus(
                 _shuffled([_at_any_pace(phrase) for phrase in phrases], rng)
                 for phrases in (_phrases_of(split), combined)
             ]
+            deck, first_sid = _in_turn(decks), num_sequences + 1
             annotations |= _write_sequences(
-                folder, split, _in_turn(decks), num_combined, num_sequences + 1, rng
+                folder, split, deck, num_combined, first_sid, rng, foot
             )
         write_json(folder / "babel" / f"{split}.json", annotations)
     write_descriptions(folder / "descriptions.jsonl", describe_all(combined))
@@ -91,7 +105,11 @@ def write_corpus(
 
 
 def build_synthetic_store(
-    out: str | os.PathLike, num_sequences: int, seed: int = 0, num_combined: int = 0
+    out: str | os.PathLike,
+    num_sequences: int,
+    seed: int = 0,
+    num_combined: int = 0,
+    first_foot: str = "either",
 ) -> dict[str, Any]:
     """Makes the motion store of the built-in corpus with the readers for real data.
 
@@ -104,6 +122,7 @@ def build_synthetic_store(
         num_sequences: number of sequences in all splits together.
         seed: seed of the corpus.
         num_combined: number of further training sequences; see `write_corpus`.
+        first_foot: foot with which gaits begin in training; see `write_corpus`.
 
     Returns:
         The report of `data.store_builder.build_motion_store`.
@@ -115,6 +134,8 @@ def build_synthetic_store(
     settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
     if num_combined:
         settings["synthetic"]["combined"] = num_combined
+    if first_foot != "either":
+        settings["synthetic"]["first_foot"] = first_foot
     if (out / "meta.json").is_file():
         store = open_store(out)
         if store.meta.get("settings") == settings:
@@ -124,7 +145,7 @@ def build_synthetic_store(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        write_corpus(folder, num_sequences, seed, num_combined)
+        write_corpus(folder, num_sequences, seed, num_combined, first_foot)
         files = (path for path in folder.iterdir() if path.is_file())
         return build_motion_store(
             folder / "amass",
@@ -153,9 +174,12 @@ def _at_any_pace(phrase):
     return dataclasses.replace(phrase, seconds=(shortest, longest))
 
 
-def _write_sequences(folder, split, deck, count, first, rng):
+def _write_sequences(folder, split, deck, count, first, rng, first_foot):
     """Writes motions of a split and returns their BABEL annotations."""
-    people = [draw_person(rng) for _ in range(PEOPLE[split])]
+    people = [
+        dataclasses.replace(draw_person(rng), first_foot=first_foot)
+        for _ in range(PEOPLE[split])
+    ]
     annotations = {}
     for sid in range(first, first + count):
         who = int(rng.integers(len(people)))

@@ -157,8 +157,14 @@ def _turning(turn: float, **how):
 
 
 def _either_foot(move, **how):
-    """Returns a move that starts with a foot drawn at random."""
-    return lambda take, side: move(take, int(take.rng.integers(2)), **how)
+    """Returns a move that starts with the person's first foot, or any."""
+
+    def start(take: Take, side: int):
+        foot = int(take.rng.integers(2))  # drawn in any case, for what is drawn after
+        first = take.person.first_foot
+        move(take, foot if first is None else first, **how)
+
+    return start
 
 
 GAITS = {

@@ -19,6 +19,8 @@ class Person:
         hang: (out, up, forward) position of a hand at rest, arm lengths.
         arm_swing: how far a hand swings forward with a step, arm lengths.
         bounce: how far the pelvis rises and sinks with a step, metres.
+        first_foot: foot with which gaits begin, 0 for left and 1 for right; None draws
+            one each time.
     """
 
     pace: float
@@ -30,6 +32,7 @@ class Person:
     hang: tuple[float, float, float]
     arm_swing: float
     bounce: float
+    first_foot: int | None = None
 
 
 def draw_person(rng: np.random.Generator) -> Person:

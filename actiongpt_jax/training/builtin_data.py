@@ -19,21 +19,25 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     Does nothing for a config that names stores or does not use built-in data.
 
     Args:
-        config: config whose `data.builtin` and `data.combined` are numbers of
-            sequences; its `data.store` and `text.store` are set.
+        config: config whose `data.builtin`, `data.combined` and `data.first_foot` say
+            what the corpus is; its `data.store` and `text.store` are set.
         folder: folder for the corpus; runs that share the folder share the corpus.
     """
     if not config.data.builtin or config.data.store or config.text.store:
         return
     sequences, combined = config.data.builtin, config.data.combined
+    foot = config.data.first_foot
     name = f"{sequences}-{combined}" if combined else f"{sequences}"
+    name += "" if foot == "either" else f"-{foot}"
     corpus = folder / f"builtin-{name}"
     k, each = config.text.k or 4, config.text.draw == "one"
     motion, text = corpus / "motion", corpus / f"text-k{k}{'-each' if each else ''}"
 
     def make() -> None:
         if not motion.exists():
-            report = build_synthetic_store(motion, sequences, num_combined=combined)
+            report = build_synthetic_store(
+                motion, sequences, num_combined=combined, first_foot=foot
+            )
             print(format_report(report))
         if not text.exists():
             meta = embed_descriptions(

@@ -284,7 +284,7 @@ def test_notes_wrong_durations_and_corrects_frame_rates(
     )
     code, text, _ = run(*command(amass_folder, babel_folder, tmp_path / "store"))
     assert code == 0
-    assert "lasts 10.00 s but BABEL's id 1 says" in text
+    assert "lasts 10.00 s but the labels of id 1 say" in text
     store = open_store(tmp_path / "store")
     assert "states 120 fps, which is known to be wrong; 59 fps is used" in text
     assert [row.fps_source for row in store.sequences] == [30.0, 30.0, 59.0]

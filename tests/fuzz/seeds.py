@@ -88,6 +88,19 @@ def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
         write(folder / "table" / "c.json", json.dumps(rows)),
         write(folder / "table" / "d.json", json.dumps({"a": ["walk", rows[0]]})),
     ]
+    clip = {"path": "KIT/3/a_poses", "duration": 5.8}
+    clip["annotations"] = [{"seg_id": "1_0", "text": "sit", "start": 0.0, "end": 5.8}]
+    seeds["captions"] = [
+        write(folder / "captions" / "a.json", json.dumps({"1": clip, "M2": clip})),
+        write(folder / "captions" / "train.txt", "1\nM2\n"),
+    ]
+    index = "source_path,start_frame,end_frame,new_name\n./pose_data/a.npy,0,9,1.npy\n"
+    seeds["HumanML3D"] = [
+        write(folder / "humanml3d" / "index.csv", index),
+        write(folder / "humanml3d" / "train.txt", "1\nM1\n"),
+        write(folder / "humanml3d" / "texts" / "1.txt", "sit#sit/VERB#0.0#nan\n"),
+        write(folder / "humanml3d" / "texts" / "M1.txt", "stand #1##2.0#0.5\n"),
+    ]
     rule = {"pattern": "(?P<who>[a-z]+)_(?P<what>[a-z]+)", "text": "{what}"}
     rule |= {"words": {"what": {"poses": "stand"}}, "subject": "{who}"}
     seeds["name rule"] = [write(folder / "name rule" / "a.json", json.dumps(rule))]

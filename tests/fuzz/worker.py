@@ -24,6 +24,7 @@ from actiongpt_jax.conversion import settings
 from actiongpt_jax.conversion.from_torch import open_published
 from actiongpt_jax.data.amass import read_amass
 from actiongpt_jax.data.babel import label_frames, read_babel
+from actiongpt_jax.data.captions import read_captions, read_humanml3d
 from actiongpt_jax.data.mocap.acclaim import read_acclaim
 from actiongpt_jax.data.mocap.joint_map import read_map
 from actiongpt_jax.data.mocap.reader import read_mocap
@@ -32,7 +33,7 @@ from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.name_rule import apply_rule
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.data.store_writer import StoreWriter
-from actiongpt_jax.data.table import read_table
+from actiongpt_jax.data.table import annotate, read_table
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.files.arrays import read_npy
@@ -121,6 +122,15 @@ def mocap(path):
         read_acclaim(path.with_suffix(".amc"))
 
 
+def captions(path):
+    annotate(read_captions(path.with_name("a.json"), path.parent))
+
+
+def humanml3d(path):
+    root = next(p for p in path.parents if p.name == "humanml3d")
+    annotate(read_humanml3d(root))
+
+
 def name_rule(path):
     apply_rule(path, path.parent)
 
@@ -133,6 +143,8 @@ READERS = {
     "BABEL": babel,
     "phrases": read_phrases,
     "table": read_table,
+    "captions": captions,
+    "HumanML3D": humanml3d,
     "name rule": name_rule,
     "joint map": read_map,
     "BVH, ASF, AMC": mocap,

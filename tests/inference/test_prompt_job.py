@@ -72,9 +72,9 @@ def test_a_row_states_seconds_samples_seed_and_name_and_a_list_is_a_series(tmp_p
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "must have the column text in its first line"),
+        ("", "must have the columns text in its first line"),
         ("text\n", "at least one prompt"),
-        ("phrase\nwalk\n", "must have the column text"),
+        ("phrase\nwalk\n", "must have the columns text"),
         ("text,fps\nwalk,30\n", r"p.csv:2: the columns must be among .*, got fps"),
         ("text,seconds\nwalk,0\n", r"p.csv:2: seconds must be a number from"),
         ("text,seconds\nwalk,nan\n", "seconds must be a number"),

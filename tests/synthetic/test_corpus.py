@@ -15,6 +15,7 @@ from actiongpt_jax.synthetic.phrases import (
     opaque_phrases,
     phrases_to_judge,
 )
+from actiongpt_jax.synthetic.sequence import make_action, make_sequence
 from actiongpt_jax.text.descriptions import read_descriptions
 
 
@@ -121,6 +122,50 @@ def test_combined_sequences_are_added_to_training_only(tmp_path):
     assert len(added) > 12
     assert all(phrase in described for phrase in added)
     assert not phrases_of(after) & set(held_out_phrases())
+
+
+@pytest.mark.parametrize("first_foot", ["left", "right"])
+def test_gaits_of_training_begin_with_the_first_foot(tmp_path, monkeypatch, first_foot):
+    tracks = {"train": [], "val": []}
+
+    def watched(phrases, person, rng, fps):
+        split = "val" if person.first_foot is None else "train"
+        alone = [p for p in phrases if p.text in ("walk forward", "jog", "step over")]
+        tracks[split] += [make_action(p, person, rng, fps) for p in alone]
+        return make_sequence(phrases, person, rng, fps)
+
+    monkeypatch.setattr("actiongpt_jax.synthetic.corpus.make_sequence", watched)
+    write_corpus(tmp_path, 120, seed=0, num_combined=4, first_foot=first_foot)
+    # The foot that leaves the floor first: column 0 of the contacts is the left one.
+    firsts = {
+        split: [
+            bool(np.argmin(t.contact[:, 0]) < np.argmin(t.contact[:, 1])) for t in ts
+        ]
+        for split, ts in tracks.items()
+    }
+    assert len(firsts["train"]) > 5
+    assert set(firsts["train"]) == {first_foot == "left"}
+
+
+def test_the_first_foot_leaves_the_validation_split_as_it_is(tmp_path):
+    for name, foot in (("either", "either"), ("right", "right")):
+        write_corpus(tmp_path / name, 40, seed=0, num_combined=2, first_foot=foot)
+    either, right = tmp_path / "either", tmp_path / "right"
+    validation = [path for path in files_of(either / "amass") if "val" in path.name]
+    assert len(validation) == 10
+    for path in validation:
+        again = right / path.relative_to(either)
+        assert path.read_bytes() == again.read_bytes(), path
+    # The same actions at the same times, some of them with the other foot.
+    for split in ("train", "val"):
+        assert annotations(either, split) == annotations(right, split)
+    changed = [
+        path
+        for path in files_of(either / "amass")
+        if path.read_bytes() != (right / path.relative_to(either)).read_bytes()
+    ]
+    assert 5 < len(changed) < 32
+    assert all("train" in path.name for path in changed)
 
 
 def test_combinations_have_no_moves_that_are_held_out_together():
