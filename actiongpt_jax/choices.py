@@ -21,6 +21,11 @@ SERIES = ("past", "independent", "joined", "off")
 # Source of variation between the samples of one text.
 DIVERSE = ("latent", "descriptions", "both")
 
+# Frames per second of motion stores and models unless they say otherwise, and the rates
+# that they and motion files may have: AMASS is recorded at 30 to 250 Hz, and a value
+# beyond these limits is a mistake.
+FRAMERATE, FPS_LIMITS = 30.0, (5.0, 1000.0)
+
 # Frames of MotionCLIP's windows, and of the clips from which windows are drawn.
 NUM_FRAMES, CLIP_FRAMES = 60, 100
 
@@ -44,6 +49,9 @@ FIGURES = ("skeleton", "capsules")
 
 # Suffixes of the files that motions are rendered or exported to; see `viewing.render`.
 FILE_FORMATS = (".png", ".gif", ".mp4", ".html", ".glb", ".bvh", ".npz", ".json")
+
+# Names of the joints in a .bvh file.
+JOINT_NAMES = ("smpl", "mixamo")
 
 # Foot with which the gaits of the built-in corpus begin in training.
 FIRST_FEET = ("either", "left", "right")

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import importlib.util
 import io
 import itertools
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actiongpt_jax.choices import ALIGN, DIVERSE, FILE_FORMATS, SERIES, UPS, WINDOW
-from actiongpt_jax.errors import InputError, JobIncompleteError, printable
+from actiongpt_jax.errors import InputError, JobIncompleteError, printable, sentence_of
 
 _READER_LEFT = 141  # 128 + SIGPIPE; not every system defines SIGPIPE
 
@@ -282,7 +281,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except (InputError, JobIncompleteError, OSError) as error:
         if os.environ.get("ACTIONGPT_JAX_TRACEBACK") == "1":
             raise
-        print(f"error: {printable(_sentence(error))}", file=sys.stderr)
+        # Threads of packages fail with the job, and would add their tracebacks.
+        sys.unraisablehook = lambda _: None
+        print(f"error: {printable(sentence_of(error))}", file=sys.stderr)
         code = 1 if isinstance(error, JobIncompleteError) else 2
     if not _flush():
         code = code or _READER_LEFT
@@ -313,14 +314,3 @@ def _flush() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f" {error.filename}" if error.filename else ""
-        if error.errno == errno.ENOSPC:
-            return f"the disk is full while writing{where}; free space and run again"
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return f"no permission to use{where}; choose a folder you may write to"
-        return f"{error.strerror}:{where}"
-    return str(error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import ml_collections
 from ml_collections.config_dict import placeholder
 
-from actiongpt_jax.choices import FIRST_FEET
+from actiongpt_jax.choices import FIRST_FEET, FPS_LIMITS, FRAMERATE
 from actiongpt_jax.errors import InputError
 
 # Type checkers see the fields of a ConfigDict as a union without attributes.
@@ -87,6 +87,17 @@ _POSITIVE = (
     "train.num_steps",
 )
 
+# Sizes beyond which a config can only be damaged; building the model would never end.
+_MOST = {
+    "model.encoder_tokens": 16_384,
+    "model.ff_size": 1 << 20,
+    "model.hist_frames": 16_384,
+    "model.latent_dim": 16_384,
+    "model.nfeats": 16_384,
+    "model.num_layers": 256,
+    "text.num_tokens": 1 << 20,
+    "text.width": 1 << 20,
+}
 _NOT_NEGATIVE = (
     "data.builtin",
     "train.eps",
@@ -118,6 +129,9 @@ def base_config() -> Config:
     config.data.combined = 0
     # Foot with which gaits begin in the training split of that corpus.
     config.data.first_foot = "either"
+    # Frames per second of the motions that the model reads and generates. The store
+    # must have the same; numbers of frames in this config are counted at this rate.
+    config.data.framerate = FRAMERATE
     config.data.labels = "frame"
     config.data.min_frames = 15
     config.data.max_frames = 750
@@ -203,10 +217,20 @@ def check_values(config: Config) -> None:
         value = lookup(config, field, None)
         if value is not None and value < 1:
             raise InputError(f"config.{field} must be at least 1, got {value}")
+    for field, most in _MOST.items():
+        value = lookup(config, field, None)
+        if value is not None and value > most:
+            raise InputError(f"config.{field} must be at most {most}, got {value}")
     for section in ("data", "losses", "model", "train"):
         for name, value in config.get(section, {}).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"config.{section}.{name} must be finite, got {value}")
+    fps, (least, most) = lookup(config, "data.framerate", FRAMERATE), FPS_LIMITS
+    if not least <= fps <= most:
+        raise InputError(
+            f"config.data.framerate must be from {least:g} to {most:g} frames per "
+            f"second, got {fps:g}"
+        )
     for field in _NOT_NEGATIVE:
         value = lookup(config, field, None)
         if value is not None and value < 0:

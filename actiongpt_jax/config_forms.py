@@ -25,11 +25,11 @@ CONVERGING = {
     "data.max_frames": 200,
     "losses.weights.recons_text2rfeats": 0.0,
     "losses.weights.kl_text2motion": 0.0,
-    "losses.weights.kl_motion2text": 2e-2,
+    "losses.weights.kl_motion2text": 0.1,
     "losses.weights.kl_text": 0.0,
     "losses.weights.kl_motion": 0.0,
     "losses.weights.latent_manifold": 0.0,
-    "losses.weights.velocity": 10.0,
+    "losses.weights.velocity": 100.0,
     "model.latent_dim": 128,
     "model.ff_size": 256,
     "model.num_layers": 3,
@@ -73,7 +73,7 @@ def apply_words(
         builtin: 'section.field' -> value in all forms, which use built-in data.
         demo: more fields of 'demo', which trains in minutes on a CPU.
         debug: more fields of 'debug', which trains in seconds.
-        small: more fields of 'small', which trains for an hour on a CPU until it
+        small: more fields of 'small', which trains for hours on a CPU until it
             converges; None for a config without that word.
 
     Returns:

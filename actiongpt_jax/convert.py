@@ -30,6 +30,8 @@ def make_parser() -> cli.Parser:
         "Action-GPT, phrase for the original TEMOS, TEACH and MotionCLIP"
     )
     add("--texts", choices=CONVERTED_TEXTS, default="descriptions", help=texts)
+    rate = "frames per second of the motions (default: the run's settings, or 30)"
+    add("--framerate", type=cli.number, help=rate)
     add(
         "--num-heads",
         type=int,
@@ -65,6 +67,7 @@ def main(argv: Sequence[str]) -> None:
         stats=tuple(map(pathlib.Path, args.stats)),
         body=None if args.body is None else pathlib.Path(args.body),
         texts=args.texts,
+        framerate=args.framerate,
         overrides={} if args.num_heads is None else {"num_heads": args.num_heads},
     )
     for note in conversion.convert(args.source, args.out, options):

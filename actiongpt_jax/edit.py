@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
     writer = make_writer(args, args.workdir)
     model = load_model(args.workdir, args.checkpoint)
     embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions, writer)
-    frames = series_frames([args.seconds], [""], "off")
+    frames = series_frames([args.seconds], [""], "off", model.framerate)
     warn_of_unseen_lengths(model.config, frames)
     if args.kind == "recognise":
         phrases = read_phrases(args.among)

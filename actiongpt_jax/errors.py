@@ -4,6 +4,7 @@ A message is one sentence: what it is about (file and field or line), what that 
 be, what it is, and what to do. Command lines print the message and exit with code 2.
 """
 
+import errno
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -25,6 +26,22 @@ class InputError(ValueError):
 
 class JobIncompleteError(RuntimeError):
     """A job that ran to its end with parts missing; command lines exit with code 1."""
+
+
+def sentence_of(error: Exception) -> str:
+    """Returns what an error says to the user, with the name of the file.
+
+    Args:
+        error: an error of this module, or one of the system.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f" {error.filename}" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full while writing{where}; free space and run again"
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return f"no permission to use{where}; choose a folder you may write to"
+        return f"{error.strerror}:{where}"
+    return str(error)
 
 
 def printable(text: str, most: int | None = None, end: int = 0, keep: str = "") -> str:

@@ -50,6 +50,8 @@ def make_parser() -> cli.Parser:
         help="judge whether motions do what the built-in corpus's phrases say, by 8 "
         "samples of each unless --samples is given; only: measure nothing else",
     )
+    nearest = "file of categories, one a line: measure only how often the nearest text "
+    add("--categories", help=f"{nearest}names a motion's category (top-1, top-5)")
     add("--out", help="JSON file (default: one in the workdir's folder evaluation/)")
     return parser
 

@@ -22,7 +22,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import CLIP_FRAMES, FIRST_FEET, NUM_FRAMES, SPLIT_BY
+from actiongpt_jax.choices import (
+    CLIP_FRAMES,
+    FIRST_FEET,
+    FRAMERATE,
+    NUM_FRAMES,
+    SPLIT_BY,
+)
 from actiongpt_jax.errors import InputError
 
 
@@ -54,7 +60,7 @@ def make_parser() -> cli.Parser:
     add = table.add_argument
     add("--motions", required=True, help="folder of npz files as `motion` makes them")
     source = table.add_mutually_exclusive_group(required=True)
-    columns = "columns file, text and if wanted start, end (seconds), split, subject"
+    columns = "columns file, text and if wanted start, end, split, subject, category"
     source.add_argument("--labels", help=f".csv, .tsv, .json or .jsonl with {columns}")
     source.add_argument("--rule", help="JSON or YAML: texts from the files' names")
     how = "how files are divided (default: column if there is one, else random)"
@@ -83,6 +89,8 @@ def make_parser() -> cli.Parser:
         add("--strict", action="store_true", help="stop at the first faulty file")
     for maker in (babel, synthetic, table, captions, original):
         maker.add_argument("--out", required=True, help="folder of the store to make")
+        rate = "frames per second of the store"
+        maker.add_argument("--framerate", type=cli.number, default=FRAMERATE, help=rate)
         maker.add_argument("--check", action="store_true", help="add a quality report")
     add = kind("windows", "list the phrases of MotionCLIP's windows").add_argument
     add("store", help="folder of a motion store")
@@ -138,11 +146,20 @@ def main(argv: Sequence[str]) -> None:
         spelling = babel.read_spelling(args.spelling) if args.spelling else None
         annotations = babel.read_babel(args.babel, spelling)
         report = store_builder.build_motion_store(
-            args.amass, annotations, args.out, strict=args.strict
+            args.amass,
+            annotations,
+            args.out,
+            strict=args.strict,
+            fps=args.framerate,
         )
     else:
         report = build_synthetic_store(
-            args.out, args.sequences, args.seed, args.combined, args.first_foot
+            args.out,
+            args.sequences,
+            args.seed,
+            args.combined,
+            args.first_foot,
+            args.framerate,
         )
     print(store_builder.format_report(report))
     if args.check:
@@ -171,7 +188,12 @@ def _from_rows(args: argparse.Namespace) -> dict[str, Any]:
         else (args.amass, amass.locate)
     )
     return store_builder.build_motion_store(
-        motions, annotations, args.out, strict=args.strict, find=find
+        motions,
+        annotations,
+        args.out,
+        strict=args.strict,
+        find=find,
+        fps=args.framerate,
     )
 
 

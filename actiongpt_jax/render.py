@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 from actiongpt_jax import cli
-from actiongpt_jax.choices import FIGURES
+from actiongpt_jax.choices import FIGURES, JOINT_NAMES
 from actiongpt_jax.data.amass_fields import COLUMNS
 
 
@@ -43,6 +43,10 @@ def make_parser() -> cli.Parser:
     optional("--descriptions", help=known)
     layout = "column layout of the .npz (default: smplh)"
     optional("--layout", choices=COLUMNS, help=layout)
+    called = "names of the joints of the .bvh (default: smpl)"
+    optional("--names", choices=JOINT_NAMES, help=called)
+    rest = "start the .bvh with a frame in T-pose"
+    optional("--t-pose", action="store_true", help=rest)
     cli.add_mocap_flags(parser)
     return parser
 

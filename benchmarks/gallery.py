@@ -35,7 +35,7 @@ from actiongpt_jax.inference.editing import edit, encode_sources
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.latents import decode_latents
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder, known_descriptions
-from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.inference.writer import make_writer, show_descriptions
@@ -85,7 +85,8 @@ class Model:
         self.embedder = PhraseEmbedder(
             self.trained.config, args.embeddings, args.descriptions, args.writer
         )
-        self.known, self.frames = known, round(args.seconds * FPS)
+        self.known = known
+        self.frames = round(args.seconds * self.trained.framerate)
 
     def request(self, phrase, texts=None):
         """Returns a request for a phrase, read as in training or from given texts."""

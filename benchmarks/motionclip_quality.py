@@ -14,6 +14,10 @@ small    the size of `motionclip:demo`, --steps steps. Measured on the windows o
          that window; `from_text`, the error of decoding the phrase instead; `top1` and
          `top5`, the share of windows whose phrase is the nearest to the latent, or one
          of the five nearest.
+ideal    no training: the error of the mean pose, and that of the mean motion of the
+         training windows of a phrase, the best that a model without random latents can
+         learn; for windows that face as captured, that are turned at random
+         (`data.turn`) and that face the same way (`data.align`).
 """
 
 import argparse
@@ -33,6 +37,8 @@ from actiongpt_jax.data.batches.plan import BatchPlan
 from actiongpt_jax.data.batches.window_batches import WindowBatches, pose_batch
 from actiongpt_jax.data.batches.windows import clips, middle_windows, phrases
 from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.features.pose6d import Align
+from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.losses.motionclip import body_points
 from actiongpt_jax.metrics.retrieval import is_recognised, similarities
@@ -50,7 +56,7 @@ def main():
     parser.add_argument(
         "--steps", type=int, default=2000, help="training steps of `small`"
     )
-    cases = {"full": full, "small": small}
+    cases = {"full": full, "small": small, "ideal": ideal}
     parser.add_argument("--only", choices=tuple(cases), nargs="+", default=tuple(cases))
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
@@ -138,15 +144,46 @@ def small(args, workdir):
     }
 
 
-def poses_of(store, items, embeddings):
+def ideal(args, workdir):
+    """Measures the best answer to a phrase, for windows that face in several ways."""
+    store, embeddings = open_store(args.data), open_embeddings(args.text)
+    rng, result = np.random.default_rng(0), {}
+    for name in ("captured", "turned", "aligned"):
+        points, names = {}, {}
+        for split in ("train", "val"):
+            items = clips(store, split)
+            align: Align = "yaw" if name == "aligned" else "none"
+            points[split] = joints(
+                poses_of(store, items, embeddings, align=align)["poses"]
+            )
+            names[split] = np.array([phrase for _, phrase in middle_windows(items)])
+            if name == "turned":
+                angles = rng.uniform(0, 2 * np.pi, (len(items), 1))
+                turns = axis_angle_to_matrix(angles * np.array([0.0, 0.0, 1.0]))
+                points[split] = np.einsum("nij,ntkj->ntki", turns, points[split])
+        shared = np.isin(names["val"], names["train"])
+        own = [
+            points["train"][names["train"] == phrase].mean(0)
+            for phrase in names["val"][shared]
+        ]
+        real = points["val"][shared]
+        result[name] = {
+            "windows": len(real),
+            "mean_pose": round(distance(points["train"].mean((0, 1)), real), 4),
+            "mean_motion_of_phrase": round(distance(np.stack(own), real), 4),
+        }
+    return result
+
+
+def poses_of(store, items, embeddings, source="descriptions", align: Align = "none"):
     """Returns the poses, masks and texts of the middle window of every clip."""
     plan = BatchPlan(np.full(len(items), 60), BATCH, 0, shuffle=False)
-    batches = WindowBatches(store, items, embeddings, plan, seed=None)
+    batches = WindowBatches(store, items, embeddings, plan, seed=None, source=source)
     result = {}
     for step in range(plan.batches_per_epoch):
         raw = batches.load(step)
         order = raw.pop("item")
-        batch = pose_batch(jax.tree.map(jnp.asarray, raw))
+        batch = pose_batch(jax.tree.map(jnp.asarray, raw), align)
         for name, array in batch.items():
             rows = result.setdefault(name, [None] * len(items))
             for row, item in zip(np.asarray(array), order, strict=True):

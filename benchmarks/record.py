@@ -40,6 +40,12 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
         cases: the results, one dict per case.
         **facts: further facts that a reader needs, such as the seed or the data.
     """
+    record = {**about(), **facts, "cases": cases}
+    pathlib.Path(path).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def about() -> dict[str, str]:
+    """Returns the command, the machine, the versions and the commit of this run."""
     import jax  # here, so that a script can set its flags first
 
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
@@ -56,7 +62,7 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
     flags = [
         pathlib.Path(x).name if pathlib.Path(x).is_absolute() else x for x in flags
     ]
-    record = {
+    return {
         "command": " ".join(
             ["python", f"benchmarks/{pathlib.Path(script).name}", *flags]
         ),
@@ -65,7 +71,4 @@ def save(path: str, cases: list[dict[str, Any]], **facts: Any) -> None:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "commit": commit.stdout.strip() or "unknown",
-        **facts,
-        "cases": cases,
     }
-    pathlib.Path(path).write_text(json.dumps(record, indent=1) + "\n")

@@ -57,6 +57,6 @@ def get_config(arg=None):
         small={
             **CONVERGING,
             "data.max_shapes": 3,
-            "train.num_steps": 20000,
+            "train.num_steps": 30000,
         },
     )

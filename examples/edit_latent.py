@@ -40,7 +40,7 @@ def main() -> None:
     latents = np.concatenate([blends, changed[None]])
     titles = [f"{share:.0%} {args.end}" for share in np.linspace(0, 1, args.steps)]
     titles.append(f"{args.base} - {args.start} + {args.end}")
-    frames = [round(args.seconds * 30)] * len(latents)
+    frames = [round(args.seconds * model.framerate)] * len(latents)
     motions = decode_latents(model, latents, frames, titles)
 
     paths = agpt.save_motions(args.out, motions, name="edited")

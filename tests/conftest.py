@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import pathlib
+import sys
 import tempfile
 
 import flax.traverse_util
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from actiongpt_jax import cli
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion.pack import pack
 from actiongpt_jax.features.normalizer import Normalizer
@@ -59,6 +61,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "stores" in item.fixturenames or "minilm" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Returns `run(command, *arguments)` -> (exit code, stdout, stderr)."""
+
+    def run(command, *arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        code = 0
+        try:
+            cli.run(command.main)
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ PLAN: dict[str, Any] = {
     "events": False,
     "answered": 1.0,  # fraction of a batch that is answered
     "batch_status": "completed",
+    "batch_noise": [],  # further lines of a batch's answers, as latin-1 text
     "texts": None,  # texts to answer, instead of numbered sentences
     "raw": [],  # [status, body, headers] of the outcomes "raw:0", "raw:1" and so on
     "limit": None,  # [calls, seconds]: more calls in a window of time get status 429
@@ -369,7 +370,9 @@ def finish(batch: dict[str, Any]) -> dict[str, Any]:
         # The answers of a batch come in another order than its requests.
         WORLD.random.shuffle(out)
         name = f"out-{batch['id']}"
-        WORLD.files[name] = "".join(json.dumps(row) + "\n" for row in out).encode()
+        content = "".join(json.dumps(row) + "\n" for row in out).encode()
+        noise = "".join(f"{line}\n" for line in WORLD.plan["batch_noise"])
+        WORLD.files[name] = noise.encode("latin-1") + content
         batch["output_file_id"] = name
         batch["request_counts"]["completed"] = count
         return batch

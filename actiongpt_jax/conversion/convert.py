@@ -1,16 +1,18 @@
 """Converts published PyTorch checkpoints to workdirs of this library, and back."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
 from actiongpt_jax.choices import CONVERTED_TEXTS
 from actiongpt_jax.config import to_json
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, check_values
 from actiongpt_jax.conversion import from_torch
 from actiongpt_jax.conversion.settings import (
     apply_settings,
@@ -20,14 +22,19 @@ from actiongpt_jax.conversion.settings import (
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.arrays import read_npy
-from actiongpt_jax.files.atomic import replaced, write_json, write_text
+from actiongpt_jax.files.atomic import remove_unfinished, write_json, write_text
 from actiongpt_jax.files.reading import sha256
-from actiongpt_jax.files.safetensors import open_tensors
+from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.training import checkpoints
-from actiongpt_jax.training.workdir import check_workdir, lock_workdir
+from actiongpt_jax.training.model_folder import CONFIG, is_model_folder
+from actiongpt_jax.training.workdir import (
+    check_workdir,
+    holds_checkpoints,
+    lock_workdir,
+)
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
 # Patterns of the names of checkpoints in the folder of a run.
@@ -43,6 +50,8 @@ class Options:
             with files that end in mean.pt and std.pt (or .npy), or those two files.
         body: path of SMPL's or SMPL-H's own model file.
         texts: texts that the weights were trained on, a key of `CONVERTED_TEXTS`.
+        framerate: frames per second of the motions; None takes those of the run's
+            settings.
         overrides: settings that shapes do not determine; see
             `from_torch.from_state_dict`.
     """
@@ -50,6 +59,7 @@ class Options:
     stats: tuple[pathlib.Path, ...] = ()
     body: pathlib.Path | None = None
     texts: str = "descriptions"
+    framerate: float | None = None
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -81,7 +91,7 @@ def convert(
 
 def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> list[str]:
     """Converts a file to a workdir that is locked; see `convert`."""
-    if (workdir / "checkpoints").exists():
+    if holds_checkpoints(workdir) or is_model_folder(workdir):
         raise InputError(
             f"--out must be a folder without checkpoints, got {workdir}; choose another"
         )
@@ -90,48 +100,67 @@ def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> lis
     overrides = overrides_of(settings) | options.overrides
     published = from_torch.open_published(path, **overrides)
     config, name = published.config, published.config.model.name
+    _check_width(config, path)
     notes = [f"{path}: {name}, {config.model.num_layers} layers"]
     # Settings inside the checkpoint take precedence over those in the run's file.
     sources = (published.settings, settings.values)
     notes += apply_settings(config, sources, settings.path)
+    notes.append(_set_framerate(config, options.framerate))
     _set_texts(config, options.texts)
     normalizer, note = _normalizer(config, options.stats)
     notes.append(note)
     body = None if options.body is None else bodies.load(options.body)
 
     # Write the workdir: body, stored positions, record, config, weights.
-    workdir.mkdir(parents=True, exist_ok=True)
-    if body is not None:
-        target = workdir.absolute() / BODY
-        bodies.save(target, body)
-        if "body" in config.losses:
-            config.losses.body = str(target)
-        notes.append(f"body of {body.num_joints} joints: {target}")
-    # Store the original positions: training does not keep them, and those computed
-    # here may differ in the last bits.
-    if buffers := from_torch.stored_buffers(config, published.variables):
-        write_state_dict(workdir / BUFFERS, buffers)
-    variables = {
-        name: published.variables.get(name, {}) for name in ("params", "unused")
-    }
-    record = {
-        "source": path.name,
-        "sha256": sha256(path, "copy or download it again"),
-        "bytes": path.stat().st_size,
-        "model": name,
-        "settings": None if settings.path is None else settings.path.name,
-        "texts": options.texts,
-        "stats": [stats.name for stats in options.stats],
-        "tensors_of_a_language_model_left_out": published.set_aside,
-        **published.facts,
-    }
-    write_json(workdir / RECORD, record)
-    # Training may continue with the texts of any store of the same width.
-    free = config.copy_and_resolve_references()
-    free.text.update({"encoder": None, "k": None, "aggregation": None})
-    write_text(workdir / "config.json", to_json(free) + "\n")
-    checkpoints.save_weights(workdir, config, normalizer, variables)
+    with _all_or_nothing(workdir):
+        if body is not None:
+            target = workdir.absolute() / BODY
+            bodies.save(target, body)
+            if "body" in config.losses:
+                config.losses.body = str(target)
+            notes.append(f"body of {body.num_joints} joints: {target}")
+        # Store the original positions: training does not keep them, and those computed
+        # here may differ in the last bits.
+        (workdir / BUFFERS).unlink(missing_ok=True)  # of a conversion that was killed
+        if buffers := from_torch.stored_buffers(config, published.variables):
+            write_state_dict(workdir / BUFFERS, buffers)
+        variables = {
+            name: published.variables.get(name, {}) for name in ("params", "unused")
+        }
+        record = {
+            "source": path.name,
+            "sha256": sha256(path, "copy or download it again"),
+            "bytes": path.stat().st_size,
+            "model": name,
+            "settings": None if settings.path is None else settings.path.name,
+            "texts": options.texts,
+            "stats": [stats.name for stats in options.stats],
+            "tensors_of_a_language_model_left_out": published.set_aside,
+            **published.facts,
+        }
+        write_json(workdir / RECORD, record)
+        # Training may continue with the texts of any store of the same width.
+        free = config.copy_and_resolve_references()
+        free.text.update({"encoder": None, "k": None, "aggregation": None})
+        write_text(workdir / CONFIG, to_json(free) + "\n")
+        checkpoints.save_weights(workdir, config, normalizer, variables)
     return notes
+
+
+@contextlib.contextmanager
+def _all_or_nothing(workdir: pathlib.Path) -> Iterator[None]:
+    """Makes a workdir, and removes what was written to it if the block fails."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(workdir)
+    try:
+        yield
+    except BaseException:
+        for name in (BUFFERS, RECORD, CONFIG):
+            (workdir / name).unlink(missing_ok=True)
+        shutil.rmtree(workdir / "checkpoints", ignore_errors=True)
+        with contextlib.suppress(OSError):  # it holds other files
+            workdir.rmdir()
+        raise
 
 
 def find_checkpoint(source: pathlib.Path) -> pathlib.Path:
@@ -191,8 +220,28 @@ def state_dict_of(
 
 def write_state_dict(path: str | pathlib.Path, state: dict[str, np.ndarray]) -> None:
     """Writes a state dict as safetensors, which PyTorch users can load."""
-    with replaced(path) as new:
-        safetensors.numpy.save_file(state, str(new), metadata={"format": "pt"})
+    pieces = {name: [array] for name, array in state.items()}
+    write_tensors(path, pieces, {"format": "pt"})
+
+
+def _check_width(config: Config, path: pathlib.Path) -> None:
+    width, nfeats = config.model.nfeats, family_of(config).nfeats
+    if width != nfeats:
+        raise InputError(
+            f"{path}: a frame of {config.model.name} must have the {nfeats} features "
+            f"of SMPL's joint rotations, got {width}; give weights that were trained "
+            "on rotations, such as TEMOS's kit-amass-rot"
+        )
+
+
+def _set_framerate(config: Config, framerate: float | None) -> str:
+    if framerate is not None:
+        config.data.framerate = framerate
+        check_values(config)
+    return (
+        f"motions have {config.data.framerate:g} frames per second; --framerate sets "
+        "another rate"
+    )
 
 
 def _set_texts(config: Config, texts: str) -> None:

@@ -9,7 +9,7 @@ from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.tables import readable
-from actiongpt_jax.files.reading import read_json
+from actiongpt_jax.files.reading import parsing, read_json
 from actiongpt_jax.nn.parameters import count_parameters, parameter_hash
 from actiongpt_jax.synthetic.texts import WRITER
 from actiongpt_jax.text.embeddings.store import open_embeddings
@@ -88,12 +88,13 @@ def pack(
         "seed": config.train.seed,
         "steps": restored.step,
         "batch_size": config.train.batch_size,
+        "framerate": config.data.framerate,
         "corpus": _corpus(config),
         "texts": {
             name: portable.text[name]
             for name in ("source", "encoder", "k", "aggregation")
         },
-        "figures": _figures(figures, hashed),
+        "figures": figures and read_figures(figures, hashed),
     }
 
     # Write the folder.
@@ -121,7 +122,9 @@ def model_card(record: dict[str, Any]) -> str:
         if corpus
         else "The terms of the data that it was trained on apply to these weights."
     )
-    flags = " ".join(f"--{flag} {value}" for flag, value in (corpus or {}).items())
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in (corpus or {}).items()
+    )
     facts = {
         "model": name,
         "parameters": f"{record['parameters']:,}, stored as float16",
@@ -147,7 +150,8 @@ def model_card(record: dict[str, Any]) -> str:
         'python -m actiongpt_jax.generate --workdir FOLDER --text "walk forward" '
         "--seconds 3 --out walk.html\n```\n\n"
         "`FOLDER` is this folder, or `hf:owner/name` on the Hugging Face hub. Motions "
-        "are SMPL joint rotations and a translation at 30 frames per second.\n\n"
+        "are SMPL joint rotations and a translation at "
+        f"{record['framerate']:g} frames per second.\n\n"
         f"## Figures\n\n{figures}\n"
     )
 
@@ -189,10 +193,21 @@ def _corpus(config: Config) -> dict[str, int] | None:
     return corpus if builtin else None
 
 
-def _figures(path: str | os.PathLike | None, hashed: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    result = read_json(path, "give a file that `evaluate` wrote")
+def read_figures(path: str | os.PathLike, hashed: str) -> dict[str, Any]:
+    """Reads a JSON file that `evaluate` wrote, without its paths.
+
+    Args:
+        path: the file.
+        hashed: hash of the parameters that it must be about.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InputError: if the file is damaged, or about other parameters.
+    """
+    remedy = "give a file that `evaluate` wrote"
+    result = read_json(path, remedy)
+    with parsing(path, "figures that `evaluate` wrote", remedy):
+        readable({**result, "notes": []})  # the model card shows them
     if result.get("parameters") != hashed:
         raise InputError(
             f"{path} must hold the figures of this checkpoint, got those of other "

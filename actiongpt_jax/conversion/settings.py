@@ -19,6 +19,7 @@ _FIELDS = {
     "losses.lmd_latent": "losses.lmd_latent",
     "optim.lr": "train.learning_rate",
     "data.batch_size": "train.batch_size",
+    "data.framerate": "data.framerate",
     # MotionCLIP
     "lr": "train.learning_rate",
     "batch_size": "train.batch_size",

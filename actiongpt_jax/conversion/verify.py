@@ -75,6 +75,7 @@ class Report:
             "texts": f"{text.source}, k={text.k}, encoder {text.encoder}, width "
             f"{text.width}, aggregation {text.aggregation}",
             "features": "normalised" if self.normalized else "not normalised",
+            "frames per second": f"{self.config.data.framerate:g}",
             "accidents of the published code": ", ".join(self.deviations) or "none",
         }
 
@@ -87,7 +88,8 @@ class Report:
         if self.origin:
             terms = "the terms of the authors' weights and of their data apply"
         return (
-            f"# {name}\n\nText to motion (SMPL rotations at 30 fps); {terms}.\n\n"
+            f"# {name}\n\nText to motion (SMPL rotations at "
+            f"{facts['frames per second']} fps); {terms}.\n\n"
             f"| | |\n|---|---|\n{rows}\n\n## Checks\n\n"
             f"{problems or 'Every array is finite and used.'}\n\n## Config\n\n"
             f"```json\n{json.dumps(self.config.to_dict(), indent=1)}\n```\n"

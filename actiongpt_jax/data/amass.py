@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.amass_fields import (
     COLUMNS,
     RATE_FIELDS,
@@ -90,7 +91,7 @@ def resample(
     rotations: Float[np.ndarray, "n j 3"],
     translation: Float[np.ndarray, "n 3"],
     fps_source: float,
-    fps: float = 30.0,
+    fps: float = FRAMERATE,
 ) -> tuple[Float[np.ndarray, "t j 3"], Float[np.ndarray, "t 3"]]:
     """Resamples a motion in time; frame k of the result is at k / fps seconds.
 

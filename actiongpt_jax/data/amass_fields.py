@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from actiongpt_jax.choices import FPS_LIMITS
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.arrays import read_npz
 from actiongpt_jax.files.reading import sha256
@@ -12,8 +13,6 @@ from actiongpt_jax.shapes import check_shape
 Arrays = dict[str, np.ndarray]
 
 COLUMNS = {"smplh": 156, "smplx": 165}  # columns of `poses`: three for each joint
-# AMASS is recorded at 30 to 250 Hz; a value beyond these limits is a mistake.
-FPS_LIMITS = (5.0, 1000.0)
 RATE_FIELDS = ("mocap_framerate", "mocap_frame_rate")
 # A rate is rounded if the relative difference is below this: some files store 120 as
 # 120.00004577. Over ten minutes the difference amounts to less than 6 ms.
@@ -101,7 +100,8 @@ def frame_rate(path: pathlib.Path, arrays: Arrays) -> float:
     A rate that differs from a whole number only by rounding is rounded.
 
     Raises:
-        InputError: if the field is missing or is not one number within `FPS_LIMITS`.
+        InputError: if the field is missing or is not one number within
+            `choices.FPS_LIMITS`.
     """
     field = next((name for name in RATE_FIELDS if name in arrays), None)
     if field is None:

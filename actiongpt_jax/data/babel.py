@@ -8,12 +8,12 @@ import os
 import pathlib
 import sys
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.clips import Clip
 from actiongpt_jax.data.motion_store import SPLITS, Label
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.reading import read_json
 
-FPS = 30.0
 _REMEDY = "repair or download the file again"
 _LIMIT_SECONDS = 1e6  # no recording is as long; also rejects NaN and infinity
 
@@ -29,6 +29,7 @@ class Annotation:
         duration: seconds, or None if BABEL does not state it.
         labels: (phrase, start, end), times in seconds; start and end are None for
             a label of the whole recording.
+        categories: the categories of each label; () if no label has any.
         notes: a sentence for each label that is left out because its phrase or a time
             is withheld (null), or because it ends before it starts.
         clip: how the labelled part is cut out; None stores the whole recording.
@@ -39,6 +40,7 @@ class Annotation:
     feat_p: str
     duration: float | None
     labels: tuple[tuple[str, float | None, float | None], ...]
+    categories: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
     clip: Clip | None = None
 
@@ -115,13 +117,14 @@ def read_spelling(path: str | os.PathLike) -> dict[str, str]:
 
 
 def label_frames(
-    annotation: Annotation, num_frames: int
+    annotation: Annotation, num_frames: int, fps: float = FRAMERATE
 ) -> tuple[list[Label], list[str]]:
-    """Converts the labels of a recording from seconds to frames at `FPS`.
+    """Converts the labels of a recording from seconds to frames.
 
     Args:
         annotation: BABEL's entry for the recording.
         num_frames: number of frames of the recording; labels are clipped to it.
+        fps: frames per second of the recording.
 
     Returns:
         The labels in the order of the annotation (field `sequence` is 0), and a
@@ -129,18 +132,21 @@ def label_frames(
         which no frame remains.
     """
     labels, notes = [], list(annotation.notes)
-    for phrase, start_t, end_t in annotation.labels:
+    categories = annotation.categories or ((),) * len(annotation.labels)
+    for (phrase, start_t, end_t), names in zip(
+        annotation.labels, categories, strict=True
+    ):
         if start_t is None or end_t is None:
-            labels.append(Label(0, 0, num_frames, phrase, "sequence"))
+            labels.append(Label(0, 0, num_frames, phrase, "sequence", names))
             continue
-        start, end = max(int(start_t * FPS), 0), min(int(end_t * FPS), num_frames)
+        start, end = max(int(start_t * fps), 0), min(int(end_t * fps), num_frames)
         if start < end:
-            labels.append(Label(0, start, end, phrase, "frame"))
+            labels.append(Label(0, start, end, phrase, "frame", names))
         else:
             notes.append(
                 f"id {annotation.name}: label {phrase!r} from {start_t:g} to "
                 f"{end_t:g} s has no frame within the recording's "
-                f"{num_frames / FPS:.2f} s and is left out"
+                f"{num_frames / fps:.2f} s and is left out"
             )
     return labels, notes
 
@@ -155,7 +161,7 @@ def _annotation(path, name, entry, spelling) -> Annotation:
     duration = entry.get("dur")
     valid = duration is None or _is_number(duration)
     _require(valid, f"{where}, dur", "a number of seconds", duration)
-    labels, notes = [], []
+    labels, categories, notes = [], [], []
     for field in ("frame_ann", "seq_ann"):
         block = entry.get(field)
         if block is None:
@@ -173,12 +179,14 @@ def _annotation(path, name, entry, spelling) -> Annotation:
                 notes.append(f"id {name}: {place} {fault} and is left out")
             elif label and label[0]:
                 labels.append(label)
+                categories.append(_categories(f"{where}, {place}", row))
     return Annotation(
         name=name,
         split=path.stem,
         feat_p=feat_p,
         duration=None if duration is None else float(duration),
         labels=tuple(labels),
+        categories=tuple(categories) if any(categories) else (),
         notes=tuple(notes),
     )
 
@@ -204,6 +212,14 @@ def _label(where, row, timed, spelling):
     if end < start:
         return None, f"ends before it starts ({start:g} to {end:g} s)"
     return (phrase, start, end), None
+
+
+def _categories(where, row) -> tuple[str, ...]:
+    names = row.get("act_cat")
+    names = [] if names is None else names
+    valid = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    _require(valid, f"{where}.act_cat", "a list of texts", names)
+    return tuple(" ".join(name.split()) for name in names)
 
 
 def _is_number(value) -> bool:

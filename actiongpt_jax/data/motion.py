@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actiongpt_jax import notebook
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.amass import HAND_JOINTS, NUM_JOINTS
 from actiongpt_jax.data.amass_fields import (
     COLUMNS,
@@ -19,14 +20,20 @@ from actiongpt_jax.data.amass_fields import (
     poses_and_trans,
     read_fields,
     require_finite,
+    word,
 )
 from actiongpt_jax.data.mocap.reader import MocapSettings, is_mocap, read_mocap
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.atomic import replaced
+from actiongpt_jax.geometry.skeletons import SMPL22, SMPLX_PELVIS
 from actiongpt_jax.shapes import check_shape
 
 # The joints of `HAND_JOINTS` among SMPL-X's 55, after jaw and eyes.
 HAND_JOINTS_SMPLX = (25, 40)
+# SMPL-X's translation minus SMPL-H's, for the same place of the pelvis, which is
+# lower in SMPL-X at rest. Body models do not turn their rest pelvis, so that this is a
+# vector of the world.
+_TO_SMPLX = np.subtract(SMPL22.offsets[0], SMPLX_PELVIS)
 
 
 @dataclasses.dataclass(repr=False)
@@ -45,7 +52,7 @@ class Motion:
 
     rotations: np.ndarray
     translation: np.ndarray
-    fps: float = 30.0
+    fps: float = FRAMERATE
     text: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     hands: np.ndarray | None = None
@@ -74,7 +81,8 @@ def save_motion(
             atomically.
         motion: the motion to write.
         layout: 'smplh' for AMASS's 156 columns; 'smplx' for the 165 (22 body
-            joints, jaw and eyes, hands) that Blender's SMPL-X add-on reads.
+            joints, jaw and eyes, hands) that Blender's SMPL-X add-on reads, with the
+            translation of SMPL-X's body, and the fields that robot retargeting reads.
 
     Returns:
         The path.
@@ -112,6 +120,13 @@ def save_motion(
         "text": np.array(motion.text, np.str_),
         "lengths": np.array(motion.lengths, np.int64),
     }
+    if layout == "smplx":
+        content |= {
+            "layout": np.str_(layout),
+            "trans": (trans + _TO_SMPLX).astype(np.float32),
+            "root_orient": joints[:, 0],
+            "pose_body": joints[:, 1:NUM_JOINTS].reshape(num_frames, -1),
+        }
     with replaced(path) as new:
         np.savez(new, **content)
     return path
@@ -196,7 +211,8 @@ def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> 
     Args:
         path: an npz file of `save_motion` or AMASS with 156 (SMPL-H) or 165 (SMPL-X)
             columns of poses, a `.bvh` file, or an `.amc` file with its `.asf` skeleton
-            in the same folder.
+            in the same folder. In files of `save_motion` whose field `layout` is
+            'smplx', the translation is that of SMPL-X's body.
         mocap: what to take in place of what a `.bvh` or `.amc` file shows.
 
     Returns:
@@ -212,10 +228,12 @@ def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> 
             warnings.warn(note, stacklevel=2)
         return motion
     path = pathlib.Path(path)
-    fields = ("poses", "trans", "text", "lengths", *RATE_FIELDS)
+    fields = ("poses", "trans", "text", "lengths", "layout", *RATE_FIELDS)
     arrays, _ = read_fields(path, fields)
     poses, trans = poses_and_trans(path, arrays, tuple(COLUMNS.values()))
     joints = poses.reshape(len(poses), -1, 3).astype(np.float32)
+    if _is_smplx(joints.shape[1]) and word(arrays.get("layout", "")) == "smplx":
+        trans = trans - _TO_SMPLX
     hands = joints[:, _hand_joints(joints.shape[1])]
     lengths = np.atleast_1d(arrays.get("lengths", np.zeros(0, np.int64)))
     if lengths.size and (lengths.dtype.kind not in "iu" or lengths.sum() != len(poses)):
@@ -246,5 +264,8 @@ def read_mocap_motion(
 
 
 def _hand_joints(num_joints: int) -> tuple[int, ...]:
-    smplx = num_joints == COLUMNS["smplx"] // 3
-    return HAND_JOINTS_SMPLX if smplx else HAND_JOINTS
+    return HAND_JOINTS_SMPLX if _is_smplx(num_joints) else HAND_JOINTS
+
+
+def _is_smplx(num_joints: int) -> bool:
+    return num_joints == COLUMNS["smplx"] // 3

@@ -9,6 +9,7 @@ import tqdm
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.motion_store import Label, MotionStore
 from actiongpt_jax.files.atomic import write_json
 from actiongpt_jax.geometry.kinematics import place_on_host
@@ -76,7 +77,7 @@ class SequenceQuality:
 def check_motion(
     rotations: Float[np.ndarray, "t 22 3"],
     translation: Float[np.ndarray, "t 3"],
-    fps: float = 30.0,
+    fps: float = FRAMERATE,
     name: str = "",
     labels: Sequence[Label] = (),
 ) -> SequenceQuality:

@@ -68,6 +68,7 @@ class Label:
         end: one past the last frame.
         phrase: what happens in these frames.
         kind: 'frame' for a labelled stretch, 'sequence' for the whole recording.
+        categories: categories of the action, such as BABEL's `act_cat`.
     """
 
     sequence: int
@@ -75,6 +76,7 @@ class Label:
     end: int
     phrase: str
     kind: str
+    categories: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +218,12 @@ def make_row(kind: type[Row], value: Any, where: str, remedy: str) -> Row:
     with parsing(where, f"a {kind.__name__.lower()} row", remedy):
         if "betas" in row:
             row = {**row, "betas": tuple(map(float, row["betas"]))}
+        if "categories" in row:
+            categories = row["categories"]
+            named = isinstance(categories, list)
+            if not (named and all(isinstance(name, str) for name in categories)):
+                raise TypeError(f"categories must be texts, got {categories!r}")
+            row = {**row, "categories": tuple(categories)}
         return kind(**row)
 
 

@@ -9,9 +9,10 @@ from actiongpt_jax.data.table import Row, make_row
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.yaml_reader import read_yaml
 
+_TEXTS = ("text", "subject", "split", "category")
 _RULE = (
     "{} must have a pattern that is a regular expression, a text, and if wanted words "
-    "{{group: {{found: text}}}}, subject and split; correct the file"
+    "{{group: {{found: text}}}}, subject, split and category; correct the file"
 )
 
 
@@ -22,8 +23,8 @@ def apply_rule(path: str | os.PathLike, motions: str | os.PathLike) -> list[Row]
         path: JSON or YAML with `pattern`, a regular expression with named groups that
             the file names without ending match; `text`, in which `{group}` stands for
             a group; `words`, {group: {what it matches: what to write}}; and, if wanted,
-            `subject` and `split` like `text`. A group without words is written with
-            spaces for `-` and `_`.
+            `subject`, `split` and `category` like `text`. A group without words is
+            written with spaces for `-` and `_`.
         motions: the folder.
 
     Returns:
@@ -56,12 +57,12 @@ def apply_rule(path: str | os.PathLike, motions: str | os.PathLike) -> list[Row]
                 key: re.sub(
                     r"\{(\w+)\}", lambda name, groups=groups: groups[name[1]], rule[key]
                 )
-                for key in ("text", "subject", "split")
+                for key in _TEXTS
                 if key in rule
             }
         except KeyError as error:
             raise InputError(
-                f"{path}: text, subject and split may name the groups "
+                f"{path}: text, subject, split and category may name the groups "
                 f"{', '.join(groups) or 'of the pattern'} only, got {error}; correct "
                 "the file"
             ) from error
@@ -80,7 +81,7 @@ def _read_rule(path: pathlib.Path) -> dict[str, Any]:
     rule = read_yaml(path, "correct the file")
     try:
         pattern = re.compile(rule["pattern"])
-        texts = [rule[key] for key in ("text", "subject", "split") if key in rule]
+        texts = [rule[key] for key in _TEXTS if key in rule]
         tables = (rule.get("words") or {}).values()
         valid = "text" in rule and all(isinstance(text, str) for text in texts)
         valid = valid and all(isinstance(table, dict) for table in tables)

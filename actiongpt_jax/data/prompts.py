@@ -8,7 +8,7 @@ from typing import Any
 
 from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.batches.segments import middle_window, segments
-from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.data.table import read_delimited
 from actiongpt_jax.errors import InputError, list_names
@@ -85,34 +85,31 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
 
 
 def split_prompts(
-    config: Config, data: str | None, split: str, limit: int | None = None
-) -> tuple[MotionStore, list[Prompt]]:
+    config: Config, store: MotionStore, split: str, limit: int | None = None
+) -> list[Prompt]:
     """Lists a prompt for every labelled stretch of a split.
 
     For a model of windows, the captured motion is the middle window of the stretch.
 
     Args:
         config: config of the trained model.
-        data: motion store; None takes the one used in training.
+        store: motion store, at the model's frame rate.
         split: 'train', 'val' or 'test'.
         limit: number of stretches to take, evenly spaced; None takes all.
 
     Returns:
-        The motion store, and the prompts.
+        The prompts, in the order of the store.
 
     Raises:
-        InputError: if there is no store, or the split has no stretch.
+        InputError: if the split has no stretch.
     """
-    folder = data or config.data.store
-    if not folder:
-        raise InputError("--split needs a motion store; give it with --data")
-    store, fields = open_store(pathlib.Path(folder)), config.data
+    fields = config.data
     window = lookup(config, "data.num_frames", None)
     least = window or fields.min_frames
     items = segments(store, split, fields.labels, least, fields.max_frames)
     if not items:
         raise InputError(
-            f"motion store {folder} has no labelled stretch of at least {least} frames "
+            f"motion store {store.path} has no labelled stretch of at least {least} frames "
             f"in split {split!r}; give another --split or --data"
         )
     if limit is not None and limit < len(items):
@@ -130,7 +127,7 @@ def split_prompts(
                 frames=frames,
             )
         )
-    return store, prompts
+    return prompts
 
 
 def _prompt(where: str, entry: Any) -> Prompt:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import tqdm
 
+from actiongpt_jax.choices import FPS_LIMITS, FRAMERATE
 from actiongpt_jax.data import amass
 from actiongpt_jax.data.amass import locate
-from actiongpt_jax.data.babel import FPS, Annotation, label_frames
+from actiongpt_jax.data.babel import Annotation, label_frames
 from actiongpt_jax.data.batches import segments
 from actiongpt_jax.data.motion_faults import SequenceQuality, check_motion, check_store
 from actiongpt_jax.data.motion_store import (
@@ -38,6 +39,7 @@ def build_motion_store(
     settings: dict[str, Any] | None = None,
     extra_files: dict[str, pathlib.Path] | None = None,
     find: Callable[[pathlib.Path, str], pathlib.Path] = locate,
+    fps: float = FRAMERATE,
 ) -> dict[str, Any]:
     """Builds a motion store from the annotated recordings.
 
@@ -54,27 +56,36 @@ def build_motion_store(
         extra_files: name in the store -> file to copy into it.
         find: finds the file of an annotation, from the folder and its `feat_p`; the
             default knows the names of AMASS's sets.
+        fps: frames per second of the store.
 
     Returns:
         The report, which is also written to the store's `report.json`.
 
     Raises:
-        InputError: if no recording can be read, or `out` holds anything else.
+        InputError: if no recording can be read, `fps` is beyond `FPS_LIMITS`, or `out`
+            holds anything else.
     """
+    if not FPS_LIMITS[0] <= fps <= FPS_LIMITS[1]:
+        raise InputError(
+            f"--framerate must be from {FPS_LIMITS[0]:g} to {FPS_LIMITS[1]:g} frames "
+            f"per second, got {fps:g}"
+        )
     root = pathlib.Path(amass_folder)
     if not root.is_dir():
         raise InputError(
             f"{root} must be the folder of motions (for BABEL, the one that contains "
             "AMASS's sets), but is not a folder"
         )
-    jobs = {annotation.name: _Job(root, annotation, find) for annotation in annotations}
+    jobs = {
+        annotation.name: _Job(root, annotation, find, fps) for annotation in annotations
+    }
     plan = {name: job.key for name, job in jobs.items()}
     if (pathlib.Path(out) / "meta.json").is_file():
         store = open_store(out)
-        if store.meta.get("inputs") == digest(plan):
+        if store.meta.get("inputs") == digest(plan) and store.fps == fps:
             print(f"{out} was already made from this input", file=sys.stderr)
             return store.report()
-    with StoreWriter(out, plan, settings, fps=FPS) as writer:
+    with StoreWriter(out, plan, settings, fps=fps) as writer:
         if writer.done or writer.dropped:
             print(
                 f"continuing: {len(writer.done)} of {len(jobs)} recordings are done"
@@ -132,9 +143,9 @@ def check_paths(paths: Iterable[str | os.PathLike]) -> list[SequenceQuality]:
 
 def _check_file(path: pathlib.Path) -> SequenceQuality:
     file = amass.read_amass(path)
-    rotations, translation = amass.resample(file.rotations, file.trans, file.fps, FPS)
+    rotations, translation = amass.resample(file.rotations, file.trans, file.fps)
     body = rotations[:, : amass.NUM_JOINTS]
-    return check_motion(body, translation, FPS, str(path))
+    return check_motion(body, translation, name=str(path))
 
 
 class _Job:
@@ -145,11 +156,14 @@ class _Job:
         root: pathlib.Path,
         annotation: Annotation,
         find: Callable[[pathlib.Path, str], pathlib.Path],
+        fps: float,
     ):
-        self.annotation = annotation
+        self.annotation, self.fps = annotation, fps
         self.path, self.error = None, None
         content = dataclasses.asdict(annotation)
         del content["notes"]  # they do not change the stored motion and labels
+        if not annotation.categories:
+            del content["categories"]  # stores of earlier versions stay valid
         if annotation.clip is None:
             del content["clip"]  # stores made before there were clips stay valid
         state: list[Any] = [content]
@@ -195,18 +209,18 @@ class _Job:
                 f"{self.source} lasts {seconds:.2f} s but the labels of id "
                 f"{annotation.name} say {stated:.2f} s; check that it is the right file"
             )
-        joints, translation = amass.resample(file.rotations, file.trans, fps, FPS)
-        labels, dropped = label_frames(annotation, len(joints))
+        joints, translation = amass.resample(file.rotations, file.trans, fps, self.fps)
+        labels, dropped = label_frames(annotation, len(joints), self.fps)
         if annotation.clip:
             if not labels:
                 raise InputError(" | ".join(dropped))
             joints, translation, labels = annotation.clip.cut(
                 joints, translation, labels
             )
-            if len(joints) < MIN_SECONDS * FPS:
+            if len(joints) < MIN_SECONDS * self.fps:
                 raise InputError(
                     f"id {annotation.name} must last {MIN_SECONDS} s or longer, got "
-                    f"{len(joints)} frames at {FPS:g} fps"
+                    f"{len(joints)} frames at {self.fps:g} fps"
                 )
         sequence = Sequence(
             name=annotation.name,
@@ -216,7 +230,7 @@ class _Job:
             source=self.source,
             sha256=file.sha256,
             fps_source=fps,
-            fps=FPS,
+            fps=self.fps,
             duration=round(seconds, 4),
             gender=file.gender,
             betas=tuple(round(float(b), 6) for b in file.betas),

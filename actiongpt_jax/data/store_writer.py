@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.motion_store import (
     COLUMNS,
     FORMAT,
@@ -68,7 +69,7 @@ class StoreWriter:
         plan: dict[str, str],
         settings: dict[str, Any] | None = None,
         *,
-        fps: float = 30.0,
+        fps: float = FRAMERATE,
     ):
         """Prepares a writer; nothing is written before the `with` block is entered.
 
@@ -194,7 +195,8 @@ class StoreWriter:
             file = self._files[name]
             file.seek(0)
             self._write(file, _header((self._num_frames, *shape)))
-            os.fsync(file.fileno())
+            with naming(file.name):
+                os.fsync(file.fileno())
         for name, source in (extra_files or {}).items():
             with replaced(self.partial / name) as new:
                 shutil.copyfile(source, new)

@@ -19,7 +19,7 @@ from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.files.reading import parse_json, parsing, read_text
 
-COLUMNS = ("file", "text", "start", "end", "split", "subject")
+COLUMNS = ("file", "text", "start", "end", "split", "subject", "category")
 _REMEDY = "correct the file"
 # An end beyond every recording: labels are clipped to their recording.
 END = 1e6
@@ -37,6 +37,7 @@ class Row:
         end: last second, or None for the whole file.
         split: 'train', 'val' or 'test', or '' if not stated.
         subject: who moves, or '' if not stated.
+        category: categories of the action, separated by semicolons, or ''.
         name: name of the clip that the text describes, or '' if files are not cut.
         clip: how the clip is cut out of its file, or None.
         duration: seconds that the file should last, or None if not stated.
@@ -49,6 +50,7 @@ class Row:
     end: float | None = None
     split: str = ""
     subject: str = ""
+    category: str = ""
     name: str = ""
     clip: Clip | None = None
     duration: float | None = None
@@ -136,6 +138,7 @@ def annotate(
             feat_p=group[0].file,
             duration=group[0].duration,
             labels=_labels(group),
+            categories=_categories(group),
             clip=group[0].clip,
         )
         for key, group in groups.items()
@@ -241,7 +244,7 @@ def make_row(where: str, entry: Any) -> Row:
     if not isinstance(entry, dict):
         raise InputError(f"{where} must be an object with file and text; {_REMEDY}")
     values: dict[str, str] = {}
-    for column in ("file", "text", "split", "subject"):
+    for column in ("file", "text", "split", "subject", "category"):
         value = entry.get(column)
         if value is not None and not isinstance(value, str | int):
             raise InputError(f"{where}: {column} must be text; {_REMEDY}")
@@ -265,8 +268,10 @@ def make_row(where: str, entry: Any) -> Row:
             f"{where}: end must be later than start, got {start or 0:g} to {end:g} s; "
             f"{_REMEDY}"
         )
-    text, split, subject = (values[key] for key in ("text", "split", "subject"))
-    return Row(where, file.as_posix(), text, start, end, split, subject)
+    text, split, subject, category = (
+        values[key] for key in ("text", "split", "subject", "category")
+    )
+    return Row(where, file.as_posix(), text, start, end, split, subject, category)
 
 
 def _seconds(where: str, name: str, value: Any) -> float | None:
@@ -297,6 +302,15 @@ def _labels(rows: Sequence[Row]) -> tuple[tuple[str, float | None, float | None]
         for row in rows
         if row.text
     )
+
+
+def _categories(rows: Sequence[Row]) -> tuple[tuple[str, ...], ...]:
+    names = tuple(
+        tuple(name.strip() for name in row.category.split(";") if name.strip())
+        for row in rows
+        if row.text
+    )
+    return names if any(names) else ()
 
 
 def _common(rows: Sequence[Row], column: str) -> str:

@@ -83,7 +83,7 @@ class Evaluator:
 
         Args:
             motions: (rotations (T, 22, 3) axis-angle, translation (T, 3)) of each
-                motion, at 30 fps.
+                motion, at the frame rate of its training.
         """
         order = sorted(range(len(motions)), key=lambda i: len(motions[i][1]))
         in_order: list[Any] = [None] * len(motions)

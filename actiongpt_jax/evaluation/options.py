@@ -28,6 +28,8 @@ class Options:
         baselines: whether to evaluate `choices.BASELINES` too.
         semantic: 'also' judges too whether motions do what the phrases of the built-in
             corpus say; 'only' leaves out all other figures.
+        categories: file of categories, one a line; the evaluation then measures how
+            often the nearest text names a motion's category, and nothing else.
         series: how the actions of a pair are combined; see `generate_motions`.
         align: how an action is joined to the previous one; see `generate_motions`.
         window: length of the slerp transition between actions, in frames.
@@ -53,6 +55,7 @@ class Options:
     multimodality: int = 20
     baselines: bool = False
     semantic: str | None = None
+    categories: str | None = None
     series: str | None = None
     align: Align = "full"
     window: int = WINDOW

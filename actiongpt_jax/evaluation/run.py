@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import pathlib
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config_fields import lookup
-from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.data.motion_store import MotionStore
+from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import semantic
 from actiongpt_jax.evaluation.cases import (
@@ -29,6 +30,7 @@ from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.evaluation.measure import measure_cases
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.options import Options
+from actiongpt_jax.evaluation.recognition import list_stretches, recognise
 from actiongpt_jax.evaluation.summary import summarise, to_file
 from actiongpt_jax.features.mmm import body_with_heels
 from actiongpt_jax.files.atomic import write_json
@@ -38,8 +40,11 @@ from actiongpt_jax.inference.pretrained import DEFAULT, output_folder
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained, load_model
 from actiongpt_jax.nn.parameters import parameter_hash
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.training.inputs import open_store_at_rate
 
 _FOLDER = "evaluation"
+Drawn = TypeVar("Drawn")
 
 
 def evaluate_model(
@@ -75,6 +80,11 @@ def evaluate_model(
     run = _Run(Options(**fields))
     settings = run.options
     result: dict[str, Any] = {**run.header, "notes": run.notes}
+
+    # Measure how often the nearest text names a motion's category.
+    if settings.categories is not None:
+        result["recognition"] = run.recognise(settings.categories)
+        return run.written(result, out)
 
     # Judge whether motions do what the phrases say.
     if settings.semantic:
@@ -123,7 +133,7 @@ class _Run:
         # Open the model.
         self.options = options
         self.trained = load_model(options.workdir, options.checkpoint)
-        if not self.trained.family.generates:
+        if not self.trained.family.generates and options.categories is None:
             raise InputError(
                 "--workdir must be the workdir of a model that generates, got the "
                 f"evaluator in {options.workdir}; give it as --evaluator, together "
@@ -140,7 +150,7 @@ class _Run:
         self.in_place = bool(window) and paper and not self.paired
         # The built-in phrases are judged without them: the split may have none.
         self.cases: list[Case] = []
-        if options.semantic != "only":
+        if options.semantic != "only" and options.categories is None:
             self.cases = _draw(
                 list_cases(
                     self.trained.config,
@@ -159,6 +169,7 @@ class _Run:
         self.evaluator = None
         if options.evaluator is not None:
             self.evaluator = Evaluator(options.evaluator)
+            self._check_rates(self.evaluator)
         self.body = None
         if options.body is not None:
             self.body = body_with_heels(bodies.load(options.body))
@@ -168,6 +179,14 @@ class _Run:
         digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
         self.name = f"{options.split}-step{self.trained.step}-{digest}"
         self.folder = output_folder(options.workdir) / _FOLDER
+
+    def _check_rates(self, evaluator: Evaluator) -> None:
+        rates = evaluator.config.data.framerate, self.trained.framerate
+        if rates[0] != rates[1]:
+            raise InputError(
+                f"--evaluator must be of the model's {rates[1]:g} frames per second, "
+                f"got one of {rates[0]:g}; train one on the model's store"
+            )
 
     def model_source(self) -> Source:
         """Returns the function that generates motions with the model."""
@@ -202,6 +221,20 @@ class _Run:
             self.options.split,
             how,
             self.journal(f"semantic-{how.samples}"),
+        )
+
+    def recognise(self, categories: str) -> dict[str, Any]:
+        """Measures how often the nearest of the file's categories is a motion's."""
+        options, names = self.options, read_phrases(categories)
+        stretches = list_stretches(self.trained, self.store, options.split, names)
+        return recognise(
+            self.trained,
+            self.embedder,
+            self.store,
+            _draw(stretches, options),
+            names,
+            read_descriptions(options.descriptions) if options.descriptions else (),
+            options.seed,
         )
 
     def written(
@@ -258,6 +291,8 @@ class _Run:
             options.pop(name)
         options.pop("multimodality")
         options.pop("semantic")
+        if options["categories"] is None:  # journals of earlier versions stay valid
+            options.pop("categories")
         evaluator = None
         if self.evaluator is not None:
             text = self.evaluator.config.text
@@ -307,10 +342,10 @@ def _open(options: Options, trained: Trained) -> MotionStore:
         raise InputError(
             f"{options.workdir or DEFAULT} names no motion store; give one as --data"
         )
-    return open_store(pathlib.Path(path))
+    return open_store_at_rate(path, trained.config)
 
 
-def _draw(cases: list[Case], options: Options) -> list[Case]:
+def _draw(cases: list[Drawn], options: Options) -> list[Drawn]:
     """Draws as many cases as the options limit them to."""
     if options.limit is None or options.limit >= len(cases):
         return cases

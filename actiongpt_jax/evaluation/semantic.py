@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.cases import (
@@ -30,7 +31,6 @@ from actiongpt_jax.evaluation.semantic_figures import (
     summarise,
 )
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.synthetic.phrases import phrases_to_judge
 from actiongpt_jax.synthetic.predicates.judge import satisfies
@@ -42,25 +42,29 @@ _CLIPS = 16  # number of real motions that stand for a training phrase
 _ROWS = 16  # number of cases between two writes of the journal
 
 
-def single_cases() -> list[Case]:
+def single_cases(fps: float = FRAMERATE) -> list[Case]:
     """Lists every phrase at the middle of its usual lengths and at three seconds.
+
+    Args:
+        fps: frames per second of the motions.
 
     Returns:
         Cases with the key '<phrase>/usual' or '<phrase>/3 s', the shortest first.
     """
     cases = [
-        Case(f"{phrase.text}/{name}", (phrase.text,), (round(FPS * seconds),), 0)
+        Case(f"{phrase.text}/{name}", (phrase.text,), (round(fps * seconds),), 0)
         for phrase in phrases_to_judge()
         for name, seconds in zip(LENGTHS, (sum(phrase.seconds) / 2, 3.0), strict=True)
     ]
     return sorted(cases, key=lambda case: (case.frames, case.key))
 
 
-def series_cases(seed: int) -> list[Case]:
+def series_cases(seed: int, fps: float = FRAMERATE) -> list[Case]:
     """Draws series of three seen phrases, of which each phrase occurs once at most.
 
     Args:
         seed: seed of the draw. Phrases that need a chair are left out.
+        fps: frames per second of the motions.
     """
     seen = [p for p in phrases_to_judge() if not p.held_out and not any(p.seated)]
     order = np.random.default_rng(seed).permutation(len(seen))
@@ -69,7 +73,7 @@ def series_cases(seed: int) -> list[Case]:
         Case(
             f"series/{', then '.join(seen[i].text for i in row)}",
             tuple(seen[i].text for i in row),
-            tuple(round(FPS * sum(seen[i].seconds) / 2) for i in row),
+            tuple(round(fps * sum(seen[i].seconds) / 2) for i in row),
             0,
         )
         for row in rows
@@ -133,9 +137,10 @@ def judge_model(
     real = list_cases(trained.config, store, split, False)
 
     # Judge what the model generates: single actions, then series of them.
-    parts = [(single_cases(), dataclasses.replace(how, series="off"))]
+    fps = trained.framerate
+    parts = [(single_cases(fps), dataclasses.replace(how, series="off"))]
     if how.series != "off":
-        parts.append((series_cases(how.seed), how))
+        parts.append((series_cases(how.seed, fps), how))
     total = sum(len(cases) for cases, _ in parts)
     with tqdm(total=total, unit="phrase", leave=False, desc="semantic") as bar:
         for cases, sampling in parts:

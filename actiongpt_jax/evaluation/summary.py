@@ -14,7 +14,7 @@ from actiongpt_jax.metrics import intervals as report
 from actiongpt_jax.metrics import physical, retrieval
 from actiongpt_jax.metrics.ape_ave import NAMES
 
-_PATHS = ("data", "embeddings", "descriptions")  # fields of a result
+_PATHS = ("data", "embeddings", "descriptions", "categories")  # fields of a result
 _ROOT = tuple(name for name in NAMES if name.endswith(("root", "traj")))
 _SIDES = ("physical", "real")
 _JOINTS = {"paper": SMPL22.names, "reference": mmm.NAMES}

@@ -27,6 +27,8 @@ _PHYSICAL = {
 def readable(result: Mapping[str, Any]) -> str:
     """Lays a result of `evaluation.run.evaluate_model` out as tables."""
     parts = _figures(result) if "ape_ave" in result else []
+    if "recognition" in result:
+        parts = _recognition(result)
     if "semantic" in result:
         parts += [""] * bool(parts) + _semantic(result)
     return "\n".join(parts)
@@ -181,6 +183,26 @@ def _retrieval(
                 f"texts, evaluator {result['evaluator']['hash']}"
             )
     return lines
+
+
+def _recognition(result: Mapping[str, Any]) -> list[str]:
+    figures = result["recognition"]
+    by_category = {name: _top(row) for name, row in figures["by_category"].items()}
+    means = {key: figures[f"{key}_by_category"] for key in ("top1", "top5")}
+    return [
+        f"the nearest of {figures['categories']} categories "
+        f"({figures['named']} without descriptions): {result['model']} at step "
+        f"{result['step']}, {figures['motions']} motions of {result['split']} (% of "
+        "motions; +- half a 95 % interval over motions)",
+        table({"all": _top(figures), "mean of categories": _top(means)}, digits=1),
+        "",
+        table(by_category, digits=0),
+    ]
+
+
+def _top(row: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: row[name] for name in ("motions", "top1", "top5") if name in row}
+    return _percent(shown)
 
 
 def _semantic(result: Mapping[str, Any]) -> list[str]:

@@ -16,12 +16,17 @@ import filelock
 from actiongpt_jax.errors import InputError
 
 _UNFINISHED = ".new-"
+# Errors of writing that other packages report as text only.
+_AS_TEXT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
     """Puts a file's name into the system errors of a block.
+
+    Packages that write with code of their own raise errors of their own, with the
+    system's words in their text, for example because the disk is full.
 
     Args:
         path: the file, under the name that the user knows.
@@ -31,10 +36,14 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno is None:  # raised by another package, not by the system
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None:
+            text = str(error)
+            number = next((n for n in _AS_TEXT if os.strerror(n) in text), None)
+        if number is None:  # no error of the system
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 @contextlib.contextmanager

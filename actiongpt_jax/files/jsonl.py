@@ -68,7 +68,7 @@ def read_lines(
     """
     end = 0
     with open_file(path, remedy) as file:
-        for number, content in enumerate(_split(file), start=1):
+        for number, content in enumerate(split_lines(file), start=1):
             end += len(content)
             content = content if end > len(content) else _without_mark(content)
             if not content.strip():
@@ -87,8 +87,8 @@ def read_lines(
             yield Line(where, value, end - len(content), end)
 
 
-def _split(file: BinaryIO) -> Iterator[bytes]:
-    # A longer line is cut, and its first part is then no JSON value.
+def split_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Reads lines of bytes; one that is too long is cut, and so is no JSON value."""
     return iter(lambda: file.readline(limits.WHOLE_BYTES), b"")
 
 
@@ -115,7 +115,7 @@ def keep_whole_lines(
     damaged: dict[int, bytes] = {}
     count = 0
     with open_file(path, "move it away") as file:
-        for count, content in enumerate(_split(file), start=1):
+        for count, content in enumerate(split_lines(file), start=1):
             value = _parsed(content)
             if content.strip() and (value is _NOTHING or not is_whole(value)):
                 damaged[count] = content
@@ -127,7 +127,7 @@ def keep_whole_lines(
         file.flush()
         os.fsync(file.fileno())
     with open_file(path, "move it away") as file:
-        lines = enumerate(_split(file), start=1)
+        lines = enumerate(split_lines(file), start=1)
         write_bytes(path, (line for number, line in lines if number not in damaged))
     return (
         f"{path} had {len(damaged)} damaged of {count} lines, which"
@@ -141,7 +141,7 @@ def repair_end(path: str | os.PathLike) -> None:
     A truncated last line is removed; a last line that lacks only its line end gets one.
     """
     check_regular(path, "move it away")
-    with open(path, "r+b") as file:
+    with naming(path), open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         tail = b""
         while len(tail) < size and b"\n" not in tail:

@@ -58,6 +58,9 @@ class Skeleton:
         return joints
 
 
+# Position of the pelvis of SMPL-X at rest and zero translation: neutral body, zero
+# betas, rounded to 0.1 mm, in the axes of `SMPL22`.
+SMPLX_PELVIS = (0.0031, -0.3514, 0.0120)
 _PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 # The offsets are those of SMPL's neutral body with zero betas, rounded to 0.1 mm, as in
 # the MJCF humanoid of the PHC/SMPLSim family. Body frame: x left, y up, z forward.
@@ -111,4 +114,10 @@ SMPL22 = Skeleton(
         (0.2492, 0.0090, -0.0012),
         (-0.2553, 0.0078, -0.0056),
     ),
+)
+# Height of the lower toe joint above the floor, and that of the pelvis when the body
+# stands in its rest pose, metres.
+TOE_HEIGHT = 0.02
+STANDING_PELVIS = float(
+    TOE_HEIGHT - (SMPL22.rest_joints - SMPL22.rest_joints[0]).min(0)[1]
 )

@@ -17,7 +17,7 @@ from actiongpt_jax.inference.latents import (
     to_motion,
 )
 from actiongpt_jax.inference.next_action import next_action
-from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import next_power_of_two, round_up, stack_padded
 
@@ -110,7 +110,7 @@ def check_lengths(
                 parts = f"{window} of transition and {least - window} of its own"
             raise InputError(
                 f"action {i + 1}, {request.text!r}, must be at least {least} frames "
-                f"({least / FPS:.2f} s) long ({parts}), got "
+                f"({least / trained.framerate:.2f} s) long ({parts}), got "
                 f"{request.num_frames}; make it longer or --window smaller"
             )
 
@@ -157,6 +157,7 @@ def _generate(
                 np.concatenate([translation for _, translation in actions]),
                 tuple(request.text for request in series[i]),
                 tuple(request.num_frames for request in series[i]),
+                trained.framerate,
             )
     return [motion for motion in motions if motion is not None]
 

@@ -17,7 +17,7 @@ from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
-from actiongpt_jax.inference.requests import FPS, Request
+from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import check_shape, round_up, stack_padded
 from actiongpt_jax.structs import latent_of
@@ -107,7 +107,7 @@ def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
     Returns:
         (n, D) latents; for a model with latent distributions, their means.
     """
-    resampled = [_at_30_fps(motion) for motion in motions]
+    resampled = [_resampled(motion, trained.framerate) for motion in motions]
     frames = round_up(max(len(translation) for _, translation in resampled), FRAME_STEP)
     rotations, mask = stack_padded([r for r, _ in resampled], frames, fill=None)
     translation, _ = stack_padded([t for _, t in resampled], frames, fill=None)
@@ -141,7 +141,8 @@ def decode_latents(
     Args:
         trained: the model.
         latents: (n, D) latents.
-        num_frames: number of frames of each motion, at 30 fps.
+        num_frames: number of frames of each motion, at the model's frame
+            rate.
         captions: caption of each motion.
 
     Raises:
@@ -156,7 +157,13 @@ def decode_latents(
         _decode(trained.model, trained.variables, trained.normalizer, latents, mask)
     )
     return [
-        to_motion(rotations[i, :count], translation[i, :count], (caption,), (count,))
+        to_motion(
+            rotations[i, :count],
+            translation[i, :count],
+            (caption,),
+            (count,),
+            trained.framerate,
+        )
         for i, (count, caption) in enumerate(zip(num_frames, captions, strict=True))
     ]
 
@@ -166,25 +173,26 @@ def to_motion(
     translation: np.ndarray,
     text: tuple[str, ...],
     lengths: tuple[int, ...],
+    fps: float,
 ) -> Motion:
-    """Makes a motion at 30 fps from (T, 22 or 24, 3) axis-angle and (T, 3) metres."""
+    """Makes a motion from (T, 22 or 24, 3) axis-angle and (T, 3) metres."""
     hands = rotations[:, _BODY_JOINTS:]
     return Motion(
         rotations=rotations[:, :_BODY_JOINTS],
         translation=translation,
-        fps=FPS,
+        fps=fps,
         text=text,
         lengths=lengths,
         hands=hands if hands.shape[1] else None,
     )
 
 
-def _at_30_fps(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(motion: Motion, fps: float) -> tuple[np.ndarray, np.ndarray]:
     hands = motion.hands
     if hands is None:
         hands = np.zeros((len(motion.translation), 2, 3), np.float32)
     joints = np.concatenate([motion.rotations, hands], 1)
-    return resample(joints, motion.translation, motion.fps, FPS)
+    return resample(joints, motion.translation, motion.fps, fps)
 
 
 @functools.partial(jax.jit, static_argnames="model")

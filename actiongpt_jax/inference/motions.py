@@ -75,7 +75,7 @@ def generate_motions(
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        Motions at 30 frames per second that face -x at the origin in frame 0: all
+        Motions at the model's frame rate that face -x at the origin in frame 0: all
         samples of the first text or series, then those of the next.
 
     Raises:
@@ -94,8 +94,8 @@ def generate_motions(
         frames = usual_frames(model, embedder, texts)
     else:
         one_for_all = isinstance(seconds, int | float)
-        durations = [seconds] * len(texts) if one_for_all else seconds
-        frames = series_frames(durations, texts, mode)
+        durations = [seconds] * len(texts) if one_for_all else list(seconds)
+        frames = series_frames(durations, texts, mode, model.framerate)
     prompts_and_lengths = series_prompts(texts, frames, mode)
     warn_of_unseen_lengths(
         model.config, (n for _, lengths in prompts_and_lengths for n in lengths)

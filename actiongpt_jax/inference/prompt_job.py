@@ -12,6 +12,7 @@ from tqdm import tqdm
 from actiongpt_jax.choices import WINDOW, Align
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.prompts import Prompt, read_prompts, split_prompts
+from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked, remove_unfinished
 from actiongpt_jax.inference.generate import check_lengths, generate_sequence
 from actiongpt_jax.inference.motion_folder import INDEX, MotionFolder
@@ -31,6 +32,7 @@ from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.inference.writer import Writer
 from actiongpt_jax.nn.parameters import parameter_hash
 from actiongpt_jax.text.descriptions import DescriptionSource
+from actiongpt_jax.training.inputs import open_store_at_rate
 
 _BATCH = 16
 
@@ -75,7 +77,11 @@ def generate_many(
     if prompts is not None:
         listed = read_prompts(prompts)
     else:
-        store, listed = split_prompts(model.config, data, split or "val", limit)
+        path = data or model.config.data.store
+        if not path:
+            raise InputError("--split needs a motion store; give it with --data")
+        store = open_store_at_rate(path, model.config)
+        listed = split_prompts(model.config, store, split or "val", limit)
     embedder = PhraseEmbedder(model.config, embeddings, descriptions, writer)
     kept = store if captured else None
     count = generate_files(model, listed, out, embedder, captured=kept, **options)
@@ -233,7 +239,7 @@ def _plan(
     if prompt.seconds is None:
         frames = usual_frames(model, embedder, prompt.texts)
     else:
-        frames = series_frames(prompt.seconds, prompt.texts, mode)
+        frames = series_frames(prompt.seconds, prompt.texts, mode, model.framerate)
     for texts, lengths in series_prompts(prompt.texts, frames, mode):
         yield _Item(prompt, tuple(texts), tuple(lengths), mode)
 

@@ -11,8 +11,6 @@ from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 
-FPS = 30.0
-
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -21,7 +19,7 @@ class Request:
     Attributes:
         text: the phrase, for the result's caption.
         tokens: (n, E) its embeddings; (1, P) for models that read one vector per text.
-        num_frames: number of frames at 30 fps.
+        num_frames: number of frames at the model's frame rate.
         seed: seed of the latent noise: (seed of the run, number of the sample).
         fact: factor on the latent's deviation from its mean; 0 uses the mean latent.
     """
@@ -40,17 +38,17 @@ def warn_of_unseen_lengths(config: Config, num_frames: Iterable[int]) -> None:
         config: config of the trained model.
         num_frames: number of frames of every motion or action.
     """
-    data = config.data
+    data, fps = config.data, config.data.framerate
     # A model of windows knows a single length.
     exact = lookup(config, "data.num_frames", None)
     least, most = (exact, exact) if exact else (data.min_frames, data.max_frames)
     unseen = [frames for frames in num_frames if not least <= frames <= most]
     if unseen:
-        seen = f"{least} to {most} frames ({least / FPS:.3g} to {most / FPS:.3g} s)"
-        seen = f"{exact} frames ({exact / FPS:.3g} s)" if exact else seen
+        seen = f"{least} to {most} frames ({least / fps:.3g} to {most / fps:.3g} s)"
+        seen = f"{exact} frames ({exact / fps:.3g} s)" if exact else seen
         warnings.warn(
             f"the model was trained on motions of {seen} only, and {unseen[0]} frames "
-            f"({unseen[0] / FPS:.3g} s) were asked for; expect poor motion",
+            f"({unseen[0] / fps:.3g} s) were asked for; expect poor motion",
             stacklevel=2,
         )
 
@@ -69,7 +67,7 @@ def plan_samples(
     Args:
         embedder: embeds the model's texts.
         phrase: the action, in words.
-        num_frames: number of frames at 30 fps.
+        num_frames: number of frames at the model's frame rate.
         samples: number of motions.
         diverse: source of variation between samples. 'latent' draws each sample from
             the latent distribution of the aggregated descriptions; 'descriptions' takes
@@ -130,7 +128,8 @@ def plan_series(
     Args:
         embedder: embeds the model's texts.
         phrases: the actions, in words, in order of time.
-        num_frames: number of frames of each action, at 30 fps.
+        num_frames: number of frames of each action, at the model's
+            frame rate.
         samples: number of motions of the whole series.
         diverse: source of variation between samples, in every action; see
             `plan_samples`.

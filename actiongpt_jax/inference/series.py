@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from actiongpt_jax.config_fields import lookup
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import FPS
 from actiongpt_jax.inference.trained import Trained
 
-# Ten minutes are 18,000 frames: attention over more frames would exhaust memory.
-_MAX_SECONDS = 600.0
+# Ten minutes at 30 frames per second; attention over more would exhaust memory.
+_MAX_FRAMES = 18_000
 # Length of an action for a model that does not know the lengths of its training.
 _SECONDS = 3.0
 
@@ -55,7 +54,7 @@ def usual_frames(
         return [window] * len(texts)
     lengths = trained.lengths
     if lengths is None:
-        return [round(_SECONDS * FPS)] * len(texts)
+        return [round(_SECONDS * trained.framerate)] * len(texts)
     return [
         lengths.known(text) or lengths.nearest(embedder.own_tokens(text))
         for text in texts
@@ -63,7 +62,7 @@ def usual_frames(
 
 
 def series_frames(
-    seconds: Sequence[float], texts: Sequence[str], mode: str
+    seconds: Sequence[float], texts: Sequence[str], mode: str, fps: float
 ) -> list[int]:
     """Returns the number of frames of each text.
 
@@ -71,7 +70,7 @@ def series_frames(
         InputError: if there is not one duration per text (with mode 'off', one duration
             may serve all texts), or a duration is out of range.
     """
-    seconds = list(seconds)
+    seconds, longest = list(seconds), _MAX_FRAMES / fps
     if len(seconds) == 1 and mode == "off":
         seconds *= len(texts)
     if len(seconds) != len(texts):
@@ -80,12 +79,12 @@ def series_frames(
             f"{len(texts)} texts"
         )
     for value in seconds:
-        if not (math.isfinite(value) and 0 < value <= _MAX_SECONDS):
+        if not (math.isfinite(value) and 0 < value <= longest):
             raise InputError(
-                f"--seconds must be finite, above 0 and at most {_MAX_SECONDS:g}, got "
+                f"--seconds must be finite, above 0 and at most {longest:g}, got "
                 f"{value}"
             )
-    return [max(round(value * FPS), 1) for value in seconds]
+    return [max(round(value * fps), 1) for value in seconds]
 
 
 def series_prompts(

@@ -43,6 +43,11 @@ class Trained:
         """The properties of this kind of model."""
         return family_of(self.config)
 
+    @property
+    def framerate(self) -> float:
+        """Frames per second of the motions that it reads and generates."""
+        return self.config.data.framerate
+
 
 def load_model(
     workdir: str | os.PathLike | None = None, checkpoint: str | int = "latest"

@@ -15,7 +15,7 @@ from typing import Any
 from actiongpt_jax.files.atomic import write_json, write_text
 from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.files.reading import parsing, read_json
-from actiongpt_jax.llm.request import PATHS, Request
+from actiongpt_jax.llm.request import Request
 from actiongpt_jax.text.prompts import Prompt
 
 # OpenAI's limits for one batch.
@@ -176,7 +176,7 @@ def _line(request: Request, row: RequestRow) -> str:
     document = {
         "custom_id": row.custom_id,
         "method": "POST",
-        "url": f"/v1{PATHS[request.endpoint]}",
+        "url": request.batch_path,
         "body": request.body(row.phrase, len(row.indices)),
     }
     return json.dumps(document, ensure_ascii=False) + "\n"

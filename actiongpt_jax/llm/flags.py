@@ -1,12 +1,12 @@
 """The flags of the command line `describe`, and the request made from them."""
 
 import argparse
-import json
 import os
 from typing import Any
 
 from actiongpt_jax.cli import at_least, number
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.reading import parse_json
 from actiongpt_jax.llm.faults import REASONS
 from actiongpt_jax.llm.provider import FileProvider
 from actiongpt_jax.llm.request import OPENAI, PATHS, Request
@@ -129,6 +129,6 @@ def _read_parameter(spec: str) -> tuple[str, Any]:
             f"--param must be NAME=VALUE, such as reasoning_effort=none, got {spec!r}"
         )
     try:
-        return name, json.loads(value)
-    except ValueError:
+        return name, parse_json(value, "--param", "")
+    except InputError:
         return name, value

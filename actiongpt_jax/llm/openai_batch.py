@@ -4,20 +4,20 @@ import asyncio
 import collections
 import dataclasses
 import itertools
-import json
-import pathlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import openai
 
 from actiongpt_jax.errors import JobIncompleteError
+from actiongpt_jax.files.atomic import naming
 from actiongpt_jax.llm.batch_state import BatchState, Part, RequestRow
 from actiongpt_jax.llm.budget import Budget
 from actiongpt_jax.llm.cache import DescriptionCache, make_record
 from actiongpt_jax.llm.openai_provider import OpenAIProvider, RefusedInsideError
 from actiongpt_jax.llm.provider import TryAgainError
 from actiongpt_jax.llm.request import Request
+from actiongpt_jax.llm.wire.replies import as_dict, parse
 from actiongpt_jax.text.description import Description
 
 _RETRIES = 2
@@ -182,9 +182,9 @@ class Batches:
             file = await client.files.create(file=path, purpose="batch")
             part.input_file_id, part.status = file.id, "uploaded"
             self.state.save()
-            url: Any = json.loads(_first_line(path))["url"]
+            path_there: Any = part.to_request().batch_path
             batch = await client.batches.create(
-                completion_window="24h", endpoint=url, input_file_id=file.id
+                completion_window="24h", endpoint=path_there, input_file_id=file.id
             )
             part.batch_id, part.status = batch.id, batch.status
             self.state.save()
@@ -220,8 +220,9 @@ class Batches:
                 continue
             path = self.state.folder / f"{part.name}.{kind}"
             async with client.files.with_streaming_response.content(file_id) as body:
-                await body.stream_to_file(path)
-            with path.open(encoding="utf-8") as lines:
+                with naming(path):
+                    await body.stream_to_file(path)
+            with path.open(encoding="utf-8", errors="replace") as lines:
                 while group := [*itertools.islice(lines, _LINES_AT_ONCE)]:
                     taken = (
                         self._take_line(line, rows, reader, request, budget, why)
@@ -246,14 +247,13 @@ class Batches:
         why: dict[str, str],
     ) -> list[Description]:
         """Returns the new records of one line of a batch's answers."""
-        try:
-            result = json.loads(line)
-            row = rows[result["custom_id"]]
-            response = result.get("response") or {}
-            document = response.get("body") or {}
-            error = result.get("error") or document.get("error")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        result = parse(line) or {}
+        row = rows.get(str(result.get("custom_id")))
+        if row is None:
             return []
+        response = as_dict(result.get("response"))
+        document = as_dict(response.get("body"))
+        error = result.get("error") or document.get("error")
         if error or response.get("status_code") != 200:
             message = error.get("message") if isinstance(error, dict) else error
             why[row.custom_id] = reader.errors.show(
@@ -287,8 +287,3 @@ async def _find(client: openai.AsyncOpenAI, input_file_id: str) -> Any:
         if batch.input_file_id == input_file_id:
             return batch
     return None
-
-
-def _first_line(path: pathlib.Path) -> str:
-    with path.open(encoding="utf-8") as lines:
-        return lines.readline()

@@ -99,6 +99,11 @@ class Request:
         return show_address(self.base_url) + PATHS[self.endpoint]
 
     @property
+    def batch_path(self) -> str:
+        """Path of the endpoint in a file of batched requests."""
+        return f"/v1{PATHS[self.endpoint]}"
+
+    @property
     def at_once(self) -> bool:
         """Whether the endpoint has the parameters `n` and `seed`."""
         return self.endpoint not in _ONE_BY_ONE

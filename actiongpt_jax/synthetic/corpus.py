@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.files.atomic import naming, write_json
 from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.person import draw_person
 from actiongpt_jax.synthetic.phrases import (
@@ -110,6 +111,7 @@ def build_synthetic_store(
     seed: int = 0,
     num_combined: int = 0,
     first_foot: str = "either",
+    fps: float = FRAMERATE,
 ) -> dict[str, Any]:
     """Makes the motion store of the built-in corpus with the readers for real data.
 
@@ -123,6 +125,7 @@ def build_synthetic_store(
         seed: seed of the corpus.
         num_combined: number of further training sequences; see `write_corpus`.
         first_foot: foot with which gaits begin in training; see `write_corpus`.
+        fps: frames per second of the store.
 
     Returns:
         The report of `data.store_builder.build_motion_store`.
@@ -131,14 +134,15 @@ def build_synthetic_store(
         InputError: if a number is out of its range, or `out` holds anything else.
     """
     out = pathlib.Path(os.path.abspath(out))
-    settings = {"synthetic": {"sequences": num_sequences, "seed": seed}}
+    corpus: dict[str, int | str] = {"sequences": num_sequences, "seed": seed}
     if num_combined:
-        settings["synthetic"]["combined"] = num_combined
+        corpus["combined"] = num_combined
     if first_foot != "either":
-        settings["synthetic"]["first_foot"] = first_foot
+        corpus["first_foot"] = first_foot
+    settings = {"synthetic": corpus}
     if (out / "meta.json").is_file():
         store = open_store(out)
-        if store.meta.get("settings") == settings:
+        if store.meta.get("settings") == settings and store.fps == fps:
             print(f"{out} was already made", file=sys.stderr)
             return store.report()
     folder = out.parent / f".{out.name}.corpus"
@@ -154,6 +158,7 @@ def build_synthetic_store(
             strict=True,
             settings=settings,
             extra_files={path.name: path for path in files},
+            fps=fps,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -224,14 +229,15 @@ def _write_npz(path, sequence, rng):
     frames = len(sequence.rotations)
     poses = np.zeros((frames, 156), np.float32)
     poses[:, :66] = sequence.rotations.reshape(frames, 66)
-    np.savez(
-        path,
-        poses=poses,
-        trans=sequence.translation.astype(np.float32),
-        betas=np.zeros(16, np.float32),
-        gender=np.array(("male", "female", "neutral")[int(rng.integers(3))]),
-        mocap_framerate=np.float64(sequence.fps),
-    )
+    with naming(path):
+        np.savez(
+            path,
+            poses=poses,
+            trans=sequence.translation.astype(np.float32),
+            betas=np.zeros(16, np.float32),
+            gender=np.array(("male", "female", "neutral")[int(rng.integers(3))]),
+            mocap_framerate=np.float64(sequence.fps),
+        )
 
 
 def _annotation(sid, feat_p, sequence, alone, rng):

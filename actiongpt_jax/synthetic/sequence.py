@@ -11,6 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.synthetic import rig
 from actiongpt_jax.synthetic.moves_arms import ARM_MOVES
 from actiongpt_jax.synthetic.moves_gaits import GAITS
@@ -63,7 +64,7 @@ class SyntheticSequence:
 
 
 def make_action(
-    phrase: Phrase, person: Person, rng: np.random.Generator, fps: float = 30.0
+    phrase: Phrase, person: Person, rng: np.random.Generator, fps: float = FRAMERATE
 ) -> rig.Track:
     """Performs one phrase from the origin, looking along +x.
 
@@ -85,7 +86,10 @@ def make_action(
 
 
 def make_sequence(
-    phrases: list[Phrase], person: Person, rng: np.random.Generator, fps: float = 30.0
+    phrases: list[Phrase],
+    person: Person,
+    rng: np.random.Generator,
+    fps: float = FRAMERATE,
 ) -> SyntheticSequence:
     """Performs phrases in succession, starting at a random place and heading.
 

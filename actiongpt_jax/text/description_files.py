@@ -1,7 +1,6 @@
 """Reads the files of descriptions record by record: JSONL, folders, published JSON."""
 
 import contextlib
-import json
 import os
 import pathlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -9,11 +8,12 @@ from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.files.jsonl import Truncated, read_lines
+from actiongpt_jax.files.jsonl import Truncated, read_lines, split_lines
 from actiongpt_jax.files.reading import open_file, parse_json, read_text
 from actiongpt_jax.text.description import Description, checked, from_json
 
 EMPTY = "{} must hold at least one description, but has none; describe some first"
+_REMEDY = "repair or remove it"
 
 
 class Place(NamedTuple):
@@ -105,9 +105,11 @@ def read_texts(places: Iterable[Place]) -> Iterator[str]:
         files: dict[pathlib.Path, BinaryIO] = {}
         for file, start in places:
             if file not in files:
-                files[file] = stack.enter_context(file.open("rb"))
+                files[file] = stack.enter_context(open_file(file, _REMEDY))
             files[file].seek(start or 0)
-            yield json.loads(files[file].readline())["text"]
+            # The file may have changed since its places were found.
+            record = parse_json(files[file].readline(), file, _REMEDY)
+            yield from_json(record, str(file)).text
 
 
 def _find_superseded(
@@ -121,7 +123,7 @@ def _find_superseded(
             continue
         start = 0
         with open_file(file, "move it away") as lines:
-            for line in lines:
+            for line in split_lines(lines):
                 if key := _key_of(line):
                     if key in last:
                         earlier, at = last[key]
@@ -145,10 +147,9 @@ def _key_of(line: bytes) -> bytes | None:
 
 def _read_published(file: pathlib.Path) -> Iterator[Description] | None:
     """Returns the records of a published file; None if the file is JSONL."""
-    remedy = "repair or remove it"
-    content = read_text(file, remedy)
+    content = read_text(file, _REMEDY)
     try:
-        document = parse_json(content, file, remedy)
+        document = parse_json(content, file, _REMEDY)
     except InputError:
         # A JSONL file is not one JSON document; any other *.json file is invalid.
         if file.suffix != ".json" or _is_record(content.partition("\n")[0]):

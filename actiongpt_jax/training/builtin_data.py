@@ -2,6 +2,7 @@
 
 import pathlib
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.batches.segment_batches import padded_tokens
 from actiongpt_jax.data.motion_store import open_store
@@ -29,6 +30,8 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     foot = config.data.first_foot
     name = f"{sequences}-{combined}" if combined else f"{sequences}"
     name += "" if foot == "either" else f"-{foot}"
+    fps = config.data.framerate
+    name += f"-{fps:g}fps" * (fps != FRAMERATE)
     corpus = folder / f"builtin-{name}"
     k, each = config.text.k or 4, config.text.draw == "one"
     motion, text = corpus / "motion", corpus / f"text-k{k}{'-each' if each else ''}"
@@ -36,7 +39,11 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     def make() -> None:
         if not motion.exists():
             report = build_synthetic_store(
-                motion, sequences, num_combined=combined, first_foot=foot
+                motion,
+                sequences,
+                num_combined=combined,
+                first_foot=foot,
+                fps=fps,
             )
             print(format_report(report))
         if not text.exists():

@@ -5,13 +5,12 @@ writes a checkpoint asynchronously into a temporary folder and then renames it, 
 a checkpoint is complete or absent, even if the process is killed.
 """
 
-import contextlib
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -24,14 +23,16 @@ from actiongpt_jax.config import from_json
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.features.normalizer import Normalizer
+from actiongpt_jax.files.atomic import naming
 from actiongpt_jax.files.reading import check_files, reason_of
 from actiongpt_jax.nn.parameters import checksums
 from actiongpt_jax.training.model_folder import is_model_folder, read_model_folder
 from actiongpt_jax.training.step import TrainState
 
-# Orbax warns for every save without metrics (here only steps with a validation have
-# metrics), and prints the traceback of a failed save before it raises the error.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
+# Orbax warns of every save without metrics, and prints the traceback of every error.
+for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+_TRIES = 5  # to read a checkpoint that is deleted meanwhile
 
 
 @dataclasses.dataclass
@@ -116,28 +117,23 @@ class Checkpoints:
             InputError: if the save before left a checkpoint that cannot be opened.
         """
         self._check_last()
-        host = jax.tree.map(
-            np.asarray, jax.device_get(serialization.to_state_dict(state))
-        )
+        held = jax.device_get(serialization.to_state_dict(state))
+        host = jax.tree.map(np.asarray, held)
         step = int(host["step"])
         if step in self._manager.all_steps():
             return
         tree = {"train": host, "normalizer": _stats(normalizer)}
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.save(
                 step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(tree),
-                    config=ocp.args.JsonSave(self._config.to_dict()),
-                    checksum=ocp.args.JsonSave(checksums(tree)),
-                ),
+                args=_content(ocp.args.StandardSave(tree), tree, self._config),
                 metrics=metrics,
             )
         self._unchecked = step
 
     def _check_last(self) -> None:
         """Waits for the last save, and checks that its checkpoint can be opened."""
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.wait_until_finished()
         step, self._unchecked = self._unchecked, None
         if step is not None and jax.process_index() == 0:
@@ -156,19 +152,8 @@ class Checkpoints:
             InputError: if the last checkpoint cannot be opened.
         """
         self._check_last()
-        with self._naming_folder():
+        with naming(self._manager.directory):
             self._manager.close()
-
-    @contextlib.contextmanager
-    def _naming_folder(self) -> Iterator[None]:
-        """Adds the folder to system errors, from which orbax drops the file name."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno is None or error.filename:
-                raise
-            folder = str(self._manager.directory)
-            raise OSError(error.errno, error.strerror, folder) from error
 
 
 def save_weights(
@@ -196,27 +181,32 @@ def save_weights(
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False))
     )
-    with ocp.CheckpointManager(
-        _folder(workdir),
-        options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False),
-        item_handlers={
-            # Compressed arrays would wait in memory, and are hardly smaller.
-            "state": ocp.PyTreeCheckpointHandler(
-                use_compression=False, type_handler_registry=handlers
-            ),
-            "config": ocp.JsonCheckpointHandler(),
-            "checksum": ocp.JsonCheckpointHandler(),
-        },
-    ) as manager:
-        manager.save(
-            0,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(tree),
-                config=ocp.args.JsonSave(config.to_dict()),
-                checksum=ocp.args.JsonSave(checksums(tree)),
-            ),
-        )
+    items = {
+        # Compressed arrays would wait in memory, and are hardly smaller.
+        "state": ocp.PyTreeCheckpointHandler(
+            use_compression=False, type_handler_registry=handlers
+        ),
+        "config": ocp.JsonCheckpointHandler(),
+        "checksum": ocp.JsonCheckpointHandler(),
+    }
+    options = ocp.CheckpointManagerOptions(
+        enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    folder = _folder(workdir)
+    with (
+        naming(folder),
+        ocp.CheckpointManager(folder, options=options, item_handlers=items) as manager,
+    ):
+        manager.save(0, args=_content(ocp.args.PyTreeSave(tree), tree, config))
         _check_opens(manager, 0)
+
+
+def _content(state: Any, tree: Any, config: Config) -> ocp.args.Composite:
+    return ocp.args.Composite(
+        state=state,
+        config=ocp.args.JsonSave(config.to_dict()),
+        checksum=ocp.args.JsonSave(checksums(tree)),
+    )
 
 
 def _stats(normalizer: Normalizer) -> dict[str, np.ndarray]:
@@ -271,17 +261,27 @@ def restore(
         InputError: if there is no checkpoint of that step, or a file is damaged.
     """
     folder = _folder(workdir)
+    for _ in range(_TRIES):
+        before = [*os.walk(folder)]
+        try:
+            return _restore(folder, which)
+        except (InputError, FileNotFoundError):
+            # A training that goes on there deletes old steps while they are read.
+            if [*os.walk(folder)] == before:
+                raise
+    return _restore(folder, which)
+
+
+def _restore(folder: pathlib.Path, which: str | int) -> Restored | None:
     if not folder.is_dir():
-        return _restore_packed(pathlib.Path(workdir), which)
+        return _restore_packed(folder.parent, which)
     options = ocp.CheckpointManagerOptions(read_only=True)
     with _open_manager(folder, options) as manager:
         steps = sorted(manager.all_steps())
         if not steps:
-            return _restore_packed(pathlib.Path(workdir), which)
-        step = which
-        if which == "latest":
-            step = steps[-1]
-        elif which == "best":
+            return _restore_packed(folder.parent, which)
+        step = steps[-1] if which == "latest" else which
+        if which == "best":
             step = _best_step(manager, steps)
         if step not in steps:
             raise InputError(f"{folder} holds steps {steps}, not {which!r}")

@@ -1,6 +1,7 @@
 """Opens the stores of a config and checks that they fit together."""
 
 import dataclasses
+import os
 import pathlib
 
 import jax
@@ -56,7 +57,7 @@ def open_inputs(config: Config) -> Inputs:
             "as --config.data.store=STORE --config.text.store=EMBEDDINGS, or train on "
             f"built-in data with --config {config.model.name}:demo"
         )
-    store = open_store(pathlib.Path(config.data.store))
+    store = open_store_at_rate(config.data.store, config)
     embeddings = open_embeddings(pathlib.Path(config.text.store))
     _fill_text(config, embeddings)
     config.data.store_hash = store.meta.get("inputs")
@@ -82,6 +83,28 @@ def open_inputs(config: Config) -> Inputs:
     if val_items:
         val = task.batches(store, val_items, embeddings, shuffle=False, **process)
     return Inputs(train, val)
+
+
+def open_store_at_rate(path: str | os.PathLike, config: Config) -> MotionStore:
+    """Opens a motion store, and checks that its frame rate is that of the model.
+
+    Args:
+        path: folder of the store.
+        config: config of the model.
+
+    Raises:
+        FileNotFoundError: if there is no store.
+        InputError: if the store is damaged or has another frame rate.
+    """
+    store, fps = open_store(path), config.data.framerate
+    if store.fps != fps:
+        raise InputError(
+            f"motion store {path} must have {fps:g} frames per second as "
+            f"config.data.framerate says, got {store.fps:g}; make the store with "
+            f"`prepare --framerate {fps:g}`, or train a model of its rate with "
+            f"--config.data.framerate={store.fps:g}"
+        )
+    return store
 
 
 def training_items(config: Config, store: MotionStore) -> list:

@@ -6,7 +6,10 @@ and a model card in README.md, where the Hugging Face hub shows it. Nothing in t
 files is executed. They have no optimizer state and no inert arrays, and name no path.
 """
 
+import os
 import pathlib
+import re
+import shutil
 from typing import Any, NamedTuple
 
 import flax.traverse_util
@@ -84,7 +87,7 @@ def write_model_folder(
     record: dict[str, Any],
     card: str,
 ) -> None:
-    """Writes a model folder; each of its files is complete or absent.
+    """Writes a model folder; an error before all of it is written changes nothing.
 
     Args:
         folder: the folder, which is made.
@@ -100,13 +103,22 @@ def write_model_folder(
         array = np.asarray(getattr(model.normalizer, name), np.float32)
         weights[f"normalizer/{name}"] = array
     tensors = {name: [array] for name, array in weights.items()}
-    # The weights come last: without them, the folder is seen to be incomplete.
-    (folder / WEIGHTS).unlink(missing_ok=True)
-    write_json(folder / RECORD, record)
-    write_text(folder / CARD, card)
-    write_text(folder / CONFIG, to_json(model.config) + "\n")
     metadata = {"format": _FORMAT, "step": str(model.step)}
-    write_tensors(folder / WEIGHTS, tensors, metadata)
+    folder = pathlib.Path(os.path.abspath(folder))
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    try:
+        write_json(partial / RECORD, record)
+        write_text(partial / CARD, card)
+        write_text(partial / CONFIG, to_json(model.config) + "\n")
+        write_tensors(partial / WEIGHTS, tensors, metadata)
+        # The weights come last: without them, the folder is seen to be incomplete.
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        for name in (RECORD, CARD, CONFIG, WEIGHTS):
+            (partial / name).replace(folder / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_model_folder(folder: pathlib.Path) -> PackedModel:
@@ -124,7 +136,7 @@ def read_model_folder(folder: pathlib.Path) -> PackedModel:
             raise InputError(f"{folder} must be a model folder, but has no {name}")
     arrays, metadata = open_tensors(folder / WEIGHTS)
     step = metadata.get("step", "")
-    if metadata.get("format") != _FORMAT or not step.isdecimal():
+    if metadata.get("format") != _FORMAT or not re.fullmatch(r"[0-9]{1,9}", step):
         raise InputError(
             f"{folder / WEIGHTS} must be weights that `python -m actiongpt_jax.pack` "
             "wrote, got those of another program; give another folder"

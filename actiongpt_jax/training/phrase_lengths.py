@@ -30,7 +30,8 @@ class PhraseLengths:
 
     Attributes:
         phrases: the n phrases.
-        frames: (n,) int32 median number of frames of each phrase, at 30 fps.
+        frames: (n,) int32 median number of frames of each phrase, at the model's frame
+            rate.
         vectors: (n, E) float16 unit vectors, the means of each phrase's token
             embeddings.
     """

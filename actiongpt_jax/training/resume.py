@@ -16,7 +16,7 @@ from actiongpt_jax.training.step import TrainState
 # Fields that a resumed run must share with its checkpoint, like all fields of the
 # model. Those of `train` are part of the optimizer's state.
 _FIXED = {
-    "data": ("heading", "pair_cut", "align", "translation"),
+    "data": ("heading", "pair_cut", "align", "translation", "framerate"),
     "text": ("source", "encoder", "k", "aggregation", "width", "weight_hash"),
     "train": ("optimizer", "schedule", "warmup_steps", "grad_clip"),
 }

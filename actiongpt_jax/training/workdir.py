@@ -61,6 +61,13 @@ def check_workdir(workdir: pathlib.Path) -> None:
             return
 
 
+def holds_checkpoints(workdir: pathlib.Path) -> bool:
+    """Returns whether a workdir has checkpoints, and not only unfinished ones."""
+    folder = workdir / "checkpoints"
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return any("orbax-checkpoint-tmp" not in name for name in names)
+
+
 def lock_workdir(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
     """Locks a workdir against other processes that would write checkpoints to it.
 

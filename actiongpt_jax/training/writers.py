@@ -8,7 +8,7 @@ import time
 import warnings
 
 from actiongpt_jax.files.atomic import naming, write_text
-from actiongpt_jax.files.jsonl import keep_whole_lines, read_lines
+from actiongpt_jax.files.jsonl import append_lines, keep_whole_lines, read_lines
 
 
 class MetricWriter:
@@ -26,22 +26,19 @@ class MetricWriter:
         if os.path.lexists(self._path):  # a link to nothing is refused
             # From step 0 the run repeats its first validation too.
             _trim(self._path, step if step else -1)
-        self._file = self._path.open("a", encoding="utf-8")
+        append_lines(self._path, [])
         self._board = None
         if importlib.util.find_spec("tensorboard"):
             self._board = _Board(workdir / "tensorboard", step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Writes one record; floats are written exactly, as by `repr`."""
-        with naming(self._path):
-            self._file.write(json.dumps({"step": step, **figures}) + "\n")
-            self._file.flush()
+        append_lines(self._path, [json.dumps({"step": step, **figures}) + "\n"])
         if self._board is not None:
             self._board.write(step, figures)
 
     def close(self) -> None:
-        """Closes all files."""
-        self._file.close()
+        """Closes the files of TensorBoard."""
         if self._board is not None:
             self._board.close()
 
@@ -54,7 +51,9 @@ class _Board:
         from tensorboard.summary.writer import event_file_writer  # pyright: ignore
 
         self._events, self._summaries = event_pb2, summary_pb2
-        self._writer = event_file_writer.EventFileWriter(str(folder))
+        self._folder = folder
+        with naming(folder):
+            self._writer = event_file_writer.EventFileWriter(str(folder))
         # Makes TensorBoard hide the later steps that a killed run wrote.
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(step + 1 if step else 0, session_log=start)
@@ -65,11 +64,13 @@ class _Board:
         self._add(step, summary=self._summaries.Summary(value=values))
 
     def close(self) -> None:
-        self._writer.close()
+        with naming(self._folder):
+            self._writer.close()
 
     def _add(self, step: int, **content) -> None:
         event = self._events.Event(step=step, wall_time=time.time(), **content)
-        self._writer.add_event(event)
+        with naming(self._folder):
+            self._writer.add_event(event)
 
 
 def _trim(path: pathlib.Path, step: int) -> None:

@@ -12,15 +12,20 @@ import warnings
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from actiongpt_jax.choices import JOINT_NAMES
+from actiongpt_jax.data.mocap.names import mixamo_name
 from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.errors import check_choice
 from actiongpt_jax.files.atomic import replaced
-from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.geometry.skeletons import SMPL22, STANDING_PELVIS
 from actiongpt_jax.viewing.figure import BONES, FIGURE, y_up
 
 _TURNS = "Zrotation Xrotation Yrotation"
 
 
-def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
+def write_bvh(
+    path: str | os.PathLike, motion: Motion, names: str = "smpl", t_pose: bool = False
+) -> None:
     """Writes a motion as a .bvh file.
 
     The root's offset is zero, since readers disagree on whether the position channels
@@ -29,10 +34,21 @@ def write_bvh(path: str | os.PathLike, motion: Motion) -> None:
     Args:
         path: file to write, replaced atomically.
         motion: the motion to write; it must have passed `check_motion`.
+        names: names of the joints, one of `choices.JOINT_NAMES`.
+        t_pose: whether to put a frame in front in which the body stands in a T-pose,
+            with all angles zero, where the motion starts.
+
+    Raises:
+        InputError: if the kind of names is unknown.
     """
+    check_choice("names", names, JOINT_NAMES)
     matrices, pelvis = y_up(motion)
+    if t_pose:
+        place = [[pelvis[0, 0], STANDING_PELVIS, pelvis[0, 2]]]
+        pelvis = np.concatenate([place, pelvis])
+        matrices = np.concatenate([np.eye(3) + 0 * matrices[:1], matrices])
     frames, order = len(pelvis), []
-    hierarchy = _joint(0, order)
+    hierarchy = _joint(0, order, names == "mixamo")
     turns = Rotation.from_matrix(matrices[:, order].reshape(-1, 3, 3))
     with warnings.catch_warnings():
         # In gimbal lock the angles are not unique; scipy puts all of the turn in z.
@@ -73,11 +89,11 @@ def _without_jumps(angles: np.ndarray) -> np.ndarray:
     return angles
 
 
-def _joint(joint: int, order: list[int]) -> str:
+def _joint(joint: int, order: list[int], mixamo: bool) -> str:
     """Returns the block of a joint and all below it; appends indices to `order`."""
     order.append(joint)
     below = [
-        _joint(bone.end, order)
+        _joint(bone.end, order, mixamo)
         if bone.end < SMPL22.num_joints
         else _block(
             "End Site", FIGURE.offsets[bone.end]
@@ -85,10 +101,13 @@ def _joint(joint: int, order: list[int]) -> str:
         for bone in BONES
         if bone.start == joint
     ]
+    name = FIGURE.names[joint]
+    if mixamo:
+        name = mixamo_name(name)
     if joint == 0:
         channels = f"CHANNELS 6 Xposition Yposition Zposition {_TURNS}"
-        return _block(f"ROOT {FIGURE.names[0]}", (0.0, 0.0, 0.0), channels, *below)
-    head, channels = f"JOINT {FIGURE.names[joint]}", f"CHANNELS 3 {_TURNS}"
+        return _block(f"ROOT {name}", (0.0, 0.0, 0.0), channels, *below)
+    head, channels = f"JOINT {name}", f"CHANNELS 3 {_TURNS}"
     return _block(head, FIGURE.offsets[joint], channels, *below)
 
 

@@ -17,7 +17,13 @@ from actiongpt_jax.viewing.plot import motion_joints
 SUFFIXES = (".glb", ".bvh", ".npz", ".json")
 
 
-def export(path: str | os.PathLike, motion: Motion, layout: str = "smplh") -> None:
+def export(
+    path: str | os.PathLike,
+    motion: Motion,
+    layout: str = "smplh",
+    names: str = "smpl",
+    t_pose: bool = False,
+) -> None:
     """Writes a motion in the format that the file's suffix names.
 
     Args:
@@ -26,10 +32,13 @@ def export(path: str | os.PathLike, motion: Motion, layout: str = "smplh") -> No
             atomically.
         motion: the motion to write.
         layout: column layout of an .npz, 'smplh' (156) or 'smplx' (165).
+        names: names of the joints of a .bvh, 'smpl' or 'mixamo'.
+        t_pose: whether a .bvh starts with a T-pose.
 
     Raises:
-        InputError: if the suffix or layout is unknown, if the motion has no frames or
-            another skeleton, or if a .glb is requested but pygltflib is missing.
+        InputError: if the suffix, layout or names are unknown, if the motion has no
+            frames or another skeleton, or if a .glb is requested but pygltflib is
+            missing.
     """
     suffix = pathlib.Path(path).suffix.lower()
     check_motion(motion, str(path))
@@ -42,7 +51,7 @@ def export(path: str | os.PathLike, motion: Motion, layout: str = "smplh") -> No
             ) from error
         write_glb(path, motion)
     elif suffix == ".bvh":
-        write_bvh(path, motion)
+        write_bvh(path, motion, names, t_pose)
     elif suffix == ".npz":
         save_motion(path, motion, layout)
     elif suffix == ".json":

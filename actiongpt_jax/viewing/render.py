@@ -24,6 +24,8 @@ _USED = {
     "poses": (".png",),
     "descriptions": (".html",),
     "layout": (".npz",),
+    "names": (".bvh",),
+    "t_pose": (".bvh",),
 }
 
 
@@ -42,6 +44,7 @@ def refuse_ignored(path: str | os.PathLike, options: Collection[str]) -> None:
         return
     for name, formats in _USED.items():
         if name in options and suffix not in formats:
+            name = name.replace("_", "-")
             raise InputError(
                 f"--{name} changes only {' and '.join(formats)}, got --out {path}; "
                 f"leave --{name} out"
@@ -62,6 +65,8 @@ def render(
     poses: int = 9,
     descriptions: Mapping[str, Sequence[str]] | None = None,
     layout: str = "smplh",
+    names: str = "smpl",
+    t_pose: bool = False,
 ) -> None:
     """Writes motions as a picture, a video, a web page or a file for another tool.
 
@@ -77,6 +82,8 @@ def render(
         poses: poses per row of a .png, from 2 to 40.
         descriptions: phrase -> texts that the .html shows on demand.
         layout: column layout of an .npz, 'smplh' or 'smplx'.
+        names: names of the joints of a .bvh, 'smpl' or 'mixamo'.
+        t_pose: whether a .bvh starts with a T-pose.
 
     Raises:
         InputError: if the suffix is unknown, if a format for one motion gets several,
@@ -98,7 +105,7 @@ def render(
     if not 2 <= poses <= 40:
         raise InputError(f"--poses must be from 2 to 40, got {poses}")
     if suffix in export.SUFFIXES:
-        export.export(path, motions[0], layout)
+        export.export(path, motions[0], layout, names, t_pose)
     elif suffix == ".png":
         captions = [m.caption or t for m, t in zip(motions, titles, strict=True)]
         plot.strip(motions, pathlib.Path(path), poses, captions)

@@ -1,8 +1,11 @@
 """Writes motions as .gif and .mp4 files."""
 
+import contextlib
 import itertools
 import os
 import pathlib
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -82,7 +85,7 @@ def write_video(
         if is_gif:
             _write_gif(new, frames, fps, _palette(panels))
         else:
-            _write_mp4(new, frames, fps)
+            _write_mp4(new, frames, fps, os.fspath(path))
 
 
 def _palette(panels: Sequence[Panel]) -> Image.Image:
@@ -127,33 +130,35 @@ def _write_gif(
     )
 
 
-def _write_mp4(path: pathlib.Path, frames: Iterator[Image.Image], fps: float) -> None:
+def _write_mp4(
+    path: pathlib.Path, frames: Iterator[Image.Image], fps: float, name: str
+) -> None:
     try:
         import imageio_ffmpeg
 
-        imageio_ffmpeg.get_ffmpeg_exe()
+        ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
         raise InputError(
             ".mp4 needs imageio-ffmpeg with its ffmpeg; run `pip install "
             "actiongpt_jax[view]` or write a .gif"
         ) from error
     first = next(frames)
-    with warnings.catch_warnings():
-        # JAX warns about forks; this one is harmless, as it executes ffmpeg at once.
-        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-        writer = imageio_ffmpeg.write_frames(
-            str(path),
-            first.size,
-            fps=fps,  # pyright: ignore[reportArgumentType]
-            quality=None,  # pyright: ignore[reportArgumentType]
-            codec="libx264",
-            macro_block_size=2,
-            # The index comes first, so that players can start before the end is there.
-            output_params=("-crf 20 -preset veryfast -movflags +faststart".split()),
-        )
-        writer.send(None)
-        try:
-            for frame in itertools.chain([first], frames):
-                writer.send(frame.tobytes())
-        finally:
-            writer.close()
+    size = f"{first.width}x{first.height}"
+    # The index comes first, so that players can start before the end is there.
+    flags = (
+        f"-v error -f rawvideo -pix_fmt rgb24 -s {size} -r {float(fps)!r} -i - -c:v"
+        " libx264 -pix_fmt yuv420p -crf 20 -preset veryfast -movflags +faststart"
+    )
+    command = [ffmpeg, *flags.split(), str(path)]
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as process:
+            # If ffmpeg has ended, its words say why.
+            with contextlib.suppress(BrokenPipeError):
+                for frame in itertools.chain([first], frames):
+                    process.stdin.write(frame.tobytes())  # pyright: ignore
+                process.stdin.close()  # pyright: ignore
+        if process.returncode:
+            said.seek(0)
+            words = " ".join(said.read().decode(errors="replace").split())[-300:]
+            words = words or f"it ended with code {process.returncode}"
+            raise OSError(f"ffmpeg cannot write {name}: {words}; write a .gif")

@@ -14,18 +14,25 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from actiongpt_jax import convert, train
+from actiongpt_jax import convert, edit, generate, render, train
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import convert as converting
 from actiongpt_jax.conversion import from_torch
+from actiongpt_jax.data.amass import resample
+from actiongpt_jax.data.motion import Motion, load_motion
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation.run import evaluate_model
 from actiongpt_jax.features import rot_velocity
 from actiongpt_jax.files.torch_reader import read_torch
 from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference.latents import encode_motions
 from actiongpt_jax.inference.motions import generate_motions
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.workdir import lock_workdir
+from actiongpt_jax.viewing.app.queue import GenerationQueue
+from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
 from tests.conversion.states import WIDTH, small_temos_state, state_dict
 from tests.conversion.torch_writer import TorchFile, save_state, write_stats
 from tests.models.goldens import MOTION, NETWORK, frame_mask
@@ -172,6 +179,89 @@ def test_converted_workdir_can_be_trained_and_generates(run_folder, stores, tmp_
     # The file that is converted back has the new weights and the original positions.
     _, state = converting.state_dict_of(workdir)
     assert state["textencoder.sequence_pos_encoding.pe"].shape[0] == 5000
+
+
+@pytest.fixture(scope="module")
+def slow_run(small_state, tmp_path_factory):
+    """Returns the converted run of a TEMOS of 12.5 frames per second."""
+    folder = tmp_path_factory.mktemp("kit-amass-rot")
+    (folder / ".hydra").mkdir()
+    (folder / ".hydra" / "config.yaml").write_text(
+        "data: {dataname: kit-amass-rot, framerate: 12.5, load_with_rot: true}\n"
+    )
+    save_state(folder / "last.ckpt", small_state)
+    write_stats(folder / "stats", np.zeros(135), np.ones(135))
+    flags = ["--stats", str(folder / "stats"), "--texts", "phrase"]
+    convert.main([str(folder), "--out", str(folder / "run"), *flags])
+    return folder / "run"
+
+
+def test_run_of_12_5_frames_per_second_generates_motions_that_play_at_that_rate(
+    slow_run, stores, tmp_path
+):
+    flags = ["--text", "walk", "--seconds", "2", "--embeddings", str(stores[1])]
+    workdir = ["--workdir", str(slow_run)]
+    generate.main([*workdir, *flags, "--out", str(tmp_path)])
+    path = tmp_path / "walk_0.npz"
+    motion = load_motion(path)
+    assert (motion.fps, len(motion.rotations)) == (12.5, 25)
+    render.main([str(path), "--out", str(tmp_path / "walk.bvh")])
+    bvh = (tmp_path / "walk.bvh").read_text()
+    assert "Frames: 25\nFrame Time: 0.080000000\n" in bvh
+    render.main([str(path), "--out", str(tmp_path / "walk.html")])
+    assert '"fps":12.5' in (tmp_path / "walk.html").read_text().replace(": ", ":")
+    # The page of the app, and `edit`, count seconds alike.
+    trained = load_model(slow_run)
+    queue = GenerationQueue(trained, PhraseEmbedder(trained.config, stores[1]))
+    try:
+        request = GenerationRequest((ActionRequest("walk", 2.0),))
+        result = queue.generate(request)
+        npz = queue.download(result["result"], 0, "npz")
+    finally:
+        queue.close()
+    assert npz is not None and [m["frames"] for m in result["motions"]] == [25]
+    (tmp_path / "app.npz").write_bytes(npz)
+    assert load_motion(tmp_path / "app.npz").fps == 12.5
+    out = ["--out", str(tmp_path / "edited"), "--seconds", "2"]
+    edit.main([*workdir, *out, "reconstruct", str(path)])
+    edited = load_motion(tmp_path / "edited" / "reconstruct_0.npz")
+    assert (edited.fps, len(edited.rotations)) == (12.5, 25)
+    # A motion of twice the rate is the same motion to it.
+    rotations, places = resample(motion.rotations, motion.translation, 12.5, 25.0)
+    latents = encode_motions(trained, [motion, Motion(rotations, places, 25.0)])
+    np.testing.assert_allclose(latents[1], latents[0], rtol=0, atol=1e-5)
+
+
+def test_model_of_another_frame_rate_refuses_stores_of_30(slow_run, stores):
+    flags = [f"--config.data.store={stores[0]}", f"--config.text.store={stores[1]}"]
+    refusals = (
+        lambda: train.main(["--workdir", str(slow_run), *flags]),
+        lambda: evaluate_model(slow_run, data=stores[0], embeddings=stores[1]),
+    )
+    for refused in refusals:
+        with pytest.raises(InputError, match=r"must have 12\.5 frames .*, got 30; "):
+            refused()
+
+
+def test_frame_rate_can_be_given_where_no_settings_are_found(
+    small_state, tmp_path, capsys
+):
+    save_state(tmp_path / "x.ckpt", small_state)
+    assert "--framerate" not in refusal(tmp_path / "x.ckpt", "--framerate", "2")
+    for flags, rate in (([], 30.0), (["--framerate", "12.5"], 12.5)):
+        out = tmp_path / f"run{rate}"
+        convert.main([str(tmp_path / "x.ckpt"), "--out", str(out), *flags])
+        assert f"motions have {rate:g} frames per second" in capsys.readouterr().out
+        restored = checkpoints.restore(out)
+        assert restored is not None and restored.config.data.framerate == rate
+
+
+def test_weights_of_joint_positions_are_refused(tmp_path):
+    config = load_config("temos:debug", ["--config.model.num_layers=1"])
+    config.model.nfeats = 64
+    state = state_dict(config, WIDTH, lambda shape: np.zeros(shape, np.float32))
+    save_state(tmp_path / "x.ckpt", state)
+    assert "must have the 135 features" in refusal(tmp_path / "x.ckpt")
 
 
 def test_training_needs_a_config(tmp_path):

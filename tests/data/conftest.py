@@ -1,12 +1,10 @@
 """Fixtures that write a small corpus in AMASS and BABEL layout."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from actiongpt_jax import cli
 from actiongpt_jax.data.babel import read_babel
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.store_builder import build_motion_store
@@ -34,23 +32,6 @@ def write_npz():
         return path
 
     return write
-
-
-@pytest.fixture
-def run_command(monkeypatch, capsys):
-    """Returns `run(command, *arguments)` -> (exit code, stdout, stderr)."""
-
-    def run(command, *arguments):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        code = 0
-        try:
-            cli.run(command.main)
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

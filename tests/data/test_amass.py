@@ -310,7 +310,9 @@ def test_save_and_load_motion_round_trip(tmp_path, layout, with_hands):
     path = save_motion(tmp_path / "new" / "motion.npz", motion, layout)
     back = load_motion(path)
     np.testing.assert_array_equal(back.rotations, motion.rotations)
-    np.testing.assert_array_equal(back.translation, motion.translation)
+    # SMPL-X's pelvis is shifted and back, each with one rounding of float32.
+    step = 0.0 if layout == "smplh" else 2 * np.spacing(np.float32(4))
+    np.testing.assert_allclose(back.translation, motion.translation, rtol=0, atol=step)
     assert (back.text, back.lengths, back.fps) == (motion.text, motion.lengths, 30.0)
     assert (back.hands is None) == (not with_hands)
     if with_hands:

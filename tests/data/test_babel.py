@@ -128,6 +128,20 @@ def test_label_frames_clips_to_the_recording(write):
     assert len(notes) == 2 and "'beyond'" in notes[0] and "'instant'" in notes[1]
 
 
+def test_categories_belong_to_their_labels(write, tmp_path):
+    content = entry([("run", 0, 1), ("", 0, 0), ("walk", 1, 2)])
+    rows = content["frame_ann"]["labels"]
+    rows[0]["act_cat"], rows[1]["act_cat"] = ["run", "move  fast"], ["none"]
+    rows[2]["act_cat"] = None
+    (annotation,) = read_babel(write({"5": content}))
+    labels, _ = label_frames(annotation, 90)
+    named = {label.phrase: label.categories for label in labels}
+    assert named == {"run": ("run", "move fast"), "walk": (), "all": ()}
+    rows[0]["act_cat"] = "run"
+    with pytest.raises(InputError, match="act_cat must be a list of texts"):
+        read_babel(write({"5": content}))
+
+
 label = {"proc_label": "run", "start_t": 0, "end_t": 1}
 FAULTS = {
     "truncated": ('{"1": {"feat_p": ', "line 1 column"),

@@ -266,6 +266,18 @@ def test_nested_annotations_become_clips(run, amass, tmp_path):
     assert code == 0 and "already made" in stderr
 
 
+def test_clips_are_cut_at_the_frame_rate_of_the_store(run, amass, tmp_path):
+    content = {name: NESTED[name] for name in ("000000", "000002")}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    arguments = ["captions", "--amass", amass, "--annotations", tmp_path / "a.json"]
+    arguments += ["--val", "0.5", "--framerate", "15", "--out", tmp_path / "store"]
+    code, _, stderr = run(*arguments)
+    assert code == 0, stderr
+    assert open_store(tmp_path / "store").fps == 15
+    labels = [(0, 45, "walk", "frame"), (15, 45, "turn", "frame")]
+    assert clips_of(tmp_path / "store")["000000"] == (45, 120, labels)
+
+
 def test_merged_annotations_become_clips_by_path(run, amass, tmp_path):
     merged = {}
     for entry in NESTED.values():

@@ -245,6 +245,14 @@ def test_open_store_names_the_faulty_file(tmp_path):
     labels.write_text(whole + '{"sequence": 1')
     with pytest.raises(InputError, match="labels.jsonl:5"):
         open_store(tmp_path / "store")
+    field = '"categories": []'
+    for value in ('"walk"', "[1]", "null"):
+        labels.write_text(whole.replace(field, f'"categories": {value}', 1))
+        with pytest.raises(InputError, match="labels.jsonl:1 must be"):
+            open_store(tmp_path / "store")
+    # Rows of earlier versions have no categories.
+    labels.write_text(whole.replace(f", {field}", ""))
+    assert [row.categories for row in open_store(tmp_path / "store").labels] == [()] * 4
     labels.write_text(whole)
     array = tmp_path / "store" / "hands.npy"
     np.save(array, np.zeros((86, 2, 3)))

@@ -5,6 +5,7 @@ import functools
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from actiongpt_jax import prepare
@@ -254,3 +255,53 @@ def test_other_faulty_requests(run, named, tmp_path):
         code, _, stderr = run(*arguments, *more)
         assert code == 2 and fault in stderr
     assert not (tmp_path / "store").exists()
+
+
+def test_store_of_another_frame_rate_has_frames_and_labels_at_that_rate(
+    tmp_path, write_npz, run
+):
+    path = write_npz(tmp_path / "motions/slow.npz", num_frames=100, fps=50.0)
+    write_npz(tmp_path / "motions/other.npz", 1)
+    (tmp_path / "t.csv").write_text(
+        "file,text,start,end\nslow.npz,walk,0.4,1.2\nother.npz,jump,,\n"
+    )
+    arguments = ["--motions", tmp_path / "motions", "--labels", tmp_path / "t.csv"]
+    arguments += ["--out", tmp_path / "store", "--val", "0.5"]
+    code, _, err = run(*arguments, "--framerate", "12.5")
+    assert code == 0, err
+    store = open_store(tmp_path / "store")
+    names = [row.name for row in store.sequences]
+    rotations, translation = store.frames(names.index("slow"))
+    # Every fourth frame of the file: 0 to 96.
+    with np.load(path) as file:
+        joints = file["poses"].reshape(100, 52, 3)[::4, :22].astype(np.float32)
+        np.testing.assert_array_equal(rotations, joints)
+        np.testing.assert_array_equal(translation, file["trans"][::4].astype("f4"))
+    assert (store.fps, store.sequences[0].fps) == (12.5, 12.5)
+    (label,) = store.labels_by_sequence[names.index("slow")]
+    assert (label.start, label.end) == (5, 15)
+    # The same input at another rate is another store.
+    code, _, err = run(*arguments)
+    assert code == 2 and "must be empty or missing" in err
+    code, _, err = run(*arguments, "--framerate", "2")
+    assert code == 2 and "--framerate must be from 5 to 1000" in err
+
+
+def test_categories_of_a_table_are_kept(tmp_path, motions, run):
+    rows = [
+        {"file": "a/walk_1", "text": "walk", "category": "walk; step"},
+        {"file": "a/walk_1", "text": "go"},
+        {"file": "b/two_2", "text": "sit", "start": 5.0, "category": "sit"},
+        {"file": "b/two_2", "text": "rest", "start": 0.5, "category": "rest/relax"},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = ["--motions", motions, "--labels", tmp_path / "t.jsonl"]
+    code, _, err = run(*arguments, "--val", "0.5", "--out", tmp_path / "store")
+    assert code == 0, err
+    labels = open_store(tmp_path / "store").labels
+    # "sit" begins after the end of the recording.
+    assert {label.phrase: label.categories for label in labels} == {
+        "walk": ("walk", "step"),
+        "go": (),
+        "rest": ("rest/relax",),
+    }

@@ -12,6 +12,20 @@ import pytest
 from tests.fuzz import seeds
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
+# A property of a test: its row of the table in docs/reliability.md.
+ROW = "row of the table"
+HEAD = """\
+| reader | read | refused in a sentence | traceback, hang, too much memory, crash |
+|---|---|---|---|"""
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the table of docs/reliability.md."""
+    kinds = map(terminalreporter.stats.get, ("passed", "failed"))
+    found = [dict(x.user_properties).get(ROW) for kind in kinds for x in kind or ()]
+    if rows := [*filter(None, found)]:
+        terminalreporter.section("table of docs/reliability.md")
+        terminalreporter.line("\n".join([HEAD, *rows]))
 
 
 class Worker:

@@ -5,6 +5,7 @@ import json
 import pathlib
 from typing import Any
 
+import flax.traverse_util
 import numpy as np
 
 from actiongpt_jax.config import load_config, to_json
@@ -15,10 +16,13 @@ from actiongpt_jax.data.store_writer import StoreWriter
 from actiongpt_jax.evaluation.journal import Journal
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.safetensors import write_tensors
+from actiongpt_jax.metrics.ape_ave import NAMES
+from actiongpt_jax.models.example import variable_shapes
 from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.prompts import make_prompt
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.model_folder import PackedModel, write_model_folder
 from actiongpt_jax.training.writers import MetricWriter
 from tests.conversion.torch_writer import TorchFile, call
 from tests.data.mocap.skeletons import Style, to_bvh, walking
@@ -33,6 +37,18 @@ BABEL = {
         "frame_ann": {"labels": [{"proc_label": "walk", "start_t": 0.0, "end_t": 1.5}]},
         "seq_ann": {"labels": [{"proc_label": "walk forward"}]},
     }
+}
+SIDES = {side: {"skating": [0.1, 0.0, 0.2]} for side in ("generated", "real")}
+FIGURES = {
+    **{"parameters": "a hash", "model": "temos", "step": 3, "split": "val"},
+    **{"protocol": "paper", "samples": 1, "motions": 2, "notes": ["a note"]},
+    "ape_ave": {"mean": {name: [0.1, 0.0, 0.2] for name in NAMES}},
+    "physical": SIDES,
+    "retrieval": {
+        **dict.fromkeys(SIDES, {"matching_distance": 0.5, "diversity": {"mean": 1.0}}),
+        **{"actions": 2, "distinct_texts": 2},
+    },
+    "evaluator": {"hash": "x"},
 }
 SETTINGS = """\
 pose_rep: rot6d
@@ -179,6 +195,11 @@ def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     seeds["metrics"] = [folder / "metrics" / "metrics.jsonl"]
     path = folder / "journal" / "a.jsonl"
     Journal(path, {"step": 5}).append({"key": f"k{i}", "x": 0.5} for i in range(3))
+    seeds["figures"] = [write(folder / "figures" / "a.json", json.dumps(FIGURES))]
+    seeds["model folder"] = _model(folder / "model folder")
+    pictures = {name: [np.ones(8, np.float32)] for name in ("a-0", "b-0")}
+    write_tensors(folder / "image embeddings" / "a.safetensors", pictures)
+    seeds["image embeddings"] = [folder / "image embeddings" / "a.safetensors"]
     seeds["journal"] = [path]
     seeds["prepared"] = [_prepared(folder / "prepared" / "store")]
     return seeds
@@ -214,6 +235,20 @@ def _body(rng) -> dict[str, Any]:
         "kintree_table": np.array([[2**32 - 1, 0, 1], [0, 1, 2]], np.uint32),
         "f": np.array([[0, 1, 2]], np.uint32),
     }
+
+
+def _model(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes a small model folder; returns the files that are read."""
+    config = load_config("temos:debug").copy_and_resolve_references()
+    config.model.update({"num_layers": 1, "latent_dim": 8, "ff_size": 4})
+    config.text.width = 8
+    shapes = variable_shapes(config)
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    params = flax.traverse_util.unflatten_dict(arrays, sep="/")["params"]
+    ones = np.ones(config.model.nfeats, np.float32)
+    packed = PackedModel(3, config, Normalizer(ones, ones), params)
+    write_model_folder(folder, packed, {}, "a card")
+    return [folder / "model.safetensors", folder / "config.json"]
 
 
 def _prepared(path: pathlib.Path) -> pathlib.Path:

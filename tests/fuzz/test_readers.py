@@ -8,6 +8,7 @@ import random
 import pytest
 
 from tests.fuzz import worker
+from tests.fuzz.conftest import ROW
 from tests.fuzz.mutations import damage
 
 # Every reader's number of damaged files. `make soak` reads 300, those of the table in
@@ -75,8 +76,10 @@ def test_some_damaged_files_are_read_or_refused(
 @pytest.mark.soak
 @pytest.mark.parametrize("reader", worker.READERS)
 def test_many_damaged_files_are_read_or_refused(
-    reading, files, fresh, reader, tmp_path
+    reading, files, fresh, reader, tmp_path, record_property
 ):
     outcomes, failures = fuzz(reading, files, fresh, reader, MANY, tmp_path)
-    print(f"| {reader} | {outcomes['read']} | {outcomes['refused']} |")
+    good = outcomes["read"], outcomes["refused"]
+    counts = " | ".join(map(str, (*good, MANY - sum(good))))
+    record_property(ROW, f"| {reader} | {counts} |")
     assert outcomes.total() == MANY and not failures, "\n\n".join(failures)

@@ -22,8 +22,11 @@ import numpy as np
 from actiongpt_jax.config import load_config
 from actiongpt_jax.conversion import settings
 from actiongpt_jax.conversion.from_torch import open_published
+from actiongpt_jax.conversion.pack import read_figures
 from actiongpt_jax.data.amass import read_amass
 from actiongpt_jax.data.babel import label_frames, read_babel
+from actiongpt_jax.data.batches.window_batches import read_images
+from actiongpt_jax.data.batches.windows import Clip
 from actiongpt_jax.data.captions import read_captions, read_humanml3d
 from actiongpt_jax.data.mocap.acclaim import read_acclaim
 from actiongpt_jax.data.mocap.joint_map import read_map
@@ -47,6 +50,7 @@ from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders import loader
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.model_folder import read_model_folder
 from actiongpt_jax.training.writers import MetricWriter
 
 CPU_SECONDS, WALL_SECONDS = 10, 60  # the machine may be busy with other work
@@ -122,6 +126,14 @@ def mocap(path):
         read_acclaim(path.with_suffix(".amc"))
 
 
+def model_folder(path):
+    read_model_folder(path.parent)
+
+
+def images(path):
+    read_images(path, [Clip("a-0", 0, ()), Clip("b-0", 1, ())])
+
+
 def captions(path):
     annotate(read_captions(path.with_name("a.json"), path.parent))
 
@@ -164,6 +176,9 @@ READERS = {
     "checkpoint": checkpoint,
     "metrics": metrics,
     "journal": journal,
+    "figures": lambda path: read_figures(path, "a hash"),
+    "model folder": model_folder,
+    "image embeddings": images,
     "prepared": prepared,
 }
 

@@ -175,6 +175,16 @@ def test_kill_during_collect_stores_nothing_twice(server):
     assert len(keys) == len(set(keys)) == 12
 
 
+def test_damaged_answers_leave_the_others(server):
+    part = {"custom_id": "x", "response": {"status_code": 200, "body": None}}
+    noise = ["[" * 100_000, "\xff\xfe", "7", "{}", '{"custom_id": [1]}', "9" * 5000]
+    noise += [json.dumps(part | {"response": other}) for other in ("x", [], 3, None)]
+    server.plan(batch_noise=noise)
+    submit(server)
+    batch("collect")
+    assert counts() == {"walk": 4, "run": 4, "sit": 4}
+
+
 @pytest.mark.parametrize(
     ("limits", "sizes"),
     [({}, [7]), ({"max_requests": 3}, [3, 3, 1]), ({"max_bytes": 800}, [3, 3, 1])],

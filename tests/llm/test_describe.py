@@ -305,6 +305,7 @@ BAD = {
         "by 'x' for the prompt 'detail'",
     ),
     "param": (["--param", "x"], "--param must be NAME=VALUE"),
+    "deep param": (["--param", f"n={'[' * 100_000}", "--k", "0"], "--k must be"),
     "phrases": (["--phrases", "absent"], "no phrases at absent"),
     "folder": (["--shard", "1/2"], "must be a folder"),
 }

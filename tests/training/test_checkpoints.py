@@ -72,6 +72,26 @@ def test_half_deleted_checkpoint_is_not_the_best(tmp_path):
     assert best.step == 2
 
 
+def test_step_that_vanishes_while_its_folder_is_opened_is_passed_over(
+    tmp_path, monkeypatch
+):
+    save_all(tmp_path, {1: None, 2: None})
+    opened = []
+
+    class Vanishing(checkpoints.ocp.CheckpointManager):
+        def __init__(self, folder, **options):
+            opened.append(folder)
+            if len(opened) == 1:  # between listing the steps and reading their dates
+                shutil.rmtree(folder / "1")
+                (folder / "1").stat()
+            super().__init__(folder, **options)
+
+    monkeypatch.setattr(checkpoints.ocp, "CheckpointManager", Vanishing)
+    restored = checkpoints.restore(tmp_path)
+    assert restored is not None
+    assert (restored.step, len(opened)) == (2, 2)
+
+
 DAMAGES = {
     "state/_METADATA": lambda content: content[:20],
     "config/metadata": lambda content: content[:20],
@@ -200,3 +220,13 @@ def test_full_disk_error_names_the_folder(tmp_path):
         store.save(state, NORMALIZER)
         store.close()
     assert caught.value.filename == str(tmp_path / "checkpoints")
+
+
+def test_full_disk_error_of_given_weights_names_the_folder(tmp_path):
+    weights = {"params": {"w": np.zeros((40, 40), np.float32)}, "unused": {}}
+    config = load_config("temos:debug")
+    with file_size_limit(3000), pytest.raises(OSError) as caught:
+        checkpoints.save_weights(tmp_path, config, NORMALIZER, weights)
+    assert caught.value.filename == str(tmp_path / "checkpoints")
+    checkpoints.save_weights(tmp_path, config, NORMALIZER, weights)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0"]

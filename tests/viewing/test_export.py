@@ -7,7 +7,7 @@ import pygltflib
 import pytest
 from scipy.spatial.transform import Rotation
 
-from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.data.motion import Motion, load_motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry.skeletons import SMPL22
 from actiongpt_jax.viewing.export import SUFFIXES, export
@@ -15,6 +15,8 @@ from actiongpt_jax.viewing.render import render
 from tests.oracles import bvh, gltf, kinematics
 from tests.viewing.motions import HOSTILE
 
+# SMPL-X's neutral body with zero betas, metres.
+SMPLX_REST_PELVIS = (0.0031, -0.3514, 0.0120)
 # Rounding allowed to a format, metres; the writers' errors are 100 times smaller.
 MILLIMETRE = 1e-3
 TEXT = ("walk", "".join(HOSTILE))
@@ -184,8 +186,6 @@ def test_bvh_channels_of_any_motion_turn_by_half_a_turn_at_most(tmp_path):
 
 def test_bvh_between_frames_stays_between_the_poses(shared_file, tmp_path):
     """A knee of a recording, interpolated channel by channel as players do."""
-    from actiongpt_jax.data.motion import load_motion
-
     motion = load_motion(shared_file("cases/bvh-flip/knee.npz"))
     path = tmp_path / "knee.bvh"
     export(path, motion)
@@ -208,11 +208,57 @@ def test_npz_keeps_the_motion(motion, tmp_path, layout, columns):
         assert file["poses"].shape == (9, columns)
         assert file["mocap_frame_rate"] == 30
         body = file["poses"][:, :66].reshape(9, 22, 3)
-        again = Motion(body, file["trans"])
+        # The bodies differ in the place of their pelvis at rest.
+        rest = {"smplh": SMPL22.offsets[0], "smplx": SMPLX_REST_PELVIS}[layout]
+        pelvis = file["trans"] + np.array(rest)
+        again = Motion(body, pelvis - np.array(SMPL22.offsets[0]))
         assert not file["poses"][:, 66:].any()
     np.testing.assert_allclose(
         joints_of(again), joints_of(motion), rtol=0, atol=MILLIMETRE
     )
+
+
+def test_smplx_files_have_what_add_ons_and_robots_read(motion, tmp_path):
+    path = tmp_path / "motion.npz"
+    export(path, motion, "smplx")
+    with np.load(path, allow_pickle=False) as file:
+        content = dict(file)
+    assert content["layout"] == "smplx" and content["gender"] == "neutral"
+    assert content["betas"].shape == (16,) and not content["betas"].any()
+    np.testing.assert_array_equal(content["root_orient"], motion.rotations[:, 0])
+    body = motion.rotations[:, 1:].reshape(9, 63)
+    np.testing.assert_array_equal(content["pose_body"], body)
+    # With this field, tools take a file for one of SMPL-H.
+    assert "left_hand_pose" not in content
+    # Reading undoes the shift; in files without the mark, the place is as written.
+    again = load_motion(path)
+    np.testing.assert_allclose(again.translation, motion.translation, atol=1e-6)
+    np.testing.assert_array_equal(again.rotations, motion.rotations)
+    old = tmp_path / "old.npz"
+    np.savez(old, **{k: v for k, v in content.items() if k != "layout"})
+    np.testing.assert_array_equal(load_motion(old).translation, content["trans"])
+
+
+def test_bvh_with_mixamos_names_starts_with_a_t_pose_and_comes_back(tmp_path):
+    path = tmp_path / "motion.bvh"
+    motion = tumbling(40)
+    render(path, [motion], [""], names="mixamo", t_pose=True)
+    names, actual, _ = bvh.read(path.read_text(), adds_offset=False)
+    assert {"mixamorig:Hips", "mixamorig:Spine2", "mixamorig:LeftToeBase"} < set(names)
+    assert {"mixamorig:LeftUpLeg", "mixamorig:RightForeArm"} < set(names)
+    assert not bvh_angles(path)[0].any()
+    hips, toe = actual["mixamorig:Hips"], actual["mixamorig:LeftToeBase"]
+    np.testing.assert_allclose(hips[0, [0, 2]], hips[1, [0, 2]], atol=1e-5)
+    assert np.abs(np.diff(bvh_angles(path), axis=0)).max() <= 180 + 1e-5
+    assert 0 < toe[0, 1] < 0.05 and hips[0, 1] > 0.9
+    left = actual["mixamorig:LeftHand"][0] - hips[0]
+    assert left[0] > 0.6  # arms at the sides, facing +z
+    with pytest.warns(UserWarning, match="frame 0 is a rest pose and is left out"):
+        again = load_motion(path)
+    np.testing.assert_allclose(joints_of(again), joints_of(motion), rtol=0, atol=1e-4)
+    turns = Rotation.from_rotvec(again.rotations.reshape(-1, 3)).inv()
+    turns = turns * Rotation.from_rotvec(motion.rotations.reshape(-1, 3))
+    assert np.degrees(turns.magnitude()).max() < 0.1
 
 
 def test_json_keeps_the_motion(motion, tmp_path):
@@ -231,8 +277,6 @@ def test_json_keeps_the_motion(motion, tmp_path):
 def test_exported_motion_capture_keeps_its_joint_positions(
     shared_file, tmp_path, suffix
 ):
-    from actiongpt_jax.data.motion import load_motion
-
     folder = shared_file("data/minibabel/amass")
     motion = load_motion(sorted(folder.rglob("*_poses.npz"))[0])
     motion = Motion(motion.rotations[:40], motion.translation[:40], motion.fps)

@@ -344,6 +344,8 @@ def test_mp4_has_its_index_before_its_frames(files, tmp_path):
         ("--poses", "5", "html gif mp4 glb"),
         ("--descriptions", "absent.json", "gif png glb"),
         ("--layout", "smplx", "html gif json"),
+        ("--names", "mixamo", "npz glb"),
+        ("--t-pose", None, "json"),
         ("--title", "a", "glb bvh npz json"),
     ],
 )
@@ -351,7 +353,7 @@ def test_options_that_a_format_ignores_are_refused(files, tmp_path, flag, value,
     for suffix in wrong.split():
         out = tmp_path / f"x.{suffix}"
         with pytest.raises(InputError, match=f"{flag} changes only .*leave"):
-            render.main([files[0], "--out", str(out), flag, value])
+            render.main([files[0], "--out", str(out), *filter(None, (flag, value))])
         assert not out.exists()
 
 

@@ -207,9 +207,10 @@ def read_images(path: str | os.PathLike, clips: Sequence[Clip]) -> list[np.ndarr
         )
     for clip in clips:
         vector = tensors[clip.key]
-        if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
+        floats = vector.ndim == 1 and np.issubdtype(vector.dtype, np.floating)
+        if not floats or not np.isfinite(vector).all():
             raise InputError(
-                f"{path}: {clip.key} must be one vector of floats, got "
+                f"{path}: {clip.key} must be one vector of finite floats, got "
                 f"{vector.dtype} {vector.shape}; write one (width,) tensor per clip"
             )
     return [tensors[clip.key] for clip in clips]

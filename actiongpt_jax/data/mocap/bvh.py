@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from actiongpt_jax.data.amass_fields import FPS_LIMITS
+from actiongpt_jax.choices import FPS_LIMITS
 from actiongpt_jax.data.mocap.capture import Capture, Joint, checked, read_loose
 from actiongpt_jax.errors import InputError
 

@@ -5,14 +5,18 @@ import json
 import os
 import pathlib
 
+import numpy as np
+
 from actiongpt_jax.data.mocap.capture import Capture
-from actiongpt_jax.data.mocap.names import joints_by_name
+from actiongpt_jax.data.mocap.names import joints_by_name, mixamo_name
 from actiongpt_jax.data.mocap.rest_pose import JOINTS
 from actiongpt_jax.data.mocap.structure import joints_by_structure
 from actiongpt_jax.errors import InputError, list_names
 from actiongpt_jax.files.yaml_reader import read_yaml
 from actiongpt_jax.geometry.skeletons import SMPL22
 
+# Offsets within this of SMPL's are SMPL's own, metres.
+SAME = 1e-4
 _NEEDED = [
     f"{side}_{joint}"
     for joint in ("hip", "knee", "ankle", "shoulder", "elbow")
@@ -138,8 +142,16 @@ def _spine(capture: Capture, found: dict[str, int]) -> dict[str, int]:
     """
     chest = [joint for joint in _between(capture, found) if joint != found["pelvis"]]
     names = [joint.name for joint in capture.joints]
+    spine = [f"spine{i}" for i in (1, 2, 3)]
     if all(name in names for name in SMPL22.names):
-        return {f"spine{i}": names.index(f"spine{i}") for i in (1, 2, 3)}
+        return {name: names.index(name) for name in spine}
+    # `render` can write SMPL's skeleton with Mixamo's names.
+    if all(mixamo_name(name) in names for name in SMPL22.names):
+        own = {name: names.index(mixamo_name(name)) for name in spine}
+        offsets = [capture.joints[index].offset for index in own.values()]
+        smpl = [SMPL22.offsets[JOINTS[name]] for name in spine]
+        if np.abs(np.subtract(offsets, smpl)).max() < SAME:
+            return own
     return {"spine3": chest[-1]} if chest else {}
 
 

@@ -21,11 +21,38 @@ _WORDS = {
     "elbow": ("elbow", "forearm", "lowarm", "lowerarm", "radius"),
     "wrist": ("wrist", "hand"),
 }
+# SMPL joint, without its side -> Mixamo's name, without prefix and side.
+_MIXAMO = {
+    "pelvis": "Hips",
+    "spine1": "Spine",
+    "spine2": "Spine1",
+    "spine3": "Spine2",
+    "neck": "Neck",
+    "head": "Head",
+    "collar": "Shoulder",
+    "shoulder": "Arm",
+    "elbow": "ForeArm",
+    "wrist": "Hand",
+    "hip": "UpLeg",
+    "knee": "Leg",
+    "ankle": "Foot",
+    "foot": "ToeBase",
+}
 _PELVIS = ("hips", "pelvis", "hip")
 _NECK = ("neck", "lowerneck", "neck0", "neck1", "neck01", "necktwist01")
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 # Parts of a name: "LeftUpLeg", "thigh_l", "CC_Base_L_Thigh", "Bip01 L Thigh".
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def mixamo_name(joint: str) -> str:
+    """Returns Mixamo's name of an SMPL joint.
+
+    Args:
+        joint: name of the joint in `SMPL22`.
+    """
+    side, _, part = joint.rpartition("_")
+    return f"mixamorig:{side.capitalize()}{_MIXAMO[part]}"
 
 
 def joints_by_name(capture: Capture) -> dict[str, int] | None:

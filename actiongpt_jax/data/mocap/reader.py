@@ -4,8 +4,7 @@ import dataclasses
 import os
 import pathlib
 
-from actiongpt_jax.choices import UPS
-from actiongpt_jax.data.amass_fields import FPS_LIMITS
+from actiongpt_jax.choices import FPS_LIMITS, UPS
 from actiongpt_jax.data.mocap.acclaim import read_acclaim
 from actiongpt_jax.data.mocap.bvh import read_bvh
 from actiongpt_jax.data.mocap.capture import Capture

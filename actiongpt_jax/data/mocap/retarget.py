@@ -15,6 +15,8 @@ from actiongpt_jax.data.mocap.alignment import (
 )
 from actiongpt_jax.data.mocap.capture import Capture
 from actiongpt_jax.data.mocap.directions import Poses, align_directions
+from actiongpt_jax.data.mocap.joint_map import SAME
+from actiongpt_jax.data.mocap.names import mixamo_name
 from actiongpt_jax.data.mocap.rest_pose import (
     JOINTS,
     RestPose,
@@ -22,16 +24,11 @@ from actiongpt_jax.data.mocap.rest_pose import (
     starts_with_rest_pose,
 )
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.geometry.skeletons import SMPL22, STANDING_PELVIS, TOE_HEIGHT
 
 _OFFSETS = np.array(SMPL22.offsets)
-# Height of SMPL's toe joint above the floor when the foot is flat, metres; as in
-# `metrics.physical`.
-_TOE_HEIGHT = 0.02
 _QUIET = 0.2  # metres per second: a slower foot stands
 _LOW = 0.03  # metres above its lowest places: a higher foot does not stand
-# Offsets within this of SMPL's are SMPL's own, metres.
-_SAME = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +99,8 @@ def _retarget(
     own = _is_smpl(capture, joints)
     joints = _with_length(capture, joints)
     pose = find_rest_pose(capture, joints, rest or ("zero" if own else None))
-    dropped = int(not own and starts_with_rest_pose(capture, joints))
+    with_rest = _starts_with_t_pose if own else starts_with_rest_pose
+    dropped = int(with_rest(capture, joints))
     if len(capture.values) - dropped < 2:
         raise InputError(
             f"{capture.path} must have at least 2 frames after its rest pose, got "
@@ -156,7 +154,7 @@ def _retarget(
     hips = (places[1] + places[2]) / 2 @ world.T * scale
     pelvis = hips - oriented[:, 0] @ (_OFFSETS[1] + _OFFSETS[2]) * 0.5
     if not own:
-        pelvis[:, 2] += _TOE_HEIGHT - _floor(oriented, pelvis, capture.fps)
+        pelvis[:, 2] += TOE_HEIGHT - _floor(oriented, pelvis, capture.fps)
     rotations = Rotation.from_matrix(relative.reshape(-1, 3, 3)).as_rotvec()
     return Retargeted(
         rotations=rotations.reshape(frames, -1, 3).astype(np.float32),
@@ -182,7 +180,7 @@ def _with_length(capture: Capture, joints: dict[int, int]) -> dict[int, int]:
     for end, start in bones:
         if end in first and start in first:
             gap = placed[0, first[end]] - placed[0, first[start]]
-            if np.linalg.norm(gap) > _SAME * np.abs(placed).max():
+            if np.linalg.norm(gap) > SAME * np.abs(placed).max():
                 continue
             if end in FEET.values() or end in (20, 21):
                 del kept[end]
@@ -204,11 +202,27 @@ def _leg_length(places: dict[int, np.ndarray]) -> float:
 def _is_smpl(capture: Capture, joints: dict[int, int]) -> bool:
     """Says whether the skeleton is SMPL's mean body as `render` writes it."""
     names = [capture.joints[source].name for source in joints.values()]
-    if names != [SMPL22.names[joint] for joint in joints] or 3 not in joints:
+    smpl = [SMPL22.names[joint] for joint in joints]
+    if names not in (smpl, [*map(mixamo_name, smpl)]) or 3 not in joints:
         return False
     rest = SMPL22.rest_joints[[*joints]]
     _, placed = capture.zero_pose([*joints.values()])
-    return bool(np.abs(placed - placed[0] - rest + rest[0]).max() < _SAME)
+    return bool(np.abs(placed - placed[0] - rest + rest[0]).max() < SAME)
+
+
+def _starts_with_t_pose(capture: Capture, joints: dict[int, int]) -> bool:
+    """Says whether `render --t-pose` put a frame in front of SMPL's mean body's motion.
+
+    That frame has no angles and stands on the floor where the motion starts; a rest
+    pose elsewhere is a part of the motion.
+    """
+    turned, placed = capture.world([*joints.values()], slice(0, 2))
+    pelvis = placed[:, 0]
+    place = [pelvis[-1, 0], STANDING_PELVIS, pelvis[-1, 2]]
+    at_rest = np.abs(turned - np.eye(3)).max((1, 2, 3)) < SAME
+    return bool(
+        at_rest[0] and not at_rest[-1] and np.abs(pelvis[0] - place).max() < SAME
+    )
 
 
 def _up_axis(places: dict[int, np.ndarray], rest: RestPose | None) -> str:

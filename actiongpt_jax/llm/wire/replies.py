@@ -22,12 +22,20 @@ class Reply(NamedTuple):
 
 
 def parse(text: str) -> dict[str, Any] | None:
-    """Returns the JSON object in a response's body; None if it is not one."""
+    """Returns the JSON object in a response's body; None if it is not one.
+
+    Unlike files, an answer may hold numbers of any length: its texts are paid for.
+    """
     try:
         document = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Returns a JSON object, and an empty one for any other value."""
+    return value if isinstance(value, dict) else {}
 
 
 def read_replies(document: dict[str, Any], endpoint: str) -> list[Reply]:
@@ -47,7 +55,7 @@ def read_replies(document: dict[str, Any], endpoint: str) -> list[Reply]:
 
 
 def _of_choice(choice: dict[str, Any], message: Any) -> Reply:
-    message = message if isinstance(message, dict) else {}
+    message = as_dict(message)
     reason = choice.get("finish_reason")
     text = _join(message.get("content") or message.get("text"))
     if not text and (refusal := _join(message.get("refusal"))):
@@ -64,9 +72,8 @@ def _of_items(document: dict[str, Any], items: list[dict[str, Any]]) -> Reply:
         if item.get("type") == "message"
         for part in _dicts(item.get("content"))
     ]
-    details = document.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, dict) else None
-    reason = reason or document.get("status")
+    details = as_dict(document.get("incomplete_details"))
+    reason = details.get("reason") or document.get("status")
     text = _join([part for part in parts if part.get("type") == "output_text"])
     if not text and (refusal := "".join(_join(part.get("refusal")) for part in parts)):
         text, reason = refusal, "refusal"

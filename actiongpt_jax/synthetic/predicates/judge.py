@@ -7,6 +7,7 @@ not seen on the other side as well.
 import numpy as np
 from jaxtyping import Float
 
+from actiongpt_jax.choices import FRAMERATE
 from actiongpt_jax.metrics.semantic import Recording
 from actiongpt_jax.synthetic.phrases import Phrase
 from actiongpt_jax.synthetic.predicates.arms import ARMS
@@ -18,7 +19,9 @@ PREDICATES = GAITS | LEGS | ARMS | TRUNK
 
 
 def satisfies(
-    phrase: Phrase, joints: Float[np.ndarray, "T 22 3"] | Recording, fps: float = 30.0
+    phrase: Phrase,
+    joints: Float[np.ndarray, "T 22 3"] | Recording,
+    fps: float = FRAMERATE,
 ) -> bool:
     """Says whether a motion shows what a phrase says.
 

@@ -93,7 +93,9 @@ def build_embedding_store(
         check_siblings(out, part, plan)
         out = out / part.name
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        return _finished(out, plan, texts, settings, on_texts)
+        meta = _finished(out, plan, texts, settings, on_texts)
+        (out / _PLAN).unlink(missing_ok=True)  # of a process killed after the rename
+        return meta
     partial = out.with_name(out.name + PARTIAL)
     refusal = (
         f"{partial} is being written by another process; wait for it, or choose another"
@@ -116,7 +118,7 @@ def build_embedding_store(
         write_text(partial / INDEX, totals.index)
         write_json(partial / META, meta)
         publish(partial, out)
-        # The plan is removed after the rename: a kill between the two does no harm.
+        # The plan is removed after the rename: after a kill, the next run removes it.
         (out / _PLAN).unlink()
     return meta
 

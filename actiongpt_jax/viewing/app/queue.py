@@ -18,7 +18,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import FPS, Request, warn_of_unseen_lengths
+from actiongpt_jax.inference.requests import Request, warn_of_unseen_lengths
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.inference.writer import Writer
@@ -83,7 +83,7 @@ class GenerationQueue:
         self._series = series_mode(None, trained) == "past"
         # A model of windows knows a single length.
         window = lookup(trained.config, "data.num_frames", None)
-        self._seconds = window / FPS if window else 3.0
+        self._seconds = window / trained.framerate if window else 3.0
         self._embed_edited = functools.lru_cache(_KEPT)(embedder.describe)
         self._results: dict[str, Result] = {}  # only the worker modifies it
         self._opening: tuple[str, Result] | None = None
@@ -285,7 +285,7 @@ class GenerationQueue:
         else:
             # An empty list: the model reads the phrase itself.
             tokens = self._embed_edited(edited or (action.phrase,))
-        frames = max(round(action.seconds * FPS), 1)
+        frames = max(round(action.seconds * self._trained.framerate), 1)
         return [
             Request(action.phrase, tokens, frames, (request.seed, i), request.fact)
             for i in range(request.samples)

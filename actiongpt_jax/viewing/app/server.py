@@ -11,7 +11,8 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, sentence_of
+from actiongpt_jax.files.reading import parse_json
 from actiongpt_jax.viewing.app.queue import GenerationQueue
 from actiongpt_jax.viewing.app.requests import parse_request
 from actiongpt_jax.viewing.app.worker import BusyError
@@ -97,6 +98,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if isinstance(error, _Refused):
                 self.close_connection = True  # the request's body was not read
             status, answer = getattr(error, "status", 400), _json({"error": str(error)})
+        except OSError as error:
+            if not error.filename:  # the connection failed
+                raise
+            status, answer = 500, _json({"error": sentence_of(error)})
         kind, content, more = answer
         headers = {
             "Content-Type": kind,
@@ -168,11 +173,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise _Refused(
                 413, f"a request must have at most {MAX_BYTES} bytes, got {length[:12]}"
             )
-        try:
-            content = json.loads(self.rfile.read(int(length)).decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise InputError("a request must be valid JSON in UTF-8") from error
-        request = parse_request(content)
+        body = self.rfile.read(int(length))
+        request = parse_request(parse_json(body, "a request", "send it again"))
         return _json(self.server.queue.generate(request, self._client_waits))
 
     def _client_waits(self) -> bool:

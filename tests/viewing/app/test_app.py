@@ -245,7 +245,7 @@ def test_samples_seed_and_fact_reach_the_model(server, monkeypatch):
         ({"actions": actions("a"), "samples": 1.5}, "whole"),
         ({"actions": actions("a"), "samples": 1000}, "samples"),
         ({"actions": actions("a"), "seed": -1}, "seed"),
-        ({"actions": actions("a"), "seed": 10**400}, "seed"),
+        ({"actions": actions("a"), "seed": 10**400}, "401 digits"),
         ({"actions": [{**actions("a")[0], "descriptions": "b"}]}, "list"),
         ({"actions": [{**actions("a")[0], "descriptions": [1]}]}, "description"),
         # Shorter than the past frames that the model reads for the next action.
