@@ -109,8 +109,8 @@ def split_prompts(
     items = segments(store, split, fields.labels, least, fields.max_frames)
     if not items:
         raise InputError(
-            f"motion store {store.path} has no labelled stretch of at least {least} frames "
-            f"in split {split!r}; give another --split or --data"
+            f"motion store {store.path} has no labelled stretch of at least {least} "
+            f"frames in split {split!r}; give another --split or --data"
         )
     if limit is not None and limit < len(items):
         items = [items[i * len(items) // limit] for i in range(limit)]

@@ -97,13 +97,7 @@ def evaluate_model(
 
     # Measure the baselines, which are made from the training split.
     if settings.baselines:
-        known = list_cases(
-            run.trained.config,
-            run.store,
-            run.trained.config.data.train_split,
-            run.paired,
-            run.in_place,
-        )
+        known = run.list_cases(run.trained.config.data.train_split)
         clips = random_clips(run.store, known, settings.seed)
         result["baselines"] = {
             "mean_pose": run.evaluate("mean_pose", mean_pose(run.store, known)),
@@ -151,16 +145,7 @@ class _Run:
         # The built-in phrases are judged without them: the split may have none.
         self.cases: list[Case] = []
         if options.semantic != "only" and options.categories is None:
-            self.cases = _draw(
-                list_cases(
-                    self.trained.config,
-                    self.store,
-                    options.split,
-                    self.paired,
-                    self.in_place,
-                ),
-                options,
-            )
+            self.cases = _draw(self.list_cases(options.split), options)
 
         # Open what the figures need in addition to motions.
         self.embedder = PhraseEmbedder(
@@ -179,6 +164,12 @@ class _Run:
         digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
         self.name = f"{options.split}-step{self.trained.step}-{digest}"
         self.folder = output_folder(options.workdir) / _FOLDER
+
+    def list_cases(self, split: str) -> list[Case]:
+        """Lists the motions of a split that are judged, or compared with."""
+        return list_cases(
+            self.trained.config, self.store, split, self.paired, self.in_place
+        )
 
     def _check_rates(self, evaluator: Evaluator) -> None:
         rates = evaluator.config.data.framerate, self.trained.framerate
