@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from actiongpt_jax.evaluation.cases import list_cases, mean_pose, random_clips
+from actiongpt_jax.evaluation.cases import mean_pose, random_clips
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.options import Options
 from actiongpt_jax.evaluation.session import FileSession, ModelSession, Session
@@ -90,8 +90,7 @@ def _evaluate_files(run: FileSession, out: str | os.PathLike | None) -> dict[str
 
 def _baselines(run: Session) -> dict[str, Any]:
     """Measures a body in the mean pose, and random clips of the training split."""
-    split = run.config.data.train_split
-    known = list_cases(run.config, run.store, split, run.paired)
+    known = run.list_cases(run.config.data.train_split)
     clips = random_clips(run.store, known, run.options.seed)
     return {
         "mean_pose": run.evaluate("mean_pose", mean_pose(run.store, known)),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from actiongpt_jax.config_fields import Config
+from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
@@ -51,6 +51,7 @@ class Session:
         options: what is evaluated and how.
         config: its `data` says which stretches of a split are cases.
         paired: whether a case is a pair of actions.
+        in_place: whether poses only are compared, in the middle window of each action.
         store: the motion store of the captured motions.
         cases: the cases to measure.
         header: everything that the figures depend on.
@@ -58,6 +59,7 @@ class Session:
     """
 
     header: dict[str, Any]
+    in_place = False
 
     def __init__(self, options: Options, config: Config, paired: bool):
         """Opens what the figures need in addition to motions."""
@@ -87,8 +89,9 @@ class Session:
                 f"got one of {rates[0]:g}; train one on the model's store"
             )
 
-    def _list_cases(self) -> list[Case]:
-        return list_cases(self.config, self.store, self.options.split, self.paired)
+    def list_cases(self, split: str) -> list[Case]:
+        """Lists the motions of a split that are judged, or compared with."""
+        return list_cases(self.config, self.store, split, self.paired, self.in_place)
 
     def _draw(self, cases: list[Drawn]) -> list[Drawn]:
         """Draws as many cases as the options limit them to."""
@@ -126,6 +129,7 @@ class Session:
                 self.body,
                 self.evaluator,
                 bar.update,
+                self.in_place,
             )
 
         # Summarise the whole journal.
@@ -139,6 +143,7 @@ class Session:
             self.options.seed,
             texts,
             known,
+            self.in_place,
         )
         assert summary["samples"] == samples
         return summary
@@ -163,6 +168,12 @@ class Session:
 
     def _notes(self) -> list[str]:
         notes = []
+        if self.in_place:
+            notes.append(
+                "note: this model makes poses of a fixed length, so the middle window "
+                "of each action is judged with the pelvis held in place; --protocol "
+                "reference judges whole actions, as published"
+            )
         if self.options.protocol == "reference" and self.body is None:
             notes.append(
                 "note: without --body the heels of this protocol are an estimate on "
@@ -195,10 +206,14 @@ class ModelSession(Session):
             )
         # The cases are single actions, or pairs for a model that makes series.
         self.mode = series_mode(options.series, self.trained)
+        # A model of windows is judged on what it is made for: poses of one length.
+        window = lookup(self.trained.config, "data.num_frames", None)
+        alone = self.mode == "off" and options.protocol == "paper"
+        self.in_place = bool(window) and alone
         super().__init__(options, self.trained.config, self.mode != "off")
         # The built-in phrases are judged without them: the split may have none.
         if options.semantic != "only" and options.categories is None:
-            self.cases = self._draw(self._list_cases())
+            self.cases = self._draw(self.list_cases(options.split))
         self.embedder = PhraseEmbedder(
             self.trained.config, options.embeddings, options.descriptions
         )
@@ -263,6 +278,8 @@ class ModelSession(Session):
             options.pop(name)
         if options["categories"] is None:  # journals of earlier versions stay valid
             options.pop("categories")
+        if self.in_place:
+            options["in_place"] = True
         return {
             **options,
             "samples": self.options.samples or 1,
@@ -288,7 +305,7 @@ class FileSession(Session):
         # Without a model, `--series` only says whether files show pairs of actions.
         paired = options.series not in (None, "off")
         super().__init__(options, motion_folder.listing_config(), paired)
-        listed = self._list_cases()
+        listed = self.list_cases(options.split)
         files = motion_folder.match_files(folder, listed)
         files = motion_folder.choose_samples(files, options.samples)
         self.samples = len(next(iter(files.values())))
