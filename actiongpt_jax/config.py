@@ -16,6 +16,7 @@ from actiongpt_jax.config_fields import (
     check_values,
     lookup,
     resolve,
+    term_weights,
 )
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.reading import parse_json, parsing, read_text
@@ -147,10 +148,14 @@ def from_json(
     Raises:
         InputError: if the text is not the JSON of a config.
     """
-    # Start from the base config, which knows the types of fields that are None.
+    # Start from the base config, which knows the types of fields that are None, and
+    # give the weights of loss terms theirs.
     config = base_config()
     with parsing(where, "the config.json of a run", remedy):
         config.update(ml_collections.ConfigDict(parse_json(text, where, remedy)))
+        if weights := lookup(config, "losses.weights", None):
+            config.losses.weights = term_weights(*weights)
+            config.losses.weights.update(weights)
         check_values(config)
         return resolve(config).lock()
 

@@ -8,6 +8,10 @@ variance errors, foot and ground figures and, with --evaluator, how well motions
 their texts, next to the same figures of real motions. It writes a JSON file into the
 folder evaluation/ of the workdir, and one line per motion while it runs: called again
 after an interruption, it continues from there.
+
+    python -m actiongpt_jax.evaluate --motions FOLDER --data STORE --split val
+
+evaluates the motion files of another model, with the same tables.
 """
 
 from collections.abc import Sequence
@@ -23,6 +27,11 @@ def make_parser() -> cli.Parser:
     cli.add_sampling_flags(parser)
     parser.set_defaults(samples=None)
     add = parser.add_argument
+    made = (
+        "folder of .npz or .bvh files to evaluate in place of a model's motions; each "
+    )
+    made += "has the key of its stretch as its name or in index.jsonl; needs --data"
+    add("--motions", metavar="FOLDER", help=made)
     add("--data", help="motion store (default: the one used in training)")
     add("--split", default="val", help="split of the store: train, val or test")
     add(

@@ -29,10 +29,13 @@ def make_parser() -> cli.Parser:
     add("--text", action="append", help="phrase; may be repeated")
     duration = "duration, once per --text (default: as in training, else 3)"
     add("--seconds", action="append", type=float, help=duration)
+    given = "motion (.npz or .bvh) to go on from: the result starts with it"
+    add("--after", metavar="FILE", help=given)
     cli.add_prompt_flags(parser)
     cli.add_model_flags(parser)
     cli.add_writer_flags(parser)
     cli.add_sampling_flags(parser)
+    add("--clean-feet", action="store_true", help="plant feet that slide on the ground")
     columns = "column layout of the npz files"
     add("--layout", choices=COLUMNS, default="smplh", help=columns)
     file = "one file of all motions whose suffix selects the format, as in `render`"
@@ -46,14 +49,16 @@ def main(argv: Sequence[str]) -> None:
     if sum(x is not None for x in (args.text, args.prompts, args.split)) != 1:
         raise InputError("give either --text, or --prompts FILE, or --split SPLIT")
     one_file = cli.is_one_file(args.out)
-    if args.text is None and (one_file or args.seconds):
+    if args.text is None and (one_file or args.seconds or args.after):
         raise InputError(
-            "--prompts and --split write a folder, --out, and take no --seconds; write "
-            "the seconds into the file, and show the folder's files with `render`"
+            "--prompts and --split write a folder, --out, and take no --seconds or "
+            "--after; write the seconds into the file, and show the folder's files "
+            "with `render`"
         )
     if args.split is None and (args.limit or args.data or args.captured):
         raise InputError("--limit, --data and --captured must be given with --split")
 
+    from actiongpt_jax.data.motion import load_motion
     from actiongpt_jax.inference.prompt_job import generate_many
     from actiongpt_jax.inference.trained import load_model
     from actiongpt_jax.inference.writer import make_writer, show_descriptions
@@ -64,11 +69,14 @@ def main(argv: Sequence[str]) -> None:
     model = load_model(options.pop("workdir"), options.pop("checkpoint"))
     texts, seconds = options.pop("text"), options.pop("seconds")
     if texts is None:
+        del options["after"]
         print(generate_many(model, **options))
         show_descriptions(writer)
         return
     for name in ("prompts", "split", "limit", "data", "captured"):
         del options[name]
+    after = options.pop("after")
+    options["after"] = None if after is None else load_motion(after)
     _generate(model, texts, seconds, one_file, options)
 
 

@@ -29,9 +29,9 @@ def make_parser() -> cli.Parser:
     optional = functools.partial(add, default=argparse.SUPPRESS)
     title = "title of a motion, once per motion in order (default: file names)"
     optional("--title", action="append", help=title)
-    drawn = "how the body is drawn in .gif and .mp4 (default: capsules)"
+    drawn = "how the body is drawn in .png, .gif and .mp4 (default: capsules)"
     optional("--figure", choices=FIGURES, help=drawn)
-    optional("--body", help="body model (SMPL-H's model.npz) to draw in .gif and .mp4")
+    optional("--body", help="body model (SMPL-H's model.npz) to draw instead")
     width = "width of one motion in .gif and .mp4, pixels (default: 480)"
     optional("--size", type=int, help=width)
     rate = "frames per second of .gif (at most 50) and .mp4 (default: 30)"

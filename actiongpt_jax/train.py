@@ -4,9 +4,11 @@ r"""Trains a model.
     python -m actiongpt_jax.train --config configs/temos.py --workdir runs/temos \
         --config.data.store=STORE --config.text.store=EMBEDDINGS
 
-Every field of the config is a flag, `--config.FIELD=VALUE`. Called again with the same
+Every field of the config is a flag, `--config.FIELD=VALUE`. samples.html in the workdir
+shows, after every validation, what the model generates. Called again with the same
 workdir, the command resumes the run from its last checkpoint. --plan estimates the
-memory and the time of a run instead of training.
+memory and the time of a run instead of training. --init starts a new run from the
+weights of another one, with the config of that run unless --config is given.
 """
 
 import functools
@@ -29,8 +31,13 @@ def make_parser() -> cli.Parser:
     config = "such as configs/temos.py or temos:demo (default: the one in --workdir)"
     add("--config", metavar="FILE[:WORDS]", help=f"file or installed config, {config}")
     add("--workdir", help="folder of the run (default: runs/<config>[-words])")
+    other = "another run, or other model, from whose weights a new run starts; data, "
+    other += "texts, losses and training settings may differ from those of that run"
+    add("--init", metavar="WORKDIR", help=other)
     images = "embeddings of pictures of MotionCLIP's clips; sets config.data.images"
     add("--image-embeddings", metavar="FILE", help=images)
+    page = "do not write samples.html, which shows motions after every validation"
+    add("--no-samples", action="store_true", help=page)
     plan = "print parameters, memory and hours of the run and do not train; memory is "
     plan += "given for these numbers of items per device (default: 16 64 256)"
     number = cli.at_least(1)
@@ -52,7 +59,12 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     """
     args, overrides = make_parser().parse_known_args(argv)
     cli.shorten_warnings()
-    spec = args.config or config_of_workdir(args.workdir)
+    source = None
+    if args.init is not None:
+        from actiongpt_jax.inference.pretrained import find_model
+
+        source = find_model(args.init)
+    spec = args.config or config_of_workdir(args.workdir, source)
     if args.image_embeddings:
         overrides.append(f"--config.data.images={args.image_embeddings}")
     config = load_config(spec, overrides)
@@ -61,11 +73,14 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
 
     import jax
 
+    from actiongpt_jax.models.family import family_of
     from actiongpt_jax.training import parallel
     from actiongpt_jax.training.builtin_data import use_builtin_data
     from actiongpt_jax.training.estimate import estimate_run, format_estimate
     from actiongpt_jax.training.host_memory import keep_memory
+    from actiongpt_jax.training.initial_weights import start_from
     from actiongpt_jax.training.loop import train
+    from actiongpt_jax.viewing.samples import SamplesPage
 
     if own_process:
         keep_memory()
@@ -76,7 +91,12 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
         if jax.process_index() == 0:
             print(format_estimate(estimate))
         return
-    train(config, workdir)
+    if source is not None:
+        start_from(source, config, workdir)
+    watch = None
+    if family_of(config).generates and not args.no_samples:
+        watch = SamplesPage(workdir)
+    train(config, workdir, on_validation=watch)
     if jax.process_index() == 0:
         print(f"done: {workdir} (metrics.jsonl, checkpoints/)")
 

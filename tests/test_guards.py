@@ -213,7 +213,7 @@ ORDER = {
     "text.encoders": "tokenizer weights folder bert clip loader",
     "text.embeddings": "index store encode shard builder from_descriptions",
     "viewing": """figure camera fonts captions shading raster video plot webpage
-        capsules glb bvh export render comparison app""",
+        capsules glb bvh export render samples comparison app""",
     "viewing.app": "requests worker queue server",
 }
 

@@ -48,6 +48,7 @@ class Motion:
         text: the phrases, in order of time.
         lengths: number of frames of each phrase; they sum to T.
         hands: (T, 2, 3) axis-angle of SMPL-H joints 22 and 37; None for hands at rest.
+        edits: what was done to the motion after it was generated, such as 'clean feet'.
     """
 
     rotations: np.ndarray
@@ -56,6 +57,7 @@ class Motion:
     text: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     hands: np.ndarray | None = None
+    edits: tuple[str, ...] = ()
 
     @property
     def caption(self) -> str:
@@ -119,6 +121,7 @@ def save_motion(
         "mocap_frame_rate": np.float64(motion.fps),
         "text": np.array(motion.text, np.str_),
         "lengths": np.array(motion.lengths, np.int64),
+        "edits": np.array(motion.edits, np.str_),
     }
     if layout == "smplx":
         content |= {
@@ -195,11 +198,11 @@ def _text_of(path: pathlib.Path) -> tuple[str, ...] | None:
         arrays, _ = read_fields(path, ("poses", "text"))
     except InputError:
         return None
-    return _phrases(arrays) if "poses" in arrays else None
+    return _words(arrays, "text") if "poses" in arrays else None
 
 
-def _phrases(arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
-    return tuple(str(text) for text in np.atleast_1d(arrays.get("text", ())))
+def _words(arrays: dict[str, np.ndarray], field: str) -> tuple[str, ...]:
+    return tuple(str(text) for text in np.atleast_1d(arrays.get(field, ())))
 
 
 def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> Motion:
@@ -228,7 +231,7 @@ def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> 
             warnings.warn(note, stacklevel=2)
         return motion
     path = pathlib.Path(path)
-    fields = ("poses", "trans", "text", "lengths", "layout", *RATE_FIELDS)
+    fields = ("poses", "trans", "text", "lengths", "edits", "layout", *RATE_FIELDS)
     arrays, _ = read_fields(path, fields)
     poses, trans = poses_and_trans(path, arrays, tuple(COLUMNS.values()))
     joints = poses.reshape(len(poses), -1, 3).astype(np.float32)
@@ -245,9 +248,10 @@ def load_motion(path: str | os.PathLike, mocap: MocapSettings | None = None) -> 
         rotations=joints[:, :NUM_JOINTS],
         translation=trans.astype(np.float32),
         fps=frame_rate(path, arrays),
-        text=_phrases(arrays),
+        text=_words(arrays, "text"),
         lengths=tuple(int(n) for n in lengths),
         hands=hands if hands.any() else None,
+        edits=_words(arrays, "edits"),
     )
 
 

@@ -64,7 +64,7 @@ class Case:
         return check_finite(motion, f"motion {self.key} of {store.path}")
 
 
-# Cases -> for each case the motions generated for it.
+# Cases -> for each case the motions made for it. They may be shorter than the case.
 Source = Callable[[Sequence[Case]], list[list[Arrays]]]
 
 
@@ -131,6 +131,24 @@ def list_cases(
         for item, part in zip(items, parts, strict=True)
     ]
     return sorted(cases, key=lambda case: (case.frames, case.key))
+
+
+def cut_to_shortest(case: Case, motions: Sequence[Arrays]) -> tuple[Case, list[Arrays]]:
+    """Cuts a case and its motions to the length of its shortest motion.
+
+    Raises:
+        InputError: if nothing is left of one of its actions.
+    """
+    frames = min(case.frames, *(len(translation) for _, translation in motions))
+    ends = np.minimum(np.cumsum(case.lengths), frames)
+    lengths = tuple(int(n) for n in np.diff(ends, prepend=0))
+    if not min(lengths):
+        raise InputError(
+            f"a motion of {case.key} must show {len(lengths)} actions in "
+            f"{case.frames} frames, but has {frames} frames; make a longer one"
+        )
+    cut = [(rots[:frames], trans[:frames]) for rots, trans in motions]
+    return dataclasses.replace(case, lengths=lengths), cut
 
 
 @dataclasses.dataclass(frozen=True)

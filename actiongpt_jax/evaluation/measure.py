@@ -10,7 +10,13 @@ import numpy as np
 
 from actiongpt_jax.choices import Protocol
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.evaluation.cases import Arrays, Case, Source, check_finite
+from actiongpt_jax.evaluation.cases import (
+    Arrays,
+    Case,
+    Source,
+    check_finite,
+    cut_to_shortest,
+)
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.features import mmm
@@ -38,6 +44,7 @@ def measure_cases(
 ) -> None:
     """Measures every case that a journal does not hold yet, and adds it there.
 
+    A case and its motions are compared over the frames of the shortest motion.
     Cases are always generated in the same batches, whatever was done before: an
     interrupted journal ends exactly like an uninterrupted one.
 
@@ -58,17 +65,18 @@ def measure_cases(
     for start in range(0, len(cases), ROWS):
         chunk = cases[start : start + ROWS]
         if any(case.key not in journal.done for case in chunk):
-            captured = [case.captured(store) for case in chunk]
-            generated = source(chunk)
-            for case, motions in zip(chunk, generated, strict=True):
+            cut = map(cut_to_shortest, chunk, source(chunk))
+            common, generated = zip(*cut, strict=True)
+            for case, motions in zip(common, generated, strict=True):
                 for motion in motions:
                     check_finite(motion, f"the motion generated for {case.key}")
+            captured = [case.captured(store) for case in common]
             rows = measure(
-                chunk, generated, captured, protocol, store.fps, body, in_place
+                common, generated, captured, protocol, store.fps, body, in_place
             )
             if evaluator is not None:
                 for row, vectors in zip(
-                    rows, _vectors(chunk, generated, captured, evaluator), strict=True
+                    rows, _vectors(common, generated, captured, evaluator), strict=True
                 ):
                     row["vectors"] = vectors
             journal.append(row for row in rows if row["key"] not in journal.done)

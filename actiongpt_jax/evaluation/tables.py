@@ -46,10 +46,12 @@ def _figures(result: Mapping[str, Any]) -> list[str]:
     bodies = {"generated": result["physical"]["generated"]}
     bodies |= {name: f["physical"]["generated"] for name, f in baselines.items()}
     bodies["real"] = result["physical"]["real"]
+    maker = f"{result['model']} at step {result['step']}"
+    if result["step"] is None:
+        maker = f"files of {result['model']}"
     parts = [
-        f"{result['motions']} motions of {result['split']}, {result['model']} at step "
-        f"{result['step']}, protocol {result['protocol']} (m, m2; +- half a 95 % "
-        "interval over motions)",
+        f"{result['motions']} motions of {result['split']}, {maker}, protocol "
+        f"{result['protocol']} (m, m2; +- half a 95 % interval over motions)",
         table({name: _errors(figures) for name, figures in errors.items()}, digits=4),
         *result["notes"],
         "",

@@ -67,6 +67,19 @@ def place_on_host(
     Returns:
         (..., J, 3) joints in the world, metres.
     """
+    return world_on_host(rotations, translation, skeleton)[0]
+
+
+def world_on_host(
+    rotations: Float[np.ndarray, "*batch J 3 3"],
+    translation: Float[np.ndarray, "*batch 3"],
+    skeleton: Skeleton = SMPL22,
+) -> tuple[Float[np.ndarray, "*batch J 3"], Float[np.ndarray, "*batch J 3 3"]]:
+    """Places and turns a skeleton's joints; see `place_on_host`.
+
+    Returns:
+        (..., J, 3) joints, metres, and (..., J, 3, 3) orientations in the world.
+    """
     rotations = np.asarray(rotations, np.float64)
     offsets = np.array(skeleton.offsets)
     world, joints = np.empty_like(rotations), np.empty(rotations.shape[:-1])
@@ -78,7 +91,7 @@ def place_on_host(
             above = world[..., parent, :, :]
             world[..., j, :, :] = above @ rotations[..., j, :, :]
             joints[..., j, :] = joints[..., parent, :] + above @ offsets[j]
-    return joints
+    return joints, world
 
 
 def place_joints(

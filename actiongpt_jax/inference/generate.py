@@ -11,6 +11,7 @@ import numpy as np
 from actiongpt_jax.choices import ALIGN, WINDOW, Align
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError, check_choice
+from actiongpt_jax.inference.continuation import joined, so_far, to_continue
 from actiongpt_jax.inference.latents import (
     FRAME_STEP,
     TOKEN_STEP,
@@ -51,6 +52,7 @@ def generate_sequence(
     align: Align = "full",
     window: int = WINDOW,
     read_past: bool = True,
+    after: Motion | None = None,
     batch_size: int = 16,
     on_action: Callable[[int], Any] | None = None,
 ) -> list[Motion]:
@@ -68,12 +70,15 @@ def generate_sequence(
             frames; the action's length includes it.
         read_past: whether the model reads how the previous motion ended; if False, the
             actions are generated independently and then joined.
+        after: a motion that every series continues, as if its last action came before
+            the first of the series; None starts from scratch.
         batch_size: number of series that are generated at once.
         on_action: called after each batch of actions with their number.
 
     Returns:
         Motions in the order of the series, facing -x at the origin in frame 0;
-        their `lengths` are the requested ones.
+        their `lengths` are the requested ones. With `after`, each starts with that
+        motion, at 30 fps, where it is.
 
     Raises:
         InputError: if an action is too short for its transition and the frames that
@@ -84,12 +89,21 @@ def generate_sequence(
     if window < 0:
         raise InputError(f"window must be 0 or more frames, got {window}")
     for requests in series:
-        check_lengths(trained, requests, window, read_past)
-    return _generate(trained, series, batch_size, align, window, read_past, on_action)
+        check_lengths(trained, requests, window, read_past, after is not None)
+    how = align, window, read_past, on_action
+    if after is None:
+        return _generate(trained, series, batch_size, *how)
+    after = to_continue(after, trained.framerate)
+    motions = _generate(trained, series, batch_size, *how, after)
+    return [joined(after, motion) for motion in motions]
 
 
 def check_lengths(
-    trained: Trained, requests: Sequence[Request], window: int, read_past: bool
+    trained: Trained,
+    requests: Sequence[Request],
+    window: int,
+    read_past: bool,
+    continues: bool = False,
 ) -> None:
     """Checks that the actions of a series are long enough for their transitions.
 
@@ -101,12 +115,13 @@ def check_lengths(
     past = trained.model.hist_frames if read_past else 0
     for i, request in enumerate(requests):
         if trained.config.data.shortest_action == "reference":
-            least = window + 2 if i else past
+            least = window + 2 if i or continues else past
         else:
-            least = window + max(past, 1) if i else past
-        if len(requests) > 1 and request.num_frames < least:
+            least = window + max(past, 1) if i or continues else past
+        several = len(requests) > 1 or continues
+        if several and request.num_frames < least:
             parts = f"{past} for the next action to read"
-            if i:
+            if i or continues:
                 parts = f"{window} of transition and {least - window} of its own"
             raise InputError(
                 f"action {i + 1}, {request.text!r}, must be at least {least} frames "
@@ -123,6 +138,7 @@ def _generate(
     window: int = 0,
     read_past: bool = True,
     on_action: Callable[[int], Any] | None = None,
+    after: Motion | None = None,
 ) -> list[Motion]:
     if not trained.family.generates:
         raise InputError(
@@ -149,7 +165,7 @@ def _generate(
         rows = order[start : start + batch_size]
         batch = [series[i] for i in rows]
         parts = _generate_batch(
-            trained, batch, batch_size, align, window, read_past, on_action
+            trained, batch, batch_size, align, window, read_past, on_action, after
         )
         for i, actions in zip(rows, parts, strict=True):
             motions[i] = to_motion(
@@ -170,15 +186,16 @@ def _generate_batch(
     window: int,
     read_past: bool,
     on_action: Callable[[int], Any] | None,
+    after: Motion | None,
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """Returns the (rotations, translation) of every action of every series."""
     arrays: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch]
-    before = None
     # Pad to a power of two, so that a single series does not cost a whole batch.
     rows = min(batch_size, next_power_of_two(len(batch)))
+    before = None if after is None else so_far(trained, after, rows, read_past)
     for number in range(max(map(len, batch))):
         requests = [r[number] if number < len(r) else None for r in batch]
-        lead = window if number else 0
+        lead = window if before is not None else 0
         tokens, token_mask, seeds, fact, frame_mask = _pad(requests, rows, lead)
         action, before = next_action(
             trained.model,

@@ -17,6 +17,7 @@ from actiongpt_jax.features import pose6d, rot_velocity
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
+from actiongpt_jax.geometry.rotations import AnyArray
 from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.shapes import check_shape, round_up, stack_padded
@@ -107,25 +108,11 @@ def encode_motions(trained: Trained, motions: Sequence[Motion]) -> np.ndarray:
     Returns:
         (n, D) latents; for a model with latent distributions, their means.
     """
-    resampled = [_resampled(motion, trained.framerate) for motion in motions]
+    resampled = [resampled_motion(motion, trained.framerate) for motion in motions]
     frames = round_up(max(len(translation) for _, translation in resampled), FRAME_STEP)
     rotations, mask = stack_padded([r for r, _ in resampled], frames, fill=None)
     translation, _ = stack_padded([t for _, t in resampled], frames, fill=None)
-    data = trained.config.data
-    if trained.family.nfeats == pose6d.NFEATS:
-        features = pose6d.encode(
-            rot.axis_angle_to_matrix(rotations),
-            translation,
-            align=data.align,
-            displacement=data.translation,
-        )
-    else:
-        features = encode_features(
-            jnp.asarray(rotations[:, :, :_BODY_JOINTS]),
-            jnp.asarray(translation),
-            data.heading,
-        )
-        features = trained.normalizer.normalize(features)
+    features = motion_features(trained, rotations, translation)
     features = jnp.where(mask[..., None], features, 0.0)
     return np.asarray(_motion_latents(trained.model, trained.variables, features, mask))
 
@@ -187,7 +174,36 @@ def to_motion(
     )
 
 
-def _resampled(motion: Motion, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def motion_features(
+    trained: Trained,
+    rotations: Float[AnyArray, "b t 24 3"],
+    translation: Float[AnyArray, "b t 3"],
+) -> Float[Array, "b t f"]:
+    """Returns the features of motions as the model reads them.
+
+    Args:
+        trained: the model.
+        rotations: (B, T, 24, 3) axis-angle of the body's joints and the hands, radians.
+        translation: (B, T, 3) metres.
+    """
+    data = trained.config.data
+    if trained.family.nfeats == pose6d.NFEATS:
+        return pose6d.encode(
+            rot.axis_angle_to_matrix(rotations),
+            translation,
+            align=data.align,
+            displacement=data.translation,
+        )
+    features = encode_features(
+        jnp.asarray(rotations[:, :, :_BODY_JOINTS]),
+        jnp.asarray(translation),
+        data.heading,
+    )
+    return trained.normalizer.normalize(features)
+
+
+def resampled_motion(motion: Motion, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (T, 24, 3) rotations, with hands, and (T, 3) translation at a rate."""
     hands = motion.hands
     if hands is None:
         hands = np.zeros((len(motion.translation), 2, 3), np.float32)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from actiongpt_jax.choices import WINDOW, Align
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference import feet
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series, warn_of_unseen_lengths
@@ -38,6 +39,8 @@ def generate_motions(
     embeddings: str | pathlib.Path | None = None,
     descriptions: DescriptionSource | None = None,
     writer: Writer | None = None,
+    after: Motion | None = None,
+    clean_feet: bool = False,
     progress: bool = False,
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
@@ -72,11 +75,16 @@ def generate_motions(
             embedded when needed.
         writer: language model that describes phrases without descriptions; None leaves
             them undescribed.
+        after: a motion to go on from, of any frame rate: every result starts with it,
+            at the model's frame rate, and goes on where it ends. A model that reads
+            past frames reads its last ones, unless `series` says otherwise.
+        clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        Motions at the model's frame rate that face -x at the origin in frame 0: all
-        samples of the first text or series, then those of the next.
+        Motions at the model's frame rate that face -x at the origin in frame 0, or
+        start as `after` does: all samples of the first text or series, then those of
+        the next.
 
     Raises:
         InputError: for a value out of its range, a model that cannot generate or does
@@ -110,11 +118,16 @@ def generate_motions(
     ]
     total = sum(map(len, requests))
     with tqdm(total=total, unit="action", leave=False, disable=not progress) as bar:
-        return generate_sequence(
+        motions = generate_sequence(
             model,
             requests,
             align=align,
             window=window,
             read_past=mode == "past",
+            after=after,
             on_action=bar.update,
         )
+    if not clean_feet:
+        return motions
+    given = [len(motion.translation) - sum(frames) for motion in motions]
+    return [feet.clean_feet(m, keep) for m, keep in zip(motions, given, strict=True)]

@@ -14,6 +14,7 @@ from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.prompts import Prompt, read_prompts, split_prompts
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked, remove_unfinished
+from actiongpt_jax.inference import feet
 from actiongpt_jax.inference.generate import check_lengths, generate_sequence
 from actiongpt_jax.inference.motion_folder import INDEX, MotionFolder
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
@@ -120,6 +121,7 @@ def generate_files(
     align: Align = "full",
     window: int = WINDOW,
     diverse: str | None = None,
+    clean_feet: bool = False,
     layout: str = "smplh",
 ) -> int:
     """Generates the motions of prompts, those of similar lengths in one batch.
@@ -143,6 +145,7 @@ def generate_files(
         align: how actions are joined; see `generate_motions`.
         window: length of the slerp transition between actions, in frames.
         diverse: source of variation between samples.
+        clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         layout: columns of the poses; see `save_motion`.
 
     Returns:
@@ -171,6 +174,7 @@ def generate_files(
     settings = {
         "model": parameter_hash(model.variables),
         **{"align": align, "window": window, "layout": layout},
+        "clean_feet": clean_feet,
     }
 
     def files() -> Iterator[_File]:
@@ -223,6 +227,7 @@ def generate_files(
                 batch_size=_BATCH,
             )
             for file, motion in zip(batch, motions, strict=True):
+                motion = feet.clean_feet(motion) if clean_feet else motion
                 folder.save(motion, file.prompt, file.row)
                 bar.update()
             generated += len(batch)

@@ -75,7 +75,32 @@ def load_model(
             f"{folder} has no checkpoint; train one with `python -m "
             f"actiongpt_jax.train --config configs/teach.py:demo --workdir {folder}`"
         )
-    config = restored.config.copy_and_resolve_references()
+    return make_trained(
+        restored.config,
+        restored.variables["params"],
+        restored.normalizer,
+        restored.step,
+        read_lengths(folder),
+    )
+
+
+def make_trained(
+    config: Config,
+    params: Any,
+    normalizer: Normalizer,
+    step: int,
+    lengths: PhraseLengths | None = None,
+) -> Trained:
+    """Makes a model ready to use from its parameters.
+
+    Args:
+        config: config of its training.
+        params: the trained parameters.
+        normalizer: normalizer of its features.
+        step: number of training steps done.
+        lengths: how long each phrase lasted in training; None if it is not known.
+    """
+    config = config.copy_and_resolve_references()
     if "text_mask" in config.model:
         # 'shipped' lets the text encoder see padding. In the published code a single
         # text has no padding, but here texts are padded so that few shapes are
@@ -84,8 +109,8 @@ def load_model(
     return Trained(
         config=config,
         model=build(config),
-        variables=jax.device_put(restored.variables),
-        normalizer=restored.normalizer,
-        step=restored.step,
-        lengths=read_lengths(folder),
+        variables=jax.device_put({"params": params}),
+        normalizer=normalizer,
+        step=step,
+        lengths=lengths,
     )

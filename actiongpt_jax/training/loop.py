@@ -5,7 +5,7 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from actiongpt_jax.config_fields import Config, check_values, resolve
 from actiongpt_jax.data.batches.item_batches import ItemBatches
 from actiongpt_jax.data.batches.prefetch import prefetch
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
@@ -29,11 +30,14 @@ from actiongpt_jax.training.tasks import Task, ValidationTerms, task_of
 from actiongpt_jax.training.workdir import check_workdir, lock_workdir
 from actiongpt_jax.training.writers import MetricWriter
 
+OnValidation = Callable[[Config, Normalizer, TrainState], None]
+
 
 def train(
     config: Config,
     workdir: str | pathlib.Path,
     evaluators: Sequence[ValidationTerms] | None = None,
+    on_validation: OnValidation | None = None,
 ) -> TrainState:
     """Trains a model, from the workdir's last checkpoint if there is one.
 
@@ -46,6 +50,9 @@ def train(
         workdir: folder of the run; it is made if it does not exist.
         evaluators: pure functions that add figures to each validation; None takes the
             one of the model's `Task`, position and variance errors.
+        on_validation: called in every process after each validation whose state is
+            saved, with the config, the normalizer and that state, which it must not
+            keep; for example a `viewing.samples.SamplesPage`.
 
     Returns:
         The final state.
@@ -62,13 +69,14 @@ def train(
     # The other processes of the run write nothing but their part of a checkpoint.
     is_main = jax.process_index() == 0
     with lock_workdir(workdir) if is_main else contextlib.nullcontext():
-        return _train(config, workdir, evaluators, is_main)
+        return _train(config, workdir, evaluators, on_validation, is_main)
 
 
 def _train(
     config: Config,
     workdir: pathlib.Path,
     evaluators: Sequence[ValidationTerms] | None,
+    on_validation: OnValidation | None,
     is_main: bool,
 ) -> TrainState:
     """Trains in a workdir that is locked; see `train`."""
@@ -190,6 +198,8 @@ def _train(
             # Validate and save.
             if validates:
                 saver.save(state, normalizer, validate(step))
+                if on_validation is not None:
+                    on_validation(config, normalizer, state)
                 figures.restart_clock()
             elif step % config.train.checkpoint_steps == 0:
                 figures.read()

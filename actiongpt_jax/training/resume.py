@@ -20,6 +20,12 @@ _FIXED = {
     "text": ("source", "encoder", "k", "aggregation", "width", "weight_hash"),
     "train": ("optimizer", "schedule", "warmup_steps", "grad_clip"),
 }
+# Fields that a run must share with the one whose weights it starts from, like all
+# fields of the model but its dropout: they say what the features and texts mean.
+_OF_WEIGHTS = {
+    "data": ("heading", "align", "translation"),
+    "text": ("encoder", "width", "weight_hash"),
+}
 # Fields that may change, but then the run ends differently from an uninterrupted one.
 _EXACT = {
     "data": (
@@ -60,11 +66,7 @@ def check_same_run(
         InputError: if the model, the features or the text differ.
     """
     fixed = {**_FIXED, "model": tuple(config.model)}
-    if saved.text.weight_hash is None:
-        # Converted checkpoints do not record their text encoder: only its width can
-        # be checked.
-        fixed["text"] = ("width",)
-    for section, field, then, now in _changes(fixed, saved, config):
+    for section, field, then, now in _changes(_known(fixed, saved), saved, config):
         raise InputError(
             f"workdir {workdir} was trained with {section}.{field}={then!r} and "
             f"cannot continue with {now!r}; use another --workdir"
@@ -84,6 +86,38 @@ def check_same_run(
         f"{section}.{field} was {then!r}, is {now!r}"
         for section, field, then, now in _changes(exact, saved, config)
     ]
+
+
+def check_same_weights(
+    config: Config, saved: Config, source: str | pathlib.Path
+) -> None:
+    """Checks that a run can start from the weights of another one.
+
+    Args:
+        config: config of the new run, with the fields that its stores fill in.
+        saved: config in the checkpoint with the weights.
+        source: folder of that checkpoint, for errors.
+
+    Raises:
+        InputError: if the model, the features or the text encoder differ.
+    """
+    model = tuple(name for name in config.model if name != "dropout")
+    fields = _known({**_OF_WEIGHTS, "model": model}, saved)
+    for section, field, then, now in _changes(fields, saved, config):
+        raise InputError(
+            f"the weights of {source} were trained with {section}.{field}={then!r} and "
+            f"cannot start a run with {now!r}; use the config of that run, or texts "
+            "that were embedded with its encoder"
+        )
+
+
+def _known(
+    fields: Mapping[str, Sequence[str]], saved: Config
+) -> Mapping[str, Sequence[str]]:
+    """Leaves out what a converted checkpoint does not record: its text encoder."""
+    if saved.text.weight_hash is None:
+        return {**fields, "text": ("width",)}
+    return fields
 
 
 def _changes(

@@ -16,16 +16,20 @@ def default_workdir(spec: str) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def config_of_workdir(workdir: str | None) -> str:
+def config_of_workdir(workdir: str | None, source: pathlib.Path | None = None) -> str:
     """Returns the path of the config that a training run or a conversion has stored.
 
     Args:
         workdir: folder of the run; None if the user did not give one.
+        source: folder of the run that it starts from, whose config is taken if the
+            workdir has none yet.
 
     Raises:
         InputError: if there is no such config.
     """
     path = pathlib.Path(workdir or "") / "config.json"
+    if workdir is not None and source is not None and not path.exists():
+        path = source / "config.json"
     if workdir is None or not path.is_file():
         where = "" if workdir is None else f"; {workdir} has no config.json"
         raise InputError(

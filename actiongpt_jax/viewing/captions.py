@@ -63,21 +63,6 @@ def caption_image(
     return image
 
 
-def line_image(text: str, size: int, background: str) -> Image.Image:
-    """Draws one line of text in a picture of its width.
-
-    Args:
-        text: any text.
-        size: height of the letters in pixels.
-        background: colour of the picture.
-    """
-    text = plain(text)
-    shape = max(1, round(text_length(text, size))), round(_LEADING * size)
-    image = Image.new("RGB", shape, background)
-    draw_text(image, (0, 0), text, _ACTIVE, size)
-    return image
-
-
 def _wrap(
     phrases: Sequence[str], width: float, size: int
 ) -> list[list[tuple[int, str]]]:

@@ -1,27 +1,21 @@
 """Compares real motions with those that models generate from the same phrases."""
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from actiongpt_jax.choices import WINDOW
 from actiongpt_jax.data.batches.segments import Segment, segments
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.data.motion_store import MotionStore, open_store
-from actiongpt_jax.features import rot_velocity
-from actiongpt_jax.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.viewing.plot import strip
+from actiongpt_jax.viewing.samples import choose_actions, real_motion
 from actiongpt_jax.viewing.webpage import write_page
 
-# First words of phrases whose motions are easy to recognise.
-_PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
 VAL_SPLIT = "val"
 # An action of a series must be longer than the transition at its start.
 _LEAST_FRAMES = WINDOW + 8
@@ -47,8 +41,8 @@ def write_comparison(
     store = open_store(corpus)
     items = segments(store, VAL_SPLIT)
     series = _choose_series(items)
-    chosen = [*series, *([item] for item in _choose(items))]
-    columns = {"real": [_real(store, actions) for actions in chosen]}
+    chosen = [*series, *([item] for item in choose_actions(items, 4))]
+    columns = {"real": [real_motion(store, actions) for actions in chosen]}
     columns |= {name: _generate(model, chosen) for name, model in models.items()}
     rows = list(zip(*columns.values(), strict=True))
     known = read_descriptions(pathlib.Path(corpus, "descriptions.jsonl"))
@@ -87,36 +81,6 @@ def _generate(model: Trained, chosen: Sequence[Sequence[Segment]]) -> list[Motio
         for actions in chosen
     ]
     return generate_sequence(model, series, read_past=model.model.hist_frames > 0)
-
-
-def _real(store: MotionStore, actions: Sequence[Segment]) -> Motion:
-    """Returns the captured motion of a series, with its phrases."""
-    begins = [action.start for action in actions]
-    ends = [*begins[1:], actions[-1].end]
-    motion = store.motion(actions[0].sequence, begins[0], ends[-1])
-    return dataclasses.replace(
-        _canonical(motion),
-        text=tuple(action.phrase for action in actions),
-        lengths=tuple(e - b for b, e in zip(begins, ends, strict=True)),
-    )
-
-
-def _canonical(motion: Motion) -> Motion:
-    """Turns a motion to the first heading of generated motions."""
-    matrices = axis_angle_to_matrix(motion.rotations)
-    features = rot_velocity.encode(matrices, motion.translation)
-    matrices, moved = rot_velocity.decode(features)
-    return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
-
-
-def _choose(items: Sequence[Segment]) -> list[Segment]:
-    """Returns up to four actions, preferably ones that are easy to recognise."""
-    firsts = [
-        next((item for item in items if item.phrase.startswith(word)), None)
-        for word in _PICTURED
-    ]
-    chosen = [item for item in firsts if item is not None]
-    return (chosen or list(items))[:4]
 
 
 def _choose_series(

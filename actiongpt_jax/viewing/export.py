@@ -70,6 +70,7 @@ def _write_json(path: str | os.PathLike, motion: Motion) -> None:
         "fps": motion.fps,
         "text": motion.text,
         "lengths": motion.lengths,
+        "edits": motion.edits,
         "names": SMPL22.names,
         "parents": SMPL22.parents,
         "offsets": SMPL22.offsets,

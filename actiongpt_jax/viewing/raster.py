@@ -86,25 +86,41 @@ class Panel:
 
     def draw(self, time: float) -> Image.Image:
         """Returns the picture at a time in seconds; after the end, the last frame."""
-        place = min(time * self.motion.fps, len(self._points) - 1)
+        frame = int(self._place(time) + 0.5)
+        caption = self._caption(int(self._active[frame]))
+        shape = self._size, self._size + caption.height
+        whole = Image.new("RGB", shape, _BACKGROUND)
+        whole.paste(self.pose(time, floor=True))
+        if self._title is not None:
+            whole.paste(self._title)
+        whole.paste(caption, (0, self._size))
+        return whole
+
+    def pose(self, time: float, *, floor: bool = False) -> Image.Image:
+        """Returns the body and its shadow at a time, on the floor or on white."""
+        place = self._place(time)
         points = interpolate(self._points, place)
         canvas = _Canvas(self.camera, place, self._size)
-        canvas.floor(self._points[:, 0])
+        if floor:
+            canvas.floor(self._points[:, 0])
         canvas.shadow(points)
         if self._mesh is None:
             canvas.figure(points, self._radii)
         else:
             vertices, faces = self._mesh
             canvas.mesh(interpolate(vertices, place), faces)
-        frame = int(place + 0.5)
-        caption = self._caption(int(self._active[frame]))
-        shape = self._size, self._size + caption.height
-        whole = Image.new("RGB", shape, _BACKGROUND)
-        whole.paste(canvas.image())
-        if self._title is not None:
-            whole.paste(self._title)
-        whole.paste(caption, (0, self._size))
-        return whole
+        return canvas.image()
+
+    def _place(self, time: float) -> float:
+        """Returns the number of the frame at a time, which may be fractional."""
+        return min(time * self.motion.fps, len(self._points) - 1)
+
+
+def share_scale(panels: Sequence[Panel]) -> None:
+    """Draws all bodies at the scale of the motion that needs the most room."""
+    extent = max(panel.camera.extent for panel in panels)
+    for panel in panels:
+        panel.camera = dataclasses.replace(panel.camera, extent=extent)
 
 
 def draw_frames(
@@ -122,10 +138,7 @@ def draw_frames(
     Yields:
         Pictures of equal size; width and height are even numbers.
     """
-    # Draw all bodies at the scale of the motion that needs the most room.
-    extent = max(panel.camera.extent for panel in panels)
-    for panel in panels:
-        panel.camera = dataclasses.replace(panel.camera, extent=extent)
+    share_scale(panels)
     columns = min(4, math.ceil(math.sqrt(len(panels) * 1.6)), len(panels))
     rows = math.ceil(len(panels) / columns)
     for number in range(count_frames([panel.motion for panel in panels], fps)):
@@ -175,7 +188,7 @@ class _Canvas:
     def __init__(self, camera: Camera, place: float, size: int):
         self._camera, self._place, self._size = camera, place, size
         self._target = interpolate(camera.targets, place)
-        self._pixels = np.zeros((size, size, 3), np.float32)
+        self._pixels = np.full((size, size, 3), 255, np.float32)
 
     def image(self) -> Image.Image:
         return Image.fromarray((self._pixels + 0.5).astype(np.uint8))

@@ -17,8 +17,8 @@ _VIDEOS = (".gif", ".mp4")
 # Option -> formats that it changes.
 _USED = {
     "title": _PICTURES,
-    "figure": _VIDEOS,
-    "body": _VIDEOS,
+    "figure": (".png", *_VIDEOS),
+    "body": (".png", *_VIDEOS),
     "size": _VIDEOS,
     "fps": _VIDEOS,
     "poses": (".png",),
@@ -75,8 +75,8 @@ def render(
             or for a single motion also in .glb, .bvh, .npz or .json.
         motions: motions to show, at least one.
         titles: one title per motion.
-        figure: how a body is drawn in a video, one of `choices.FIGURES`.
-        body: body model whose mesh a video shows instead of the figure, or None.
+        figure: how a body is drawn in a picture or video, one of `choices.FIGURES`.
+        body: body model whose mesh these show instead of the figure, or None.
         size: width of one motion in a video, in pixels.
         fps: frames per second of the video.
         poses: poses per row of a .png, from 2 to 40.
@@ -108,7 +108,7 @@ def render(
         export.export(path, motions[0], layout, names, t_pose)
     elif suffix == ".png":
         captions = [m.caption or t for m, t in zip(motions, titles, strict=True)]
-        plot.strip(motions, pathlib.Path(path), poses, captions)
+        plot.strip(motions, path, poses, captions, figure=figure, body=body)
     elif suffix == ".html":
         webpage.write_page(path, motions, titles, descriptions)
     else:

@@ -35,6 +35,7 @@ def page(
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
     columns: int = 0,
+    below: str = "",
 ) -> str:
     """Makes a page that plays motions in synchrony.
 
@@ -45,6 +46,7 @@ def page(
         heading: heading of the page.
         columns: motions per row, so that a row is one comparison; on a narrow screen
             all motions are in one column. 0: as many as fit.
+        below: HTML to show below the motions; it is not escaped.
 
     Returns:
         HTML. All texts are shown literally; markup in them has no effect.
@@ -86,7 +88,9 @@ def page(
     # Without "<", no text in the data can close the script element.
     content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     policy = content_policy(script)
-    return template.format(policy=policy, style=style, data=content, script=script)
+    return template.format(
+        policy=policy, style=style, data=content, script=script, below=below
+    )
 
 
 def write_page(
@@ -96,9 +100,10 @@ def write_page(
     descriptions: Mapping[str, Sequence[str]] | None = None,
     heading: str = "",
     columns: int = 0,
+    below: str = "",
 ) -> None:
     """Writes the HTML of `page` to a file, replaced atomically."""
-    write_text(path, page(motions, titles, descriptions, heading, columns))
+    write_text(path, page(motions, titles, descriptions, heading, columns, below))
 
 
 def read_resource(package: str, name: str) -> str:

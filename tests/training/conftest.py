@@ -43,6 +43,7 @@ def training(stores):
             f"--config.text.store={text}",
             "--config.data.max_shapes=2",
             SMALL,
+            "--no-samples",
             *flags,
         ]
         return subprocess.Popen(

@@ -337,8 +337,8 @@ def test_mp4_has_its_index_before_its_frames(files, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "value", "wrong"),
     [
-        ("--body", "absent.npz", "html glb png"),
-        ("--figure", "skeleton", "html png bvh"),
+        ("--body", "absent.npz", "html glb"),
+        ("--figure", "skeleton", "html bvh"),
         ("--fps", "60", "html png npz"),
         ("--size", "96", "html png json"),
         ("--poses", "5", "html gif mp4 glb"),
@@ -372,7 +372,7 @@ def test_mp4_has_the_requested_size_rate_and_frames(files, tmp_path):
     assert sides(last, "left")[1].mean() > sides(last, "right")[1].mean()
 
 
-def test_gif_of_a_body_model_has_every_frame(files, tmp_path):
+def test_pictures_of_a_body_model_have_every_frame_and_its_colour(files, tmp_path):
     body = capsule_body()
     parents = np.array([body.parents, range(22)], np.int64)
     arrays = {
@@ -386,6 +386,13 @@ def test_gif_of_a_body_model_has_every_frame(files, tmp_path):
     render.main([*command, "--size", "96", "--fps", "5"])
     with Image.open(out) as gif:
         assert sum(1 for _ in ImageSequence.Iterator(gif)) == 5
+    # The poses of a strip show the mesh, whose limbs have no colours of their own.
+    for name, flags in (("figure", []), ("mesh", command[3:])):
+        out = tmp_path / f"{name}.png"
+        render.main([files[1], "--out", str(out), "--poses", "2", *flags])
+        red, _, blue = np.asarray(Image.open(out), float).transpose(2, 0, 1)
+        assert (np.abs(red - blue).max() > 80) == (name == "figure")
+        assert (red < 200).sum() > 2000
 
 
 @pytest.mark.parametrize("suffix", ["png", "html", "glb", "bvh", "npz", "json"])

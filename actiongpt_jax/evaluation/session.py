@@ -1,0 +1,345 @@
+"""What an evaluation has open: a model or files, the cases to measure, and journals."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from actiongpt_jax.config_fields import Config, lookup
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.phrases import read_phrases
+from actiongpt_jax.errors import InputError
+from actiongpt_jax.evaluation import motion_folder, semantic
+from actiongpt_jax.evaluation.cases import (
+    Case,
+    Sampling,
+    Source,
+    from_model,
+    list_cases,
+    quiet,
+)
+from actiongpt_jax.evaluation.evaluator import Evaluator
+from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.measure import measure_cases
+from actiongpt_jax.evaluation.options import Options
+from actiongpt_jax.evaluation.recognition import list_stretches, recognise
+from actiongpt_jax.evaluation.summary import summarise, to_file
+from actiongpt_jax.features.mmm import body_with_heels
+from actiongpt_jax.files.atomic import write_json
+from actiongpt_jax.geometry import body as bodies
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.pretrained import DEFAULT, output_folder
+from actiongpt_jax.inference.series import series_mode
+from actiongpt_jax.inference.trained import load_model
+from actiongpt_jax.nn.parameters import parameter_hash
+from actiongpt_jax.text.descriptions import read_descriptions
+from actiongpt_jax.training.inputs import open_store_at_rate
+
+_FOLDER = "evaluation"
+Drawn = TypeVar("Drawn")
+
+
+class Session:
+    """The parts that every evaluation has.
+
+    Attributes:
+        options: what is evaluated and how.
+        config: its `data` says which stretches of a split are cases.
+        paired: whether a case is a pair of actions.
+        in_place: whether poses only are judged, of the middle window of each action.
+        store: the motion store of the captured motions.
+        cases: the cases to measure.
+        header: everything that the figures depend on.
+        notes: sentences about the figures.
+    """
+
+    header: dict[str, Any]
+
+    def __init__(self, options: Options, config: Config, paired: bool):
+        """Opens what the figures need in addition to motions."""
+        self.options, self.config, self.paired = options, config, paired
+        # A model of windows is judged on what it is made for: poses of one length.
+        window = lookup(config, "data.num_frames", None)
+        self.in_place = bool(window) and options.protocol == "paper" and not paired
+        path = options.data or config.data.store
+        if not path:
+            named = options.motions or options.workdir or DEFAULT
+            raise InputError(f"{named} names no motion store; give one as --data")
+        # Files are resampled to the store's rate, a model has its own.
+        of_files = options.motions is not None
+        self.store = open_store(path) if of_files else open_store_at_rate(path, config)
+        self.cases: list[Case] = []
+        self.evaluator = None
+        if options.evaluator is not None:
+            self.evaluator = Evaluator(options.evaluator)
+            self._check_rate(self.evaluator)
+        self.body = None
+        if options.body is not None:
+            self.body = body_with_heels(bodies.load(options.body))
+        self.notes = self._notes()
+
+    def _check_rate(self, evaluator: Evaluator) -> None:
+        rates = evaluator.config.data.framerate, self.store.fps
+        if rates[0] != rates[1]:
+            raise InputError(
+                f"--evaluator must be of the model's {rates[1]:g} frames per second, "
+                f"got one of {rates[0]:g}; train one on the model's store"
+            )
+
+    def list_cases(self, split: str) -> list[Case]:
+        """Lists all motions of a split that an evaluation like this judges."""
+        return list_cases(self.config, self.store, split, self.paired, self.in_place)
+
+    def _draw(self, cases: list[Drawn]) -> list[Drawn]:
+        """Draws as many cases as the options limit them to."""
+        limit = self.options.limit
+        if limit is None or limit >= len(cases):
+            return cases
+        rng = np.random.default_rng(self.options.seed)
+        return [cases[i] for i in sorted(rng.permutation(len(cases))[:limit])]
+
+    def _name_files(self, folder: pathlib.Path, start: str) -> None:
+        """Names the files after everything that the figures depend on."""
+        digest = hashlib.sha256(json.dumps(self.header).encode()).hexdigest()[:10]
+        self.folder, self.name = folder / _FOLDER, f"{start}-{digest}"
+
+    def written(
+        self, result: dict[str, Any], out: str | os.PathLike | None
+    ) -> dict[str, Any]:
+        """Writes the figures into a JSON file; returns them with its path."""
+        path = pathlib.Path(out or self.folder / f"{self.name}.json")
+        write_json(path, to_file(result))
+        return {**result, "path": str(path)}
+
+    def evaluate(self, name: str, source: Source, samples: int = 1) -> dict[str, Any]:
+        """Measures a source's motions, from where an earlier call stopped."""
+        # Measure the cases that the journal does not hold yet.
+        journal = self.journal(name)
+        bar = tqdm(total=len(self.cases), unit="motion", leave=False, desc=name)
+        with journal.locked(), bar:
+            measure_cases(
+                self.cases,
+                self.store,
+                quiet(source),
+                journal,
+                self.options.protocol,
+                self.body,
+                self.evaluator,
+                bar.update,
+                self.in_place,
+            )
+
+        # Summarise the whole journal.
+        texts = known = None
+        if self.evaluator is not None:
+            texts, known = self.evaluator.texts, self.evaluator.known_phrases()
+        summary = summarise(
+            journal,
+            self.options.protocol,
+            self.store.fps,
+            self.options.seed,
+            texts,
+            known,
+            self.in_place,
+        )
+        assert summary["samples"] == samples
+        return summary
+
+    def journal(self, source: str) -> Journal:
+        """Opens the journal of the motions of a source."""
+        path = self.folder / f"{self.name}-{source}.jsonl"
+        return Journal(path, {**self.header, "source": source})
+
+    def _measured_with(self) -> dict[str, Any]:
+        """Returns the body and the evaluator that the figures depend on."""
+        evaluator = None
+        if self.evaluator is not None:
+            text = self.evaluator.config.text
+            evaluator = {
+                "hash": self.evaluator.hash,
+                "source": text.source,
+                "trained_on": self.evaluator.config.data.train_split,
+            }
+        body = None if self.body is None else parameter_hash(self.body)
+        return {"body": body, "evaluator": evaluator}
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.in_place:
+            notes.append(
+                "note: this model makes poses of a fixed length, so the middle window "
+                "of each action is judged with the pelvis held in place; --protocol "
+                "reference judges whole actions, as published"
+            )
+        if self.options.protocol == "reference" and self.body is None:
+            notes.append(
+                "note: without --body the heels of this protocol are an estimate on "
+                "the built-in skeleton; published figures use the heels of SMPL-H"
+            )
+        if self.evaluator is not None:
+            if self.evaluator.config.data.train_split == self.options.split:
+                notes.append(
+                    f"note: the evaluator was trained on split {self.options.split}, "
+                    "so the figures of real motions look too good"
+                )
+        return notes
+
+
+class ModelSession(Session):
+    """An evaluation of what a trained model generates."""
+
+    def __init__(self, options: Options):
+        """Opens the model, and chooses the cases.
+
+        Raises:
+            InputError: if the model does not generate, or for bad input.
+        """
+        self.trained = load_model(options.workdir, options.checkpoint)
+        if not self.trained.family.generates and options.categories is None:
+            raise InputError(
+                "--workdir must be the workdir of a model that generates, got the "
+                f"evaluator in {options.workdir}; give it as --evaluator, together "
+                "with a model's --workdir"
+            )
+        # The cases are single actions, or pairs for a model that makes series.
+        self.mode = series_mode(options.series, self.trained)
+        super().__init__(options, self.trained.config, self.mode != "off")
+        # The built-in phrases are judged without them: the split may have none.
+        if options.semantic != "only" and options.categories is None:
+            self.cases = self._draw(self.list_cases(options.split))
+        self.embedder = PhraseEmbedder(
+            self.trained.config, options.embeddings, options.descriptions
+        )
+        self.header = self._header()
+        start = f"{options.split}-step{self.trained.step}"
+        self._name_files(output_folder(options.workdir), start)
+
+    def source(self) -> Source:
+        """Returns the function that generates motions with the model."""
+        return from_model(self.trained, self.embedder, self._sampling())
+
+    def _sampling(self) -> Sampling:
+        options = self.options
+        return Sampling(
+            options.samples or 1,
+            options.diverse,
+            options.fact,
+            options.seed,
+            self.mode,
+            options.align,
+            options.window,
+        )
+
+    def judge(self) -> dict[str, Any]:
+        """Judges motions of the built-in phrases, from where an earlier call ended."""
+        how = self._sampling()
+        how = dataclasses.replace(how, samples=self.options.samples or semantic.SAMPLES)
+        embedder = self.embedder
+        if self.options.descriptions is None:
+            texts = semantic.missing_texts(embedder)
+            embedder = PhraseEmbedder(
+                self.trained.config, self.options.embeddings, texts
+            )
+        return semantic.judge_model(
+            self.trained,
+            embedder,
+            self.store,
+            self.options.split,
+            how,
+            self.journal(f"semantic-{how.samples}"),
+        )
+
+    def recognise(self, categories: str) -> dict[str, Any]:
+        """Measures how often the nearest of the file's categories is a motion's."""
+        options, names = self.options, read_phrases(categories)
+        stretches = list_stretches(self.trained, self.store, options.split, names)
+        return recognise(
+            self.trained,
+            self.embedder,
+            self.store,
+            self._draw(stretches),
+            names,
+            read_descriptions(options.descriptions) if options.descriptions else (),
+            options.seed,
+        )
+
+    def _header(self) -> dict[str, Any]:
+        options = dataclasses.asdict(self.options)
+        for name in ("workdir", "checkpoint", "evaluator", "baselines", "body"):
+            options.pop(name)
+        for name in ("multimodality", "semantic", "motions"):
+            options.pop(name)
+        if options["categories"] is None:  # journals of earlier versions stay valid
+            options.pop("categories")
+        return {
+            **options,
+            "samples": self.options.samples or 1,
+            "in_place": self.in_place,
+            "data": str(self.store.path),
+            "series": self.mode,
+            "model": self.trained.config.model.name,
+            "step": self.trained.step,
+            "parameters": parameter_hash(self.trained.variables),
+            **self._measured_with(),
+        }
+
+
+class FileSession(Session):
+    """An evaluation of motion files that anyone has made."""
+
+    def __init__(self, options: Options):
+        """Finds the files of the cases.
+
+        Raises:
+            InputError: if no file belongs to a case of the split, or for bad input.
+        """
+        folder = pathlib.Path(options.motions or "")
+        # Without a model, `--series` only says whether files show pairs of actions.
+        paired = options.series not in (None, "off")
+        super().__init__(options, motion_folder.listing_config(), paired)
+        listed = self.list_cases(options.split)
+        files = motion_folder.match_files(folder, listed)
+        files = motion_folder.choose_samples(files, options.samples)
+        self.samples = len(next(iter(files.values())))
+        self.cases = self._draw([case for case in listed if case.key in files])
+        self.files = {case.key: files[case.key] for case in self.cases}
+        if len(files) < len(listed):
+            self.notes.append(
+                f"note: {len(files)} of {len(listed)} motions of split {options.split} "
+                f"have a file in {folder}; the others are left out"
+            )
+        self.header = {
+            "split": options.split,
+            "limit": options.limit,
+            "samples": self.samples,
+            "protocol": options.protocol,
+            "seed": options.seed,
+            "data": str(self.store.path),
+            "series": "past" if paired else "off",
+            "model": folder.resolve().name,
+            "step": None,
+            "files": motion_folder.content_hash(self.files),
+            **self._measured_with(),
+        }
+        self._name_files(folder, options.split)
+
+    def source(self) -> Source:
+        """Returns the function that reads the files."""
+        return motion_folder.from_files(self.files, self.store.fps)
+
+    def notes_on_lengths(self) -> list[str]:
+        """Says, after the measurement, how many motions are shorter than captured."""
+        captured = {case.key: case.frames for case in self.cases}
+        rows = self.journal("files")
+        short = sum(row["frames"] < captured[row["key"]] for row in rows)
+        if not short:
+            return []
+        return [
+            f"note: {short} motions are shorter than the captured ones, and are "
+            "compared over the frames that both have"
+        ]
