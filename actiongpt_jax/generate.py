@@ -51,14 +51,13 @@ def main(argv: Sequence[str]) -> None:
     one_file = cli.is_one_file(args.out)
     if args.text is None and (one_file or args.seconds or args.after):
         raise InputError(
-            "--prompts and --split write a folder, --out, and take no --seconds or "
-            "--after; write the seconds into the file, and show the folder's files "
+            "--prompts and --split write a folder, --out, and take neither --seconds "
+            "nor --after; write the seconds into the file, and show the folder's files "
             "with `render`"
         )
     if args.split is None and (args.limit or args.data or args.captured):
         raise InputError("--limit, --data and --captured must be given with --split")
 
-    from actiongpt_jax.data.motion import load_motion
     from actiongpt_jax.inference.prompt_job import generate_many
     from actiongpt_jax.inference.trained import load_model
     from actiongpt_jax.inference.writer import make_writer, show_descriptions
@@ -75,8 +74,6 @@ def main(argv: Sequence[str]) -> None:
         return
     for name in ("prompts", "split", "limit", "data", "captured"):
         del options[name]
-    after = options.pop("after")
-    options["after"] = None if after is None else load_motion(after)
     _generate(model, texts, seconds, one_file, options)
 
 
@@ -87,12 +84,14 @@ def _generate(
     one_file: bool,
     options: dict[str, Any],
 ) -> None:
-    from actiongpt_jax.data.motion import save_motions
+    from actiongpt_jax.data.motion import load_motion, save_motions
     from actiongpt_jax.inference.motions import generate_motions
     from actiongpt_jax.inference.phrase_embedder import known_descriptions
     from actiongpt_jax.inference.writer import show_descriptions
 
     out, layout, writer = options.pop("out"), options.pop("layout"), options["writer"]
+    if options["after"] is not None:
+        options["after"] = load_motion(options["after"])
     motions = generate_motions(model, texts, seconds, **options, progress=True)
     show_descriptions(writer)
     if one_file:

@@ -51,7 +51,7 @@ class Session:
         options: what is evaluated and how.
         config: its `data` says which stretches of a split are cases.
         paired: whether a case is a pair of actions.
-        in_place: whether poses only are judged, of the middle window of each action.
+        in_place: whether poses only are compared, in the middle window of each action.
         store: the motion store of the captured motions.
         cases: the cases to measure.
         header: everything that the figures depend on.
@@ -59,13 +59,11 @@ class Session:
     """
 
     header: dict[str, Any]
+    in_place = False
 
     def __init__(self, options: Options, config: Config, paired: bool):
         """Opens what the figures need in addition to motions."""
         self.options, self.config, self.paired = options, config, paired
-        # A model of windows is judged on what it is made for: poses of one length.
-        window = lookup(config, "data.num_frames", None)
-        self.in_place = bool(window) and options.protocol == "paper" and not paired
         path = options.data or config.data.store
         if not path:
             named = options.motions or options.workdir or DEFAULT
@@ -92,7 +90,7 @@ class Session:
             )
 
     def list_cases(self, split: str) -> list[Case]:
-        """Lists all motions of a split that an evaluation like this judges."""
+        """Lists the motions of a split that are judged, or compared with."""
         return list_cases(self.config, self.store, split, self.paired, self.in_place)
 
     def _draw(self, cases: list[Drawn]) -> list[Drawn]:
@@ -208,6 +206,10 @@ class ModelSession(Session):
             )
         # The cases are single actions, or pairs for a model that makes series.
         self.mode = series_mode(options.series, self.trained)
+        # A model of windows is judged on what it is made for: poses of one length.
+        window = lookup(self.trained.config, "data.num_frames", None)
+        alone = self.mode == "off" and options.protocol == "paper"
+        self.in_place = bool(window) and alone
         super().__init__(options, self.trained.config, self.mode != "off")
         # The built-in phrases are judged without them: the split may have none.
         if options.semantic != "only" and options.categories is None:
@@ -276,10 +278,11 @@ class ModelSession(Session):
             options.pop(name)
         if options["categories"] is None:  # journals of earlier versions stay valid
             options.pop("categories")
+        if self.in_place:
+            options["in_place"] = True
         return {
             **options,
             "samples": self.options.samples or 1,
-            "in_place": self.in_place,
             "data": str(self.store.path),
             "series": self.mode,
             "model": self.trained.config.model.name,

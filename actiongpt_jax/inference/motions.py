@@ -38,9 +38,9 @@ def generate_motions(
     diverse: str | None = None,
     embeddings: str | pathlib.Path | None = None,
     descriptions: DescriptionSource | None = None,
-    writer: Writer | None = None,
     after: Motion | None = None,
     clean_feet: bool = False,
+    writer: Writer | None = None,
     progress: bool = False,
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
@@ -73,12 +73,12 @@ def generate_motions(
         embeddings: embedding store; None takes the one used in training.
         descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
             embedded when needed.
+        after: a motion to go on from, of any frame rate: every result starts with it,
+            at the model's rate, and goes on where it ends. A model that reads past
+            frames reads its last ones, unless `series` says otherwise.
+        clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         writer: language model that describes phrases without descriptions; None leaves
             them undescribed.
-        after: a motion to go on from, of any frame rate: every result starts with it,
-            at the model's frame rate, and goes on where it ends. A model that reads
-            past frames reads its last ones, unless `series` says otherwise.
-        clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -129,5 +129,9 @@ def generate_motions(
         )
     if not clean_feet:
         return motions
-    given = [len(motion.translation) - sum(frames) for motion in motions]
-    return [feet.clean_feet(m, keep) for m, keep in zip(motions, given, strict=True)]
+    return [
+        feet.clean_feet(
+            motion, len(motion.translation) - sum(r.num_frames for r in actions)
+        )
+        for motion, actions in zip(motions, requests, strict=True)
+    ]

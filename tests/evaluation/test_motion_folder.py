@@ -28,8 +28,10 @@ def store(stores):
 
 
 def twice(motion):
-    """Returns the arrays of a motion with every frame two times."""
-    return [np.repeat(a, 2, axis=0) for a in (motion.rotations, motion.translation)]
+    """Returns a motion with every frame two times."""
+    arrays = motion.rotations, motion.translation
+    rotations, translation = (np.repeat(array, 2, axis=0) for array in arrays)
+    return Motion(rotations, translation)
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_shorter_motions_are_compared_over_their_own_frames(
     short = f"{len(cases)} motions are shorter than the captured ones"
     assert any(short in note for note in result["notes"])
     # What is too long is cut.
-    write_captured(lambda motion: Motion(*twice(motion)))
+    write_captured(twice)
     result = evaluate_model(motions=folder, data=store.path)
     assert result["frames"] == sum(case.frames for case in cases)
 

@@ -49,13 +49,16 @@ def test_a_limb_at_its_target_does_not_turn():
 def test_targets_out_of_reach_are_approached_without_a_jump():
     hips, knees, ankles, forward = legs(1)
     steps = np.linspace(0, 1, 400)[:, None]
-    leg = [np.repeat(a, 400, axis=0) for a in (hips, knees, ankles, forward)]
+    hips, knees, ankles, forward = (
+        np.repeat(a, 400, axis=0) for a in (hips, knees, ankles, forward)
+    )
+    leg = hips, knees, ankles, forward
     # From 70 to 150 % of the length of the leg.
-    target = leg[0] + steps * [0.3, 0.2, -0.7] + [0, 0, -0.55]
-    knee, ankle = placed(leg, reach(*leg[:3], target, leg[3]))
-    direction = target - leg[0]
+    target = hips + steps * [0.3, 0.2, -0.7] + [0, 0, -0.55]
+    knee, ankle = placed(leg, reach(hips, knees, ankles, target, forward))
+    direction = target - hips
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    found = ankle - leg[0]
+    found = ankle - hips
     length = np.linalg.norm(found, axis=-1)
     np.testing.assert_allclose(found / length[:, None], direction, atol=1e-6)
     assert (np.diff(length) > -1e-9).all()

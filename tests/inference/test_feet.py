@@ -12,6 +12,8 @@ from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.geometry.kinematics import place_on_host
 from actiongpt_jax.inference.feet import clean_feet
+from actiongpt_jax.inference.motions import generate_motions
+from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.synthetic.corpus import build_synthetic_store
 from tests.oracles import physical as oracle
 
@@ -135,3 +137,13 @@ def test_the_command_cleans_feet_only_if_asked(train_debug, gaits, tmp_path):
     expected = clean_feet(plain, keep=frames).rotations
     np.testing.assert_allclose(cleaned.rotations, expected, atol=1e-6)
     np.testing.assert_array_equal(cleaned.rotations[:frames], plain.rotations[:frames])
+
+
+@pytest.mark.slow
+def test_the_feet_of_separate_texts_are_cleaned_one_by_one(train_debug):
+    model = load_model(train_debug("temos:debug"))
+    texts = ["jump up", "walk forward"]
+    plain = generate_motions(model, texts, [1.0, 2.0], series="off")
+    cleaned = generate_motions(model, texts, [1.0, 2.0], series="off", clean_feet=True)
+    for one, other in zip(plain, cleaned, strict=True):
+        np.testing.assert_array_equal(clean_feet(one).rotations, other.rotations)
