@@ -170,6 +170,9 @@ def read_delimited(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Reads a .csv or .tsv file.
 
+    The values of a .csv file are separated by commas, or by semicolons as spreadsheets
+    of many countries write them.
+
     Args:
         path: the file; its first line names the columns.
         columns: names of columns that it must have, in lower case.
@@ -179,19 +182,27 @@ def read_delimited(
         File and line, for error sentences; and column -> value.
 
     Raises:
-        InputError: if a column is missing, or a row has too few or too many values.
+        InputError: if a column is missing or named twice, or a row has too few or too
+            many values.
     """
     with (
         parsing(path, "a table in UTF-8", remedy),
         io.StringIO(read_text(path, remedy), newline="") as file,
     ):
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        first, _ = file.readline(), file.seek(0)
+        delimiter = ";" if ";" in first and "," not in first else ","
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else delimiter
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
         if not set(columns) <= set(names):
             raise InputError(
                 f"{path} must have the columns {' and '.join(columns)} in its first "
                 f"line, got {', '.join(names)[:60] or 'nothing'}; {remedy}"
+            )
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"{path} must name each column once in its first line, got "
+                f"{', '.join(names)[:60]}; {remedy}"
             )
         reader.fieldnames = names
         for entry in reader:
