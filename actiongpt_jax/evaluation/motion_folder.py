@@ -28,10 +28,18 @@ _REMEDY = "correct the file"
 Files = Mapping[str, Sequence[pathlib.Path]]
 
 
-def listing_config() -> Config:
-    """Returns a config by which every labelled stretch of a split is a case."""
+def listing_config(fps: float) -> Config:
+    """Returns a config by which every labelled stretch of a split is a case.
+
+    Args:
+        fps: frames per second of the motion store. Stretches are as long as those on
+            which a model is trained by default, in seconds.
+    """
     config = base_config()
-    config.data.labels = "frame+sequence"
+    data, scale = config.data, fps / config.data.framerate
+    data.framerate, data.labels = fps, "frame+sequence"
+    data.min_frames = round(data.min_frames * scale)
+    data.max_frames = round(data.max_frames * scale)
     return config
 
 
