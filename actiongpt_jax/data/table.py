@@ -170,10 +170,9 @@ def read_delimited(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Reads a .csv or .tsv file.
 
-    A .csv file has commas, or semicolons as spreadsheets of many countries write them.
-
     Args:
-        path: the file; its first line names the columns.
+        path: the file; its first line names the columns. A .csv file may have semicolons
+            in place of commas, as spreadsheets of many countries write them.
         columns: names of columns that it must have, in lower case.
         remedy: what the user can do about a damaged file.
 
