@@ -171,8 +171,8 @@ def read_delimited(
     """Reads a .csv or .tsv file.
 
     Args:
-        path: the file; its first line names the columns. A .csv file may have semicolons
-            in place of commas, as spreadsheets of many countries write them.
+        path: the file; its first line names the columns. A .csv file may have
+            semicolons in place of commas, as spreadsheets of many countries write them.
         columns: names of columns that it must have, in lower case.
         remedy: what the user can do about a damaged file.
 
