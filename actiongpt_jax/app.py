@@ -22,6 +22,7 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("app", __doc__)
     cli.add_model_flags(parser, "those stored with the motions, for display only")
+    cli.add_writer_flags(parser)
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address of this machine to listen on")
     add("--port", type=int, default=8017, help="port to listen on; 0 picks a free one")
@@ -42,14 +43,17 @@ def main(argv: Sequence[str]) -> None:
         known_descriptions,
     )
     from actiongpt_jax.inference.trained import load_model
+    from actiongpt_jax.inference.writer import make_writer
     from actiongpt_jax.viewing.app.queue import GenerationQueue
     from actiongpt_jax.viewing.app.server import Server
 
+    writer = make_writer(args, args.workdir)
     model = load_model(args.workdir, args.checkpoint)
-    embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions)
+    sources = args.embeddings, args.descriptions
+    embedder = PhraseEmbedder(model.config, *sources, writer)
     known = known_descriptions(model.config, args.descriptions)
     texts = {phrase: known.texts(phrase)[: model.config.text.k] for phrase in known}
-    queue = GenerationQueue(model, embedder, texts)
+    queue = GenerationQueue(model, embedder, texts, writer)
     server = Server(queue, args.host, args.port)
     try:
         queue.warm_up()

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import itertools
 import math
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actiongpt_jax.choices import ALIGN, DIVERSE, SERIES, UPS, WINDOW
+from actiongpt_jax.choices import ALIGN, DIVERSE, FILE_FORMATS, SERIES, UPS, WINDOW
 from actiongpt_jax.errors import InputError, JobIncompleteError, printable, sentence_of
 
 _READER_LEFT = 141  # 128 + SIGPIPE; not every system defines SIGPIPE
@@ -93,6 +94,48 @@ def add_model_flags(
         "--descriptions",
         help=f"file or folder of descriptions (default: {descriptions})",
     )
+
+
+def add_prompt_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags for many prompts: a file of them, or a split of a motion store."""
+    add = parser.add_argument_group("many motions").add_argument
+    columns = "columns text, seconds, samples, seed, name"
+    add("--prompts", metavar="FILE", help=f"text, csv or jsonl file ({columns})")
+    stretch = "generate a motion for every labelled stretch of train, val or test"
+    add("--split", help=stretch)
+    add("--limit", type=at_least(1), help="number of stretches to take (default: all)")
+    add("--data", help="motion store of --split (default: the one used in training)")
+    captured = "also write the captured motion of every stretch"
+    add("--captured", action="store_true", help=captured)
+
+
+def is_one_file(out: str) -> bool:
+    """Says whether motions are to be written to one file of a viewer's format.
+
+    Args:
+        out: the path of that file, or of a folder.
+
+    Raises:
+        InputError: if the packages that write such files are missing.
+    """
+    path = pathlib.Path(out)
+    one_file = path.suffix.lower() in FILE_FORMATS and not path.is_dir()
+    if one_file and importlib.util.find_spec("matplotlib") is None:
+        raise InputError(
+            f"writing {out} needs more packages; run `pip install actiongpt_jax[view]`"
+        )
+    return one_file
+
+
+def add_writer_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags for a language model that describes unknown phrases."""
+    add = parser.add_argument_group("descriptions on the spot").add_argument
+    who = "language model that describes phrases without known descriptions"
+    add("--describe-with", metavar="MODEL", help=who)
+    address = "address of its server (default: OPENAI_BASE_URL, else OpenAI)"
+    add("--base-url", metavar="URL", help=address)
+    more = "further flags of `describe`, such as '--words 100 --max-cost 1'"
+    add("--describe-flags", metavar="FLAGS", help=more)
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("edit", __doc__)
     cli.add_model_flags(parser)
+    cli.add_writer_flags(parser)
     add = parser.add_argument
     add("--seconds", type=float, default=2.0, help="duration of the new motions")
     add("--out", default="edited", help="folder of the npz files")
@@ -61,14 +62,18 @@ def main(argv: Sequence[str]) -> None:
     from actiongpt_jax.inference.requests import warn_of_unseen_lengths
     from actiongpt_jax.inference.series import series_frames
     from actiongpt_jax.inference.trained import load_model
+    from actiongpt_jax.inference.writer import make_writer, show_descriptions
 
     cli.shorten_warnings()
+    writer = make_writer(args, args.workdir)
     model = load_model(args.workdir, args.checkpoint)
-    embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions)
+    embedder = PhraseEmbedder(model.config, args.embeddings, args.descriptions, writer)
     frames = series_frames([args.seconds], [""], "off", model.framerate)
     warn_of_unseen_lengths(model.config, frames)
     if args.kind == "recognise":
         phrases = read_phrases(args.among)
+        embedder.describe_unknown(phrases)
+        show_descriptions(writer)
         for path in args.motions:
             motion = load_motion(path)
             best = editing.nearest_phrases(model, embedder, motion, phrases)
@@ -86,6 +91,7 @@ def main(argv: Sequence[str]) -> None:
     else:
         latents = editing.encode_sources(model, embedder, args.motions)
         captions = [f"{pathlib.Path(path).stem}, decoded" for path in args.motions]
+    show_descriptions(writer)
     motions = decode_latents(model, latents, frames * len(latents), captions)
     paths = save_motions(args.out, motions, name=args.kind, replace=False)
     for path, motion in zip(paths, motions, strict=True):

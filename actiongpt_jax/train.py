@@ -78,8 +78,8 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     from actiongpt_jax.training.builtin_data import use_builtin_data
     from actiongpt_jax.training.estimate import estimate_run, format_estimate
     from actiongpt_jax.training.host_memory import keep_memory
-    from actiongpt_jax.training.initial_weights import start_from
     from actiongpt_jax.training.loop import train
+    from actiongpt_jax.training.resume import start_from
     from actiongpt_jax.viewing.samples import SamplesPage
 
     if own_process:

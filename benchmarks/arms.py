@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import paper
 
-from actiongpt_jax.choices import BASELINES
+from actiongpt_jax.choices import BASELINES, PROTOCOLS
 from actiongpt_jax.config import load_config
 from actiongpt_jax.config_fields import Config
 from actiongpt_jax.data.motion_store import open_store
@@ -100,6 +100,8 @@ def make_parser(
     add("--split", default="val", help="split to evaluate on")
     add("--limit", type=int, help="number of motions of the split to evaluate")
     add("--samples", type=int, default=1, help="motions generated per text")
+    normal = "reference: MotionCLIP on whole actions with their paths, as published"
+    add("--protocol", choices=PROTOCOLS, default="paper", help=normal)
     add(
         "--evaluator",
         metavar="WORKDIR",
@@ -285,7 +287,7 @@ def _train_and_evaluate(
         split=args.split,
         limit=args.limit,
         samples=args.samples,
-        protocol="paper",
+        protocol=args.protocol,
         evaluator=args.evaluator,
         multimodality=0,
         baselines=baselines,
@@ -376,10 +378,15 @@ def _retrieval(result: Mapping[str, Any]) -> dict[str, float]:
     return figures | ({"fid": result["fid"]["generated"]} if "fid" in result else {})
 
 
-def _mean(results: list[dict[str, float]], name: str) -> float:
+def _mean(results: list[dict[str, float]], name: str) -> float | None:
+    """Returns None for a figure that means nothing for a model."""
+    if any(one[name] is None for one in results):
+        return None
     return round(statistics.fmean(one[name] for one in results), 4)
 
 
-def _spread(results: list[dict[str, float]], name: str) -> float:
+def _spread(results: list[dict[str, float]], name: str) -> float | None:
     values = [one[name] for one in results]
+    if None in values:
+        return None
     return round(max(values) - min(values), 4)

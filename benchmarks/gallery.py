@@ -38,6 +38,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder, known_descri
 from actiongpt_jax.inference.requests import Request
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import load_model
+from actiongpt_jax.inference.writer import make_writer, show_descriptions
 from actiongpt_jax.text.descriptions import Descriptions
 from actiongpt_jax.viewing.webpage import frame_of, page
 
@@ -82,7 +83,7 @@ class Model:
         self.trained = load_model(folder)
         self.name = self.name or pathlib.Path(folder).name
         self.embedder = PhraseEmbedder(
-            self.trained.config, args.embeddings, args.descriptions
+            self.trained.config, args.embeddings, args.descriptions, args.writer
         )
         self.known = known
         self.frames = round(args.seconds * self.trained.framerate)
@@ -109,6 +110,7 @@ def main(argv):
         help="file of descriptions (default: the one in the motion store)",
     )
     add("--embeddings", help="embedding store (default: the one used in training)")
+    cli.add_writer_flags(parser)
     add("--builtin", action="store_true", help="use phrases of the built-in corpus")
     add("--seconds", type=float, default=3.0, help="length of each action")
     add("--out", default="gallery.html")
@@ -116,8 +118,13 @@ def main(argv):
     if not 0.5 <= args.seconds <= 20:
         raise InputError(f"--seconds must be from 0.5 to 20, got {args.seconds}")
     phrases = BUILTIN if args.builtin else PAPER
+    _, _, args.first = args.workdir[0].rpartition("=")
+    args.writer = make_writer(args, args.first)
     known = descriptions_of(args)
     models = [Model(spec, args, known) for spec in args.workdir]
+    all_phrases = dict.fromkeys(p for group in phrases.values() for p in group)
+    models[0].embedder.describe_unknown(all_phrases)
+    show_descriptions(args.writer)
     with warnings.catch_warnings():
         # Phrases without descriptions are listed once, at the end.
         warnings.simplefilter("ignore", UserWarning)
@@ -132,16 +139,13 @@ def main(argv):
             encoding="utf-8",
         )
     print(f"{args.out}: {len(sections)} sections")
-    all_phrases = dict.fromkeys(
-        phrase for group in phrases.values() for phrase in group
-    )
-    print_missing([phrase for phrase in all_phrases if phrase not in known])
+    described = args.writer.described if args.writer else {}
+    print_missing([p for p in all_phrases if p not in known and p not in described])
 
 
 def descriptions_of(args) -> Descriptions:
     """Returns --descriptions, and those stored with the motions of the first model."""
-    _, _, folder = args.workdir[0].rpartition("=")
-    return known_descriptions(load_model(folder).config, args.descriptions)
+    return known_descriptions(load_model(args.first).config, args.descriptions)
 
 
 def print_missing(missing: list[str]) -> None:
@@ -154,7 +158,8 @@ def print_missing(missing: list[str]) -> None:
         f"{', '.join(missing)}; to describe them:\n"
         f"  printf '%s\\n' {lines} > phrases.txt\n"
         "  python -m actiongpt_jax.describe --phrases phrases.txt --model gpt-6-luna "
-        "--k 4 --out descriptions.jsonl",
+        "--k 4 --out descriptions.jsonl\n"
+        "or name a language model that describes them now, with --describe-with",
         file=sys.stderr,
     )
 

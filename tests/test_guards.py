@@ -203,7 +203,7 @@ def test_names_for_type_checkers_equal_the_exported_names():
 ORDER = {
     "data": """amass_fields amass mocap motion mocap_converter motion_store clips babel
         table captions name_rule motion_faults store_writer batches phrases
-        store_builder""",
+        prompts store_builder""",
     "data.mocap": """capture bvh acclaim names structure rest_pose joint_map alignment
         directions retarget reader""",
     "data.batches": """plan segments windows pair_plan prefetch item_batches

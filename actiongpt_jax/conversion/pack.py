@@ -22,6 +22,7 @@ from actiongpt_jax.training.model_folder import (
     round_weights,
     write_model_folder,
 )
+from actiongpt_jax.training.phrase_lengths import read_lengths, write_lengths
 
 # Fields of an evaluation that name files of the machine.
 _FILES = ("data", "embeddings", "descriptions", "path", "notes")
@@ -98,6 +99,8 @@ def pack(
 
     # Write the folder.
     packed = PackedModel(restored.step, portable, restored.normalizer, params)
+    if (lengths := read_lengths(workdir)) is not None:
+        write_lengths(out, lengths)
     write_model_folder(out, packed, record, model_card(record))
     return {**record, "bytes": (out / WEIGHTS).stat().st_size}
 

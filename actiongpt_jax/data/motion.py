@@ -166,15 +166,30 @@ def save_motions(
     folder.mkdir(parents=True, exist_ok=True)
     written, paths = collections.Counter(), []
     for motion in motions:
-        caption = re.sub(r"[^a-z0-9]+", "_", motion.caption.lower()).strip("_")[:60]
-        stem = name or caption or "motion"
+        stem = name or file_stem(motion.caption)
         path = folder / f"{stem}_{written[stem]}.npz"
-        while path.exists() and not (replace and _text_of(path) == motion.text):
+        while not is_free(path, motion.text, replace):
             written[stem] += 1
             path = folder / f"{stem}_{written[stem]}.npz"
         written[stem] += 1
         paths.append(save_motion(path, motion, layout))
     return paths
+
+
+def file_stem(caption: str) -> str:
+    """Returns the first part of a file's name for a caption."""
+    return re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:60] or "motion"
+
+
+def is_free(path: pathlib.Path, text: tuple[str, ...], replace: bool = True) -> bool:
+    """Says whether a motion may be written to a path.
+
+    Args:
+        path: the path of an npz file.
+        text: the phrases of the motion.
+        replace: whether a file with the same text may be replaced.
+    """
+    return not path.exists() or (replace and _text_of(path) == text)
 
 
 def _text_of(path: pathlib.Path) -> tuple[str, ...] | None:

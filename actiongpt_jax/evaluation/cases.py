@@ -3,22 +3,21 @@
 import dataclasses
 import sys
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.choices import Align
-from actiongpt_jax.config_fields import Config
-from actiongpt_jax.data.batches.segments import pairs, segments
+from actiongpt_jax.config_fields import Config, lookup
+from actiongpt_jax.data.batches.segments import middle_window, pairs, segments
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.requests import plan_series, seed_of
 from actiongpt_jax.inference.series import series_prompts
 from actiongpt_jax.inference.trained import Trained
 
@@ -89,7 +88,7 @@ def check_finite(motion: Arrays, name: str) -> Arrays:
 
 
 def list_cases(
-    config: Config, store: MotionStore, split: str, paired: bool
+    config: Config, store: MotionStore, split: str, paired: bool, middle: bool = False
 ) -> list[Case]:
     """Lists the motions of a split by the rules of a training run.
 
@@ -98,6 +97,8 @@ def list_cases(
         store: the motion store.
         split: 'train', 'val' or 'test'.
         paired: whether to list pairs of actions; False lists single actions.
+        middle: whether to list, for a model of windows, the window in the middle of
+            each action that is long enough, in place of whole actions.
 
     Returns:
         Cases, the shortest first, so that cases of similar length share a batch.
@@ -107,11 +108,16 @@ def list_cases(
     """
     data = config.data
     limits = data.min_frames, data.max_frames
+    window = lookup(config, "data.num_frames", None) if middle else None
+    if window:
+        limits = window, data.max_frames
     if paired:
         items = pairs(store, split, *limits, cut=data.pair_cut)
         parts = [(p.phrases, (p.lengths[0], sum(p.lengths[1:]))) for p in items]
     else:
         items = segments(store, split, data.labels, *limits)
+        if window:
+            items = [middle_window(item, window) for item in items]
         parts = [((item.phrase,), (item.end - item.start,)) for item in items]
     if not items:
         raise InputError(
@@ -268,8 +274,3 @@ def quiet(source: Source) -> Source:
         return motions
 
     return printing
-
-
-def seed_of(seed: int, key: str) -> int:
-    """Returns the seed for the draws of one case, from 0 to 2^32 - 1."""
-    return zlib.crc32(f"{seed}/{key}".encode())

@@ -40,6 +40,7 @@ def measure_cases(
     body: Body | None = None,
     evaluator: Evaluator | None = None,
     on_case: Callable[[int], Any] | None = None,
+    in_place: bool = False,
 ) -> None:
     """Measures every case that a journal does not hold yet, and adds it there.
 
@@ -56,6 +57,7 @@ def measure_cases(
         body: a body made by `mmm.body_with_heels`; None takes the built-in skeleton.
         evaluator: adds the motions' embedding vectors; None leaves them out.
         on_case: called with the number of cases that were just finished.
+        in_place: whether to compare poses only, with the pelvis held in place.
 
     Raises:
         InputError: for a motion with NaN or infinity.
@@ -69,7 +71,9 @@ def measure_cases(
                 for motion in motions:
                     check_finite(motion, f"the motion generated for {case.key}")
             captured = [case.captured(store) for case in common]
-            rows = measure(common, generated, captured, protocol, store.fps, body)
+            rows = measure(
+                common, generated, captured, protocol, store.fps, body, in_place
+            )
             if evaluator is not None:
                 for row, vectors in zip(
                     rows, _vectors(common, generated, captured, evaluator), strict=True
@@ -87,6 +91,7 @@ def measure(
     protocol: Protocol,
     fps: float,
     body: Body | None = None,
+    in_place: bool = False,
 ) -> list[dict[str, Any]]:
     """Measures the motions generated for a few cases.
 
@@ -98,6 +103,8 @@ def measure(
         protocol: 'paper' or 'reference'.
         fps: frames per second of every motion.
         body: a body made by `mmm.body_with_heels`; None takes the built-in skeleton.
+        in_place: whether to compare poses only, with the pelvis held in place, by the
+            protocol 'paper'; the errors of the root are then 0.
 
     Returns:
         One journal row per case: key, phrases, frames; errors, name -> (S); joints,
@@ -131,7 +138,7 @@ def measure(
             [cases[i] for i in rows], [generated[i][s] for i, s in part], size, body
         )
         index = np.pad(np.array(rows), (0, ROWS - len(rows)))
-        each = jax.device_get(_compare(placed, real, index, protocol))
+        each = jax.device_get(_compare(placed, real, index, protocol, in_place))
         for row, i in enumerate(rows):
             for name in NAMES:
                 by_joint = each[name][row]
@@ -164,14 +171,15 @@ def _joints(rotations, translation, body):
     return joints, mmm.from_smpl(joints, heels)
 
 
-@functools.partial(jax.jit, static_argnames="protocol")
-def _compare(generated, real, index, protocol):
+@functools.partial(jax.jit, static_argnames=("protocol", "in_place"))
+def _compare(generated, real, index, protocol, in_place):
     name = "joints" if protocol == "paper" else "mmm"
     lengths = generated["lengths"]
-    mask = jnp.arange(generated[name].shape[1]) < lengths[:, None]
-    return ape_ave_each(
-        generated[name], real[name][index], lengths, protocol=protocol, mask=mask
-    )
+    ours, theirs = generated[name], real[name][index]
+    if in_place:
+        ours, theirs = ours - ours[:, :, :1], theirs - theirs[:, :, :1]
+    mask = jnp.arange(ours.shape[1]) < lengths[:, None]
+    return ape_ave_each(ours, theirs, lengths, protocol=protocol, mask=mask)
 
 
 @functools.partial(jax.jit, static_argnames="fps")

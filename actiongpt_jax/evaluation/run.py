@@ -3,10 +3,11 @@
 import os
 from typing import Any
 
-from actiongpt_jax.evaluation.cases import list_cases, mean_pose, random_clips
+from actiongpt_jax.evaluation.cases import mean_pose, random_clips
+from actiongpt_jax.evaluation.motion_folder import FileSession
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.options import Options
-from actiongpt_jax.evaluation.session import FileSession, ModelSession, Session
+from actiongpt_jax.evaluation.session import ModelSession, Session
 
 
 def evaluate_model(
@@ -90,8 +91,7 @@ def _evaluate_files(run: FileSession, out: str | os.PathLike | None) -> dict[str
 
 def _baselines(run: Session) -> dict[str, Any]:
     """Measures a body in the mean pose, and random clips of the training split."""
-    split = run.config.data.train_split
-    known = list_cases(run.config, run.store, split, run.paired)
+    known = run.list_cases(run.config.data.train_split)
     clips = random_clips(run.store, known, run.options.seed)
     return {
         "mean_pose": run.evaluate("mean_pose", mean_pose(run.store, known)),

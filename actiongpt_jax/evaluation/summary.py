@@ -15,6 +15,7 @@ from actiongpt_jax.metrics import physical, retrieval
 from actiongpt_jax.metrics.ape_ave import NAMES
 
 _PATHS = ("data", "embeddings", "descriptions", "categories")  # fields of a result
+_ROOT = tuple(name for name in NAMES if name.endswith(("root", "traj")))
 _SIDES = ("physical", "real")
 _JOINTS = {"paper": SMPL22.names, "reference": mmm.NAMES}
 
@@ -26,6 +27,7 @@ def summarise(
     seed: int = 0,
     texts: Callable[[list[str]], np.ndarray] | None = None,
     known: Collection[str] | None = None,
+    in_place: bool = False,
 ) -> dict[str, Any]:
     """Computes the figures of an evaluation from the rows of its motions.
 
@@ -39,6 +41,7 @@ def summarise(
             vectors of the motions; None leaves retrieval out.
         known: phrases that the evaluator was trained on: the retrieval of their motions
             is reported separately as well. None if that is not known.
+        in_place: whether poses only were compared: errors of the root are then NaN.
 
     Returns:
         motions and samples, their numbers; ape_ave, for the mean over samples and for
@@ -52,7 +55,14 @@ def summarise(
     frames = np.array(totals.frames)
     samples = errors["ape_root"].shape[1]
     kinds = ("mean", "best") if samples > 1 else ("mean",)
+    if in_place:
+        # The best sample is the one with the best poses.
+        errors["ape_root"] = errors["ape_global"]
     chosen = {how: report.choose_samples(errors, how) for how in kinds}
+    if in_place:
+        for values in chosen.values():
+            for name in _ROOT:
+                values[name] = np.full(len(frames), np.nan)
     summary: dict[str, Any] = {
         "motions": len(frames),
         "frames": int(frames.sum()),

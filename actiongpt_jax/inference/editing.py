@@ -95,10 +95,13 @@ def encode_sources(
 
     Raises:
         InputError: for an unreadable file.
+        JobIncompleteError: if a writer could not describe all phrases.
     """
+    files = {source for source in sources if pathlib.Path(source).suffix == ".npz"}
+    embedder.describe_unknown(source for source in sources if source not in files)
     latents = []
     for source in sources:
-        if pathlib.Path(source).suffix == ".npz":
+        if source in files:
             latents.append(encode_motions(trained, [load_motion(source)])[0])
         else:
             request = plan_samples(embedder, source, 1, fact=0.0)

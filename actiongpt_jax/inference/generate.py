@@ -89,7 +89,7 @@ def generate_sequence(
     if window < 0:
         raise InputError(f"window must be 0 or more frames, got {window}")
     for requests in series:
-        _check_lengths(trained, requests, window, read_past, after is not None)
+        check_lengths(trained, requests, window, read_past, after is not None)
     how = align, window, read_past, on_action
     if after is None:
         return _generate(trained, series, batch_size, *how)
@@ -98,13 +98,18 @@ def generate_sequence(
     return [joined(after, motion) for motion in motions]
 
 
-def _check_lengths(
+def check_lengths(
     trained: Trained,
     requests: Sequence[Request],
     window: int,
     read_past: bool,
-    continues: bool,
+    continues: bool = False,
 ) -> None:
+    """Checks that the actions of a series are long enough for their transitions.
+
+    Raises:
+        InputError: if there is no action, or one is too short.
+    """
     if not requests:
         raise InputError("a series must hold at least one action, got none")
     past = trained.model.hist_frames if read_past else 0

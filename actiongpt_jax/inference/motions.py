@@ -13,15 +13,21 @@ from actiongpt_jax.inference import feet
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import plan_series, warn_of_unseen_lengths
-from actiongpt_jax.inference.series import series_frames, series_mode, series_prompts
+from actiongpt_jax.inference.series import (
+    series_frames,
+    series_mode,
+    series_prompts,
+    usual_frames,
+)
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.inference.writer import Writer
 from actiongpt_jax.text.descriptions import DescriptionSource
 
 
 def generate_motions(
     model: Trained,
     texts: str | Sequence[str],
-    seconds: float | Sequence[float] = 3.0,
+    seconds: float | Sequence[float] | None = None,
     *,
     series: str | None = None,
     samples: int = 1,
@@ -34,19 +40,22 @@ def generate_motions(
     descriptions: DescriptionSource | None = None,
     after: Motion | None = None,
     clean_feet: bool = False,
+    writer: Writer | None = None,
     progress: bool = False,
 ) -> list[Motion]:
     """Generates motions from texts with a trained model.
 
     A phrase's descriptions are taken from `descriptions` if it has some, else from
-    `embeddings`; a phrase that was never described is embedded itself, with a warning.
+    `embeddings`, else `writer` is asked for them; a phrase that was never described is
+    embedded itself, with a warning.
     Warns too about lengths and texts that the model has never seen in training, and
     about texts that are cut at the encoder's limit.
 
     Args:
         model: the model, as returned by `load_model`.
         texts: one phrase, or several; each may contain any words.
-        seconds: duration, one for all texts or one per text.
+        seconds: duration, one for all texts or one per text; None takes the length
+            that each text usually has in training; see `series.usual_frames`.
         series: how several texts are combined. 'past': one motion per sample in which
             each action reads how the previous motion ended; 'independent': actions
             generated separately, then joined; 'joined': all texts in one prompt;
@@ -68,6 +77,8 @@ def generate_motions(
             at the model's frame rate, and goes on where it ends. A model that reads
             past frames reads its last ones, unless `series` says otherwise.
         clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
+        writer: language model that describes phrases without descriptions; None leaves
+            them undescribed.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -78,6 +89,7 @@ def generate_motions(
     Raises:
         InputError: for a value out of its range, a model that cannot generate or does
             not fit the embeddings, or an action too short for its transition.
+        JobIncompleteError: if the writer could not describe all phrases.
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not texts:
@@ -85,14 +97,18 @@ def generate_motions(
     if not math.isfinite(fact):
         raise InputError(f"--fact must be finite, got {fact}")
     mode = series_mode(series, model)
-    one_for_all = isinstance(seconds, int | float)
-    durations = [seconds] * len(texts) if one_for_all else list(seconds)
-    frames = series_frames(durations, texts, mode, model.framerate)
+    embedder = PhraseEmbedder(model.config, embeddings, descriptions, writer)
+    if seconds is None:
+        frames = usual_frames(model, embedder, texts)
+    else:
+        one_for_all = isinstance(seconds, int | float)
+        durations = [seconds] * len(texts) if one_for_all else list(seconds)
+        frames = series_frames(durations, texts, mode, model.framerate)
     prompts_and_lengths = series_prompts(texts, frames, mode)
     warn_of_unseen_lengths(
         model.config, (n for _, lengths in prompts_and_lengths for n in lengths)
     )
-    embedder = PhraseEmbedder(model.config, embeddings, descriptions)
+    embedder.describe_unknown(p for prompts, _ in prompts_and_lengths for p in prompts)
     requests = [
         actions
         for prompts, lengths in prompts_and_lengths

@@ -4,12 +4,13 @@ import functools
 import itertools
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.writer import Writer
 from actiongpt_jax.models.family import family_of
 from actiongpt_jax.synthetic.compositions import draw_combinations
 from actiongpt_jax.synthetic.phrases import Phrase, load_phrases
@@ -23,6 +24,7 @@ from actiongpt_jax.text.descriptions import (
 )
 from actiongpt_jax.text.embeddings.encode import embed_texts
 from actiongpt_jax.text.embeddings.store import open_embeddings
+from actiongpt_jax.text.encoders.tokenizer import check_characters
 
 _KEPT = 256  # embeddings of texts that are kept; the oldest are dropped
 
@@ -30,11 +32,12 @@ _KEPT = 256  # embeddings of texts that are kept; the oldest are dropped
 class PhraseEmbedder:
     """Embeds phrases in the same way as the texts of the model's training.
 
-    A phrase's descriptions are taken from the given ones if there are any, else
-    from the embedding store, else from the built-in ones if the model was trained on
-    them and its stores are not here, as for a model that comes with the package. A
-    phrase without any is embedded itself, with a warning unless the model was trained
-    on phrases too. The text encoder is loaded only when something must be embedded.
+    A phrase's descriptions are taken from the given ones if there are any, else from
+    the embedding store, else from the built-in ones if the model was trained on them
+    and its stores are not here, as for a model that comes with the package. A phrase
+    without any is embedded itself, with a warning unless the model was trained on
+    phrases too; `describe_unknown` lets a writer describe it before. The text encoder
+    is loaded only when something must be embedded.
 
     For a model that reads one vector per text, a phrase has a single token, which is
     that vector.
@@ -45,6 +48,7 @@ class PhraseEmbedder:
         config: Config,
         store: str | pathlib.Path | None = None,
         descriptions: DescriptionSource | None = None,
+        writer: Writer | None = None,
     ):
         """Opens the embedding store and the descriptions, if there are any.
 
@@ -54,11 +58,13 @@ class PhraseEmbedder:
                 exists.
             descriptions: JSONL file, folder or published JSON file of descriptions, or
                 texts, {phrase: [texts]}.
+            writer: language model that describes phrases without descriptions; None
+                leaves them undescribed.
 
         Raises:
             InputError: if the store was made with another encoder than the model's.
         """
-        self._text = config.text
+        self._config, self._text, self._writer = config, config.text, writer
         self.pooled = family_of(config).pooled_text
         path = store or config.text.store
         exists = bool(path) and pathlib.Path(path).exists()
@@ -101,9 +107,29 @@ class PhraseEmbedder:
         """
         if self._text.source == "phrase":
             return True
-        given = phrase in self._described or phrase in self._builtin
+        given = phrase in self._builtin or bool(self._given(phrase))
         stored = self._store is not None and self._store.has(phrase, "descriptions")
         return given or stored
+
+    def describe_unknown(self, phrases: Iterable[str]) -> None:
+        """Has the writer describe all phrases without descriptions, if there is one.
+
+        Raises:
+            InputError, JobIncompleteError: as in `Writer.describe`.
+        """
+        if self._writer is None:
+            return
+        unknown = [p for p in phrases if p.strip() and not self.describes(p)]
+        for phrase in unknown:
+            check_characters(phrase)
+        if unknown:
+            self._writer.describe(self._config, unknown)
+
+    def _given(self, phrase: str) -> Sequence[str]:
+        """Returns the texts of a phrase that were given, or written on the spot."""
+        if phrase in self._described:
+            return self._described.texts(phrase)
+        return self._writer.described.get(phrase, ()) if self._writer else ()
 
     def tokens(self, phrase: str) -> np.ndarray:
         """Returns (n, E) embeddings of a phrase, aggregated over its descriptions."""
@@ -116,8 +142,8 @@ class PhraseEmbedder:
         source = self._text.source
         # A model that reads both kinds of text gets descriptions where there are some.
         if source != "phrase":
-            if phrase in self._described:
-                return self._joined(self._described.texts(phrase))
+            if given := self._given(phrase):
+                return self._joined(given)
             if self._store is not None and self._store.has(phrase, "descriptions"):
                 single = self._one and self._store.singles(phrase)
                 return self._stored(phrase, index=0 if single else None)
@@ -133,9 +159,14 @@ class PhraseEmbedder:
             warnings.warn(
                 f"no descriptions of {phrase!r} were found, so the phrase itself is "
                 "used; describe it, as in training, and give the file as "
-                f"--descriptions{where}",
+                "--descriptions, or name a language model that describes it with "
+                f"--describe-with{where}",
                 stacklevel=2,
             )
+        return self.own_tokens(phrase)
+
+    def own_tokens(self, phrase: str) -> np.ndarray:
+        """Returns (n, E) embeddings of a phrase itself, without its descriptions."""
         if self._store is not None and self._store.has(phrase, "phrase"):
             return self._stored(phrase, "phrase")
         return self._embed((phrase,))
@@ -146,11 +177,10 @@ class PhraseEmbedder:
         Raises:
             InputError: if its single descriptions are not known.
         """
-        if self._store is not None and phrase in self._store:
-            count = self._store.singles(phrase)
-            if count and phrase not in self._described:
+        texts = self._given(phrase)
+        if not texts and self._store is not None and phrase in self._store:
+            if count := self._store.singles(phrase):
                 return [self._stored(phrase, index=i) for i in range(count)]
-        texts = self._described.texts(phrase) if phrase in self._described else []
         if not texts and phrase in self._builtin:
             texts = built_in_texts(self._builtin[phrase])
         if texts:
@@ -174,7 +204,7 @@ class PhraseEmbedder:
             return self._store.pooled(phrase, source, index)[None]
         return self._store.tokens(phrase, source, index)
 
-    def _joined(self, texts: list[str]) -> np.ndarray:
+    def _joined(self, texts: Sequence[str]) -> np.ndarray:
         """Embeds a phrase's known descriptions, as many as in training."""
         return self.describe(texts[: 1 if self._one else self._text.k])
 

@@ -17,6 +17,7 @@ from actiongpt_jax.training.model_folder import (
     WEIGHTS,
     is_model_folder,
 )
+from actiongpt_jax.training.phrase_lengths import LENGTHS
 
 # The installed model folders, one per name.
 FOLDER = pathlib.Path(__file__).parents[1] / "pretrained"
@@ -85,7 +86,7 @@ def _fetch(name: str) -> pathlib.Path:
     # A repository of another kind can be large: look before its weights are fetched.
     folder = fetch(repository, [RECORD, CONFIG, CARD], revision or None, **words)
     if (folder / RECORD).is_file():
-        folder = fetch(repository, [WEIGHTS], revision or None, **words)
+        folder = fetch(repository, [WEIGHTS, LENGTHS], revision or None, **words)
     missing = [
         file for file in (RECORD, CONFIG, WEIGHTS) if not (folder / file).is_file()
     ]

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Sequence
 
+from actiongpt_jax.config_fields import lookup
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import Trained
 
 # Ten minutes at 30 frames per second; attention over more would exhaust memory.
 _MAX_FRAMES = 18_000
+# Length of an action for a model that does not know the lengths of its training.
+_SECONDS = 3.0
 
 
 def series_mode(requested: str | None, trained: Trained) -> str:
@@ -29,16 +33,44 @@ def series_mode(requested: str | None, trained: Trained) -> str:
     return requested or ("past" if reads_past else "off")
 
 
-def series_frames(
-    seconds: Sequence[float] | None, texts: Sequence[str], mode: str, fps: float
+def usual_frames(
+    trained: Trained, embedder: PhraseEmbedder, texts: Sequence[str]
 ) -> list[int]:
-    """Returns the number of frames of each text; the default is three seconds each.
+    """Returns the number of frames that each text usually lasted in training.
+
+    A model of windows knows a single length. For other models it is the median length
+    of the phrase in training, or else of the phrases nearest to it in embedding space.
+    A model that does not know the lengths of its training gets three seconds.
+
+    Args:
+        trained: the model.
+        embedder: embeds the model's texts.
+        texts: the phrases.
+
+    Raises:
+        InputError: if a text cannot be embedded.
+    """
+    if window := lookup(trained.config, "data.num_frames", None):
+        return [window] * len(texts)
+    lengths = trained.lengths
+    if lengths is None:
+        return [round(_SECONDS * trained.framerate)] * len(texts)
+    return [
+        lengths.known(text) or lengths.nearest(embedder.own_tokens(text))
+        for text in texts
+    ]
+
+
+def series_frames(
+    seconds: Sequence[float], texts: Sequence[str], mode: str, fps: float
+) -> list[int]:
+    """Returns the number of frames of each text.
 
     Raises:
         InputError: if there is not one duration per text (with mode 'off', one duration
             may serve all texts), or a duration is out of range.
     """
-    seconds, longest = list(seconds or [3.0] * len(texts)), _MAX_FRAMES / fps
+    seconds, longest = list(seconds), _MAX_FRAMES / fps
     if len(seconds) == 1 and mode == "off":
         seconds *= len(texts)
     if len(seconds) != len(texts):

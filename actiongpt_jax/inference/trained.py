@@ -14,6 +14,7 @@ from actiongpt_jax.models.build import build
 from actiongpt_jax.models.family import Family, family_of
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.parallel import use_compilation_cache
+from actiongpt_jax.training.phrase_lengths import PhraseLengths, read_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Trained:
         variables: the model's variables, which `model.apply` takes.
         normalizer: normalizer of its features.
         step: number of training steps done.
+        lengths: how long each phrase lasted in training; None if it is not known.
     """
 
     config: Config
@@ -34,6 +36,7 @@ class Trained:
     variables: dict[str, Any]
     normalizer: Normalizer
     step: int
+    lengths: PhraseLengths | None = None
 
     @property
     def family(self) -> Family:
@@ -77,11 +80,16 @@ def load_model(
         restored.variables["params"],
         restored.normalizer,
         restored.step,
+        read_lengths(folder),
     )
 
 
 def make_trained(
-    config: Config, params: Any, normalizer: Normalizer, step: int
+    config: Config,
+    params: Any,
+    normalizer: Normalizer,
+    step: int,
+    lengths: PhraseLengths | None = None,
 ) -> Trained:
     """Makes a model ready to use from its parameters.
 
@@ -90,6 +98,7 @@ def make_trained(
         params: the trained parameters.
         normalizer: normalizer of its features.
         step: number of training steps done.
+        lengths: how long each phrase lasted in training; None if it is not known.
     """
     config = config.copy_and_resolve_references()
     if "text_mask" in config.model:
@@ -103,4 +112,5 @@ def make_trained(
         variables=jax.device_put({"params": params}),
         normalizer=normalizer,
         step=step,
+        lengths=lengths,
     )

@@ -22,6 +22,7 @@ from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.training import checkpoints, parallel
 from actiongpt_jax.training.inputs import Inputs, open_inputs
+from actiongpt_jax.training.phrase_lengths import measure_lengths, write_lengths
 from actiongpt_jax.training.programs import Programs, make_programs
 from actiongpt_jax.training.resume import check_same_run, into_state
 from actiongpt_jax.training.step import TrainState
@@ -120,6 +121,8 @@ def _train(
         writer = None
         if is_main:
             write_text(workdir / "config.json", to_json(config) + "\n")
+            if (lengths := measure_lengths(config)) is not None:
+                write_lengths(workdir, lengths)
             tqdm.write(_summary(config, task, inputs, state))
             tqdm.write(f"{workdir}: step {start} of {num_steps}")
             writer = MetricWriter(workdir, start)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 import shlex
 import shutil
@@ -14,11 +15,11 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import evaluate
-from actiongpt_jax.data.batches.segments import segments
+from actiongpt_jax.data.batches.segments import Segment, middle_window, segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import measure
-from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
+from actiongpt_jax.evaluation.cases import list_cases, mean_pose
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.measure import measure_cases
@@ -30,7 +31,7 @@ from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.requests import plan_samples, seed_of
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 
@@ -392,3 +393,26 @@ def test_motions_that_are_not_finite_are_rejected(runs, stores, cases, tmp_path)
     one = [dataclasses.replace(some[0])]
     with pytest.raises(InputError, match=f"generated for {some[0].key}"):
         measure_cases(one, store, source, Journal(tmp_path / "a.jsonl", {}), "paper")
+
+
+def test_motionclip_is_judged_on_the_middle_window_in_place(random_run, stores):
+    workdir = random_run("motionclip:debug", "--config.data.max_frames=750")
+    result = evaluate_model(workdir, split="train", limit=6)
+    figures = result["ape_ave"]["mean"]
+    for name, (value, _, _) in figures.items():
+        assert np.isnan(value) == name.endswith(("root", "traj")), name
+    assert result["frames"] == 6 * 60
+    shown = readable(result)
+    assert "pelvis held in place" in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("generated ")][:1]
+    assert line.split().count("-") == 4
+    json.loads(pathlib.Path(result["path"]).read_text(), parse_constant=pytest.fail)
+    # The published protocol takes whole actions, with their paths.
+    published = evaluate_model(workdir, split="train", limit=6, protocol="reference")
+    assert published["frames"] != 6 * 60
+    assert all(np.isfinite(x[0]) for x in published["ape_ave"]["mean"].values())
+
+
+def test_middle_window_is_in_the_middle_of_its_segment():
+    segment = Segment("a-0", 3, 10, 91, "walk")
+    assert middle_window(segment, 61) == Segment("a-0", 3, 20, 81, "walk")

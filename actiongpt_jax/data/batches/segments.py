@@ -105,6 +105,12 @@ def segments(
     return items
 
 
+def middle_window(segment: Segment, frames: int) -> Segment:
+    """Returns the middle of a segment, of this number of frames."""
+    start = segment.start + (segment.end - segment.start - frames) // 2
+    return dataclasses.replace(segment, start=start, end=start + frames)
+
+
 def pairs(
     store: MotionStore,
     split: str | None = None,

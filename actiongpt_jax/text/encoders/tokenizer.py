@@ -100,7 +100,7 @@ class Tokenizer:
         if not texts:
             return []
         for text in texts:
-            _check_characters(text)
+            check_characters(text)
         if self._clean is not None:
             texts = list(map(self._clean, texts))
         uncut = self._split(texts)
@@ -166,7 +166,12 @@ class Tokenizer:
         return any(character.isalnum() for word in words for character in word)
 
 
-def _check_characters(text: str) -> None:
+def check_characters(text: str) -> None:
+    """Checks that a text can be written in UTF-8.
+
+    Raises:
+        InputError: if it cannot; the message names the place.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -13,7 +13,7 @@
     if (!answer.ok) throw new Error(content.error);
     return content;
   };
-  let about = { series: true, reads_descriptions: true };
+  let about = { series: true, reads_descriptions: true, seconds: 3 };
   let actions = [], latest = null;  // latest: the action that an example replaces
 
   function say(text, wrong = false) {
@@ -21,7 +21,7 @@
     element("said").classList.toggle("wrong", wrong);
   }
 
-  function addAction(phrase = "", seconds = 3) {
+  function addAction(phrase = "", seconds = about.seconds) {
     const box = make("fieldset", element("actions"));
     const legend = make("legend", box);
     const name = make("label", box, "phrase ");
@@ -133,10 +133,12 @@
           samples: Number(element("samples").value),
           seed: Number(element("seed").value),
           fact: Number(element("fact").value),
+          describe: element("describe").checked,
         }),
       });
       const seconds = stop();
       show(found);
+      for (const action of actions) action.load();
       say(`Done in ${seconds} s.`);
     } catch (error) {
       stop();
@@ -150,6 +152,8 @@
     about = found;
     document.title = `actiongpt_jax: ${found.model}`;
     for (const phrase of found.phrases) make("option", element("phrases"), "", { value: phrase });
+    element("writer").textContent = found.writer || "";
+    element("ask").hidden = !found.writer || !found.reads_descriptions;
     if (!found.series) element("kind").textContent = "Actions to perform, each as a separate motion";
     for (const phrase of found.examples) {
       const button = make("button", element("examples"), phrase, { type: "button", dir: "auto" });

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from actiongpt_jax.choices import WINDOW
+from actiongpt_jax.config_fields import lookup
 from actiongpt_jax.data.motion import Motion
-from actiongpt_jax.errors import InputError
+from actiongpt_jax.errors import InputError, JobIncompleteError
 from actiongpt_jax.inference.generate import generate_motion, generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import Request, warn_of_unseen_lengths
 from actiongpt_jax.inference.series import series_mode
 from actiongpt_jax.inference.trained import Trained
+from actiongpt_jax.inference.writer import Writer
 from actiongpt_jax.shapes import round_up
 from actiongpt_jax.viewing import export, plot, video, webpage
 from actiongpt_jax.viewing.app.requests import ActionRequest, GenerationRequest
@@ -64,6 +66,7 @@ class GenerationQueue:
         trained: Trained,
         embedder: PhraseEmbedder,
         descriptions: Mapping[str, Sequence[str]] | None = None,
+        writer: Writer | None = None,
     ):
         """Starts the worker thread of the queue.
 
@@ -71,10 +74,16 @@ class GenerationQueue:
             trained: the trained model that generates.
             embedder: embeds phrases the way the model reads them.
             descriptions: phrase -> known descriptions, to display and to edit.
+            writer: language model that describes other phrases when the page asks for
+                it; None describes none.
         """
+        self._writer = writer
         self._trained, self._embedder = trained, embedder
         self._known = dict(descriptions or {})
         self._series = series_mode(None, trained) == "past"
+        # A model of windows knows a single length.
+        window = lookup(trained.config, "data.num_frames", None)
+        self._seconds = window / trained.framerate if window else 3.0
         self._embed_edited = functools.lru_cache(_KEPT)(embedder.describe)
         self._results: dict[str, Result] = {}  # only the worker modifies it
         self._opening: tuple[str, Result] | None = None
@@ -88,7 +97,7 @@ class GenerationQueue:
         The other shapes are compiled later, while nobody waits.
         """
         phrase = self._examples()[0]
-        request = GenerationRequest((ActionRequest(phrase, 3.0),))
+        request = GenerationRequest((ActionRequest(phrase, self._seconds),))
         self._opening = self._worker.run(lambda: self._generate(request))
         for seconds, samples in _WARM:
             actions = (ActionRequest(phrase, seconds),) * (2 if self._series else 1)
@@ -115,6 +124,8 @@ class GenerationQueue:
             "phrases": sorted(self._known)[:2000],
             "examples": self._examples(),
             "opening": opening,
+            "seconds": self._seconds,
+            "writer": self._writer.name if self._writer else None,
         }
 
     def status(self) -> dict[str, Any]:
@@ -197,7 +208,21 @@ class GenerationQueue:
         """Stops the queue; see `Worker.close`."""
         return self._worker.close(seconds)
 
+    def _describe(self, request: GenerationRequest) -> None:
+        if self._writer is None:
+            raise InputError(
+                "no language model is set; start the app with --describe-with MODEL"
+            )
+        actions = (one for one in request.actions if one.descriptions is None)
+        try:
+            self._embedder.describe_unknown(action.phrase for action in actions)
+        except JobIncompleteError as error:
+            raise InputError(str(error)) from error
+        self._known |= self._writer.described
+
     def _generate(self, request: GenerationRequest) -> tuple[str, Result]:
+        if request.describe:
+            self._describe(request)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             actions = [self._samples(action, request) for action in request.actions]

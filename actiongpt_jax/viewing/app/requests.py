@@ -42,12 +42,14 @@ class GenerationRequest:
         samples: number of motions to generate from the same actions.
         seed: seed of the random draws.
         fact: factor that scales the latents' deviation from their means.
+        describe: whether a language model describes phrases without descriptions.
     """
 
     actions: tuple[ActionRequest, ...]
     samples: int = 1
     seed: int = 0
     fact: float = 1.0
+    describe: bool = False
 
 
 def parse_request(content: Any) -> GenerationRequest:
@@ -59,7 +61,11 @@ def parse_request(content: Any) -> GenerationRequest:
     Raises:
         InputError: if a field is missing, unknown or out of its limits.
     """
-    _check_fields(content, "the request", {"actions"}, {"samples", "seed", "fact"})
+    others = {"samples", "seed", "fact", "describe"}
+    _check_fields(content, "the request", {"actions"}, others)
+    describe = content.get("describe", False)
+    if not isinstance(describe, bool):
+        raise InputError(f"describe must be true or false, got {str(describe)[:40]}")
     unchecked = content["actions"]
     if not isinstance(unchecked, list) or not 1 <= len(unchecked) <= _MAX_ACTIONS:
         raise InputError(f"actions must be a list of 1 to {_MAX_ACTIONS} actions")
@@ -78,6 +84,7 @@ def parse_request(content: Any) -> GenerationRequest:
         samples=int(_number(content.get("samples", 1), "samples")),
         seed=int(_number(content.get("seed", 0), "seed")),
         fact=_number(content.get("fact", 1.0), "fact"),
+        describe=describe,
     )
 
 
