@@ -27,11 +27,13 @@ def config_of_workdir(workdir: str | None, source: pathlib.Path | None = None) -
     Raises:
         InputError: if there is no such config.
     """
+    if source is not None and workdir is None:
+        raise InputError("--init needs --workdir, the folder of the new run")
     path = pathlib.Path(workdir or "") / "config.json"
-    if workdir is not None and source is not None and not path.exists():
+    if source is not None and not path.exists():
         path = source / "config.json"
     if workdir is None or not path.is_file():
-        where = "" if workdir is None else f"; {workdir} has no config.json"
+        where = "" if workdir is None else f"; {path.parent} has no config.json"
         raise InputError(
             "--config must name a config, such as configs/temos.py, unless --workdir "
             f"has the config of an earlier training run or conversion{where}"

@@ -33,6 +33,8 @@ _PICTURED = ("raise", "squat", "kick", "walk", "wave", "jump")
 _PHRASES = 6
 # Figures of a record that have no curve: they show the machine, not the model.
 _NO_CURVE = ("step", "step_ms", "frames_per_s")
+# Kind of figure -> colour variable of viewer.css.
+_COLOURS = {"train": "right", "val": "left"}
 _MOST_POINTS = 300  # of a curve
 _WIDTH, _HEIGHT, _MARGIN = 260, 110, 18
 
@@ -137,12 +139,18 @@ def curves(path: pathlib.Path) -> str:
 def _chart(name: str, kinds: dict[str, list[tuple[float, float]]]) -> str:
     every = [point for points in kinds.values() for point in points]
     steps, values = zip(*every, strict=True)
-    last = "; ".join(f"{kind} {points[-1][1]:.4g}" for kind, points in kinds.items())
-    title = html.escape(f"{name}: {last}")
+    last = {kind: f"{kind} {points[-1][1]:.4g}" for kind, points in kinds.items()}
+    title = html.escape(f"{name}: {'; '.join(last.values())}")
+    # The caption is the key to the colours of the curves.
+    caption = f"{html.escape(name)}: " + "; ".join(
+        f'<span style="color:var(--{_COLOURS.get(kind, "soft")})">'
+        f"{html.escape(words)}</span>"
+        for kind, words in last.items()
+    )
     drawn = "".join(
         f'<polyline fill="none" stroke="var(--{colour})" stroke-width="1.5" points="'
         f'{" ".join(_placed(_thinned(kinds[kind]), steps, values))}"/>'
-        for kind, colour in (("train", "right"), ("val", "left"))
+        for kind, colour in _COLOURS.items()
         if kind in kinds
     )
     text = '<text x="{}" y="{}" font-size="10" fill="var(--soft)"{}>{}</text>'
@@ -153,7 +161,7 @@ def _chart(name: str, kinds: dict[str, list[tuple[float, float]]]) -> str:
         text.format(_WIDTH, _HEIGHT - 2, end, f"step {max(steps)}"),
     ]
     return (
-        f'<figure style="margin:0"><figcaption style="font-size:0.8rem">{title}'
+        f'<figure style="margin:0"><figcaption style="font-size:0.8rem">{caption}'
         f'</figcaption><svg role="img" aria-label="{title}" width="{_WIDTH}" '
         f'height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">{drawn}'
         f"{''.join(labels)}</svg></figure>"

@@ -103,5 +103,8 @@ def test_bad_input_is_one_sentence(flags, tmp_path):
     assert f"{tmp_path / 'empty'} has no checkpoint" in empty
     twice = ["--init", source, "--workdir", source, "--config=temos:debug", *data]
     assert "must be the folder of another run" in message_of(twice)
-    assert "--config must name a config" in message_of([*flags, *data])
+    assert "--init needs --workdir" in message_of(flags)
+    gone = message_of(["--init", str(tmp_path / "gone"), *run[:2], *data])
+    assert "--config must name a config, such as" in gone
+    assert f"{tmp_path / 'gone'} has no config.json" in gone
     assert not (tmp_path / "run").exists()

@@ -92,6 +92,10 @@ def test_curves_show_training_and_validation_to_scale(tmp_path):
     labels = [attrs["aria-label"] for tag, attrs in reader.tags if tag == "svg"]
     assert labels == ["loss: val 1; train 1.5", "kl <b>: train 0.5"]
     assert not [tag for tag, _ in reader.tags if tag == "b"]
+    # The caption says which colour is which.
+    spans = [attrs["style"] for tag, attrs in reader.tags if tag == "span"]
+    lines = [attrs["stroke"] for tag, attrs in reader.tags if tag == "polyline"]
+    assert spans[:2] == [f"color:{lines[1]}", f"color:{lines[0]}"]
     train_line, val_line, other = (
         [tuple(map(float, point.split(","))) for point in attrs["points"].split()]
         for tag, attrs in reader.tags
