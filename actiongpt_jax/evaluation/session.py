@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config_fields import Config, lookup
-from actiongpt_jax.data.motion_store import MotionStore, open_store
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import motion_folder, semantic
+from actiongpt_jax.evaluation import semantic
 from actiongpt_jax.evaluation.cases import (
     Case,
     Sampling,
@@ -210,7 +210,7 @@ class ModelSession(Session):
         window = lookup(config, "data.num_frames", None)
         alone = self.mode == "off" and options.protocol == "paper"
         self.in_place = bool(window) and alone
-        store = open_store_at_rate(_store_path(options, config.data.store), config)
+        store = open_store_at_rate(store_path(options, config.data.store), config)
         super().__init__(options, config, store, self.mode != "off")
         # The built-in phrases are judged without them: the split may have none.
         if options.semantic != "only" and options.categories is None:
@@ -291,66 +291,12 @@ class ModelSession(Session):
         }
 
 
-class FileSession(Session):
-    """An evaluation of motion files that anyone has made."""
+def store_path(options: Options, trained_on: str | None) -> str:
+    """Returns the motion store that is asked for, or else the one of the training.
 
-    def __init__(self, options: Options):
-        """Finds the files of the cases.
-
-        Raises:
-            InputError: if no file belongs to a case of the split, or for bad input.
-        """
-        folder = pathlib.Path(options.motions or "")
-        # Without a model, `--series` only says whether files show pairs of actions.
-        paired = options.series not in (None, "off")
-        store = open_store(_store_path(options, None))
-        config = motion_folder.listing_config(store.fps)
-        super().__init__(options, config, store, paired)
-        listed = self.list_cases(options.split)
-        files = motion_folder.match_files(folder, listed)
-        files = motion_folder.choose_samples(files, options.samples)
-        self.samples = len(next(iter(files.values())))
-        self.cases = self._draw([case for case in listed if case.key in files])
-        self.files = {case.key: files[case.key] for case in self.cases}
-        if len(files) < len(listed):
-            self.notes.append(
-                f"note: {len(files)} of {len(listed)} motions of split {options.split} "
-                f"have a file in {folder}; the others are left out"
-            )
-        self.header = {
-            "split": options.split,
-            "limit": options.limit,
-            "samples": self.samples,
-            "protocol": options.protocol,
-            "seed": options.seed,
-            "data": str(self.store.path),
-            "series": "past" if paired else "off",
-            "model": folder.resolve().name,
-            "step": None,
-            "files": motion_folder.content_hash(self.files),
-            **self._measured_with(),
-        }
-        self._name_files(folder, options.split)
-
-    def source(self) -> Source:
-        """Returns the function that reads the files."""
-        return motion_folder.from_files(self.files, self.store.fps)
-
-    def notes_on_lengths(self) -> list[str]:
-        """Says, after the measurement, how many motions are shorter than captured."""
-        captured = {case.key: case.frames for case in self.cases}
-        rows = self.journal("files")
-        short = sum(row["frames"] < captured[row["key"]] for row in rows)
-        if not short:
-            return []
-        return [
-            f"note: {short} motions are shorter than the captured ones, and are "
-            "compared over the frames that both have"
-        ]
-
-
-def _store_path(options: Options, trained_on: str | None) -> str:
-    """Returns the motion store that is asked for, or else the one of the training."""
+    Raises:
+        InputError: if there is neither.
+    """
     if path := options.data or trained_on:
         return path
     named = options.motions or options.workdir or DEFAULT
