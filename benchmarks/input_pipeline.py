@@ -66,6 +66,7 @@ class RandomEncoder(PretrainedEncoder):
     def __init__(self, width):
         """Creates the encoder without weights."""
         self.name, self.limit, self.width = "random", 512, width
+        self.variant = {}
         self._rng = np.random.default_rng(0)
 
     def encode(self, input_ids, attention_mask=None, token_type_ids=None):

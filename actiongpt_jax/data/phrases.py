@@ -102,6 +102,24 @@ def write_window_phrases(
     )
 
 
+def check_plain(phrase: str, where: str) -> None:
+    """Checks that a phrase has no control characters.
+
+    Args:
+        phrase: the phrase.
+        where: file and line, for the error.
+
+    Raises:
+        InputError: if it has one; the message names its place.
+    """
+    for position, character in enumerate(phrase, start=1):
+        if unicodedata.category(character) in _FORBIDDEN:
+            raise InputError(
+                f"{where} must be plain text with one phrase per line, got the control "
+                f"character U+{ord(character):04X} at position {position}; remove it"
+            )
+
+
 def _join(phrase: str) -> str:
     return " ".join(phrase.split())
 
@@ -118,11 +136,5 @@ def _of_babel(folder: pathlib.Path, splits: Iterable[str]) -> list[str]:
 def _lines(path: pathlib.Path) -> list[str]:
     phrases = read_text(path).split("\n")
     for number, phrase in enumerate(phrases, start=1):
-        for position, character in enumerate(phrase, start=1):
-            if unicodedata.category(character) in _FORBIDDEN:
-                raise InputError(
-                    f"{path}:{number} must be plain text with one phrase per line, got"
-                    f" the control character U+{ord(character):04X} at position"
-                    f" {position}; remove it"
-                )
+        check_plain(phrase, f"{path}:{number}")
     return phrases

@@ -9,7 +9,7 @@ from typing import Any
 from actiongpt_jax.config_fields import Config, lookup
 from actiongpt_jax.data.batches.segments import middle_window, segments
 from actiongpt_jax.data.motion_store import MotionStore
-from actiongpt_jax.data.phrases import read_phrases
+from actiongpt_jax.data.phrases import check_plain, read_phrases
 from actiongpt_jax.data.table import read_delimited
 from actiongpt_jax.errors import InputError, list_names
 from actiongpt_jax.files.jsonl import read_lines
@@ -61,8 +61,8 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
 
     Raises:
         FileNotFoundError: if there is no file.
-        InputError: if the file is damaged or has no prompt, a column is unknown, or a
-            value is invalid; the message names the line.
+        InputError: if the file is of another kind or damaged or has no prompt, a column
+            is unknown, or a value is invalid; the message names the line.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -77,8 +77,13 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
     elif ending == ".jsonl":
         lines = read_lines(path, _REMEDY)
         prompts = [_prompt(line.where, line.value) for line in lines]
-    else:
+    elif ending in (".txt", ""):
         return [Prompt(f"{path}: {text!r}", (text,)) for text in read_phrases(path)]
+    else:
+        raise InputError(
+            f"{path} must be a .txt file with one phrase per line, or a .csv, .tsv or "
+            ".jsonl table with the column text; save it as one of them"
+        )
     if not prompts:
         raise InputError(f"{path} must hold at least one prompt, but it has none")
     return prompts
@@ -166,6 +171,8 @@ def _prompt(where: str, entry: Any) -> Prompt:
             f"_-. or blanks, got {name[:80]!r}; {_REMEDY}"
         )
     texts = tuple(" ".join(text.split()) for text in texts)
+    for text in texts:
+        check_plain(text, where)
     return Prompt(where, texts, seconds, samples, seed, name)
 
 
@@ -174,7 +181,7 @@ def _value(where: str, name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     value = value.strip()
-    if value.startswith({"text": '["', "seconds": "["}.get(name, "\0")):
+    if name in ("text", "seconds") and value.startswith("["):
         return parse_json(value, f"{where}: {name}", _REMEDY)
     return value or None
 

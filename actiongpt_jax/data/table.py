@@ -171,7 +171,8 @@ def read_delimited(
     """Reads a .csv or .tsv file.
 
     Args:
-        path: the file; its first line names the columns.
+        path: the file; its first line names the columns. A .csv file may have
+            semicolons in place of commas, as spreadsheets of many countries write them.
         columns: names of columns that it must have, in lower case.
         remedy: what the user can do about a damaged file.
 
@@ -179,19 +180,27 @@ def read_delimited(
         File and line, for error sentences; and column -> value.
 
     Raises:
-        InputError: if a column is missing, or a row has too few or too many values.
+        InputError: if a column is missing or named twice, or a row has another number
+            of values.
     """
     with (
         parsing(path, "a table in UTF-8", remedy),
         io.StringIO(read_text(path, remedy), newline="") as file,
     ):
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        first, _ = file.readline(), file.seek(0)
+        usual = "\t" if path.suffix.lower() == ".tsv" else ","
+        delimiter = ";" if ";" in first and usual not in first else usual
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
+        given = ", ".join(names)[:60] or "nothing"
         if not set(columns) <= set(names):
             raise InputError(
                 f"{path} must have the columns {' and '.join(columns)} in its first "
-                f"line, got {', '.join(names)[:60] or 'nothing'}; {remedy}"
+                f"line, got {given}; {remedy}"
+            )
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"{path} must name each column once, got {given}; {remedy}"
             )
         reader.fieldnames = names
         for entry in reader:

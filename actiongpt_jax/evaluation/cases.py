@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from actiongpt_jax.geometry import kinematics
 from actiongpt_jax.geometry import rotations as rot
 from actiongpt_jax.inference.generate import generate_sequence
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_series
+from actiongpt_jax.inference.requests import plan_series, seed_of
 from actiongpt_jax.inference.series import series_prompts
 from actiongpt_jax.inference.trained import Trained
 
@@ -275,8 +274,3 @@ def quiet(source: Source) -> Source:
         return motions
 
     return printing
-
-
-def seed_of(seed: int, key: str) -> int:
-    """Returns the seed for the draws of one case, from 0 to 2^32 - 1."""
-    return zlib.crc32(f"{seed}/{key}".encode())

@@ -16,8 +16,11 @@ from actiongpt_jax.config_fields import Config, base_config
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.mocap.reader import is_mocap
 from actiongpt_jax.data.motion import load_motion
+from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation.cases import Arrays, Case, Source
+from actiongpt_jax.evaluation.options import Options
+from actiongpt_jax.evaluation.session import Session, store_path
 from actiongpt_jax.files.jsonl import read_lines
 from actiongpt_jax.files.reading import check_fields, sha256
 
@@ -28,10 +31,18 @@ _REMEDY = "correct the file"
 Files = Mapping[str, Sequence[pathlib.Path]]
 
 
-def listing_config() -> Config:
-    """Returns a config by which every labelled stretch of a split is a case."""
+def listing_config(fps: float) -> Config:
+    """Returns a config by which every labelled stretch of a split is a case.
+
+    Args:
+        fps: frames per second of the motion store. Stretches are as long as those on
+            which a model is trained by default, in seconds.
+    """
     config = base_config()
-    config.data.labels = "frame+sequence"
+    data, scale = config.data, fps / config.data.framerate
+    data.framerate, data.labels = fps, "frame+sequence"
+    data.min_frames = round(data.min_frames * scale)
+    data.max_frames = round(data.max_frames * scale)
     return config
 
 
@@ -157,3 +168,61 @@ def from_files(files: Files, fps: float) -> Source:
         return [[read(path, case) for path in files[case.key]] for case in cases]
 
     return source
+
+
+class FileSession(Session):
+    """An evaluation of motion files that anyone has made."""
+
+    def __init__(self, options: Options):
+        """Finds the files of the cases.
+
+        Raises:
+            InputError: if no file belongs to a case of the split, or for bad input.
+        """
+        folder = pathlib.Path(options.motions or "")
+        # Without a model, `--series` only says whether files show pairs of actions.
+        paired = options.series not in (None, "off")
+        store = open_store(store_path(options, None))
+        config = listing_config(store.fps)
+        super().__init__(options, config, store, paired)
+        listed = self.list_cases(options.split)
+        files = match_files(folder, listed)
+        files = choose_samples(files, options.samples)
+        self.samples = len(next(iter(files.values())))
+        self.cases = self._draw([case for case in listed if case.key in files])
+        self.files = {case.key: files[case.key] for case in self.cases}
+        if len(files) < len(listed):
+            self.notes.append(
+                f"note: {len(files)} of {len(listed)} motions of split {options.split} "
+                f"have a file in {folder}; the others are left out"
+            )
+        self.header = {
+            "split": options.split,
+            "limit": options.limit,
+            "samples": self.samples,
+            "protocol": options.protocol,
+            "seed": options.seed,
+            "data": str(self.store.path),
+            "series": "past" if paired else "off",
+            "model": folder.resolve().name,
+            "step": None,
+            "files": content_hash(self.files),
+            **self._measured_with(),
+        }
+        self._name_files(folder, options.split)
+
+    def source(self) -> Source:
+        """Returns the function that reads the files."""
+        return from_files(self.files, self.store.fps)
+
+    def notes_on_lengths(self) -> list[str]:
+        """Says, after the measurement, how many motions are shorter than captured."""
+        captured = {case.key: case.frames for case in self.cases}
+        rows = self.journal("files")
+        short = sum(row["frames"] < captured[row["key"]] for row in rows)
+        if not short:
+            return []
+        return [
+            f"note: {short} motions are shorter than the captured ones, and are "
+            "compared over the frames that both have"
+        ]

@@ -8,12 +8,12 @@ from tqdm import tqdm
 
 from actiongpt_jax.choices import DIVERSE
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation.cases import Case, seed_of
+from actiongpt_jax.evaluation.cases import Case
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack, unpack
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.requests import plan_samples, seed_of
 from actiongpt_jax.inference.trained import Trained
 from actiongpt_jax.metrics.retrieval import multimodality
 

@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from actiongpt_jax.evaluation.cases import mean_pose, random_clips
+from actiongpt_jax.evaluation.motion_folder import FileSession
 from actiongpt_jax.evaluation.multimodality import multimodalities
 from actiongpt_jax.evaluation.options import Options
-from actiongpt_jax.evaluation.session import FileSession, ModelSession, Session
+from actiongpt_jax.evaluation.session import ModelSession, Session
 
 
 def evaluate_model(

@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.config_fields import Config, lookup
-from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.phrases import read_phrases
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.evaluation import motion_folder, semantic
+from actiongpt_jax.evaluation import semantic
 from actiongpt_jax.evaluation.cases import (
     Case,
     Sampling,
@@ -61,16 +61,16 @@ class Session:
     header: dict[str, Any]
     in_place = False
 
-    def __init__(self, options: Options, config: Config, paired: bool):
-        """Opens what the figures need in addition to motions."""
+    def __init__(
+        self, options: Options, config: Config, store: MotionStore, paired: bool
+    ):
+        """Opens what the figures need in addition to motions.
+
+        Raises:
+            InputError: if the evaluator is of another frame rate, or for bad input.
+        """
         self.options, self.config, self.paired = options, config, paired
-        path = options.data or config.data.store
-        if not path:
-            named = options.motions or options.workdir or DEFAULT
-            raise InputError(f"{named} names no motion store; give one as --data")
-        # Files are resampled to the store's rate, a model has its own.
-        of_files = options.motions is not None
-        self.store = open_store(path) if of_files else open_store_at_rate(path, config)
+        self.store = store
         self.cases: list[Case] = []
         self.evaluator = None
         if options.evaluator is not None:
@@ -82,11 +82,10 @@ class Session:
         self.notes = self._notes()
 
     def _check_rate(self, evaluator: Evaluator) -> None:
-        rates = evaluator.config.data.framerate, self.store.fps
-        if rates[0] != rates[1]:
+        if (fps := evaluator.config.data.framerate) != self.store.fps:
             raise InputError(
-                f"--evaluator must be of the model's {rates[1]:g} frames per second, "
-                f"got one of {rates[0]:g}; train one on the model's store"
+                f"--evaluator must be of the store's {self.store.fps:g} frames per "
+                f"second, got one of {fps:g}; train one on {self.store.path}"
             )
 
     def list_cases(self, split: str) -> list[Case]:
@@ -206,17 +205,17 @@ class ModelSession(Session):
             )
         # The cases are single actions, or pairs for a model that makes series.
         self.mode = series_mode(options.series, self.trained)
+        config = self.trained.config
         # A model of windows is judged on what it is made for: poses of one length.
-        window = lookup(self.trained.config, "data.num_frames", None)
+        window = lookup(config, "data.num_frames", None)
         alone = self.mode == "off" and options.protocol == "paper"
         self.in_place = bool(window) and alone
-        super().__init__(options, self.trained.config, self.mode != "off")
+        store = open_store_at_rate(store_path(options, config.data.store), config)
+        super().__init__(options, config, store, self.mode != "off")
         # The built-in phrases are judged without them: the split may have none.
         if options.semantic != "only" and options.categories is None:
             self.cases = self._draw(self.list_cases(options.split))
-        self.embedder = PhraseEmbedder(
-            self.trained.config, options.embeddings, options.descriptions
-        )
+        self.embedder = PhraseEmbedder(config, options.embeddings, options.descriptions)
         self.header = self._header()
         start = f"{options.split}-step{self.trained.step}"
         self._name_files(output_folder(options.workdir), start)
@@ -292,57 +291,13 @@ class ModelSession(Session):
         }
 
 
-class FileSession(Session):
-    """An evaluation of motion files that anyone has made."""
+def store_path(options: Options, trained_on: str | None) -> str:
+    """Returns the motion store that is asked for, or else the one of the training.
 
-    def __init__(self, options: Options):
-        """Finds the files of the cases.
-
-        Raises:
-            InputError: if no file belongs to a case of the split, or for bad input.
-        """
-        folder = pathlib.Path(options.motions or "")
-        # Without a model, `--series` only says whether files show pairs of actions.
-        paired = options.series not in (None, "off")
-        super().__init__(options, motion_folder.listing_config(), paired)
-        listed = self.list_cases(options.split)
-        files = motion_folder.match_files(folder, listed)
-        files = motion_folder.choose_samples(files, options.samples)
-        self.samples = len(next(iter(files.values())))
-        self.cases = self._draw([case for case in listed if case.key in files])
-        self.files = {case.key: files[case.key] for case in self.cases}
-        if len(files) < len(listed):
-            self.notes.append(
-                f"note: {len(files)} of {len(listed)} motions of split {options.split} "
-                f"have a file in {folder}; the others are left out"
-            )
-        self.header = {
-            "split": options.split,
-            "limit": options.limit,
-            "samples": self.samples,
-            "protocol": options.protocol,
-            "seed": options.seed,
-            "data": str(self.store.path),
-            "series": "past" if paired else "off",
-            "model": folder.resolve().name,
-            "step": None,
-            "files": motion_folder.content_hash(self.files),
-            **self._measured_with(),
-        }
-        self._name_files(folder, options.split)
-
-    def source(self) -> Source:
-        """Returns the function that reads the files."""
-        return motion_folder.from_files(self.files, self.store.fps)
-
-    def notes_on_lengths(self) -> list[str]:
-        """Says, after the measurement, how many motions are shorter than captured."""
-        captured = {case.key: case.frames for case in self.cases}
-        rows = self.journal("files")
-        short = sum(row["frames"] < captured[row["key"]] for row in rows)
-        if not short:
-            return []
-        return [
-            f"note: {short} motions are shorter than the captured ones, and are "
-            "compared over the frames that both have"
-        ]
+    Raises:
+        InputError: if there is neither.
+    """
+    if path := options.data or trained_on:
+        return path
+    named = options.motions or options.workdir or DEFAULT
+    raise InputError(f"{named} names no motion store; give one as --data")

@@ -28,6 +28,10 @@ def to_continue(motion: Motion, fps: float) -> Motion:
 
     A motion of another frame rate is resampled, with a warning. One without texts gets
     'the given motion' as its text.
+
+    Args:
+        motion: the motion.
+        fps: frames per second of the result.
     """
     rotations, translation = resampled_motion(motion, fps)
     if motion.fps != fps:

@@ -78,7 +78,7 @@ def generate_sequence(
     Returns:
         Motions in the order of the series, facing -x at the origin in frame 0;
         their `lengths` are the requested ones. With `after`, each starts with that
-        motion, at 30 fps, where it is.
+        motion, at the model's frame rate, where it is.
 
     Raises:
         InputError: if an action is too short for its transition and the frames that

@@ -74,8 +74,8 @@ def generate_motions(
         descriptions: file or folder of descriptions, or texts, {phrase: [texts]};
             embedded when needed.
         after: a motion to go on from, of any frame rate: every result starts with it,
-            at the model's rate, and goes on where it ends. A model that reads past
-            frames reads its last ones, unless `series` says otherwise.
+            at the model's frame rate, and goes on where it ends. A model that reads
+            past frames reads its last ones, unless `series` says otherwise.
         clean_feet: whether to plant feet that slide; see `feet.clean_feet`.
         writer: language model that describes phrases without descriptions; None leaves
             them undescribed.
@@ -131,7 +131,8 @@ def generate_motions(
         return motions
     return [
         feet.clean_feet(
-            motion, len(motion.translation) - sum(r.num_frames for r in actions)
+            motion,
+            len(motion.translation) - sum(action.num_frames for action in actions),
         )
         for motion, actions in zip(motions, requests, strict=True)
     ]

@@ -21,6 +21,7 @@ from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.requests import (
     Request,
     plan_series,
+    seed_of,
     warn_of_unseen_lengths,
 )
 from actiongpt_jax.inference.series import (
@@ -181,6 +182,8 @@ def generate_files(
         for item in items:
             prompt = item.prompt
             own_seed = seed if prompt.seed is None else prompt.seed
+            if prompt.start is not None:
+                own_seed = seed_of(seed, prompt.where)
             planned = plan_series(
                 embedder,
                 item.texts,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -51,6 +52,16 @@ def warn_of_unseen_lengths(config: Config, num_frames: Iterable[int]) -> None:
             f"({unseen[0] / fps:.3g} s) were asked for; expect poor motion",
             stacklevel=2,
         )
+
+
+def seed_of(seed: int, key: str) -> int:
+    """Returns the seed for the draws of one stretch of a motion store.
+
+    Args:
+        seed: seed of the command, from 0 to 2^32 - 1.
+        key: key of the labelled stretch.
+    """
+    return zlib.crc32(f"{seed}/{key}".encode())
 
 
 def plan_samples(

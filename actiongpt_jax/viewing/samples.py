@@ -122,7 +122,8 @@ def curves(path: pathlib.Path) -> str:
     for line in read_lines(path, "move it away", on_truncated=lambda _: None):
         step = line.value["step"]
         for key, value in line.value.items():
-            if key not in _NO_CURVE and math.isfinite(value):
+            drawn = key not in _NO_CURVE and isinstance(value, int | float)
+            if drawn and math.isfinite(value):
                 kind, _, name = key.rpartition("/")
                 points = lines.setdefault(name, {}).setdefault(kind, [])
                 points.append((step, value))
@@ -204,7 +205,12 @@ def _canonical(motion: Motion) -> Motion:
     matrices = axis_angle_to_matrix(motion.rotations)
     features = rot_velocity.encode(matrices, motion.translation)
     matrices, moved = rot_velocity.decode(features)
-    return Motion(np.asarray(matrix_to_axis_angle(matrices)), np.asarray(moved))
+    return dataclasses.replace(
+        motion,
+        rotations=np.asarray(matrix_to_axis_angle(matrices)),
+        translation=np.asarray(moved),
+        hands=None,
+    )
 
 
 def choose_actions(items: Sequence[Segment], count: int) -> list[Segment]:

@@ -19,7 +19,7 @@ from actiongpt_jax.data.batches.segments import Segment, middle_window, segments
 from actiongpt_jax.data.motion_store import open_store
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import measure
-from actiongpt_jax.evaluation.cases import list_cases, mean_pose, seed_of
+from actiongpt_jax.evaluation.cases import list_cases, mean_pose
 from actiongpt_jax.evaluation.evaluator import Evaluator
 from actiongpt_jax.evaluation.journal import Journal, pack
 from actiongpt_jax.evaluation.measure import measure_cases
@@ -31,7 +31,7 @@ from actiongpt_jax.geometry.rotations import axis_angle_to_matrix
 from actiongpt_jax.inference.generate import generate_motion
 from actiongpt_jax.inference.motions import generate_motions
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
-from actiongpt_jax.inference.requests import plan_samples
+from actiongpt_jax.inference.requests import plan_samples, seed_of
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.metrics.ape_ave import NAMES, ape_ave
 

@@ -29,9 +29,7 @@ def store(stores):
 
 def twice(motion):
     """Returns a motion with every frame two times."""
-    arrays = motion.rotations, motion.translation
-    rotations, translation = (np.repeat(array, 2, axis=0) for array in arrays)
-    return Motion(rotations, translation)
+    return Motion(motion.rotations.repeat(2, 0), motion.translation.repeat(2, 0))
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def write_captured(store, tmp_path):
     """
 
     def write(edit=lambda motion: motion, paired=False):
-        cases = list_cases(listing_config(), store, "val", paired)
+        cases = list_cases(listing_config(store.fps), store, "val", paired)
         for case in cases:
             path = tmp_path / "made" / f"{case.key}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +119,14 @@ def test_motions_of_another_rate_are_resampled_and_said(
     assert result["ape_ave"]["mean"]["ape_global"][0] < 1e-5
     said = capsys.readouterr().err
     assert said.count("motions of 60 frames per second are resampled to 30") == 1
+
+
+def test_stretches_are_limited_in_seconds_at_any_rate():
+    limits = [listing_config(fps).data for fps in (30, 20)]
+    assert [(data.min_frames, data.max_frames) for data in limits] == [
+        (15, 750),
+        (10, 500),
+    ]
 
 
 def test_shorter_motions_are_compared_over_their_own_frames(

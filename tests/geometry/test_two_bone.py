@@ -47,12 +47,8 @@ def test_a_limb_at_its_target_does_not_turn():
 
 
 def test_targets_out_of_reach_are_approached_without_a_jump():
-    hips, knees, ankles, forward = legs(1)
+    hips, knees, ankles, forward = leg = [a.repeat(400, 0) for a in legs(1)]
     steps = np.linspace(0, 1, 400)[:, None]
-    hips, knees, ankles, forward = (
-        np.repeat(a, 400, axis=0) for a in (hips, knees, ankles, forward)
-    )
-    leg = hips, knees, ankles, forward
     # From 70 to 150 % of the length of the leg.
     target = hips + steps * [0.3, 0.2, -0.7] + [0, 0, -0.55]
     knee, ankle = placed(leg, reach(hips, knees, ankles, target, forward))

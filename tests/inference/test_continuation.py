@@ -37,7 +37,7 @@ def temos(train_debug):
 
 
 def goes_on(model, motion, **options):
-    how: dict[str, Any] = {"fact": 0.0} | options
+    how: dict[str, Any] = {"fact": 0.0, **options}
     (result,) = generate_motions(model, "jump up", 1.0, after=motion, **how)
     return result
 

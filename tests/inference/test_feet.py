@@ -140,10 +140,9 @@ def test_the_command_cleans_feet_only_if_asked(train_debug, gaits, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_feet_of_separate_texts_are_cleaned_one_by_one(train_debug):
-    model = load_model(train_debug("temos:debug"))
-    texts = ["jump up", "walk forward"]
-    plain = generate_motions(model, texts, [1.0, 2.0], series="off")
-    cleaned = generate_motions(model, texts, [1.0, 2.0], series="off", clean_feet=True)
-    for one, other in zip(plain, cleaned, strict=True):
-        np.testing.assert_array_equal(clean_feet(one).rotations, other.rotations)
+def test_feet_of_separate_motions_are_cleaned_from_the_first_frame(train_debug):
+    model, texts = load_model(train_debug("temos:debug")), ["walk forward", "jump up"]
+    plain = generate_motions(model, texts, 1.0)
+    cleaned = generate_motions(model, texts, 1.0, clean_feet=True)
+    for one, two in zip(plain, cleaned, strict=True):
+        np.testing.assert_allclose(two.rotations, clean_feet(one).rotations, atol=1e-6)

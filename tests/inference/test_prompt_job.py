@@ -13,8 +13,12 @@ import pytest
 from actiongpt_jax import generate, render
 from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.data.motion_store import open_store
-from actiongpt_jax.data.prompts import read_prompts
+from actiongpt_jax.data.prompts import Prompt, read_prompts
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
+from actiongpt_jax.inference.prompt_job import generate_files
+from actiongpt_jax.inference.requests import seed_of
+from actiongpt_jax.inference.trained import load_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 PHRASES = ("walk forward", "jump up", "sit down")
@@ -49,6 +53,7 @@ def files(folder):
     [
         ("p.txt", "walk forward\n\nsit  down\n"),
         ("p.csv", "\ufeffText , seed\nwalk forward,\nsit down,\n"),
+        ("p.csv", "text;name\r\nwalk forward;\r\nsit down;\r\n"),
         ("p.tsv", "text\tname\nwalk forward\t\nsit down\t\n"),
         ("p.jsonl", '{"text": "walk forward"}\n{"text": "sit down"}\n'),
     ],
@@ -84,12 +89,27 @@ def test_a_row_states_seconds_samples_seed_and_name_and_a_list_is_a_series(tmp_p
         ('text,seconds\n"[""a"", ""b""]","[1]"\n', "one for each of the 2 texts"),
         ('text\n"[""a"", ""b"\n', "p.csv:2: text must be JSON"),
         ("text\n  \n", "text must be a phrase"),
+        ("text\n\"['a', 'b']\"\n", "p.csv:2: text must be JSON"),
+        ("text,text\na,b\n", "must name each column once"),
+        ("text\nwa\0lk\n", r"p.csv:2 must be plain text .* U\+0000 at position 3"),
     ],
 )
 def test_a_wrong_table_is_one_sentence(tmp_path, content, said):
     with pytest.raises(InputError, match=said) as caught:
         read_prompts(write(tmp_path / "p.csv", content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.xlsx", "p.npz"])
+def test_a_file_of_another_kind_is_not_read_as_phrases(tmp_path, name):
+    with pytest.raises(InputError, match="must be a .txt file with one phrase per"):
+        read_prompts(write(tmp_path / name, "text\nwalk\n"))
+
+
+def test_a_phrase_that_no_file_can_hold_is_said(tmp_path):
+    path = write(tmp_path / "p.jsonl", '{"text": "walk"}\n{"text": "wa\\ud800lk"}\n')
+    with pytest.raises(InputError, match=r"p.jsonl:2 must be plain text .* U\+D800"):
+        read_prompts(path)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +256,8 @@ def test_a_split_gives_a_motion_and_its_captured_one_for_every_stretch(temos, tm
         assert motions[0].text == motions[1].text
         assert len(motions[0].rotations) == len(motions[1].rotations)
         assert captured["prompt"] == row["prompt"]
+        # The random numbers of a stretch are those with which it is evaluated.
+        assert row["seed"] == seed_of(0, row["prompt"])
         # The key names the sequence and its label; its frames are those of the store.
         store = open_store(pathlib.Path(json_config(temos)["data"]["store"]))
         name, _, number = row["prompt"].rpartition("-")
@@ -248,6 +270,18 @@ def test_a_split_gives_a_motion_and_its_captured_one_for_every_stretch(temos, tm
         start = store.sequences[sequence].start + label.start
         frames = slice(start, start + label.end - label.start)
         np.testing.assert_array_equal(motions[1].rotations, store.rotations[frames])
+
+
+@slow
+def test_every_stretch_of_a_split_has_a_motion_of_its_own(temos, tmp_path):
+    model = load_model(temos)
+    stretches = [
+        Prompt(key, ("walk forward",), (1.0,), start=0, frames=30) for key in ("a", "b")
+    ]
+    embedder = PhraseEmbedder(model.config)
+    assert generate_files(model, stretches, tmp_path, embedder) == 2
+    one, two = (load_motion(tmp_path / name) for name in files(tmp_path))
+    assert (one.rotations != two.rotations).any()
 
 
 @slow

@@ -10,6 +10,7 @@ import pytest
 from actiongpt_jax import train
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import checkpoints
+from actiongpt_jax.training.resume import check_same_weights
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +76,14 @@ def test_weights_that_do_not_fit_are_refused(flags, tmp_path, flag, words):
     message = message_of([*flags, "--workdir", str(tmp_path / "run"), flag])
     assert words in message and flags[1] in message
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_frame_rate_are_refused(flags):
+    saved = weights_of(flags[1]).config
+    config = saved.copy_and_resolve_references()
+    config.data.framerate = 20.0
+    with pytest.raises(InputError, match="framerate=30.0 and cannot start a run with"):
+        check_same_weights(config, saved, flags[1])
 
 
 def test_texts_of_another_encoder_are_refused(flags, tmp_path, stores):

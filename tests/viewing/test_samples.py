@@ -1,20 +1,24 @@
 """The page with which a training is watched."""
 
+import dataclasses
 import html.parser
 import json
 import os
 import re
 
+import numpy as np
 import pytest
 
 from actiongpt_jax import train
-from actiongpt_jax.viewing.samples import curves
+from actiongpt_jax.data.batches.segments import segments
+from actiongpt_jax.data.motion_store import open_store
+from actiongpt_jax.viewing.samples import curves, real_motion
 
 FIGURES = [
     {"step": 0, "val/loss": 3.0},
     {"step": 10, "train/loss": 2.0, "train/kl <b>": 1.0, "step_ms": 5.0},
     {"step": 20, "train/loss": 1.5, "train/kl <b>": 0.5, "step_ms": 5.0},
-    {"step": 20, "val/loss": 1.0},
+    {"step": 20, "val/loss": 1.0, "val/note": "text"},
 ]
 
 
@@ -57,6 +61,15 @@ def test_a_training_writes_its_page_at_every_validation(debug_config, tmp_path, 
     train.main([*flags, "--config.train.num_steps=5"])
     said = capsys.readouterr().out
     assert "samples.html was not written: " in said and "done: " in said
+
+
+def test_real_motion_starts_like_generated_motion_and_keeps_its_rate(stores):
+    store = open_store(stores[0])
+    store = dataclasses.replace(store, meta={**store.meta, "fps": 20.0})
+    item = segments(store, "train")[0]
+    motion = real_motion(store, [item])
+    assert (motion.fps, motion.text) == (20.0, (item.phrase,))
+    np.testing.assert_allclose(motion.translation[0, :2], 0, atol=1e-6)
 
 
 class Reader(html.parser.HTMLParser):
