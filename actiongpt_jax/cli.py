@@ -37,11 +37,31 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options):
         """Takes the options of argparse's parser; `Help` formats the help."""
         super().__init__(**{"formatter_class": Help, **options})
+        # A flag without a type, which most flags for paths are; type=str allows "".
+        self.register("type", None, _not_empty)
+
+    def add_subparsers(self, **options):
+        """Adds subcommands; each checks its own arguments."""
+        subcommands = super().add_subparsers(**options)
+        subcommands.type = str
+        return subcommands
 
     def error(self, message: str):
         """Raises InputError instead of printing the usage and exiting."""
         message = re.sub(r"^argument (.+?): must", r"\1 must", message)
         raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def _not_empty(text: str) -> str:
+    """Refuses an empty text, such as an unset variable of a shell script.
+
+    As a path, it would be the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "must not be empty; give a value, or leave the flag out"
+        )
+    return text
 
 
 def command_parser(name: str, description: str | None) -> Parser:

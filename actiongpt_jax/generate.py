@@ -26,7 +26,7 @@ def make_parser() -> cli.Parser:
     """Returns the parser of the command line."""
     parser = cli.command_parser("generate", __doc__)
     add = parser.add_argument
-    add("--text", action="append", help="phrase; may be repeated")
+    add("--text", type=str, action="append", help="phrase; may be repeated")
     duration = "duration, once per --text (default: as in training, else 3)"
     add("--seconds", action="append", type=float, help=duration)
     given = "motion (.npz or .bvh) to go on from: the result starts with it"

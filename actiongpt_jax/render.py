@@ -28,7 +28,7 @@ def make_parser() -> cli.Parser:
     # An option that is not given is left to `viewing.render.render`.
     optional = functools.partial(add, default=argparse.SUPPRESS)
     title = "title of a motion, once per motion in order (default: file names)"
-    optional("--title", action="append", help=title)
+    optional("--title", type=str, action="append", help=title)
     drawn = "how the body is drawn in .png, .gif and .mp4 (default: capsules)"
     optional("--figure", choices=FIGURES, help=drawn)
     optional("--body", help="body model (SMPL-H's model.npz) to draw instead")

@@ -87,6 +87,25 @@ def command(*argv, **options):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "argv", "flag"),
+    [
+        ("prepare", ["check", ""], "paths"),
+        ("prepare", ["windows", "store", "--out", ""], "--out"),
+        ("prepare", ["table", "--motions", "x", "--rule=", "--out", "y"], "--rule"),
+        ("render", ["x.npz", "--out", "x.png", "--body", ""], "--body"),
+        ("edit", ["--workdir", "", "reconstruct", "x.npz"], "--workdir"),
+        ("convert", ["", "--out", "x"], "source"),
+        ("describe", ["--diff", "a", ""], "--diff"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(name, argv, flag, run_command):
+    command = importlib.import_module(f"actiongpt_jax.{name}")
+    code, _, stderr = run_command(command, *argv)
+    assert code == 2 and stderr.count("\n") == 1
+    assert "must not be empty" in stderr and flag in stderr
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "latin-1"])
 def test_letters_that_stdout_lacks_are_printed_as_escapes(encoding):
     environment = os.environ | {"PYTHONIOENCODING": encoding}

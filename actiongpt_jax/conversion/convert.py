@@ -22,7 +22,7 @@ from actiongpt_jax.conversion.settings import (
 from actiongpt_jax.errors import InputError, check_choice
 from actiongpt_jax.features.normalizer import Normalizer
 from actiongpt_jax.files.arrays import read_npy
-from actiongpt_jax.files.atomic import remove_unfinished, write_json, write_text
+from actiongpt_jax.files.atomic import write_json, write_text
 from actiongpt_jax.files.reading import sha256
 from actiongpt_jax.files.safetensors import open_tensors, write_tensors
 from actiongpt_jax.files.torch_reader import read_torch
@@ -37,6 +37,7 @@ from actiongpt_jax.training.workdir import (
 )
 
 RECORD, BUFFERS, BODY = "converted.json", "torch_buffers.safetensors", "body.npz"
+_PARTIAL, _WEIGHTS = ".partial", "checkpoints"
 # Patterns of the names of checkpoints in the folder of a run.
 _CHECKPOINTS = ("*.ckpt", "*.pth.tar")
 
@@ -112,18 +113,17 @@ def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> lis
     body = None if options.body is None else bodies.load(options.body)
 
     # Write the workdir: body, stored positions, record, config, weights.
-    with _all_or_nothing(workdir):
+    with _all_or_nothing(workdir) as partial:
         if body is not None:
             target = workdir.absolute() / BODY
-            bodies.save(target, body)
+            bodies.save(partial / BODY, body)
             if "body" in config.losses:
                 config.losses.body = str(target)
             notes.append(f"body of {body.num_joints} joints: {target}")
         # Store the original positions: training does not keep them, and those computed
         # here may differ in the last bits.
-        (workdir / BUFFERS).unlink(missing_ok=True)  # of a conversion that was killed
         if buffers := from_torch.stored_buffers(config, published.variables):
-            write_state_dict(workdir / BUFFERS, buffers)
+            write_state_dict(partial / BUFFERS, buffers)
         variables = {
             name: published.variables.get(name, {}) for name in ("params", "unused")
         }
@@ -138,29 +138,33 @@ def _convert(path: pathlib.Path, workdir: pathlib.Path, options: Options) -> lis
             "tensors_of_a_language_model_left_out": published.set_aside,
             **published.facts,
         }
-        write_json(workdir / RECORD, record)
+        write_json(partial / RECORD, record)
         # Training may continue with the texts of any store of the same width.
         free = config.copy_and_resolve_references()
         free.text.update({"encoder": None, "k": None, "aggregation": None})
-        write_text(workdir / CONFIG, to_json(free) + "\n")
-        checkpoints.save_weights(workdir, config, normalizer, variables)
+        write_text(partial / CONFIG, to_json(free) + "\n")
+        checkpoints.save_weights(partial, config, normalizer, variables)
     return notes
 
 
 @contextlib.contextmanager
-def _all_or_nothing(workdir: pathlib.Path) -> Iterator[None]:
-    """Makes a workdir, and removes what was written to it if the block fails."""
+def _all_or_nothing(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a folder to write to, and moves its content to a workdir on success."""
     workdir.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(workdir)
+    partial = workdir / _PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
     try:
-        yield
-    except BaseException:
-        for name in (BUFFERS, RECORD, CONFIG):
-            (workdir / name).unlink(missing_ok=True)
-        shutil.rmtree(workdir / "checkpoints", ignore_errors=True)
-        with contextlib.suppress(OSError):  # it holds other files
+        yield partial
+        (workdir / BUFFERS).unlink(missing_ok=True)  # of a conversion that was killed
+        shutil.rmtree(workdir / _WEIGHTS, ignore_errors=True)  # unfinished ones
+        # The weights come last: without them, the conversion can be repeated.
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == _WEIGHTS):
+            path.replace(workdir / path.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it holds files
             workdir.rmdir()
-        raise
 
 
 def find_checkpoint(source: pathlib.Path) -> pathlib.Path:

@@ -205,6 +205,8 @@ def parse_json(content: str | bytes, where: str | os.PathLike, remedy: str) -> A
             a float.
     """
     with parsing(where, "JSON in UTF-8", remedy):
+        if len(content) >= limits.WHOLE_BYTES:  # cut, or a line of gigabytes
+            raise ValueError("too long")
         text = content.decode() if isinstance(content, bytes) else content
         if sum(map(text.count, ",:[{")) > limits.JSON_VALUES:
             raise ValueError("too many values")

@@ -10,6 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from actiongpt_jax.choices import WINDOW, Align
+from actiongpt_jax.data.batches.prefetch import prefetch
+from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.data.motion_store import MotionStore
 from actiongpt_jax.data.prompts import Prompt, read_prompts, split_prompts
 from actiongpt_jax.errors import InputError
@@ -206,6 +208,16 @@ def generate_files(
                 key = _key(settings, prompt.name, item.mode, requests)
                 yield _File(prompt, requests, {**row, "key": key})
 
+    def generate(batch: list[_File]) -> tuple[list[_File], list[Motion]]:
+        return batch, generate_sequence(
+            model,
+            [file.requests for file in batch],
+            align=align,
+            window=window,
+            read_past=batch[0].row["series"] == "past",
+            batch_size=_BATCH,
+        )
+
     total = sum(item.prompt.samples or samples for item in items)
     out.mkdir(parents=True, exist_ok=True)
     busy = f"{out} is being written by another process; wait for it, or choose another"
@@ -219,16 +231,10 @@ def generate_files(
             for prompt in prompts:
                 folder.save_captured(captured, prompt)
         generated = 0
-        for batch in _batches(files(), folder, bar):
-            mode = batch[0].row["series"]
-            motions = generate_sequence(
-                model,
-                [file.requests for file in batch],
-                align=align,
-                window=window,
-                read_past=mode == "past",
-                batch_size=_BATCH,
-            )
+        # The model works on a batch while the texts of the next one are embedded and
+        # the motions of the one before are written.
+        batches = _batches(files(), folder, bar)
+        for batch, motions in prefetch(generate, batches, depth=1):
             for file, motion in zip(batch, motions, strict=True):
                 motion = feet.clean_feet(motion) if clean_feet else motion
                 folder.save(motion, file.prompt, file.row)

@@ -5,9 +5,11 @@ provider, with the same prompts, cache and cost limits.
 """
 
 import argparse
+import contextlib
 import pathlib
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from actiongpt_jax import cli
 from actiongpt_jax.config_fields import Config
@@ -118,7 +120,7 @@ class Writer:
         cache = pathlib.Path(args.out or default)
         job = Job(request, phrases, cache)
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with job.open_cache() as opened:
+        with _own_flags(), job.open_cache() as opened:
             if find_gaps(request, phrases, opened.keys):
                 self._ask(job, opened)
         records: dict[str, Description] = {
@@ -156,6 +158,22 @@ class Writer:
         budget = Budget(price, args.max_cost)
         budget.spent = self._spent
         return budget
+
+
+@contextlib.contextmanager
+def _own_flags() -> Iterator[None]:
+    """Names the flags of this command where an error names those of `describe`."""
+
+    def own(match: re.Match[str]) -> str:
+        name = match[1].replace("-", "_")
+        if name == "model":
+            return "--describe-with"
+        return match[0] if name in (*_ALLOWED, "base_url") else f"`describe {match[0]}`"
+
+    try:
+        yield
+    except (InputError, JobIncompleteError) as error:
+        raise type(error)(re.sub(r"(?<![\w`-])--([a-z-]+)", own, str(error))) from error
 
 
 def make_writer(args: argparse.Namespace, workdir: str | None = None) -> Writer | None:

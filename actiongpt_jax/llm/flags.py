@@ -72,7 +72,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="show what would be asked, and its cost")
     add("--check", action="store_true", help="check whether the server has the model")
     report = "list the faults in FILE (default: in --out)"
-    add("--report", nargs="?", const="", metavar="FILE", help=report)
+    add("--report", type=str, nargs="?", const="", metavar="FILE", help=report)
     most = "number of texts that --report lists for each fault; 0 lists all"
     add("--list", type=at_least(0), default=20, metavar="N", help=most)
     add("--encoder", help="tokenizer that counts word pieces for --report")

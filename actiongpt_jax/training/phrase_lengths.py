@@ -21,6 +21,7 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 LENGTHS = "lengths.safetensors"
 # The length of an unknown phrase is the median of those of so many nearest phrases.
 _NEAREST = 5
+_MOST = 100_000  # frames; more in a file means that it is damaged
 _REMEDY = "delete it: lengths are then 3 seconds, or train again"
 
 
@@ -123,6 +124,6 @@ def read_lengths(folder: pathlib.Path) -> PhraseLengths | None:
         f"{path}: vectors", arrays["vectors"], f"{len(phrases)} E", sizes, _REMEDY
     )
     frames = np.asarray(arrays["frames"])
-    if frames.dtype.kind not in "iu" or (frames < 1).any():
-        raise InputError(f"{path}: lengths must be 1 frame or more; {_REMEDY}")
+    if frames.dtype.kind not in "iu" or not ((frames > 0) & (frames <= _MOST)).all():
+        raise InputError(f"{path}: lengths must be 1 to {_MOST} frames; {_REMEDY}")
     return PhraseLengths(phrases, frames, np.asarray(arrays["vectors"]))

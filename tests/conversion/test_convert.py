@@ -1,5 +1,6 @@
 """Conversion of the authors' checkpoints: small published ones, and generated ones."""
 
+import errno
 import json
 import os
 import pickle
@@ -407,6 +408,27 @@ def test_flags_set_texts_and_heads(small_state, tmp_path):
     assert (config.text.source, config.text.k) == ("phrase", None)
     assert (config.model.text_mask, config.model.num_heads) == ("bool", 2)
     assert (config.data.heading, config.losses.recons_mean) == ("reference", "padded")
+
+
+def test_conversion_that_fails_leaves_every_file_of_the_folder(
+    small_state, tmp_path, monkeypatch
+):
+    path, out = save_state(tmp_path / "x.ckpt", small_state), tmp_path / "y"
+    out.mkdir()
+    names = ("config.json", "converted.json", "torch_buffers.safetensors", "notes.txt")
+    for name in names:
+        (out / name).write_text(name)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(checkpoints, "save_weights", full)
+        convert.main([str(path), "--out", str(out)])
+    assert {p.name: p.read_text() for p in out.iterdir()} == {n: n for n in names}
+    convert.main([str(path), "--out", str(out)])
+    assert checkpoints.restore(out) is not None
+    assert {*names, "checkpoints"} == {p.name for p in out.iterdir()}
 
 
 MEASURE = """

@@ -107,6 +107,13 @@ def test_json_that_no_job_needs_is_refused_in_one_line(tmp_path, fault):
     assert str(raised.value).endswith("; write it again")
 
 
+def test_json_of_a_cut_line_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr(limits, "WHOLE_BYTES", 10)
+    assert parse_json(b"[1, 2, 3]", "x", "y") == [1, 2, 3]
+    with pytest.raises(InputError, match="too long"):
+        parse_json(b"[1, 2, 30]", "x", "y")
+
+
 def test_json_within_the_limits_is_read(tmp_path):
     path = tmp_path / "file.json"
     value = {"a": json.loads(NESTED[1:-1]), "b": 2**64 - 1, "c": -(2**63), "d": 1e300}

@@ -23,6 +23,11 @@ from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.prompts import make_prompt
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.model_folder import PackedModel, write_model_folder
+from actiongpt_jax.training.phrase_lengths import (
+    LENGTHS,
+    PhraseLengths,
+    write_lengths,
+)
 from actiongpt_jax.training.writers import MetricWriter
 from tests.conversion.torch_writer import TorchFile, call
 from tests.data.mocap.skeletons import Style, to_bvh, walking
@@ -197,6 +202,7 @@ def make_seeds(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     Journal(path, {"step": 5}).append({"key": f"k{i}", "x": 0.5} for i in range(3))
     seeds["figures"] = [write(folder / "figures" / "a.json", json.dumps(FIGURES))]
     seeds["model folder"] = _model(folder / "model folder")
+    seeds["lengths of phrases"] = [_lengths(folder / "lengths")]
     pictures = {name: [np.ones(8, np.float32)] for name in ("a-0", "b-0")}
     write_tensors(folder / "image embeddings" / "a.safetensors", pictures)
     seeds["image embeddings"] = [folder / "image embeddings" / "a.safetensors"]
@@ -249,6 +255,14 @@ def _model(folder: pathlib.Path) -> list[pathlib.Path]:
     packed = PackedModel(3, config, Normalizer(ones, ones), params)
     write_model_folder(folder, packed, {}, "a card")
     return [folder / "model.safetensors", folder / "config.json"]
+
+
+def _lengths(folder: pathlib.Path) -> pathlib.Path:
+    """Writes the lengths of two phrases; returns the file."""
+    folder.mkdir()
+    frames, vectors = np.array([30, 90], np.int32), np.eye(2, 8, dtype=np.float16)
+    write_lengths(folder, PhraseLengths(("walk", "sit down"), frames, vectors))
+    return folder / LENGTHS
 
 
 def _prepared(path: pathlib.Path) -> pathlib.Path:

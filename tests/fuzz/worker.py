@@ -51,6 +51,7 @@ from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.text.encoders import loader
 from actiongpt_jax.training import checkpoints
 from actiongpt_jax.training.model_folder import read_model_folder
+from actiongpt_jax.training.phrase_lengths import read_lengths
 from actiongpt_jax.training.writers import MetricWriter
 
 CPU_SECONDS, WALL_SECONDS = 10, 60  # the machine may be busy with other work
@@ -130,6 +131,13 @@ def model_folder(path):
     read_model_folder(path.parent)
 
 
+def lengths(path):
+    read = read_lengths(path.parent)
+    if read is not None:
+        tokens = np.ones((3, read.vectors.shape[1]), np.float32)
+        assert 1 <= read.nearest(tokens) <= 100_000
+
+
 def images(path):
     read_images(path, [Clip("a-0", 0, ()), Clip("b-0", 1, ())])
 
@@ -178,6 +186,7 @@ READERS = {
     "journal": journal,
     "figures": lambda path: read_figures(path, "a hash"),
     "model folder": model_folder,
+    "lengths of phrases": lengths,
     "image embeddings": images,
     "prepared": prepared,
 }

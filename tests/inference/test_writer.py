@@ -106,6 +106,20 @@ def test_a_server_that_is_down_is_one_sentence_and_loses_nothing(
 
 
 @slow
+def test_an_error_names_the_flags_of_this_command(server, temos, monkeypatch):
+    server.plan()
+    config = load_model(temos).config
+    more = "--out asked.jsonl"
+    with pytest.raises(
+        InputError, match="use another --describe-with .*`describe --ch"
+    ):
+        Writer("nobody", server.url, more).describe(config, [DOG])
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(InputError, match="or use `describe --from-file` FILE"):
+        Writer(MODEL, server.url, more).describe(config, [DOG])
+
+
+@slow
 def test_the_cost_limit_holds_for_all_questions_together(server, temos):
     server.plan()
     pathlib.Path("prices.json").write_text(

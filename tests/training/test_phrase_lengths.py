@@ -44,10 +44,14 @@ def test_an_unknown_phrase_gets_the_median_of_its_nearest(lengths):
     assert lengths.known("phrase 3 é") == 50 and lengths.known("phrase") is None
 
 
-@pytest.mark.parametrize("damage", ["truncated", "names", "frames", "text"])
+@pytest.mark.parametrize("damage", ["truncated", "names", "frames", "huge", "text"])
 def test_a_damaged_file_is_one_sentence(lengths, tmp_path, damage):
     if damage == "frames":
         lengths = PhraseLengths(lengths.phrases, lengths.frames * 0, lengths.vectors)
+    if damage == "huge":  # as after a flipped bit
+        lengths = PhraseLengths(
+            lengths.phrases, lengths.frames + 2**30, lengths.vectors
+        )
     if damage == "names":
         lengths = PhraseLengths(("one",), lengths.frames, lengths.vectors)
     write_lengths(tmp_path, lengths)
