@@ -1,6 +1,7 @@
 """Reports on large caches: one record at a time, and short."""
 
 import collections
+import gc
 import itertools
 import json
 import tracemalloc
@@ -52,6 +53,7 @@ def peak():
     """Returns a function that runs a command and returns its peak memory in bytes."""
 
     def measure(act):
+        gc.collect()  # what earlier tests left
         tracemalloc.start()
         try:
             act()
@@ -82,6 +84,7 @@ def test_redo_keeps_no_texts_in_memory(cache, peak):
             gaps, faulty = job.plan(opened)
         assert set(gaps.values()) == {(3,)} and len(gaps) == len(faulty) == PHRASES
 
+    plan()  # what is imported and compiled at first use is not counted
     assert peak(plan) < cache.stat().st_size / 2
 
 
