@@ -19,7 +19,7 @@ from actiongpt_jax.shapes import check_shape
 from actiongpt_jax.text.embeddings.store import open_embeddings
 
 LENGTHS = "lengths.safetensors"
-# The length of an unknown phrase is the median of those of so many nearest phrases.
+# An unknown phrase lasts as long as the median of this many nearest phrases.
 _NEAREST = 5
 _MOST = 100_000  # frames; more in a file means that it is damaged
 _REMEDY = "delete it: lengths are then 3 seconds, or train again"
