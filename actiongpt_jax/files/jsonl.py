@@ -5,6 +5,7 @@ end. Readers report where that is; the next writer removes it.
 """
 
 import codecs
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files import limits
 from actiongpt_jax.files.atomic import naming, write_bytes
-from actiongpt_jax.files.reading import check_regular, open_file, parse_json
+from actiongpt_jax.files.reading import open_file, parse_json
 
 _TAIL_BLOCK = 1 << 16
 _SHOWN_BYTES = 40
@@ -23,16 +24,21 @@ class Line(NamedTuple):
     """A line of a file.
 
     Attributes:
-        where: `file:number`, for error sentences.
+        file: the file.
+        number: number of the line, from 1.
         value: the JSON value of the line.
-        start: number of bytes from the start of the file to the start of this line.
         end: number of bytes from the start of the file to the end of this line.
     """
 
-    where: str
+    file: str | os.PathLike
+    number: int
     value: Any
-    start: int
     end: int
+
+    @property
+    def where(self) -> str:
+        """`file:number`, for error sentences."""
+        return f"{self.file}:{self.number}"
 
 
 class Truncated(NamedTuple):
@@ -73,10 +79,10 @@ def read_lines(
             content = content if end > len(content) else _without_mark(content)
             if not content.strip():
                 continue
-            where = f"{path}:{number}"
             try:
-                value = parse_json(content, where, remedy)
+                value = parse_json(content, path, remedy)
             except InputError as error:
+                where = f"{path}:{number}"
                 if on_truncated is not None and not content.endswith(b"\n"):
                     on_truncated(Truncated(where, content))
                     return
@@ -84,12 +90,12 @@ def read_lines(
                     f"{where} must be one JSON value, got {content[:_SHOWN_BYTES]!r};"
                     f" {remedy}"
                 ) from error
-            yield Line(where, value, end - len(content), end)
+            yield Line(path, number, value, end)
 
 
 def split_lines(file: BinaryIO) -> Iterator[bytes]:
     """Reads lines of bytes; one that is too long is cut, and so is no JSON value."""
-    return iter(lambda: file.readline(limits.WHOLE_BYTES), b"")
+    return iter(functools.partial(file.readline, limits.WHOLE_BYTES), b"")
 
 
 def _without_mark(content: bytes) -> bytes:
@@ -140,24 +146,38 @@ def repair_end(path: str | os.PathLike) -> None:
 
     A truncated last line is removed; a last line that lacks only its line end gets one.
     """
-    check_regular(path, "move it away")
+    tail, is_whole = _unended(path)
+    if not tail:
+        return
     with naming(path), open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if is_whole:
+            file.write(b"\n")
+        else:
+            file.truncate(size - len(tail))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def truncated_end(path: str | os.PathLike) -> bytes:
+    """Returns the last line of a file if it is truncated, else nothing."""
+    tail, is_whole = _unended(path)
+    return b"" if is_whole else tail
+
+
+def _unended(path: str | os.PathLike) -> tuple[bytes, bool]:
+    """Returns what follows the last line end, and whether that is a JSON value."""
+    with open_file(path, "move it away") as file, naming(path):
         size = file.seek(0, os.SEEK_END)
         tail = b""
         while len(tail) < size and b"\n" not in tail:
             start = max(0, size - len(tail) - _TAIL_BLOCK)
             file.seek(start)
             tail = file.read(size - len(tail) - start) + tail
-        tail = tail[tail.rfind(b"\n") + 1 :]
-        if not tail:
-            return
-        if _parsed(tail) is not _NOTHING:
-            file.seek(0, os.SEEK_END)
-            file.write(b"\n")
-        else:
-            file.truncate(size - len(tail))
-        file.flush()
-        os.fsync(file.fileno())
+    tail = tail[tail.rfind(b"\n") + 1 :]
+    if len(tail) == size:
+        tail = _without_mark(tail)
+    return tail, _parsed(tail) is not _NOTHING
 
 
 def append_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, cast
@@ -22,39 +21,49 @@ _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-# Python would parse whole numbers of any length, which nothing can store.
-_LONG_NUMBER = re.compile(r"\d{19}")
 
 
-@contextlib.contextmanager
-def parsing(where: str | os.PathLike, what: str, remedy: str) -> Iterator[None]:
+class parsing:
     """Turns every failure of a block that parses foreign content into one sentence.
 
     Parsers raise whatever their code runs into on damaged content, so that a list of
-    their exceptions is never complete. The cause stays attached to the error.
-
-    Args:
-        where: name of the file, and of the place in it, for the error.
-        what: what it must be.
-        remedy: what the user can do about it.
-
-    Raises:
-        InputError: for every failure but a missing file.
+    their exceptions is never complete. The cause stays attached to the error, which is
+    an InputError for every failure but a missing file.
     """
-    try:
-        yield
-    except (InputError, FileNotFoundError):
-        raise
-    except OSError as error:
-        reason = error.strerror or "damaged content"
-        raise InputError(
-            f"{where} must be a readable file, got: {reason}; {remedy}"
-        ) from error
-    except Exception as error:
-        raise InputError(
-            f"{where} must be {what}, but is truncated, damaged or of another"
-            f" kind ({reason_of(error)}); {remedy}"
-        ) from error
+
+    # A class: a generator takes as long as parsing a short line.
+    __slots__ = "_remedy", "_what", "_where"
+
+    def __init__(self, where: str | os.PathLike, what: str, remedy: str):
+        """Takes what the sentence says.
+
+        Args:
+            where: name of the file, and of the place in it, for the error.
+            what: what it must be.
+            remedy: what the user can do about it.
+        """
+        self._where, self._what, self._remedy = where, what, remedy
+
+    def __enter__(self) -> None:
+        """Begins the block."""
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
+        """Raises InputError if the block failed."""
+        where, what, remedy = self._where, self._what, self._remedy
+        if isinstance(error, InputError | FileNotFoundError):
+            return
+        if isinstance(error, OSError):
+            reason = error.strerror or "damaged content"
+            raise InputError(
+                f"{where} must be a readable file, got: {reason}; {remedy}"
+            ) from error
+        if isinstance(error, Exception):
+            raise InputError(
+                f"{where} must be {what}, but is truncated, damaged or of another"
+                f" kind ({reason_of(error)}); {remedy}"
+            ) from error
 
 
 def reason_of(error: Exception) -> str:
@@ -208,10 +217,10 @@ def parse_json(content: str | bytes, where: str | os.PathLike, remedy: str) -> A
         if len(content) >= limits.WHOLE_BYTES:  # cut, or a line of gigabytes
             raise ValueError("too long")
         text = content.decode() if isinstance(content, bytes) else content
-        if sum(map(text.count, ",:[{")) > limits.JSON_VALUES:
+        # Every value takes a byte at least.
+        if len(text) > limits.JSON_VALUES < sum(map(text.count, ",:[{")):
             raise ValueError("too many values")
-        whole = _int if _LONG_NUMBER.search(text) else None
-        value = json.loads(text, parse_int=whole)
+        value = _JSON.decode(text)
         if text.count("[") + text.count("{") > limits.DEPTH:
             _check_depth(value)
         return value
@@ -225,6 +234,10 @@ def _int(text: str) -> int | float:
     if abs(value) > 1e300:
         raise ValueError(f"a whole number of {len(text)} digits")
     return float(value)
+
+
+# Python would parse whole numbers of any length, which nothing can store.
+_JSON = json.JSONDecoder(parse_int=_int)
 
 
 def _check_depth(value: Any) -> None:

@@ -14,7 +14,12 @@ from typing import NamedTuple
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import locked
-from actiongpt_jax.files.jsonl import Truncated, append_lines, read_lines, repair_end
+from actiongpt_jax.files.jsonl import (
+    append_lines,
+    read_lines,
+    repair_end,
+    truncated_end,
+)
 from actiongpt_jax.files.shard import Shard
 from actiongpt_jax.llm.provider import Answer
 from actiongpt_jax.llm.request import Request
@@ -67,6 +72,7 @@ class DescriptionCache:
         path: str | os.PathLike,
         shard: Shard | None = None,
         writable: bool = True,
+        index: bool = True,
     ):
         """Reads the keys; with `writable`, locks the file and repairs its end.
 
@@ -74,6 +80,8 @@ class DescriptionCache:
             path: a `*.jsonl` file, or a folder (an existing one, or with `shard`).
             shard: the share of the phrases that this process describes.
             writable: False only reads and changes nothing on disk.
+            index: False reads neither `keys` nor `settings`, which takes as long as
+                reading all records.
 
         Raises:
             InputError: if another process writes to the cache, or if the file is not
@@ -88,7 +96,7 @@ class DescriptionCache:
         self._writable = writable
         others = self.file.parent.glob("[!.]*.jsonl") if self.file != self.path else ()
         for file in sorted(others):
-            if file != self.file:
+            if file != self.file and (index or file > self.file):
                 keys = self._read(file)
                 self.keys |= keys
                 if file > self.file:
@@ -101,7 +109,9 @@ class DescriptionCache:
                 )
                 stack.enter_context(locked(self.file, refusal))
             if os.path.lexists(self.file):
-                self.keys |= self._read(self.file)
+                if index:
+                    self.keys |= self._read(self.file)
+                self._note(truncated_end(self.file))
                 if writable:
                     repair_end(self.file)
             self._lock = stack.pop_all()
@@ -135,29 +145,31 @@ class DescriptionCache:
 
     def _read(self, file: pathlib.Path) -> set[str]:
         keys: dict[str, bool] = {}
-        truncated: list[Truncated] = []
+        asked: dict[tuple[str, ...], Description] = {}
         remedy = "repair the line, or choose another --out"
-        for line in read_lines(file, remedy, truncated.append):
+        for line in read_lines(file, remedy, lambda truncated: None):
             record = from_json(line.value, line.where)
             keys[record.key] = bool(record.text.strip())
             # Redone records are skipped: they were asked with other settings on
             # purpose.
             if record.parameters is not None and record.redo is None:
-                setting = ask_setting(record.prompt_version, record.parameters)
-                self.settings.add((record.writer, record.prompt, setting))
-        if truncated and file == self.file:
-            self._note(truncated[0])
+                how = f"{record.prompt_version} {record.parameters}"
+                asked[record.writer, record.prompt, how] = record
+        for (writer, prompt, _), record in asked.items():
+            setting = ask_setting(record.prompt_version, record.parameters)
+            self.settings.add((writer, prompt, setting))
         return {key for key, has_text in keys.items() if has_text}
 
-    def _note(self, truncated: Truncated) -> None:
+    def _note(self, content: bytes) -> None:
         """Notes a truncated line; raises InputError if `describe` did not write it."""
-        content = truncated.content
+        if not content.strip():
+            return
         ours = content.startswith(_START) or _START.startswith(content)
         # A power failure may leave zero bytes where the line should be.
         if not ours and content.strip(b"\0"):
             raise InputError(
-                f"{truncated.where} must be a JSON record written by `describe`, got"
-                f" {content[:40]!r}; choose another --out"
+                f"the last line of {self.file} must be a JSON record written by"
+                f" `describe`, got {content[:40]!r}; choose another --out"
             )
         cut = "was removed" if self._writable else "will be removed"
         self.notes.append(

@@ -53,7 +53,8 @@ class Job:
 
     def open_cache(self, writable: bool = True) -> DescriptionCache:
         """Opens the cache and reports truncated lines; see `DescriptionCache`."""
-        cache = DescriptionCache(self.out, self.shard, writable)
+        # Texts that are asked for again are found by reading the whole cache.
+        cache = DescriptionCache(self.out, self.shard, writable, index=not self.redo)
         for note in [*cache.notes, *self._warnings(cache)]:
             print(note, file=sys.stderr)
         return cache
@@ -92,7 +93,7 @@ class Job:
         writer, name = self.writer or self.request.model, self.request.prompt.name
         records = (
             record
-            for record, _ in stream_descriptions(self.out)
+            for record in stream_descriptions(self.out)
             if not phrases or record.phrase in phrases
             if (record.writer, record.prompt) == (writer, name)
         )

@@ -2,12 +2,13 @@
 
 import argparse
 import collections
-import itertools
 import pathlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from actiongpt_jax.errors import InputError
+from actiongpt_jax.files.atomic import naming
 from actiongpt_jax.files.jsonl import Truncated
 from actiongpt_jax.llm.faults import (
     REASONS,
@@ -19,11 +20,7 @@ from actiongpt_jax.llm.faults import (
 )
 from actiongpt_jax.text.answers import clean
 from actiongpt_jax.text.description import Description
-from actiongpt_jax.text.description_files import (
-    Place,
-    read_texts,
-    stream_descriptions,
-)
+from actiongpt_jax.text.description_files import stream_descriptions
 from actiongpt_jax.text.descriptions import (
     Descriptions,
     read_descriptions,
@@ -44,7 +41,7 @@ def report_lines(args: argparse.Namespace) -> Iterator[str]:
 
     def chosen() -> Iterator[Description]:
         nonlocal num_records
-        for record, _ in stream_descriptions(path, truncated.append):
+        for record in stream_descriptions(path, truncated.append):
             writer, prompt = args.writer, args.prompt
             if writer in (None, record.writer) and prompt in (None, record.prompt):
                 num_records += 1
@@ -79,46 +76,56 @@ def diff_lines(args: argparse.Namespace) -> Iterable[str]:
 
 def export_lines(args: argparse.Namespace) -> Iterable[str]:
     """Writes `{phrase: [texts]}` JSON and returns a line about the file."""
-    places: dict[str, Place] = {}
-    published: dict[str, str] = {}
-    shared: dict[str, Any] = {}
+    # The texts wait in a file, one a line, for the order in which they are written.
+    with tempfile.TemporaryFile() as waiting:
+        places: dict[str, int] = {}
+        with naming(tempfile.gettempdir()):
+            read = Descriptions(_set_aside(args.out, waiting, places), args.out)
+            waiting.flush()
+        chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
 
-    def light() -> Iterator[Description]:
-        """Yields the records with a sign in place of their texts."""
-        for record, place in stream_descriptions(args.out):
-            if place.start is None:
-                published[record.key] = record.text
-            places[record.key] = place
-            fields = (record.phrase, record.prompt, record.writer, record.endpoint)
-            phrase, prompt, writer, endpoint = (
-                value and shared.setdefault(value, value) for value in fields
-            )
-            parameters = shared.setdefault(repr(record.parameters), record.parameters)
-            yield Description(
-                phrase or "",
-                record.index,
-                "text" if clean(record.text) else "",
-                prompt or "",
-                writer or "",
-                record.prompt_version,
-                endpoint=endpoint,
-                parameters=parameters,
-                key=record.key,
-            )
+        def texts_of(records: Sequence[Description]) -> Iterator[str]:
+            for record in records[: args.k]:
+                waiting.seek(places[record.key])
+                yield waiting.readline().decode().rstrip("\n")
 
-    read = Descriptions(light(), args.out)
-    chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
-    keys = [r.key for records in chosen.values() for r in records[: args.k]]
-    on_disk = read_texts(places[key] for key in keys if key not in published)
-    texts = (clean(published.get(key) or next(on_disk)) for key in keys)
-    write_published(
-        args.export,
-        (
-            (phrase, [*itertools.islice(texts, len(records[: args.k]))])
-            for phrase, records in chosen.items()
-        ),
-    )
-    return [f"{args.export}: {len(keys)} texts of {len(chosen)} phrases"]
+        pairs = ((phrase, [*texts_of(records)]) for phrase, records in chosen.items())
+        write_published(args.export, pairs)
+    count = sum(len(records[: args.k]) for records in chosen.values())
+    return [f"{args.export}: {count} texts of {len(chosen)} phrases"]
+
+
+def _set_aside(
+    path: str, waiting: BinaryIO, places: dict[str, int]
+) -> Iterator[Description]:
+    """Writes texts to a file and yields the records with a sign in their place.
+
+    Args:
+        path: the descriptions.
+        waiting: the file.
+        places: key of a record -> place of its text in the file; is filled.
+    """
+    shared: dict[Any, Any] = {}
+    place = 0
+    for r in stream_descriptions(path):
+        text = clean(r.text)
+        places[r.key] = place
+        place += waiting.write(f"{text}\n".encode())
+        same = (r.phrase, r.prompt, r.writer, r.prompt_version, r.endpoint)
+        phrase, prompt, writer, version, endpoint = (
+            shared.setdefault(value, value) for value in same
+        )
+        yield Description(
+            phrase,
+            r.index,
+            "text" if text else "",
+            prompt,
+            writer,
+            version,
+            endpoint=endpoint,
+            parameters=shared.setdefault(repr(r.parameters), r.parameters),
+            key=r.key,
+        )
 
 
 def _of_writer(

@@ -1,6 +1,7 @@
 """One description of a phrase: its fields, its key and its JSON form."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from actiongpt_jax.text import prompts
 PUBLISHED = "published"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+# Not frozen: that makes reading a file half as slow again.
+@dataclasses.dataclass(slots=True)
 class Description:
     """One text that describes one phrase, with its origin.
 
@@ -70,7 +72,7 @@ class Description:
                 self.phrase,
                 self.index,
             )
-            object.__setattr__(self, "key", key)
+            self.key = key
 
 
 def make_key(*identity: Any) -> str:
@@ -100,15 +102,16 @@ def ask_setting(
 
 _REQUIRED = ("phrase", "index", "text")
 _TEXT, _NUMBER, _OBJECT = (str,), (int,), (dict,)
-# Field -> types of its JSON values; a bool counts as no number.
+# Field -> types of its JSON values, in the order of `Description`; a bool counts as no
+# number.
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "phrase": _TEXT,
     "index": _NUMBER,
     "text": _TEXT,
     "prompt": _TEXT,
+    "writer": _TEXT,
     "prompt_version": (str, int),
     "model": _TEXT,
-    "writer": _TEXT,
     "endpoint": _TEXT,
     "parameters": _OBJECT,
     "finish_reason": _TEXT,
@@ -139,33 +142,35 @@ def from_json(record: Any, where: str) -> Description:
             f"{where} must be one JSON object with phrase, index and text, got a"
             f" {type(record).__name__}"
         )
-    fields = {}
-    for name, value in record.items():
-        kinds = _KINDS.get(name)
-        if kinds is None or (value is None and name not in _REQUIRED):
-            continue
-        if type(value) not in kinds:
-            raise _wrong_field(name, value, where)
-        fields[name] = value
-    for name in _REQUIRED:
-        if name not in fields:
-            raise _wrong_field(name, None, where)
-    if record["index"] < 0:
-        raise InputError(
-            f"{where}: the field 'index' must be 0 or more, got {record['index']}"
-        )
-    if "writer" not in fields:
-        fields["writer"] = fields.get("model", "unknown")
-    if "prompt_version" in fields:
-        fields["prompt_version"] = str(fields["prompt_version"])
-    return checked(Description(**fields), where)
-
-
-def _wrong_field(name: str, value: Any, where: str) -> InputError:
-    kinds = " or ".join(dict.fromkeys(_NAMES[kind] for kind in _KINDS[name]))
-    return InputError(
-        f"{where}: the field {name!r} must be {kinds}, got {json.dumps(value)[:60]}"
+    values = [*map(record.get, _KINDS)]
+    wrong = _wrong_field((*map(type, values),))
+    if wrong is not None:
+        kinds = " or ".join(dict.fromkeys(_NAMES[kind] for kind in _KINDS[wrong]))
+        value = json.dumps(record.get(wrong))[:60]
+        raise InputError(f"{where}: the field {wrong!r} must be {kinds}, got {value}")
+    phrase, index, text, prompt, writer, version, model, *others, key = values
+    if index < 0:
+        raise InputError(f"{where}: the field 'index' must be 0 or more, got {index}")
+    if prompt is None:
+        prompt = prompts.DEFAULT
+    if writer is None:
+        writer = "unknown" if model is None else model
+    if version is not None:
+        version = str(version)
+    made = Description(
+        phrase, index, text, prompt, writer, version, model, *others, key or ""
     )
+    return checked(made, where)
+
+
+@functools.lru_cache
+def _wrong_field(kinds: tuple[type, ...]) -> str | None:
+    """Returns the first field whose value has a wrong type; None if all are right."""
+    for name, kind in zip(_KINDS, kinds, strict=True):
+        missing = kind is type(None) and name not in _REQUIRED
+        if not missing and kind not in _KINDS[name]:
+            return name
+    return None
 
 
 def to_json(record: Description) -> str:
@@ -187,6 +192,8 @@ def checked(record: Description, where: str) -> Description:
     if not record.phrase.strip():
         raise InputError(f"{where}: the phrase must not be empty")
     for name in ("phrase", "text"):
+        if getattr(record, name).isascii():
+            continue
         try:
             getattr(record, name).encode()
         except UnicodeEncodeError as error:

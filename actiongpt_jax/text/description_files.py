@@ -1,11 +1,10 @@
 """Reads the files of descriptions record by record: JSONL, folders, published JSON."""
 
-import contextlib
+import codecs
 import os
 import pathlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import BinaryIO, NamedTuple
 
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.jsonl import Truncated, read_lines, split_lines
@@ -16,23 +15,10 @@ EMPTY = "{} must hold at least one description, but has none; describe some firs
 _REMEDY = "repair or remove it"
 
 
-class Place(NamedTuple):
-    """The place of a record on disk.
-
-    Attributes:
-        file: the file.
-        start: number of bytes from the start of the file to that of the record's line;
-            None in a file of the published form.
-    """
-
-    file: pathlib.Path
-    start: int | None = None
-
-
 def stream_descriptions(
     path: str | os.PathLike,
     on_truncated: Callable[[Truncated], object] = lambda line: None,
-) -> Iterator[tuple[Description, Place]]:
+) -> Iterator[Description]:
     """Reads descriptions one by one; memory does not grow with their texts.
 
     Args:
@@ -40,7 +26,7 @@ def stream_descriptions(
         on_truncated: called with every truncated last line.
 
     Yields:
-        The last record of every key and its place, in the order of the files.
+        The last record of every key, in the order of the files.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -48,9 +34,9 @@ def stream_descriptions(
     """
     files = find_files(pathlib.Path(path))
     empty = True
-    for placed in read_files(files, on_truncated, _find_superseded(files)):
+    for record in read_files(files, on_truncated, _find_superseded(files)):
         empty = False
-        yield placed
+        yield record
     if empty:
         raise InputError(EMPTY.format(path))
 
@@ -79,57 +65,41 @@ def read_files(
     files: Sequence[pathlib.Path],
     on_truncated: Callable[[Truncated], object],
     superseded: Mapping[pathlib.Path, Container[int]] = MappingProxyType({}),
-) -> Iterator[tuple[Description, Place]]:
-    """Yields the records of files and their places.
+) -> Iterator[Description]:
+    """Yields the records of files.
 
     Args:
         files: the files, in order.
         on_truncated: called with every truncated last line.
-        superseded: file -> starts of the lines to skip.
+        superseded: file -> numbers of the lines to skip.
     """
     for file in files:
         published = None if file.suffix == ".jsonl" else _read_published(file)
         if published is not None:
-            for record in published:
-                yield record, Place(file)
+            yield from published
             continue
         skipped = superseded.get(file, ())
         for line in read_lines(file, "repair or remove the line", on_truncated):
-            if line.start not in skipped:
-                yield from_json(line.value, line.where), Place(file, line.start)
-
-
-def read_texts(places: Iterable[Place]) -> Iterator[str]:
-    """Yields the texts of the records at places in JSONL files."""
-    with contextlib.ExitStack() as stack:
-        files: dict[pathlib.Path, BinaryIO] = {}
-        for file, start in places:
-            if file not in files:
-                files[file] = stack.enter_context(open_file(file, _REMEDY))
-            files[file].seek(start or 0)
-            # The file may have changed since its places were found.
-            record = parse_json(files[file].readline(), file, _REMEDY)
-            yield from_json(record, str(file)).text
+            if line.number not in skipped:
+                yield from_json(line.value, line.where)
 
 
 def _find_superseded(
     files: Sequence[pathlib.Path],
 ) -> dict[pathlib.Path, set[int]]:
-    """Returns where records start whose key occurs again later: file -> starts."""
+    """Returns the lines whose key occurs again later: file -> their numbers."""
     last: dict[bytes, tuple[set[int], int]] = {}
     superseded: dict[pathlib.Path, set[int]] = {file: set() for file in files}
-    for file, starts in superseded.items():
+    for file, numbers in superseded.items():
         if file.suffix != ".jsonl":
             continue
-        start = 0
         with open_file(file, "move it away") as lines:
-            for line in split_lines(lines):
+            for number, line in enumerate(split_lines(lines), start=1):
                 if key := _key_of(line):
                     if key in last:
                         earlier, at = last[key]
                         earlier.add(at)
-                    last[key] = starts, start
-                start += len(line)
+                    last[key] = numbers, number
     return superseded
 
 
@@ -140,7 +110,8 @@ def _key_of(line: bytes) -> bytes | None:
     if line[-43:-35] == b'"key": "' and line.endswith(b'"}\n'):
         return line[-35:-3]
     try:
-        return from_json(parse_json(line, "", ""), "").key.encode()
+        content = line.removeprefix(codecs.BOM_UTF8)
+        return from_json(parse_json(content, "", ""), "").key.encode()
     except InputError:
         return None  # the reader says what is wrong with it
 

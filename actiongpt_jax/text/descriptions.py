@@ -184,8 +184,7 @@ def read_descriptions(source: DescriptionSource) -> Descriptions:
         records = [*described(source, where)]
     else:
         where = str(source)
-        placed = read_files(find_files(pathlib.Path(source)), truncated.append)
-        records = [record for record, _ in placed]
+        records = [*read_files(find_files(pathlib.Path(source)), truncated.append)]
     if not records:
         raise InputError(EMPTY.format(where))
     return Descriptions(records, where, [line.where for line in truncated])
@@ -235,5 +234,4 @@ def write_published(
     return pathlib.Path(path)
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+_quoted = json.JSONEncoder(ensure_ascii=False).encode

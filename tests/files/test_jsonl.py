@@ -73,6 +73,14 @@ def test_damaged_line_is_named(tmp_path, line):
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
 
 
+def test_whole_record_after_a_byte_order_mark_only_gets_its_line_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('\ufeff{"a": 1}')
+    repair_end(path)
+    assert path.read_text() == '\ufeff{"a": 1}\n'
+    assert values(path) == [{"a": 1}]
+
+
 @pytest.mark.parametrize("size", [10, 70_000, 200_000])
 def test_long_truncated_last_line_is_removed(tmp_path, size):
     path = tmp_path / "a.jsonl"

@@ -20,6 +20,7 @@ from actiongpt_jax.text.descriptions import read_descriptions
 from actiongpt_jax.text.prompts import make_prompt
 
 PHRASES, K = 400, 4
+FOREIGN = '{"phrase": "walk", "index": 0, "text": "old"}\n'
 GOOD = "The person lifts the left knee, bends it and lowers the foot again."
 
 
@@ -110,7 +111,7 @@ def test_stream_yields_the_last_record_of_every_key(tmp_path):
     ):
         (tmp_path / f"{number}.jsonl").write_text(content)
     truncated = []
-    streamed = [r.text for r, _ in stream_descriptions(tmp_path, truncated.append)]
+    streamed = [r.text for r in stream_descriptions(tmp_path, truncated.append)]
     assert streamed == ["old 0", "plain", "new"]
     assert truncated[0].where == f"{tmp_path / '2.jsonl'}:1"
     assert [r.text for r in read_descriptions(tmp_path)["walk"]] == [
@@ -118,6 +119,28 @@ def test_stream_yields_the_last_record_of_every_key(tmp_path):
         "new",
         "plain",
     ]
+
+
+@pytest.mark.parametrize("line", [to_json(Description("walk", 0, "old")), FOREIGN])
+def test_first_record_after_a_byte_order_mark_is_superseded(line, tmp_path):
+    path = tmp_path / "c.jsonl"
+    new = json.loads(line) | {"text": "new"}
+    path.write_text(f"\ufeff{line}{json.dumps(new)}\n")
+    assert [r.text for r in stream_descriptions(path)] == ["new"]
+
+
+def test_redo_keeps_a_file_whose_records_it_cannot_read(tmp_path):
+    path = tmp_path / "c.jsonl"
+    record = Description("walk", 0, "They", writer="m", parameters={})
+    path.write_text(to_json(record) + '{"phrase": 3}\n')
+    content = path.read_bytes()
+    argv = ["--redo", "truncated", "--out", str(path), "--model", "m"]
+    with pytest.raises(InputError, match=r"c\.jsonl:2"):
+        describe.main([*argv, "--base-url", "http://127.0.0.1:1/v1"])
+    path.write_bytes(content + b"my diary")
+    with pytest.raises(InputError, match="must be a JSON record written by"):
+        describe.main([*argv, "--base-url", "http://127.0.0.1:1/v1"])
+    assert path.read_bytes() == content + b"my diary"
 
 
 def test_stream_rejects_empty_files(tmp_path):
