@@ -7,6 +7,7 @@ The server listens on 127.0.0.1 unless --host names another address of this mach
 anyone who can reach that address can generate motions.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -37,7 +38,16 @@ def main(argv: Sequence[str]) -> None:
             f"--host must name one address of this machine, got {args.host!r}; a "
             "server that accepts every host name could be reached by other web sites"
         )
+    try:
+        _serve(args)
+    except KeyboardInterrupt:
+        # Python would first wait for what compiles, which nothing interrupts, and then
+        # take seconds to free what was compiled.
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(_INTERRUPTED)
 
+
+def _serve(args: argparse.Namespace) -> None:
     from actiongpt_jax.inference.phrase_embedder import (
         PhraseEmbedder,
         known_descriptions,
@@ -63,10 +73,7 @@ def main(argv: Sequence[str]) -> None:
         # A second Ctrl-C ends the process at once.
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
         server.server_close()
-        if not queue.close(seconds=1.0):
-            # Nothing interrupts a compilation, and Python would wait for it or crash.
-            print("interrupted", file=sys.stderr, flush=True)
-            os._exit(_INTERRUPTED)
+        queue.close(seconds=1.0)
         raise
 
 

@@ -18,7 +18,8 @@ from actiongpt_jax.files.atomic import replaced
 from actiongpt_jax.geometry.body import Body
 from actiongpt_jax.viewing.raster import Panel, draw_frames
 
-# Size of a .gif's palette; more colours make larger files that look the same.
+# Size of a .gif's palette; more colours make larger files that look the same, and with
+# half as many, rounded limbs look folded.
 _COLOURS = 128
 _SAMPLES = 5  # pictures per motion from which the palette is chosen
 # Browsers show a .gif's frames for at least 20 ms; shorter ones become 100 ms.
@@ -117,6 +118,8 @@ def _write_gif(
     shown = [
         frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
     ]
+    # With `optimize`, what is the same as in the frame before is stored as transparent,
+    # which compresses well.
     # GIF counts time in hundredths of a second: a frame may be one tick too long or too
     # short, but the total duration is right.
     ticks = np.round(np.arange(len(shown) + 1) * 100 / fps).astype(int)
@@ -126,7 +129,7 @@ def _write_gif(
         append_images=shown[1:],
         duration=(np.diff(ticks) * 10).tolist(),
         loop=0,
-        optimize=False,
+        optimize=True,
     )
 
 

@@ -317,6 +317,15 @@ def test_gif_palette_has_the_colours_of_all_frames(tmp_path):
         assert apart.mean() < 2.5 and np.quantile(apart, 0.99) < 24
 
 
+def test_gif_stores_only_what_changes(tmp_path):
+    out = tmp_path / "turn.gif"
+    write_video(out, [upright(10)], [""], size=128)
+    # The graphic control extension of every frame: the lowest bit of its flags says
+    # whether the frame lets the one before show through.
+    flags = [found[1][0] for found in re.finditer(rb"!\xf9\x04(.)", out.read_bytes())]
+    assert len(flags) == 10 and all(flag & 1 for flag in flags[1:])
+
+
 def boxes(content):
     """Yields the (name, start) of the boxes of an .mp4, in their order."""
     start = 0

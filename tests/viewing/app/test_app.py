@@ -632,9 +632,9 @@ def test_failed_spare_work_is_said_and_other_work_goes_on(recwarn):
     assert "ZeroDivisionError: division by zero" in warning
 
 
-# Serves a model whose spare work takes a minute, as a compilation may.
+# Serves a model that takes a minute to compile, or whose memory takes long to free.
 STUBBORN = """
-import signal, sys, time
+import atexit, signal, sys, time
 # A process that a shell starts in the background inherits that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from actiongpt_jax import app, cli
@@ -646,18 +646,21 @@ from actiongpt_jax.viewing.app import queue
 config = load_config("teach:debug")
 trained.load_model = lambda *_: trained.Trained(config, build(config), {}, None, 0)
 phrase_embedder.PhraseEmbedder = lambda *_: type("E", (), {"describe": print})
-queue.GenerationQueue.warm_up = lambda self: self._worker.run_when_idle(
-    lambda: time.sleep(60)
-)
+state = sys.argv[1]
+queue.GenerationQueue.warm_up = lambda self: {
+    "compiles": self._worker.run_when_idle, "idle": atexit.register
+}[state](lambda: time.sleep(60))
 sys.argv[1:] = ["--workdir", "w", "--port", "0"]
 cli.run(app.main)
 """
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_does_not_wait_for_work_that_cannot_be_interrupted(times):
+@pytest.mark.parametrize(
+    "state, times", [("compiles", 1), ("compiles", 2), ("idle", 1)]
+)
+def test_ctrl_c_does_not_wait_for_work_that_cannot_be_interrupted(state, times):
     process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN],
+        [sys.executable, "-c", STUBBORN, state],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
