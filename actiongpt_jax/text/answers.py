@@ -8,22 +8,24 @@ import re
 
 _NAMES = (
     r"(?:think(?:ing)?|thoughts?|thought[_ ]process|reason(?:ing)?|reflection"
-    r"|analysis|scratchpad|(?:inner[_ ])?monologue)"
+    r"|analysis|scratch_?pad|(?:inner[_ ])?monologue|chain[_ ]of[_ ]thought|cot)"
 )
 _ATTRIBUTES = r"(?:\s+[\w-]+\s*=[^<>]*)?"
 # <think>, <seed:think>, <thinking type="x">, <|begin_of_thought|>, <|START_THINKING|>,
 # and the channels of gpt-oss and Gemma. Descriptions may have words in brackets, so
 # [THINK] counts only at the start.
 _OPEN = re.compile(
-    rf"<[|｜]?\s*(?:\w+:)?(?:(?:begin|start)[_ ](?:of[_ ])?)?{_NAMES}(?:_fast|_start)?"
+    rf"<[|｜]?\s*(?:\w+[:_])?(?:(?:begin|start)[_ ](?:of[_ ])?)?{_NAMES}(?:_fast|_start)?"
     rf"{_ATTRIBUTES}\s*[|｜]?>|◁{_NAMES}▷|^\W*\[{_NAMES}\]|<\|?channel\|?>"
+    r"|<unused94>"
     r"|^\s*analysis(?-i:(?=[A-Z]))",
     re.IGNORECASE,
 )
 _CLOSE = re.compile(
-    rf"<[|｜]?\s*(?:/[|｜]?\s*(?:\w+:)?|end[_ ](?:of[_ ])?){_NAMES}\s*[|｜]?>"
+    rf"<[|｜]?\s*(?:/[|｜]?\s*(?:\w+[:_])?|end[_ ](?:of[_ ])?){_NAMES}\s*[|｜]?>"
     rf"|<[|｜]?{_NAMES}_end[|｜]?>|◁/{_NAMES}▷|\[/{_NAMES}\]"
     r"|<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>|<channel\|>"
+    r"|<unused95>"
     r"|(?-i:assistantfinal)",
     re.IGNORECASE,
 )
@@ -44,6 +46,8 @@ _REST = re.compile(
     r"|</?(?:final_)?(?:answer|response|output|solution)>",
     re.IGNORECASE,
 )
+# Descriptions have no markup: whatever a tag means, its text is suspect.
+_TAG = re.compile(r"(?:[<＜]|&lt;)/?[^\W\d_][\w:.-]*(?:\s[^<>]*)?/?(?:[>＞]|&gt;)|```")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # all of Unicode's category Cc
 # How models begin when they think aloud without any mark.
 _ALOUD = re.compile(
@@ -94,9 +98,9 @@ def looks_like_thoughts(text: str) -> bool:
     """Returns whether a text has marks of thoughts, or begins like thinking aloud."""
     if _ALOUD.match(text):
         return True
-    marked = "<" in text or "[" in text or "◁" in text
+    marked = any(sign in text for sign in ("<", "[", "◁", "＜", "&lt;", "```"))
     marked = marked or "assistantfinal" in text or text.startswith("analysis")
-    return marked and any(p.search(text) for p in (_OPEN, _CLOSE, _END, _REST))
+    return marked and any(p.search(text) for p in (_OPEN, _CLOSE, _END, _REST, _TAG))
 
 
 def _description(text: str) -> str:

@@ -34,6 +34,11 @@ def test_clean_puts_texts_on_one_line():
         f"<|channel|>final<|message|>{TEXT}",
         f"analysisWe need a text.assistantfinal{TEXT}",
         f"<|channel>thought\nhm<channel|>{TEXT}",
+        f"<longcat_think>hm</longcat_think>{TEXT}",
+        f"<internal_monologue>hm</internal_monologue>{TEXT}",
+        f"<scratch_pad>hm</scratch_pad>{TEXT}",
+        f"<cot>hm</cot>{TEXT}",
+        f"<unused94>thought\nhm<unused95>{TEXT}",
         f"{TEXT}<|im_end|>",
         f"{TEXT}<|im_end|>\n<|im_start|>user\nAnd now?",
         f"<|im_start|>assistant\n{TEXT}<|im_end|>",
@@ -72,9 +77,16 @@ def test_unclosed_thought_is_an_empty_answer(raw):
         "We need to describe how a person walks.",
         "Thinking Process: 1. Analyse the request.",
         "Here is my thought process: the legs come first.",
+        f"<plan>hm</plan>{TEXT}",
+        f"<think/>{TEXT}",
+        f"&lt;think&gt;hm&lt;/think&gt;{TEXT}",
+        f"＜think＞hm＜/think＞{TEXT}",
+        f'<details type="reasoning">hm</details>{TEXT}',
+        f"<tool_call>{{}}</tool_call>{TEXT}",
+        f"```text {TEXT} ```",
     ],
 )
-def test_thinking_aloud_is_recognised(text):
+def test_thinking_aloud_and_markup_are_recognised(text):
     assert looks_like_thoughts(text)
 
 
