@@ -15,9 +15,9 @@ _ATTRIBUTES = r"(?:\s+[\w-]+\s*=[^<>]*)?"
 # and the channels of gpt-oss and Gemma. Descriptions may have words in brackets, so
 # [THINK] counts only at the start.
 _OPEN = re.compile(
-    rf"<[|｜]?\s*(?:\w+[:_])?(?:(?:begin|start)[_ ](?:of[_ ])?)?{_NAMES}(?:_fast|_start)?"
-    rf"{_ATTRIBUTES}\s*[|｜]?>|◁{_NAMES}▷|^\W*\[{_NAMES}\]|<\|?channel\|?>"
-    r"|<unused94>"
+    rf"<[|｜]?\s*(?:\w+[:_])?(?:(?:begin|start)[_ ](?:of[_ ])?)?{_NAMES}"
+    rf"(?:_fast|_start)?{_ATTRIBUTES}\s*[|｜]?>|◁{_NAMES}▷|^\W*\[{_NAMES}\]"
+    r"|<\|?channel\|?>|<unused94>"
     r"|^\s*analysis(?-i:(?=[A-Z]))",
     re.IGNORECASE,
 )
