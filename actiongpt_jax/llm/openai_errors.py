@@ -122,7 +122,7 @@ class ApiErrors:
             return Refused(self._later(failure), message=message)
         elif status == 403 and (answered or failure.is_moderation):
             return Refused(NoAnswerError(f"refused ({said})"), message=message)
-        elif status in (401, 403):
+        elif failure.is_about_key:
             error = InputError(
                 f"{self._where} refused the key in OPENAI_API_KEY ({said}); set another"
                 " key, or set --base-url to the server of the key"
@@ -268,10 +268,12 @@ class ApiErrors:
 
     def message_of(self, error: openai.APIError) -> str:
         """Returns the server's message, fit to be shown."""
-        body = error.body
-        message = body.get("message") if isinstance(body, dict) else None
-        message = message or (body if isinstance(body, dict | list) else None)
-        return self.show(message or error.message)
+        body: Any = error.body
+        if isinstance(body, list) and body:  # Google's errors are lists of one
+            body = body[0]
+        for name in ("error", "message", "detail"):
+            body = isinstance(body, dict) and body.get(name) or body
+        return self.show(isinstance(body, dict | list | str) and body or error.message)
 
     def show(self, message: Any) -> str:
         """Makes a server's message fit to be shown."""

@@ -96,6 +96,16 @@ def test_key_is_in_no_stored_field(key, server, monkeypatch):
     assert len(lines()) == 1
 
 
+@pytest.mark.parametrize("before", ["\ufeff", "\n\n  "])
+def test_paid_answers_that_are_almost_json_are_kept(before, server):
+    body = before + json.dumps(answer()).replace("left knee", "left\n\tknee")
+    server.plan(raw=[(200, body, {})], script=["raw:0"])
+    write_phrases(1)
+    run(server, "--k", 1)
+    assert [*texts().values()] == [[TEXT]]
+    assert len(server.calls) == 1
+
+
 ODD = st.recursive(
     st.none()
     | st.booleans()
@@ -251,6 +261,8 @@ def test_error_inside_an_answer_counts_as_its_status(body, said, server, capsys)
         (400, error("Client sent an HTTP request to an HTTPS server."), "https://"),
         (402, error("Payment required"), "until it is paid"),
         (403, error("Your country is not supported"), "refused the key"),
+        (400, error("API key not valid. Please pass one."), "refused the key"),
+        (401, [error("Wrong")], r"refused the key.*\(401: Wrong\)"),
     ],
 )
 def test_permanent_errors_end_the_job_at_once(status, body, said, server):

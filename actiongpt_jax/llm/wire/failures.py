@@ -32,6 +32,11 @@ _MODERATED = re.compile(
     r"|inappropriate|prohibited|violat|guardrail|data_inspection",
     re.IGNORECASE,
 )
+_BAD_KEY = re.compile(
+    r"api.?key\b.{0,20}\b(invalid|incorrect|missing|not (valid|found|provided))"
+    r"|(invalid|incorrect|missing|no|wrong) (\w+ )?api.?key",
+    re.IGNORECASE,
+)
 # Go's, nginx's and Apache's answer to http on a port for https.
 _NEEDS_HTTPS = re.compile(
     r"plain HTTP request was sent|HTTP request to an HTTPS server"
@@ -80,6 +85,12 @@ class Failure:
     def is_moderation(self) -> bool:
         """Whether the content of one call was refused."""
         return _MODERATED.search(f"{self.codes} {self.message}") is not None
+
+    @property
+    def is_about_key(self) -> bool:
+        """Whether the server does not know the key; Google says so with a 400."""
+        told = self.status == 400 and _BAD_KEY.search(self.message) is not None
+        return told or self.status in (401, 403)
 
     @property
     def needs_https(self) -> bool:

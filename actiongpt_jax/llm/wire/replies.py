@@ -24,10 +24,12 @@ class Reply(NamedTuple):
 def parse(text: str) -> dict[str, Any] | None:
     """Returns the JSON object in a response's body; None if it is not one.
 
-    Unlike files, an answer may hold numbers of any length: its texts are paid for.
+    Unlike a file, an answer may begin with a byte order mark, and may have numbers of
+    any length and line ends within texts: its texts are paid for.
     """
     try:
-        document = json.loads(text, parse_int=_whole)
+        text = text.removeprefix("\ufeff")
+        document = json.loads(text, parse_int=_whole, strict=False)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
