@@ -41,7 +41,7 @@ def sentence_of(error: Exception) -> str:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return f"no permission to use{where}; choose a folder you may write to"
         if error.errno in (errno.EEXIST, errno.ENOTDIR):
-            return f"a part of the path{where} is no folder; give another path"
+            return f"a part of the path{where} is not a folder; give another path"
         return f"{error.strerror}:{where}"
     return str(error)
 

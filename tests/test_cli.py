@@ -119,7 +119,7 @@ def test_a_path_below_a_file_is_named(name, argv, tmp_path, run_command):
     code, _, stderr = run_command(command, *argv, tmp_path / "mine" / "x")
     error = stderr.splitlines()[-1]
     assert code == 2 and str(tmp_path / "mine") in error
-    assert "no folder" in error
+    assert "not a folder" in error
     assert (tmp_path / "mine").read_text() == "mine"
 
 
