@@ -142,25 +142,22 @@ def from_json(record: Any, where: str) -> Description:
             f"{where} must be one JSON object with phrase, index and text, got a"
             f" {type(record).__name__}"
         )
-    values = [*map(record.get, _KINDS)]
+    values: list[Any] = [*map(record.get, _KINDS)]
     wrong = _wrong_field((*map(type, values),))
     if wrong is not None:
         kinds = " or ".join(dict.fromkeys(_NAMES[kind] for kind in _KINDS[wrong]))
         value = json.dumps(record.get(wrong))[:60]
         raise InputError(f"{where}: the field {wrong!r} must be {kinds}, got {value}")
-    phrase, index, text, prompt, writer, version, model, *others, key = values
+    _, index, _, prompt, writer, version, model, *_, key = values
     if index < 0:
         raise InputError(f"{where}: the field 'index' must be 0 or more, got {index}")
-    if prompt is None:
-        prompt = prompts.DEFAULT
     if writer is None:
         writer = "unknown" if model is None else model
-    if version is not None:
-        version = str(version)
-    made = Description(
-        phrase, index, text, prompt, writer, version, model, *others, key or ""
-    )
-    return checked(made, where)
+    values[3] = prompts.DEFAULT if prompt is None else prompt
+    values[4] = writer
+    values[5] = None if version is None else str(version)
+    values[-1] = key or ""
+    return checked(Description(*values), where)
 
 
 @functools.lru_cache
