@@ -19,7 +19,7 @@ REASONS = {
     "empty": "no text",
     "truncated": "cut by the token limit, or without final punctuation",
     "refused": "the model declined",
-    "thoughts": "marks of a reasoning model's thoughts, other markup, or thinking aloud",
+    "thoughts": "a reasoning model's thoughts, other markup, or thinking aloud",
     "duplicate": "the same text as an earlier one of the phrase",
     "echo": "repeats the prompt",
     "short": "too few words for a description",
