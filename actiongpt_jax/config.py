@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import traceback
 from collections.abc import Sequence
 
 import ml_collections
@@ -74,18 +75,31 @@ def _run_file(path: pathlib.Path, words: str | None) -> Config:
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"config {path} must be a Python file")
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InputError(f"config {path} must define get_config(arg)")
+    source = read_text(path, "give a Python file that defines get_config(arg)")
     try:
+        exec(compile(source, path, "exec"), module.__dict__)
+        if not hasattr(module, "get_config"):
+            raise InputError(f"config {path} must define get_config(arg)")
         return module.get_config(words)
     except InputError:
         raise
-    except ValueError as error:
+    except SyntaxError as error:
         raise InputError(
-            f"config words {words!r} must be whole numbers where {path} reads numbers: "
-            f"{error}"
+            f"{error.filename or path}:{error.lineno or 1} must be Python: {error.msg}"
         ) from error
+    except Exception as error:
+        raise InputError(
+            f"config {path} with words {words!r} failed: {_failure(error, path)}; with "
+            "ACTIONGPT_JAX_TRACEBACK=1 in the environment, the traceback is shown"
+        ) from error
+
+
+def _failure(error: Exception, path: pathlib.Path) -> str:
+    """Says what failed, and the last line of the file that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+    where = f" in line {line}" if line else ""
+    return f"{type(error).__name__}{where}: {error}"
 
 
 def split_spec(spec: str) -> tuple[pathlib.Path, str | None]:

@@ -80,8 +80,7 @@ def apply_words(
         The config.
 
     Raises:
-        InputError: if a word is unknown.
-        ValueError: if k is not a whole number.
+        InputError: if a word is unknown, or k is not a whole number.
     """
     forms = {
         "demo": {**_DEMO, **builtin, **demo},
@@ -94,8 +93,10 @@ def apply_words(
         key, _, value = word.partition("=")
         if word in forms:
             fields |= forms[word]
-        elif key == "k":
+        elif key == "k" and value.isdecimal():
             fields["text.k"] = int(value)
+        elif key == "k":
+            raise InputError(f"config word {word!r} must have a whole number")
         elif key == "text":
             fields["text.source"] = value
         else:

@@ -40,6 +40,8 @@ def sentence_of(error: Exception) -> str:
             return f"the disk is full while writing{where}; free space and run again"
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return f"no permission to use{where}; choose a folder you may write to"
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            return f"a part of the path{where} is not a folder; give another path"
         return f"{error.strerror}:{where}"
     return str(error)
 

@@ -124,8 +124,8 @@ def all_stages(pack: pathlib.Path, work: pathlib.Path, small: bool) -> list[Stag
         f"{timed} --model {' '.join(names)} --dtype float32 --batch 16 {large}",
         STEP,
     )
-    # A small run starts the processes of both sides once for both cases, and torch.compile,
-    # which takes a minute on a CPU, is its only peer.
+    # A small run starts the processes of both sides once for both cases, and its only
+    # peer is torch.compile, which takes a minute on a CPU.
     peers, cases = (
         ("compile", "precomputed live") if small else ("eager compile", "precomputed")
     )

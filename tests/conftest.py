@@ -46,7 +46,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Lets all processes of a test run share one cache of compiled programs."""
+    """Makes all processes of a test run compile fast and share what they compiled.
+
+    Most of the time of the tests is compilation. Without LLVM's optimizations the same
+    programs compile in two thirds of the time. `make soak` and benchmarks/parity.py run
+    optimized programs, like users.
+    """
+    if config.option.markexpr not in ("gpu", "soak"):
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set in pytest-xdist's workers
         folder = tempfile.TemporaryDirectory(prefix="actiongpt_jax_tests_")
         config.add_cleanup(folder.cleanup)

@@ -106,6 +106,23 @@ def test_an_empty_path_is_not_the_current_folder(name, argv, flag, run_command):
     assert "must not be empty" in stderr and flag in stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [
+        ("prepare", ["synthetic", "--sequences", "1", "--out"]),
+        ("generate", ["--text", "squat", "--workdir", "pretrained:temos", "--out"]),
+    ],
+)
+def test_a_path_below_a_file_is_named(name, argv, tmp_path, run_command):
+    (tmp_path / "mine").write_text("mine")
+    command = importlib.import_module(f"actiongpt_jax.{name}")
+    code, _, stderr = run_command(command, *argv, tmp_path / "mine" / "x")
+    error = stderr.splitlines()[-1]
+    assert code == 2 and str(tmp_path / "mine") in error
+    assert "not a folder" in error
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "latin-1"])
 def test_letters_that_stdout_lacks_are_printed_as_escapes(encoding):
     environment = os.environ | {"PYTHONIOENCODING": encoding}

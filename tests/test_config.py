@@ -45,6 +45,32 @@ def test_invalid_configs_are_named(spec, overrides, named):
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        (b"x = 1\nhello world\n", "mine.py:2 must be Python: invalid syntax"),
+        (b"\0\0", "mine.py:1 must be Python"),
+        (b"\xff", "mine.py:1 must be UTF-8"),
+        (
+            b"\n[null]",
+            "mine.py with words 'a' failed: NameError in line 2: name 'null'",
+        ),
+        (b"x = 1", "mine.py must define get_config"),
+        (b"def get_config():\n    pass", "mine.py with words 'a' failed: TypeError: "),
+        (b"def get_config(arg):\n    return int(arg)", "ValueError in line 2: "),
+        (
+            b"import json\ndef get_config(arg):\n    json.loads(arg)",
+            "Error in line 3: ",
+        ),
+    ],
+)
+def test_config_files_with_mistakes_are_named_with_the_line(source, named, tmp_path):
+    (tmp_path / "mine.py").write_bytes(source)
+    with pytest.raises(InputError) as caught:
+        load_config(f"{tmp_path / 'mine.py'}:a")
+    assert named in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["temos", "teach", "motionclip", "evaluator"])
 def test_compat_sets_its_fields_and_no_others(name):
     config = load_config(name)

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import os
 import pathlib
 
 from actiongpt_jax.config import split_spec
@@ -45,8 +46,8 @@ def check_workdir(workdir: pathlib.Path) -> None:
     """Checks that checkpoints can be written to, and read from, the folder of a run.
 
     Raises:
-        InputError: if the path, or one of its parents, is a file, or the absolute path
-            has a character that orbax misreads.
+        InputError: if the path, or one of its parents, is a file or a link without a
+            target, or the absolute path has a character that orbax misreads.
     """
     # Orbax looks for the parts of a checkpoint with the whole path as a glob pattern,
     # and takes a backslash for a slash: the checkpoint would lack its arrays.
@@ -58,11 +59,12 @@ def check_workdir(workdir: pathlib.Path) -> None:
             "folder"
         )
     for path in (workdir, *workdir.parents):
-        if path.exists():
+        if os.path.lexists(path):
             if not path.is_dir():
+                what = "a link to nothing" if path.is_symlink() else "a file"
                 raise InputError(
-                    f"a workdir must be a new folder or the folder of a run, but "
-                    f"{path} is a file"
+                    "a workdir must be a new folder or the folder of a run, but "
+                    f"{path} is {what}"
                 )
             return
 

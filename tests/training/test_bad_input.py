@@ -135,6 +135,15 @@ def test_workdir_that_is_a_file_is_rejected(flags, tmp_path, below):
     assert file.read_text() == "mine"
 
 
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+@pytest.mark.parametrize("below", ["", "run"])
+def test_workdir_that_is_a_link_to_nothing_is_rejected(flags, tmp_path, target, below):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / target)
+    message = message_of([*flags, "--workdir", str(link / below)])
+    assert f"{link} is a link to nothing" in message
+
+
 def test_fewer_steps_than_already_done_is_an_error(flags, trained):
     message = message_of(
         [*flags, "--workdir", str(trained), "--config.train.num_steps=1"]
