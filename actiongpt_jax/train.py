@@ -79,12 +79,14 @@ def main(argv: Sequence[str], *, own_process: bool = False) -> None:
     from actiongpt_jax.training.estimate import estimate_run, format_estimate
     from actiongpt_jax.training.host_memory import keep_memory
     from actiongpt_jax.training.loop import train
-    from actiongpt_jax.training.resume import start_from
+    from actiongpt_jax.training.resume import read_start, start_from
     from actiongpt_jax.viewing.samples import SamplesPage
 
     if own_process:
         keep_memory()
     parallel.initialize(args.coordinator, args.num_processes, args.process_id)
+    if source is not None:
+        read_start(source, config, workdir)  # refused before any data are made
     use_builtin_data(config, workdir.parent)
     if args.plan is not None:
         estimate = estimate_run(config, args.plan or (16, 64, 256))

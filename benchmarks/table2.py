@@ -4,10 +4,11 @@ r"""Which descriptions help? Reproduces table 2 and Fig. 5 next to the paper's f
         [--config demo --encoder minilm] [--other-writer NAME] \
         [--budget 1000 --seeds 0 1 2] [--save FILE]
 
-Trains TEACH with k = 1, 2, 4 and 8 descriptions per phrase, with four descriptions of
-another language model, and with four that answer simpler prompts (for these, Fig. 5 of
-the paper shows motions but no numbers). Finished runs are not trained again; a row
-without descriptions names the commands that make them.
+Trains TEACH with phrases alone (the default), with k = 1, 2, 4 and 8 descriptions per
+phrase, with four descriptions of another language model, and with four that answer
+simpler prompts (for these, Fig. 5 of the paper shows motions but no numbers). Finished
+runs are not trained again; a row without descriptions names the commands that make
+them.
 """
 
 import arms
@@ -29,7 +30,8 @@ def main(argv):
         help="name of the second language model in --descriptions",
     )
     args = parser.parse_args(argv)
-    chosen = [arms.Arm(f"k={k}", args.model, k=k) for k in (1, 2, 4, 8)]
+    chosen = [arms.Arm("default", args.model, "phrase")]
+    chosen += [arms.Arm(f"k={k}", args.model, k=k) for k in (1, 2, 4, 8)]
     chosen.append(arms.Arm("other writer", args.model, writer=args.other_writer))
     chosen += [arms.Arm(f"prompt {name}", args.model, prompt=name) for name in PROMPTS]
     published = paper.TABLE2 if args.model == "teach" else {}

@@ -5,12 +5,14 @@
     python benchmarks/table3.py --small         # quick check with tiny sizes
 
 Prints two JSON lines for each model and each kind of text, the phrase or k descriptions
-of it. `inside` embeds the texts within every step like the published code; only this
-script does so. `precomputed` reads stored embeddings, like training in this package.
-`train_s` is the time of 100 steps (100 times the median step), `generate_s` the time to
-generate a batch of motions, for TEACH of one action each. `rise` is the ratio of the
-times with descriptions and with phrases, for ours and for the paper. The paper's
-seconds are times per epoch on another machine, so only the ratios can be compared.
+of it, and one line with the number of trained parameters. `inside` embeds the texts
+within every step like the published code; only this script does so. `precomputed` reads
+stored embeddings, like training in this package. `train_s` is the time of 100 steps,
+`epoch_s` that of an epoch of --items motions or pairs, `generate_s` the time to make
+a batch of motions, for TEACH of one action each; all are made of the median of --steps
+runs. `rise` is the ratio of the times with descriptions and with phrases, for ours and
+for the paper. The paper's seconds are times per epoch on another machine, so only the
+ratios can be compared. Descriptions add no trained parameter: the text model is frozen.
 
 The text models are ours, with DistilBERT's or CLIP's full size and random weights;
 motion and text are random. The variants of a model take turns. Run on a quiet machine.
@@ -19,6 +21,7 @@ motion and text are random. The variants of a model take turns. Run on a quiet m
 import argparse
 import dataclasses
 import json
+import math
 import statistics
 import time
 from typing import Any
@@ -29,6 +32,7 @@ import numpy as np
 import paper
 import steps
 
+from actiongpt_jax.nn.parameters import count_parameters
 from actiongpt_jax.nn.sizes import Sizes
 from actiongpt_jax.text.aggregate import aggregate
 from actiongpt_jax.text.encoders.bert import Bert
@@ -48,6 +52,7 @@ class Variant:
     train: steps.Program
     generate: steps.Program
     seconds: dict[str, list[float]]
+    parameters: int
 
 
 def main():
@@ -65,7 +70,10 @@ def main():
         "--tokens", type=int, default=128, help="tokens per description"
     )
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps per variant")
+    parser.add_argument("--steps", type=int, default=10, help="timed steps per variant")
+    # The number of pairs is that of a training log published with Action-GPT's code.
+    published = "motions or pairs of an epoch (default: TEACH's pairs of BABEL)"
+    parser.add_argument("--items", type=int, default=15863, help=published)
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--save", help="write the results to this file as well")
     args = parser.parse_args()
@@ -106,6 +114,7 @@ def table(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
             "text": variant.text,
             "embedding": variant.place,
             "train_s": round(100 * took["train"], 2),
+            "epoch_s": round(math.ceil(args.items / args.batch) * took["train"], 1),
             "generate_s": round(took["generate"], 4),
         }
         published = paper.TABLE3 if variant.place == "inside" else {}
@@ -130,8 +139,13 @@ def table(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                     )
                 }
         row |= {"batch": args.batch, "platform": jax.devices()[0].platform}
-        print(json.dumps(row), flush=True)
         rows.append(row)
+    counts = {v.text: v.parameters for v in variants if v.place == "inside"}
+    rows.append(
+        {"model": model, "parameters": counts, "frozen": count_parameters(variables)}
+    )
+    for row in rows:
+        print(json.dumps(row), flush=True)
     return rows
 
 
@@ -205,8 +219,10 @@ def make_variant(
     if place == "precomputed":
         given, read = jax.device_get(jax.jit(embed)(given)), dict
     generation = steps.compile_generation(config, given, state.params, read)
+    trained = count_parameters(state.params)  # the state is donated to the training
     training = steps.compile_training(config, given, state, read)
-    return Variant(text, place, training, generation, {"train": [], "generate": []})
+    seconds: dict[str, list[float]] = {"train": [], "generate": []}
+    return Variant(text, place, training, generation, seconds, trained)
 
 
 if __name__ == "__main__":

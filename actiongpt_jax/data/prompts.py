@@ -35,6 +35,8 @@ class Prompt:
         start: first frame of the captured motion in the arrays of its motion store;
             None if there is no captured motion.
         frames: number of frames of the captured motion.
+        part: start and end of the captured motion in its labelled stretch, seconds;
+            None if it is the whole stretch.
     """
 
     where: str
@@ -45,6 +47,7 @@ class Prompt:
     name: str = ""
     start: int | None = None
     frames: int = 0
+    part: tuple[float, float] | None = None
 
 
 def read_prompts(path: str | os.PathLike) -> list[Prompt]:
@@ -120,9 +123,11 @@ def split_prompts(
     if limit is not None and limit < len(items):
         items = [items[i * len(items) // limit] for i in range(limit)]
     prompts = []
-    for item in items:
-        item = middle_window(item, window) if window else item
+    for stretch in items:
+        item = middle_window(stretch, window) if window else stretch
         frames, start = item.end - item.start, store.sequences[item.sequence].start
+        first = item.start - stretch.start
+        part = (first / store.fps, (first + frames) / store.fps) if window else None
         prompts.append(
             Prompt(
                 item.key,
@@ -130,6 +135,7 @@ def split_prompts(
                 (frames / store.fps,),
                 start=start + item.start,
                 frames=frames,
+                part=part,
             )
         )
     return prompts

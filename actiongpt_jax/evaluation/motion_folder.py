@@ -4,6 +4,7 @@ A file belongs to the labelled stretch (or pair of actions) of the store whose k
 has, by an index or by its name; see `match_files`.
 """
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -11,6 +12,7 @@ import pathlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from actiongpt_jax.config_fields import Config, base_config
 from actiongpt_jax.data.amass import resample
@@ -110,6 +112,67 @@ def _by_name(
     return {key: [path for _, path in sorted(rows)] for key, rows in numbered.items()}
 
 
+def cut_to_parts(
+    folder: str | os.PathLike, cases: Sequence[Case], fps: float
+) -> list[Case]:
+    """Cuts the cases of motions that show only a part of a labelled stretch.
+
+    Lines of the folder's index say so by `part`, the start and the end in the stretch
+    in seconds, as `generate --split` writes for a model of windows.
+
+    Args:
+        folder: folder of motion files, with or without an `index.jsonl`.
+        cases: the cases.
+        fps: frames per second of the motion store.
+
+    Returns:
+        The cases in their order; others than those of such lines are unchanged.
+
+    Raises:
+        InputError: if a part is not within its stretch, if its case is a pair of
+            actions, or if two files of a case show different parts.
+    """
+    index = pathlib.Path(folder) / INDEX
+    by_key = {case.key: case for case in cases}
+    parts: dict[str, tuple[int, int]] = {}
+    for line in read_lines(index, _REMEDY) if index.exists() else ():
+        row = line.value
+        case = by_key.get(row.get("prompt"))
+        if case is None or row.get("part") is None or row.get("kind") == "captured":
+            continue
+        part = _frames_of(row["part"], fps)
+        if part is None or part[1] > case.frames or len(case.lengths) > 1:
+            raise InputError(
+                f"{line.where}: part must be the start and the end, in seconds, within "
+                f"a single action of {case.frames / fps:g} s, got {row['part']!r}; "
+                f"{_REMEDY}"
+            )
+        if parts.setdefault(case.key, part) != part:
+            raise InputError(
+                f"{line.where}: all files of {case.key!r} must show the same part, got "
+                f"{row['part']!r} and another one; {_REMEDY}"
+            )
+    return [
+        _cut(case, parts[case.key]) if case.key in parts else case for case in cases
+    ]
+
+
+def _cut(case: Case, part: tuple[int, int]) -> Case:
+    start, end = part
+    return dataclasses.replace(case, start=case.start + start, lengths=(end - start,))
+
+
+def _frames_of(part: Any, fps: float) -> tuple[int, int] | None:
+    """Returns the first frame of a part in seconds, and the one after its last."""
+    if not isinstance(part, list) or len(part) != 2:
+        return None
+    for value in part:
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            return None
+    start, end = (round(value * fps) for value in part)
+    return (start, end) if start < end else None
+
+
 def choose_samples(files: Files, samples: int | None) -> Files:
     """Takes the same number of samples of every case.
 
@@ -187,6 +250,7 @@ class FileSession(Session):
         super().__init__(options, config, store, paired)
         listed = self.list_cases(options.split)
         files = match_files(folder, listed)
+        whole, listed = set(listed), cut_to_parts(folder, listed, store.fps)
         files = choose_samples(files, options.samples)
         self.samples = len(next(iter(files.values())))
         self.cases = self._draw([case for case in listed if case.key in files])
@@ -209,6 +273,8 @@ class FileSession(Session):
             "files": content_hash(self.files),
             **self._measured_with(),
         }
+        if cut := [repr(case) for case in self.cases if case not in whole]:
+            self.header["parts"] = hashlib.sha256("".join(cut).encode()).hexdigest()
         self._name_files(folder, options.split)
 
     def source(self) -> Source:

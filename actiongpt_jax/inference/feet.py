@@ -22,7 +22,7 @@ _LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))
 # motion's lowest one, metres; speeds are on the ground, metres per second, means over a
 # sixth of a second.
 _HEIGHTS, _SPEEDS = (0.03, CONTACT_HEIGHT + 0.005), (1.0, 2.0)
-_SWING_SPEEDS, _LIFTED = (0.5, 1.2), CONTACT_HEIGHT + 0.01
+_SWING_SPEEDS, _LIFTED = (0.5, 1.2), CONTACT_HEIGHT + 0.02
 # Weights at 30 frames per second, relative to that of staying where a foot was: of
 # standing still on the ground, of lifting, of a path with half the jerk of the old one
 # (a path without jerk would cut the tops of steps), and of keeping the height, which

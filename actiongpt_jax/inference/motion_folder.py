@@ -64,6 +64,8 @@ class MotionFolder:
         row = {"file": name, "kind": "generated", **fields}
         if captured := self._captured.get(prompt.where):
             row["captured"] = captured
+        if prompt.part is not None:
+            row["part"] = prompt.part
         self._write(row, motion)
 
     def save_captured(self, store: MotionStore, prompt: Prompt) -> None:

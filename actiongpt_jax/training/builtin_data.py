@@ -13,6 +13,13 @@ from actiongpt_jax.text.embeddings.from_descriptions import embed_descriptions
 from actiongpt_jax.text.embeddings.store import open_embeddings
 from actiongpt_jax.training import parallel
 
+ENCODER = "minilm"  # embeds the texts of the built-in data
+
+
+def makes_builtin_data(config: Config) -> bool:
+    """Returns whether a config uses built-in data, without naming their stores."""
+    return bool(config.data.builtin) and not (config.data.store or config.text.store)
+
 
 def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
     """Makes the built-in corpus and its embeddings once, and sets the config's stores.
@@ -24,7 +31,7 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
             what the corpus is; its `data.store` and `text.store` are set.
         folder: folder for the corpus; runs that share the folder share the corpus.
     """
-    if not config.data.builtin or config.data.store or config.text.store:
+    if not makes_builtin_data(config):
         return
     sequences, combined = config.data.builtin, config.data.combined
     foot = config.data.first_foot
@@ -48,7 +55,7 @@ def use_builtin_data(config: Config, folder: pathlib.Path) -> None:
             print(format_report(report))
         if not text.exists():
             meta = embed_descriptions(
-                text, motion / "descriptions.jsonl", "minilm", k=k, each=each
+                text, motion / "descriptions.jsonl", ENCODER, k=k, each=each
             )
             print(f"{text}: {summary(meta)}")
 

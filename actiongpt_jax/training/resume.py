@@ -12,10 +12,15 @@ from tqdm import tqdm
 from actiongpt_jax.config_fields import Config, check_values, resolve
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import checkpoints, parallel
+from actiongpt_jax.training.builtin_data import ENCODER, makes_builtin_data
 from actiongpt_jax.training.checkpoints import Restored
 from actiongpt_jax.training.inputs import open_inputs
 from actiongpt_jax.training.step import TrainState
-from actiongpt_jax.training.workdir import check_workdir, lock_workdir
+from actiongpt_jax.training.workdir import (
+    check_workdir,
+    holds_checkpoints,
+    lock_workdir,
+)
 
 # Fields that a resumed run must share with its checkpoint, like all fields of the
 # model. Those of `train` are part of the optimizer's state.
@@ -93,7 +98,10 @@ def check_same_run(
 
 
 def check_same_weights(
-    config: Config, saved: Config, source: str | pathlib.Path
+    config: Config,
+    saved: Config,
+    source: str | pathlib.Path,
+    text: Sequence[str] = _OF_WEIGHTS["text"],
 ) -> None:
     """Checks that a run can start from the weights of another one.
 
@@ -101,12 +109,14 @@ def check_same_weights(
         config: config of the new run, with the fields that its stores fill in.
         saved: config in the checkpoint with the weights.
         source: folder of that checkpoint, for errors.
+        text: the fields of the text encoder that are known and must be equal.
 
     Raises:
         InputError: if the model, the features or the text encoder differ.
     """
-    model = tuple(name for name in config.model if name != "dropout")
-    fields = _known({**_OF_WEIGHTS, "model": model}, saved)
+    # The model's name comes first: most other fields follow from it.
+    names = ("name", *(x for x in config.model if x not in ("name", "dropout")))
+    fields = _known({"model": names, **_OF_WEIGHTS, "text": text}, saved)
     for section, field, then, now in _changes(fields, saved, config):
         raise InputError(
             f"the weights of {source} were trained with {section}.{field}={then!r} and "
@@ -120,7 +130,7 @@ def _known(
 ) -> Mapping[str, Sequence[str]]:
     """Leaves out what a converted checkpoint does not record: its text encoder."""
     if saved.text.weight_hash is None:
-        return {**fields, "text": ("width",)}
+        return {**fields, "text": [x for x in fields["text"] if x == "width"]}
     return fields
 
 
@@ -174,6 +184,48 @@ def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in leaves}
 
 
+def read_start(
+    source: pathlib.Path, config: Config, workdir: str | pathlib.Path
+) -> Restored | None:
+    """Reads the weights of another run, and checks what is known without any data.
+
+    Args:
+        source: folder of a run, a conversion or a model folder; its last checkpoint is
+            taken.
+        config: config of the new run; its stores may still be missing.
+        workdir: folder of the new run.
+
+    Returns:
+        The weights; None if the workdir has checkpoints already.
+
+    Raises:
+        FileNotFoundError: if the source has no checkpoint.
+        InputError: if the source is the workdir itself, or its weights do not fit the
+            config.
+    """
+    workdir = pathlib.Path(workdir)
+    check_workdir(workdir)
+    if source.resolve() == workdir.resolve():
+        raise InputError(
+            f"--init must be the folder of another run than --workdir, got {source} "
+            "for both; leave --init out to continue that run"
+        )
+    if holds_checkpoints(workdir):
+        return None
+    restored = checkpoints.restore(source)
+    if restored is None:
+        raise FileNotFoundError(
+            f"{source} has no checkpoint; give the folder of a trained model as --init"
+        )
+    config = resolve(config).copy_and_resolve_references()
+    check_values(config)
+    text = ()
+    if makes_builtin_data(config):
+        config.text.encoder, text = ENCODER, ("encoder",)
+    check_same_weights(config, restored.config, source, text)
+    return restored
+
+
 def start_from(
     source: pathlib.Path, config: Config, workdir: str | pathlib.Path
 ) -> None:
@@ -199,28 +251,17 @@ def start_from(
             config; and for the bad input that `loop.train` refuses.
     """
     workdir = pathlib.Path(workdir)
-    check_workdir(workdir)
-    if source.resolve() == workdir.resolve():
-        raise InputError(
-            f"--init must be the folder of another run than --workdir, got {source} "
-            "for both; leave --init out to continue that run"
-        )
     parallel.run_on_first(
         lambda: _write(source, config, workdir), f"the first checkpoint of {workdir}"
     )
 
 
 def _write(source: pathlib.Path, config: Config, workdir: pathlib.Path) -> None:
-    if checkpoints.restore(workdir) is not None:
+    restored = read_start(source, config, workdir)
+    if restored is None:
         tqdm.write(f"{workdir} has checkpoints; the run continues from them")
         return
     config = resolve(config).copy_and_resolve_references()
-    check_values(config)
-    restored = checkpoints.restore(source)
-    if restored is None:
-        raise FileNotFoundError(
-            f"{source} has no checkpoint; give the folder of a trained model as --init"
-        )
     open_inputs(config)  # fills in what the stores say about the texts
     check_same_weights(config, restored.config, source)
     variables = {

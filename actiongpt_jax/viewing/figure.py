@@ -22,6 +22,9 @@ COLOURS = {
     "middle": "#bdb8ae",
     "visor": "#33363c",
 }
+# Colours of the actions of a series, repeated if there are more; they differ from those
+# of the limbs and are visible on light and on dark floors.
+ACTION_COLOURS = ("#2b9d57", "#d07a1e", "#8f63c9", "#1d9aa3", "#a98a10")
 # Points for which SMPL has no joint: name, parent, offset in metres at rest.
 # Lengths are estimated by eye for an adult of SMPL's mean size.
 _TIPS = (

@@ -42,7 +42,12 @@
     }
     const starts = [];
     motion.lengths.reduce((sum, n) => (starts.push(sum), sum + n), 0);
-    return { ...motion, root, points, follow, frames, count, starts };
+    // The parts of the path: [first frame, last frame, colour of a series's action].
+    const several = starts.length > 1 && starts.length === motion.text.length;
+    const parts = several
+      ? starts.map((start, i) => [start, starts[i + 1] ?? frames, data.actions[i % data.actions.length]])
+      : [[0, frames, ""]];
+    return { ...motion, root, points, follow, frames, count, starts, parts };
   }
 
   const motions = data.motions.map(prepare);
@@ -136,6 +141,27 @@
     context.stroke();
   }
 
+  // Draws the path on the floor, strong up to the present, from a dot to a ring.
+  function path(context, motion, place, project) {
+    const last = motion.frames - 1, now = Math.ceil(place);
+    for (const [from, to, colour] of motion.parts) {
+      const end = Math.min(to, last);
+      context.globalAlpha = colour ? 0.4 : 1;
+      if (end > now) trail(context, motion, Math.max(from, now), end, colour || theme.ahead, project);
+      context.globalAlpha = 1;
+      if (from < now) trail(context, motion, from, Math.min(end, now), colour || theme.trail, project);
+    }
+    for (const [frame, [, , colour], kind] of [[0, motion.parts[0], "fill"], [last, motion.parts.at(-1), "stroke"]]) {
+      const end = project(motion.root[frame * 3], motion.root[frame * 3 + 1], 0);
+      onFloor(context, end, () => {
+        context.fillStyle = context.strokeStyle = colour || theme.trail;
+        context.beginPath();
+        context.arc(0, 0, 0.045 * end[3], 0, 2 * Math.PI);
+        context[kind]();
+      });
+    }
+  }
+
   // Calls `paint` in coordinates in which a circle around (0, 0) lies on the floor.
   function onFloor(context, [x, y], paint) {
     context.save();
@@ -199,10 +225,7 @@
     context.fillStyle = theme.floor;
     context.fillRect(0, 0, width, height);
     floor(context, target, project);
-    if (state.trail) {
-      trail(context, motion, Math.ceil(place), motion.frames - 1, theme.ahead, project);
-      trail(context, motion, 0, Math.ceil(place), theme.trail, project);
-    }
+    if (state.trail) path(context, motion, place, project);
     fade(context, target, project, Math.max(width, height));
     const body = between(motion.points, 3 * motion.count, place), points = [];
     for (let i = 0; i < body.length; i += 3) {
@@ -268,6 +291,7 @@
       const button = make("button", phrases, text);
       button.type = "button";
       button.dir = "auto";
+      if (motion.parts[1]) button.style.borderInlineStart = `4px solid ${motion.parts[i][2]}`;
       button.addEventListener("click", () => seek((motion.starts[i] || 0) / motion.fps));
       return button;
     });

@@ -16,6 +16,7 @@ from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.files.atomic import write_text
 from actiongpt_jax.viewing.figure import (
+    ACTION_COLOURS,
     BONES,
     COLOURS,
     bone_radii,
@@ -73,6 +74,7 @@ def page(
         "colours": {
             part: list(bytes.fromhex(colour[1:])) for part, colour in COLOURS.items()
         },
+        "actions": ACTION_COLOURS,
         "motions": [_motion(m, t) for m, t in zip(motions, titles, strict=True)],
         "descriptions": {
             phrase: list(texts)

@@ -160,3 +160,21 @@ def test_series_with_an_unseen_phrase_counts_as_unseen(scripts):
         {"ape_local": 0.4, "ape_global": 0.6, "phrases": 2}, rel=1e-12
     )
     assert arms.by_novelty(phrases, set(phrases) | {"fly"}).keys() == {"seen"}
+
+
+def test_table2_starts_with_the_default_next_to_the_papers_figures(
+    scripts, monkeypatch, capsys
+):
+    table2, paper, ran = scripts("table2"), scripts("paper"), []
+
+    def run(chosen, args):
+        ran.extend(chosen)
+        return [{"row": a.row, "model": a.model, "text": a.source} for a in chosen]
+
+    monkeypatch.setattr(table2.arms, "run", run)
+    table2.main(["--data", "store", "--text-dir", "texts"])
+    assert (ran[0].row, ran[0].source) == ("default", "phrase")
+    assert {arm.source for arm in ran[1:]} == {"descriptions"}
+    line = next(x for x in capsys.readouterr().out.splitlines() if "default" in x)
+    figures = [float(word) for word in line.split()[-8:]]
+    assert figures == list(paper.TABLE1["teach", "phrase"])

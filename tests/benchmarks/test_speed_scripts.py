@@ -72,3 +72,20 @@ def test_text_encoder_agrees_with_torch(run):
     assert len(gaps) == 4
     # Float32 through two layers; states are of order 1.
     assert max(gaps) < 1e-4
+
+
+@pytest.mark.soak
+def test_table3_has_seconds_of_an_epoch_and_a_row_of_parameters(run):
+    flags = ["--model", "temos", "--steps", "1", "--batch", "4", "--items", "401"]
+    *rows, counts = run("table3", *flags)
+    assert [(row["text"], row["embedding"]) for row in rows] == [
+        (text, place)
+        for text in ("phrase", "descriptions")
+        for place in ("precomputed", "inside")
+    ]
+    for row in rows:
+        # 101 steps; both times are rounded.
+        epoch = pytest.approx(1.01 * row["train_s"], abs=0.1)
+        assert row["epoch_s"] == epoch and row["generate_s"] > 0
+    trained = counts["parameters"]
+    assert trained["phrase"] == trained["descriptions"] > 0 < counts["frozen"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actiongpt_jax import evaluate
+from actiongpt_jax import evaluate, generate
 from actiongpt_jax.data.amass import resample
 from actiongpt_jax.data.motion import Motion, load_motion, save_motion
 from actiongpt_jax.data.motion_store import open_store
@@ -88,6 +88,55 @@ def test_files_of_a_model_have_the_figures_of_the_model(
     count = expected["motions"]
     assert f"{count} motions of train, files of {tmp_path.name}, protocol" in table
     assert "have a file in" in table
+
+
+def test_windows_of_a_split_have_the_figures_of_their_model(
+    random_run, store, run_command, tmp_path
+):
+    # A model of windows makes the middle of each stretch, and is judged on it.
+    workdir = random_run("motionclip:debug", "--config.data.max_frames=600")
+    expected = evaluate_model(workdir, split="val", out=tmp_path / "model.json")
+    made = tmp_path / "made"
+    flags = ["--workdir", workdir, "--split", "val", "--captured", "--out", made]
+    code, _, error = run_command(generate, *flags)
+    assert code == 0, error
+    found = evaluate_model(motions=made, data=store.path)
+    assert found["motions"] == expected["motions"] > 3
+    assert found["frames"] == expected["frames"] == 60 * found["motions"]
+    for name in ("ape_local", "ave_local"):
+        np.testing.assert_allclose(
+            found["ape_ave"]["mean"][name][0],
+            expected["ape_ave"]["mean"][name][0],
+            rtol=1e-5,
+        )
+    # The captured motions that were written are the ones compared with.
+    path = made / "index.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [row | {"file": row["captured"]} for row in rows if "captured" in row]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = evaluate_model(motions=made, data=store.path)
+    assert found["ape_ave"]["mean"]["ape_global"][0] == 0 and not any(
+        "shorter" in note for note in found["notes"]
+    )
+
+
+@pytest.mark.parametrize("part", [[0.5], [-1, 1], [1, 1], [0, 999], "0", [0, None]])
+def test_part_outside_its_stretch_is_refused(write_captured, store, tmp_path, part):
+    case, folder = write_captured()[0], tmp_path / "made"
+    row = {"file": f"{case.key}.npz", "prompt": case.key, "part": part}
+    (folder / "index.jsonl").write_text(json.dumps(row) + "\n")
+    message = message_of("--motions", folder, "--data", store.path)
+    assert "index.jsonl:1" in message and "within a single action" in message
+
+
+def test_files_of_one_stretch_show_the_same_part(write_captured, store, tmp_path):
+    case, folder = write_captured()[-1], tmp_path / "made"
+    row = {"file": f"{case.key}.npz", "prompt": case.key}
+    rows = [row | {"part": [0, 0.5]}, row | {"part": [0.1, 0.6]}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "index.jsonl").write_text(text)
+    message = message_of("--motions", folder, "--data", store.path)
+    assert "index.jsonl:2" in message and "the same part" in message
 
 
 def test_captured_motion_has_zero_error(write_captured, store, tmp_path, capsys):

@@ -69,7 +69,8 @@ def test_feet_slide_less_and_nothing_gets_jerky(gaits, fps):
         ]
     cleaned = [clean_feet(motion) for motion in gaits]
     assert skating(gaits) > 0.1
-    assert skating(cleaned) < 0.3 * skating(gaits)
+    # Swinging feet are lifted clear of the height below which a foot skates.
+    assert skating(cleaned) < 0.08 * skating(gaits)
     assert jerk(cleaned) < 1.02 * jerk(gaits)
     for before, after in zip(gaits, cleaned, strict=True):
         change = np.linalg.norm(joints_of(after) - joints_of(before), axis=-1)

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from actiongpt_jax import train
+from actiongpt_jax.config import load_config
 from actiongpt_jax.errors import InputError
 from actiongpt_jax.training import checkpoints
-from actiongpt_jax.training.resume import check_same_weights
+from actiongpt_jax.training.resume import check_same_weights, read_start
 
 pytestmark = pytest.mark.slow
+
+# What may differ from the run whose weights are taken.
+OTHER = ("--config.text.source=mixed", "--config.losses.weights.velocity=0.5")
 
 
 @pytest.fixture
@@ -35,8 +39,7 @@ def weights_of(workdir, step: str | int = "latest"):
 
 
 def test_a_run_starts_from_the_weights_of_another(flags, tmp_path, capsys):
-    other = "--config.text.source=mixed", "--config.losses.weights.velocity=0.5"
-    run = [*flags, *other, "--workdir", str(tmp_path / "run")]
+    run = [*flags, *OTHER, "--workdir", str(tmp_path / "run")]
     source = weights_of(flags[1])
     train.main(run)
     first, last = (weights_of(tmp_path / "run", step) for step in (0, "latest"))
@@ -76,6 +79,45 @@ def test_weights_that_do_not_fit_are_refused(flags, tmp_path, flag, words):
     message = message_of([*flags, "--workdir", str(tmp_path / "run"), flag])
     assert words in message and flags[1] in message
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("teach:debug", "model.name='temos' and cannot start a run"),
+        ("motionclip:debug", "model.name='temos' and cannot start a run"),
+        ("temos:demo", "and cannot start a run with"),
+        ("other", "text.encoder='other' and cannot start a run with 'minilm'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_data_are_made(
+    pretrained, tmp_path, config, words
+):
+    source = tmp_path / "packed"
+    shutil.copytree(pretrained / "temos", source)
+    if config == "other":  # a model of another text encoder, with its own config
+        fields = json.loads((source / "config.json").read_text())
+        fields["text"]["encoder"], fields["data"]["builtin"] = config, 12
+        (source / "config.json").write_text(json.dumps(fields))
+    workdir = tmp_path / "runs" / "run"
+    run = ["--init", str(source), "--workdir", str(workdir)]
+    run += ["--config", config] if config != "other" else []
+    assert words in message_of(run)
+    assert not workdir.parent.exists()
+
+
+def test_model_of_the_package_starts_a_run(pretrained, flags, tmp_path):
+    workdir = tmp_path / "run"
+    run = ["--init", "pretrained:temos", "--workdir", str(workdir), *flags[2:]]
+    train.main([*run, *OTHER, "--no-samples"])
+    assert weights_of(workdir).step == 1
+    packed = weights_of(pretrained / "temos").variables["params"]
+    first = weights_of(workdir, 0).variables["params"]
+    assert all(jax.tree.leaves(jax.tree.map(np.array_equal, first, packed)))
+    # Weights that fit are not refused before the built-in data are made either.
+    config = load_config("temos:debug", ["--config.model.num_layers=1"])
+    assert read_start(pretrained / "temos", config, tmp_path / "other") is not None
+    assert read_start(pretrained / "temos", config, workdir) is None
 
 
 def test_weights_of_another_frame_rate_are_refused(flags):

@@ -4,6 +4,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from actiongpt_jax.data.motion import Motion
+from actiongpt_jax.geometry.body import Body
+from actiongpt_jax.geometry.skeletons import SMPL22
+from actiongpt_jax.viewing.capsules import capsule_mesh
 
 # Texts that break careless HTML, fonts, formats or layouts.
 HOSTILE = (
@@ -32,3 +35,22 @@ def upright(frames: int, text=("raise the left arm",), fps=30.0) -> Motion:
     lengths = np.full(len(text), frames // len(text))
     lengths[-1] += frames - lengths.sum()
     return Motion(rotations, translation, fps, tuple(text), tuple(lengths.tolist()))
+
+
+def capsule_body():
+    """Returns a body model made of the figure's capsules, without blend shapes."""
+    mesh = capsule_mesh()
+    count = len(mesh.vertices)
+    weights = np.zeros((count, 22), np.float32)
+    weights[np.arange(count), mesh.joints] = 1.0
+    # Any regressor that maps the vertices to the rest joints will do.
+    regressor = np.linalg.pinv(mesh.vertices.T) @ SMPL22.rest_joints.T
+    return Body(
+        v_template=mesh.vertices.astype(np.float32),
+        shapedirs=np.zeros((count, 3, 1), np.float32),
+        posedirs=np.zeros((count, 3, 9 * 21), np.float32),
+        J_regressor=regressor.T.astype(np.float32),
+        weights=weights,
+        parents=SMPL22.parents,
+        faces=mesh.faces,
+    )

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from actiongpt_jax.viewing import plot
+from actiongpt_jax.viewing.figure import ACTION_COLOURS
 from tests.viewing.motions import HOSTILE, upright
 
 
@@ -42,3 +43,27 @@ def test_hostile_captions_do_not_change_the_layout(tmp_path):
     sizes = {Image.open(p).size for p in tmp_path.iterdir()}
     # No caption changes the size of the picture.
     assert len(sizes) == 1
+
+
+def test_series_is_coloured_by_action_on_its_path_and_below_the_poses(tmp_path):
+    def colours(*motions):
+        plot.strip(motions, tmp_path / "strip.png", poses=3)
+        picture = Image.open(tmp_path / "strip.png").convert("RGB")
+        return [
+            np.nonzero((np.asarray(picture) == ImageColor.getrgb(colour)).all(-1))
+            for colour in ACTION_COLOURS
+        ], picture.size
+
+    alone, size = colours(upright(60))
+    assert all(len(rows) == 0 for rows, _ in alone)
+    series = upright(60, ("walk", "jump", "sit"))
+    used, larger = colours(series)
+    assert larger[0] == size[0] and larger[1] > size[1]
+    assert [len(rows) > 100 for rows, _ in used] == [True] * 3 + [False] * 2
+    # The lines follow each other from left to right; the path is on the right.
+    lines = [columns[rows > size[1] - 4] for rows, columns in used[:3]]
+    assert lines[0].max() < lines[1].min() and lines[1].max() < lines[2].min()
+    paths = [columns[rows < size[1] - 40] for rows, columns in used[:3]]
+    assert min(path.min() for path in paths) > lines[2].max()
+    # A picture of both has rows of one height.
+    assert colours(upright(60), series)[1] == (larger[0], 2 * larger[1])

@@ -7,11 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from actiongpt_jax.data.motion import Motion
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.viewing.figure import figure_points
+from actiongpt_jax.viewing.figure import ACTION_COLOURS, figure_points
 from actiongpt_jax.viewing.raster import Panel
 from actiongpt_jax.viewing.webpage import page, write_page
 from tests.viewing.browser import FAULTS, started
@@ -94,6 +94,38 @@ def test_play_advances_and_scrubbing_selects_the_frame(opened):
     tab.run("document.getElementById('play').click()")
     assert tab.run("motionViewer.state.playing") is False
     assert tab.complaints() == []
+
+
+def test_path_of_a_series_has_the_colours_of_its_actions(opened):
+    # Returns the number of green and of violet pixels.
+    count = """(() => {
+      const canvas = document.querySelector("canvas");
+      const {data} = canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height);
+      let green = 0, violet = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+        if (g > 1.15 * r && g > 1.15 * b) green++;
+        if (r > 1.15 * g && b > 1.2 * r) violet++;
+      }
+      return [green, violet];
+    })()"""
+    border = "getComputedStyle(document.querySelectorAll('.phrases button')[%d]).%s"
+    tab = opened([upright(60)])
+    tab.run("motionViewer.seek(30)")
+    assert max(tab.run(count)) < 5  # the edge of a limb may mix its colours
+    assert tab.run(border % (0, "borderInlineStartWidth")) == "0px"
+    tab = opened([upright(60, ("walk", "jump", "sit"))])
+    tab.run("motionViewer.seek(10)")
+    assert tab.run(count)[0] > 20
+    tab.run("motionViewer.seek(55)")
+    assert tab.run(count)[1] > 20
+    expected = [f"rgb{ImageColor.getrgb(colour)}" for colour in ACTION_COLOURS[:3]]
+    shown = [tab.run(border % (i, "borderInlineStartColor")) for i in range(3)]
+    assert shown == expected
+    tab.run("document.getElementById('trail').click()")
+    tab.run(NEXT)
+    assert max(tab.run(count)) < 5
 
 
 def test_keys_step_play_and_change_the_view(opened):
