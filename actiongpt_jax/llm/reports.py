@@ -76,12 +76,12 @@ def diff_lines(args: argparse.Namespace) -> Iterable[str]:
 
 def export_lines(args: argparse.Namespace) -> Iterable[str]:
     """Writes `{phrase: [texts]}` JSON and returns a line about the file."""
+    folder = pathlib.Path(args.export).parent
+    folder.mkdir(parents=True, exist_ok=True)
     # The texts wait in a file, one a line, for the order in which they are written.
-    with tempfile.TemporaryFile() as waiting:
+    with naming(args.export), tempfile.TemporaryFile(dir=folder) as waiting:
         places: dict[str, int] = {}
-        with naming(tempfile.gettempdir()):
-            read = Descriptions(_set_aside(args.out, waiting, places), args.out)
-            waiting.flush()
+        read = Descriptions(_set_aside(args.out, waiting, places), args.out)
         chosen = read.select(args.prompt, args.writer, args.k if args.k else 1)
 
         def texts_of(records: Sequence[Description]) -> Iterator[str]:
