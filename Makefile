@@ -2,7 +2,7 @@
 # make demo       show the pretrained model, train a small one (minutes, no GPU needed)
 # make pretrained train the models that come with the package; run again to continue
 # make test       run every check but those of `make soak`
-# make quicktest  run the quick tests (3 minutes)
+# make quicktest  run the quick tests (2 minutes)
 # make soak       run the tests that take many minutes: many kills, long random searches
 # make docs       build the documentation site into site/
 # make bench      run the benchmarks that need no data files

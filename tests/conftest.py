@@ -7,6 +7,7 @@ import pathlib
 import sys
 import tempfile
 
+import filelock
 import flax.traverse_util
 import hypothesis
 import jax
@@ -123,14 +124,21 @@ def golden_file(golden_files):
 def stores(tmp_path_factory):
     """Returns the folders of a motion and a text store of 12 built-in sequences.
 
-    The text store has three of the eight descriptions of every phrase.
+    The text store has three of the eight descriptions of every phrase. The workers of
+    pytest-xdist share both.
     """
-    folder = tmp_path_factory.mktemp("stores")
-    motion, text, few = (folder / name for name in ("motion", "text", "few.jsonl"))
-    build_synthetic_store(motion, 12)
-    descriptions = read_descriptions(motion / "descriptions.jsonl").select(k=3)
-    write_descriptions(few, itertools.chain(*descriptions.values()))
-    embed_descriptions(text, few, "minilm", k=2, each=True)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    motion, text, few = (
+        folder / f"stores/{n}" for n in ("motion", "text", "few.jsonl")
+    )
+    with filelock.FileLock(folder / "stores.lock"):
+        if not text.exists():
+            build_synthetic_store(motion, 12)
+            descriptions = read_descriptions(motion / "descriptions.jsonl").select(k=3)
+            write_descriptions(few, itertools.chain(*descriptions.values()))
+            embed_descriptions(text, few, "minilm", k=2, each=True)
     return motion, text
 
 
