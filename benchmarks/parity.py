@@ -14,6 +14,7 @@ import argparse
 import collections
 import contextlib
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -144,6 +145,7 @@ def main() -> None:
     )
     parser.add_argument("--golden", help="folder of golden files, such as tests/golden")
     args = parser.parse_args()
+    os.environ.setdefault("XLA_FLAGS", "")  # compile as for users, unlike `make test`
     recorder = Recorder(args.only)
     tests = [
         str(path)
