@@ -61,6 +61,8 @@ def make_parser() -> cli.Parser:
     )
     nearest = "file of categories, one a line: measure only how often the nearest text "
     add("--categories", help=f"{nearest}names a motion's category (top-1, top-5)")
+    bare = "read phrases in place of their descriptions (text.source=mixed only)"
+    add("--bare", action="store_true", help=bare)
     add("--out", help="JSON file (default: one in the workdir's folder evaluation/)")
     return parser
 

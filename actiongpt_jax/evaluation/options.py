@@ -9,7 +9,7 @@ from actiongpt_jax.errors import InputError, check_choice
 # Options that change only what a model generates, or that need a model.
 _OF_MODELS = frozenset(
     {"workdir", "checkpoint", "multimodality", "semantic", "categories", "align"}
-    | {"window", "diverse", "fact", "embeddings", "descriptions"}
+    | {"window", "diverse", "fact", "embeddings", "descriptions", "bare"}
 )
 
 
@@ -46,6 +46,8 @@ class Options:
         seed: seed of all random numbers, from 0 to 2^32 - 1.
         embeddings: embedding store; None takes the one used in training.
         descriptions: file or folder of descriptions, embedded when needed.
+        bare: whether a model that was trained to read both reads phrases themselves in
+            place of their descriptions.
 
     Raises:
         InputError: for a number out of its range, or an option that does not go with
@@ -74,6 +76,7 @@ class Options:
     seed: int = 0
     embeddings: str | None = None
     descriptions: str | None = None
+    bare: bool = False
 
     def __post_init__(self):
         """Checks the numbers."""

@@ -173,6 +173,8 @@ class Session:
                 "of each action is judged with the pelvis held in place; --protocol "
                 "reference judges whole actions, as published"
             )
+        if self.options.bare:
+            notes.append("note: the model reads the phrases without their descriptions")
         if self.options.protocol == "reference" and self.body is None:
             notes.append(
                 "note: without --body the heels of this protocol are an estimate on "
@@ -215,7 +217,7 @@ class ModelSession(Session):
         # The built-in phrases are judged without them: the split may have none.
         if options.semantic != "only" and options.categories is None:
             self.cases = self._draw(self.list_cases(options.split))
-        self.embedder = PhraseEmbedder(config, options.embeddings, options.descriptions)
+        self.embedder = self._make_embedder(options.descriptions)
         self.header = self._header()
         start = f"{options.split}-step{self.trained.step}"
         self._name_files(output_folder(options.workdir), start)
@@ -223,6 +225,21 @@ class ModelSession(Session):
     def source(self) -> Source:
         """Returns the function that generates motions with the model."""
         return from_model(self.trained, self.embedder, self._sampling())
+
+    def _make_embedder(
+        self, descriptions: str | dict[str, list[str]] | None
+    ) -> PhraseEmbedder:
+        config = self.trained.config
+        if self.options.bare:
+            if config.text.source != "mixed":
+                raise InputError(
+                    "--bare needs a model that was trained to read both phrases and "
+                    "descriptions (text.source=mixed), but text.source is "
+                    f"{config.text.source!r}; leave the flag out"
+                )
+            config = config.copy_and_resolve_references()
+            config.text.source = "phrase"
+        return PhraseEmbedder(config, self.options.embeddings, descriptions)
 
     def _sampling(self) -> Sampling:
         options = self.options
@@ -243,9 +260,7 @@ class ModelSession(Session):
         embedder = self.embedder
         if self.options.descriptions is None:
             texts = semantic.missing_texts(embedder)
-            embedder = PhraseEmbedder(
-                self.trained.config, self.options.embeddings, texts
-            )
+            embedder = self._make_embedder(texts)
         return semantic.judge_model(
             self.trained,
             embedder,
@@ -275,8 +290,9 @@ class ModelSession(Session):
             options.pop(name)
         for name in ("multimodality", "semantic", "motions"):
             options.pop(name)
-        if options["categories"] is None:  # journals of earlier versions stay valid
-            options.pop("categories")
+        for name in ("categories", "bare"):
+            if not options[name]:  # journals of earlier versions stay valid
+                options.pop(name)
         if self.in_place:
             options["in_place"] = True
         return {

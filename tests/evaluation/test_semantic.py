@@ -12,7 +12,9 @@ from actiongpt_jax.errors import InputError
 from actiongpt_jax.evaluation import semantic, semantic_figures
 from actiongpt_jax.evaluation.cases import list_cases
 from actiongpt_jax.evaluation.journal import Journal
+from actiongpt_jax.evaluation.options import Options
 from actiongpt_jax.evaluation.semantic_figures import LENGTHS, summarise
+from actiongpt_jax.evaluation.session import ModelSession
 from actiongpt_jax.inference.phrase_embedder import PhraseEmbedder
 from actiongpt_jax.inference.trained import load_model
 from actiongpt_jax.synthetic.phrases import KINDS, load_compositions, phrases_to_judge
@@ -140,6 +142,30 @@ def test_phrases_without_descriptions_get_the_built_in_ones(random_run):
     texts = semantic.missing_texts(embedder)
     assert set(texts) == {p.text for p in load_compositions()} & set(PHRASES)
     assert all(len(of_phrase) == 8 for of_phrase in texts.values())
+
+
+def test_a_model_that_reads_both_can_be_judged_by_phrases_alone(random_run, tmp_path):
+    both = random_run("temos:debug", "--config.text.source=mixed")
+    workdir = str(shutil.copytree(both, tmp_path / "run"))
+    how = {"workdir": workdir, "semantic": "only", "samples": 1, "split": "train"}
+    embedder = ModelSession(Options(**how)).embedder
+    bare = ModelSession(Options(**how, bare=True)).embedder
+    for phrase in PHRASES[:2]:
+        np.testing.assert_array_equal(bare.tokens(phrase), embedder.own_tokens(phrase))
+        assert bare.tokens(phrase).shape != embedder.tokens(phrase).shape
+
+    # The built-in descriptions are not given to it either.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(semantic, "judge_model", lambda _, embedder, *rest: embedder)
+        given = ModelSession(Options(**how, bare=True)).judge()
+    for phrase in PHRASES:
+        np.testing.assert_array_equal(given.tokens(phrase), embedder.own_tokens(phrase))
+
+
+def test_bare_phrases_need_a_model_that_reads_them(random_run):
+    workdir = str(random_run("teach:debug"))
+    with pytest.raises(InputError, match="text.source=mixed"):
+        ModelSession(Options(workdir=workdir, semantic="only", bare=True))
 
 
 def test_nearest_phrase_of_a_training_phrase_is_itself():
