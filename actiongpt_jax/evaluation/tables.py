@@ -31,6 +31,8 @@ def readable(result: Mapping[str, Any]) -> str:
         parts = _recognition(result)
     if "semantic" in result:
         parts += [""] * bool(parts) + _semantic(result)
+    if notes := result.get("notes"):
+        parts += ["", *notes]
     return "\n".join(parts)
 
 
@@ -53,7 +55,6 @@ def _figures(result: Mapping[str, Any]) -> list[str]:
         f"{result['motions']} motions of {result['split']}, {maker}, protocol "
         f"{result['protocol']} (m, m2; +- half a 95 % interval over motions)",
         table({name: _errors(figures) for name, figures in errors.items()}, digits=4),
-        *result["notes"],
         "",
         table({name: _bodies(figures) for name, figures in bodies.items()}),
     ]

@@ -144,10 +144,14 @@ def test_phrases_without_descriptions_get_the_built_in_ones(random_run):
     assert all(len(of_phrase) == 8 for of_phrase in texts.values())
 
 
-def test_a_model_that_reads_both_can_be_judged_by_phrases_alone(random_run, tmp_path):
+def test_a_model_that_reads_both_can_be_judged_by_phrases_alone(
+    random_run, tmp_path, capsys
+):
     both = random_run("temos:debug", "--config.text.source=mixed")
     workdir = str(shutil.copytree(both, tmp_path / "run"))
     how = {"workdir": workdir, "semantic": "only", "samples": 1, "split": "train"}
+    flags = ["--workdir", workdir, "--semantic", "only", "--samples", "1"]
+    flags += ["--split", "train"]
     embedder = ModelSession(Options(**how)).embedder
     bare = ModelSession(Options(**how, bare=True)).embedder
     for phrase in PHRASES[:2]:
@@ -160,6 +164,9 @@ def test_a_model_that_reads_both_can_be_judged_by_phrases_alone(random_run, tmp_
         given = ModelSession(Options(**how, bare=True)).judge()
     for phrase in PHRASES:
         np.testing.assert_array_equal(given.tokens(phrase), embedder.own_tokens(phrase))
+
+    evaluate.main([*flags, "--bare"])
+    assert "reads the phrases without their descriptions" in capsys.readouterr().out
 
 
 def test_bare_phrases_need_a_model_that_reads_them(random_run):
