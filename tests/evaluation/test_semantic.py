@@ -159,11 +159,13 @@ def test_a_model_that_reads_both_can_be_judged_by_phrases_alone(
         assert bare.tokens(phrase).shape != embedder.tokens(phrase).shape
 
     # The built-in descriptions are not given to it either.
+    given = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(semantic, "judge_model", lambda _, embedder, *rest: embedder)
-        given = ModelSession(Options(**how, bare=True)).judge()
+        patch.setattr(semantic, "judge_model", lambda *args: given.append(args[1]))
+        ModelSession(Options(**how, bare=True)).judge()
     for phrase in PHRASES:
-        np.testing.assert_array_equal(given.tokens(phrase), embedder.own_tokens(phrase))
+        own = embedder.own_tokens(phrase)
+        np.testing.assert_array_equal(given[0].tokens(phrase), own)
 
     evaluate.main([*flags, "--bare"])
     assert "reads the phrases without their descriptions" in capsys.readouterr().out
