@@ -220,7 +220,9 @@ def real_motions(
     return {text: joints for text, joints in motions.items() if joints}
 
 
-def nearest_phrases(tokens: Callable[[str], np.ndarray], trained: Sequence[str]):
+def nearest_phrases(
+    tokens: Callable[[str], np.ndarray], trained: Sequence[str]
+) -> dict[str, str]:
     """Finds for every phrase the training phrase with the most similar text.
 
     Args:
