@@ -14,7 +14,7 @@ from actiongpt_jax.text import prompts
 PUBLISHED = "published"
 
 
-# Not frozen: that makes reading a file half as slow again.
+# Not frozen: that would take about 2 microseconds more per record, of 260,000 or more.
 @dataclasses.dataclass(slots=True)
 class Description:
     """One text that describes one phrase, with its origin.

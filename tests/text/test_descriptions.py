@@ -1,5 +1,6 @@
 """Descriptions on disk: round trips, merging, selection and invalid files."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actiongpt_jax.errors import InputError
-from actiongpt_jax.text import prompts
+from actiongpt_jax.text import description, prompts
 from actiongpt_jax.text.descriptions import (
     Description,
     Descriptions,
@@ -237,3 +238,8 @@ def test_rejects_mixed_settings():
     )
     with pytest.raises(InputError, match="different settings"):
         read.select()
+
+
+def test_fields_of_a_record_are_read_in_the_order_of_the_class():
+    fields = [field.name for field in dataclasses.fields(Description)]
+    assert [*description._KINDS] == fields
